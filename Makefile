@@ -1,0 +1,50 @@
+# make compose   four pieces with the weights that ship, from nothing but python3
+# make test      all tests;  make quick: without the slow ones
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CORPUS ?= ../shared/corpus ../shared/corpus_openscore
+CONFIG ?= configs/training_configs/musical_grammar.yaml
+
+.PHONY: setup compose train prepare test quick check bench clean
+
+compose: $(VENV)/base
+	$(BIN)/bicinium compose -n 4 --bars 16 --out out
+
+setup: $(VENV)/dev
+
+$(VENV)/base: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	@touch $@
+
+# torch first and alone: this exact version is the CPU build, others pull gigabytes
+$(VENV)/dev: $(VENV)/base constraints.txt
+	$(PIP) --constraint constraints.txt torch
+	$(PIP) --constraint constraints.txt --editable '.[train,dev]'
+	@touch $@
+
+prepare: $(VENV)/dev
+	$(BIN)/bicinium corpus prepare $(CORPUS) --out data/prepared
+
+train: $(VENV)/dev
+	$(BIN)/bicinium train $(CONFIG)
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+quick: $(VENV)/dev
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+check: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) out

@@ -1,0 +1,27 @@
+"""bicinium composes two-voice keyboard music that is grammatical by construction.
+
+>>> import bicinium
+>>> piece = bicinium.compose(key="D minor", meter="3/4", bars=16, seed=7)
+>>> path = piece.save("piece.mid")
+>>> bicinium.validate(path).valid
+True
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bicinium.api import compose, compose_many, validate
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "compose", "compose_many", "validate"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the interface when it is first used: ``import bicinium`` alone costs nothing."""
+    if name in __all__:
+        from bicinium import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'bicinium' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Corpora: where music comes from and how it becomes training data."""

@@ -1,0 +1,81 @@
+"""Checkpoints: one safetensors file whose header holds the configuration, the hashes, the record.
+
+Weights may be stored as fp16; they are used as fp32. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from bicinium.errors import CheckpointError
+from bicinium.grammar.rules import MusicalGrammarConfig
+from bicinium.model.config import ModelConfig
+from bicinium.tokens.vocabulary import vocabulary_hash
+
+DEFAULT_MODEL = Path(__file__).parent / "weights" / "default.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model as it lies on disk. ``record`` says how it came to be."""
+
+    config: ModelConfig
+    weights: dict[str, NDArray[np.floating]]
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(
+    path: Path,
+    config: ModelConfig,
+    weights: Mapping[str, NDArray[np.floating]],
+    record: Mapping[str, Any],
+    dtype: type[np.floating] = np.float32,
+) -> None:
+    """Write the file whole or not at all."""
+    header = {
+        "config": config.model_dump_json(),
+        "vocabulary": vocabulary_hash(),
+        "grammar": MusicalGrammarConfig().config_hash,
+        "record": json.dumps(record, sort_keys=True),
+    }
+    temporary = path.with_suffix(".part")
+    arrays = {name: np.ascontiguousarray(w, dtype=dtype) for name, w in weights.items()}
+    save_file(arrays, temporary, metadata=header)
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: str | Path = DEFAULT_MODEL) -> Checkpoint:
+    """Read a checkpoint. Raises CheckpointError where it does not fit this program."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no model at {path}; train one or leave the option out")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        config = ModelConfig.model_validate_json(header["config"])
+        record = json.loads(header["record"])
+    except (SafetensorError, KeyError, ValidationError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is not a bicinium checkpoint: {error}") from error
+    expected = {
+        "vocabulary": vocabulary_hash(),
+        "grammar": MusicalGrammarConfig().config_hash,
+    }
+    for name, value in expected.items():
+        if header.get(name) != value:
+            raise CheckpointError(
+                f"{path} was trained with another {name} ({header.get(name)}, here {value}); "
+                "use the version of bicinium that made it, or train again"
+            )
+    return Checkpoint(config, weights, record)

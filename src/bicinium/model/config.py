@@ -1,0 +1,43 @@
+"""The shape of the model and the names its conditions have. Stored in every checkpoint."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from bicinium.tokens.vocabulary import VOCAB_SIZE
+
+COMMON_METERS = (
+    "2/4", "3/4", "4/4", "2/2", "3/8", "6/8", "9/8", "12/8", "6/4", "3/2", "4/8", "4/2", "5/4",
+    "5/8", "2/8", "6/16", "9/16", "12/16",
+)  # fmt: skip
+
+
+class ModelConfig(BaseModel):
+    """Fields of the transformer. ``mode`` is the only architecture there is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Literal["transformer"] = "transformer"
+    vocab_size: int = VOCAB_SIZE
+    d_model: int = 256
+    n_layers: int = 4
+    n_heads: int = 4
+    d_ff: int = 704  # width of the SwiGLU, about 8/3 of d_model
+    context: int = 1024  # tokens that attention reaches back
+    rope_base: float = 10_000.0
+    dropout: float = 0.0
+    state_embedding: bool = True  # embed the automaton's state; off only to measure what it brings
+    meters: tuple[str, ...] = COMMON_METERS
+    styles: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if self.vocab_size != VOCAB_SIZE:
+            raise ValueError(f"vocab_size is {self.vocab_size}, but there are {VOCAB_SIZE} tokens")
+        if self.d_model % (2 * self.n_heads):
+            raise ValueError(
+                f"d_model={self.d_model} must be a multiple of twice n_heads={self.n_heads}"
+            )
+        return self

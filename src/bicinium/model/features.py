@@ -1,0 +1,121 @@
+"""What the model sees: the token, the automaton's state and the conditions, as small integers.
+
+Each feature has its own range in one embedding table; the transformer and the decoder add the rows.
+The same function serves training, validation and composing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bicinium.grammar.rules import FAR, Ints, State
+from bicinium.model.config import ModelConfig
+from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER
+from bicinium.tokens.vocabulary import PITCHES, VELOCITY_BINS, VOCAB_SIZE
+
+UNKNOWN = 0  # every condition may be unknown
+MODES = ("major", "minor")
+_VOICES = 2
+_MAX_POSITION = 288  # a bar of 12/4
+_EXACT_BARS, _BAR_CLASSES = 64, 88
+_EXACT_AGE, _AGE_CLASSES = 96, 128
+_WIDEST_INTERVAL = 36
+
+
+@dataclass(frozen=True, slots=True)
+class PieceConditions:
+    """What is told about a piece, as ids: each (B,) int, 0 where unknown."""
+
+    meter: Ints
+    mode: Ints
+    style: Ints
+    bars: Ints  # bars in total, a count
+
+    @classmethod
+    def of(
+        cls,
+        config: ModelConfig,
+        meters: Sequence[str | None],
+        modes: Sequence[str | None],
+        styles: Sequence[str | None],
+        bars: Sequence[int | None],
+    ) -> PieceConditions:
+        """Names to ids; a name the model was not trained on counts as unknown."""
+
+        def ids(names: Sequence[str | None], known: Sequence[str]) -> Ints:
+            table = {name: index + 1 for index, name in enumerate(known)}
+            return np.array([table.get(name or "", UNKNOWN) for name in names], np.int32)
+
+        return cls(
+            ids(meters, config.meters),
+            ids(modes, MODES),
+            ids(styles, config.styles),
+            np.array([count or 0 for count in bars], np.int32),
+        )
+
+    def take(self, rows: NDArray[np.integer]) -> PieceConditions:
+        """The pieces asked for, in that order."""
+        return PieceConditions(self.meter[rows], self.mode[rows], self.style[rows], self.bars[rows])
+
+
+def feature_sizes(config: ModelConfig) -> dict[str, int]:
+    """The number of values of each feature, in the order of their columns."""
+    sizes = {"token": VOCAB_SIZE}
+    if config.state_embedding:
+        sizes |= {"position": _MAX_POSITION, "pulse": TICKS_PER_QUARTER, "part": _VOICES}
+        sizes |= {"velocity": VELOCITY_BINS + 1}
+        for voice in range(_VOICES):
+            sizes |= {f"pitch_{voice}": PITCHES + 1, f"age_{voice}": _AGE_CLASSES}
+        sizes |= {"interval": 2 * _WIDEST_INTERVAL + 2, "bars_left": _BAR_CLASSES}
+    sizes |= {"meter": len(config.meters) + 1, "mode": len(MODES) + 1}
+    return sizes | {"style": len(config.styles) + 1, "bars": _BAR_CLASSES}
+
+
+def features(
+    config: ModelConfig, state: State, tokens: Ints, conditions: PieceConditions
+) -> NDArray[np.int32]:
+    """(N, F) rows of the embedding table for N tokens, the states after them and their pieces.
+
+    Where ``conditions.bars`` is unknown, so are the bars left.
+    """
+    columns: list[NDArray[np.integer]] = [tokens]
+    if config.state_embedding:
+        sounding = state.sounding[:, :_VOICES, 0]
+        age = state.tick[:, None] - state.held_onset[:, :_VOICES, 0]
+        pitch = state.last_pitch[:, :_VOICES]
+        columns += [
+            np.minimum(state.position, _MAX_POSITION - 1),
+            state.tick % TICKS_PER_QUARTER,
+            np.minimum(state.part, _VOICES - 1),
+            state.velocity + 1,
+        ]
+        for voice in range(_VOICES):
+            heard = pitch[:, voice] > 0
+            columns.append(np.where(heard, pitch[:, voice] - LOWEST_PITCH + 1, 0))
+            columns.append(np.where(sounding[:, voice], _age_class(age[:, voice]), 0))
+        interval = np.clip(pitch[:, 0] - pitch[:, 1], -_WIDEST_INTERVAL, _WIDEST_INTERVAL)
+        columns.append(np.where(sounding.all(axis=1), interval + _WIDEST_INTERVAL + 1, 0))
+        known = (conditions.bars > 0) & (state.end_tick < FAR) & (state.bar_ticks > 0)
+        left = -(-(state.end_tick - state.tick) // np.maximum(state.bar_ticks, 1))
+        columns.append(np.where(known, _bar_class(left), 0))
+    columns += [conditions.meter, conditions.mode, conditions.style, _bar_class(conditions.bars)]
+    sizes = list(feature_sizes(config).values())
+    first_row = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    return (np.stack(columns, axis=1) + first_row).astype(np.int32)
+
+
+def _age_class(ticks: NDArray[np.integer]) -> NDArray[np.integer]:
+    """1 for a note that has just begun; exact to four quarters, then in quarters."""
+    late = _EXACT_AGE + (ticks - _EXACT_AGE) // TICKS_PER_QUARTER
+    return np.clip(np.where(ticks < _EXACT_AGE, ticks, late) + 1, 1, _AGE_CLASSES - 1)
+
+
+def _bar_class(bars: NDArray[np.integer]) -> NDArray[np.integer]:
+    """0 is none or unknown; exact to 64 bars, then eight classes to the doubling."""
+    doublings = np.log2(np.maximum(bars, 1) / _EXACT_BARS)
+    late = _EXACT_BARS + np.ceil(8 * doublings).astype(np.int64)
+    return np.clip(np.where(bars <= _EXACT_BARS, bars, late), 0, _BAR_CLASSES - 1)

@@ -1,0 +1,101 @@
+"""The model in PyTorch, to be trained. ``decoder`` is the same in numpy.
+
+Decoder-only transformer: pre-norm RMSNorm, rotary positions (RoFormer, arXiv:2104.09864), SwiGLU
+(arXiv:2002.05202), causal attention. Its input is the sum of embeddings: of the token, of the
+automaton's state after it, of the piece's conditions. Knows integers; knows no music.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bicinium.model.config import ModelConfig
+from bicinium.model.features import feature_sizes
+
+
+class Transformer(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        rows = sum(feature_sizes(config).values())
+        self.embedding = nn.EmbeddingBag(rows, config.d_model, mode="sum")
+        blocks = [Block(config) for _ in range(config.n_layers)]
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = nn.RMSNorm(config.d_model, eps=1e-6)
+        self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.apply(_initialise)
+        for block in blocks:  # the residual stream keeps its size at any depth (GPT-2)
+            for weight in (block.attention.out.weight, block.feed_forward.down.weight):
+                nn.init.normal_(weight, std=0.02 / (2 * config.n_layers) ** 0.5)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, T, F) feature rows → (B, T, V) logits of the next token at each position."""
+        batch, length, _ = features.shape
+        x = self.embedding(features.flatten(0, 1)).view(batch, length, -1)  # (B, T, D)
+        cos, sin = rotary_tables(self.config, length, x.device)
+        for block in self.blocks:
+            x = block(x, cos, sin)
+        return self.head(self.norm(x))
+
+
+class Block(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(config.d_model, eps=1e-6)
+        self.attention = Attention(config)
+        self.feed_forward_norm = nn.RMSNorm(config.d_model, eps=1e-6)
+        self.feed_forward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        x = x + self.dropout(self.attention(self.attention_norm(x), cos, sin))
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+class Attention(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.heads = config.n_heads
+        self.qkv = nn.Linear(config.d_model, 3 * config.d_model, bias=False)
+        self.out = nn.Linear(config.d_model, config.d_model, bias=False)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        batch, length, width = x.shape
+        qkv = self.qkv(x).view(batch, length, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, D/H)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(y.transpose(1, 2).reshape(batch, length, width))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(config.d_model, 2 * config.d_ff, bias=False)
+        self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)
+
+
+def rotary_tables(config: ModelConfig, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(T, D/H/2) cosines and sines of the angle of each position and pair of channels."""
+    half = config.d_model // config.n_heads // 2
+    speed = config.rope_base ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
+    angle = torch.arange(length, device=device, dtype=torch.float32)[:, None] * speed
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn each pair (channel i, channel i + half) of x (B, H, T, D/H) by its angle."""
+    a, b = x.chunk(2, dim=-1)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.EmbeddingBag):
+        nn.init.normal_(module.weight, std=0.02)

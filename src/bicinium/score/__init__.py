@@ -1,0 +1,1 @@
+"""Scores: notes in integer ticks, and the files they come from and go to."""

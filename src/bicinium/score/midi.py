@@ -1,0 +1,265 @@
+"""MIDI files in and out, on the grid of 24 ticks to the quarter note.
+
+Reading keeps the staves apart and changes nothing but time: onsets and ends are rounded to the grid
+from their absolute position, so that no error accumulates. What other programs leave in files is
+handled like this:
+
+- type 0, 1 and 2, running status, note-ons of velocity 0: as the standard says;
+- several tempi: the first counts, the number of the others is reported;
+- several metres: all are reported, ``texture`` splits the piece there; a first metre that lasts for
+  one bar and is shorter than the second is an anacrusis;
+- notes of no length, notes off the piano, notes that never end: left out and, the last excepted,
+  counted (symusic drops what never ends before we see it);
+- a note that starts again while it sounds: ends there, and starts again;
+- a file without notes, or one that is no MIDI: MidiFileError.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mido
+import numpy as np
+import symusic
+from numpy.typing import NDArray
+
+from bicinium.errors import MidiFileError
+from bicinium.score.keys import Key
+from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, TICKS_PER_QUARTER, Meter, Note, Score
+
+_HAND_NAMES = ("right", "left")
+_PIANO_PROGRAM = 0
+_MAX_TICKS = TICKS_PER_QUARTER * 4 * 10_000  # ten thousand bars: beyond is a damaged file
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """The notes of one track and channel, chords and all, in the order of onset, then pitch."""
+
+    name: str
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MidiContent:
+    """What a MIDI file says, on the grid."""
+
+    staves: tuple[Staff, ...]
+    meters: tuple[tuple[int, Meter], ...]  # (tick from which it counts, metre), the first at 0
+    fifths: int | None  # of the first key signature
+    key: Key | None  # where the signature names a minor key; a major one often is a default
+    tempo_qpm: float
+    anacrusis_ticks: int
+    notes_off_grid: int
+    notes_left_out: int
+    tempo_changes: int
+
+
+def read_midi(path: str | Path) -> MidiContent:
+    """Read a MIDI file. Raises MidiFileError where it cannot be read or has no notes."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MidiFileError(f"{path} cannot be opened: {error.strerror or error}") from error
+    if not data.startswith(b"MThd"):
+        raise MidiFileError(f"{path} is not a MIDI file: it does not begin with MThd")
+    try:
+        source = symusic.Score.from_midi(data)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise MidiFileError(f"{path} is damaged and cannot be read as MIDI: {reason}") from error
+    return _on_grid(source, path)
+
+
+def _on_grid(source: Any, path: Path) -> MidiContent:
+    per_quarter = int(source.ticks_per_quarter)
+    if per_quarter <= 0:
+        raise MidiFileError(f"{path} counts time in seconds, not in beats; export it with beats")
+
+    def to_grid(source_ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+        return (2 * source_ticks * TICKS_PER_QUARTER + per_quarter) // (2 * per_quarter)
+
+    staves: list[Staff] = []
+    off_grid = left_out = 0
+    for track in source.tracks:
+        if track.is_drum or not len(track.notes):
+            continue
+        columns = track.notes.numpy()
+        onset = columns["time"].astype(np.int64)
+        offset = onset + columns["duration"]
+        pitch = columns["pitch"].astype(np.int64)
+        keep = (offset > onset) & (pitch >= LOWEST_PITCH) & (pitch <= HIGHEST_PITCH)
+        keep &= (onset >= 0) & (columns["velocity"] > 0)
+        left_out += int((~keep).sum())
+        onset, offset, pitch = onset[keep], offset[keep], pitch[keep]
+        off_grid += int(
+            (((onset * 24) % per_quarter != 0) | ((offset * 24) % per_quarter != 0)).sum()
+        )
+        onset, offset = to_grid(onset), to_grid(offset)
+        notes = sorted(
+            Note(start, key, max(1, end - start), speed)
+            for start, end, key, speed in zip(
+                onset.tolist(),
+                offset.tolist(),
+                pitch.tolist(),
+                columns["velocity"][keep].tolist(),
+                strict=True,
+            )
+        )
+        if notes:
+            staves.append(Staff(track.name, tuple(_without_restrikes(notes))))
+    if not staves:
+        raise MidiFileError(f"{path} holds no notes")
+    end_tick = max(note.offset_tick for staff in staves for note in staff.notes)
+    if end_tick > _MAX_TICKS:
+        raise MidiFileError(f"{path} is damaged: its last note ends after {end_tick} ticks")
+
+    meters: dict[int, Meter] = {0: Meter(4, 4)}
+    for event in sorted(source.time_signatures, key=lambda event: int(event.time)):
+        meters[int(to_grid(np.array(event.time)))] = Meter(event.numerator, event.denominator)
+    changes = [item for item in sorted(meters.items()) if item[0] < end_tick]
+    changes = [item for i, item in enumerate(changes) if i == 0 or item[1] != changes[i - 1][1]]
+    anacrusis = 0
+    if len(changes) > 1:
+        (_, pickup), (second_tick, meter) = changes[:2]
+        if second_tick == pickup.bar_ticks < meter.bar_ticks:
+            anacrusis = pickup.bar_ticks
+            shift = meter.bar_ticks - anacrusis
+            staves = [_shifted(staff, shift) for staff in staves]
+            changes = [(0, meter), *((tick + shift, later) for tick, later in changes[2:])]
+
+    signature = min(source.key_signatures, key=lambda event: int(event.time), default=None)
+    fifths: int | None = None
+    key: Key | None = None
+    if signature and -7 <= signature.key <= 7:
+        fifths = int(signature.key)
+        key = Key.from_signature(fifths, "minor") if signature.tonality == 1 else None
+    tempi = sorted((int(event.time), float(event.qpm)) for event in source.tempos)
+    return MidiContent(
+        staves=tuple(staves),
+        meters=tuple(changes),
+        fifths=fifths,
+        key=key,
+        tempo_qpm=tempi[0][1] if tempi else 120.0,
+        anacrusis_ticks=anacrusis,
+        notes_off_grid=off_grid,
+        notes_left_out=left_out,
+        tempo_changes=max(0, len(tempi) - 1),
+    )
+
+
+def _without_restrikes(notes: list[Note]) -> Iterator[Note]:
+    """End each note where the same pitch starts again; of two that start together, one stays."""
+    next_onset: dict[int, int] = {}
+    kept: list[Note] = []
+    for note in reversed(notes):
+        limit = next_onset.get(note.pitch)
+        if limit == note.onset_tick:
+            continue
+        next_onset[note.pitch] = note.onset_tick
+        if limit is not None and note.offset_tick > limit:
+            note = Note(note.onset_tick, note.pitch, limit - note.onset_tick, note.velocity)
+        kept.append(note)
+    return reversed(kept)
+
+
+def _shifted(staff: Staff, ticks: int) -> Staff:
+    notes = (Note(n.onset_tick + ticks, n.pitch, n.duration_ticks, n.velocity) for n in staff.notes)
+    return Staff(staff.name, tuple(notes))
+
+
+def write_midi(score: Score, path: str | Path) -> None:
+    """Write a type 1 file: a conductor track, then one track for each voice.
+
+    An anacrusis is written as a first bar of its own length, as notation programs do. Every track
+    ends on the last barline. The file appears whole or not at all.
+    """
+    start = score.start_tick
+    end = score.end_tick - start
+    events: list[tuple[int, mido.MetaMessage]] = [
+        (0, mido.MetaMessage("set_tempo", tempo=round(60_000_000 / score.tempo_qpm)))
+    ]
+    if score.title:
+        events.insert(0, (0, mido.MetaMessage("track_name", name=_latin(score.title))))
+    if score.anacrusis_ticks:
+        events.append((0, _time_signature(_shortest_meter(score.anacrusis_ticks))))
+    events.append((score.anacrusis_ticks, _time_signature(score.meter)))
+    if score.key:
+        name = str(score.key).split()[0] + ("m" if score.key.mode == "minor" else "")
+        events.append((0, mido.MetaMessage("key_signature", key=name)))
+    midi = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER)
+    midi.tracks.append(_track(events, end))
+    for index, voice in enumerate(score.voices):
+        name = _HAND_NAMES[index] if index < len(_HAND_NAMES) else f"voice {index + 1}"
+        header = [
+            (0, mido.MetaMessage("track_name", name=name)),
+            (0, mido.Message("program_change", program=_PIANO_PROGRAM, channel=index)),
+        ]
+        # At one tick, what ends comes before what starts: False sorts before True.
+        moments = [(n.offset_tick - start, False, n) for n in voice.notes]
+        moments += [(n.onset_tick - start, True, n) for n in voice.notes]
+        moments.sort(key=lambda moment: moment[:2])
+        body = [
+            (
+                tick,
+                mido.Message(
+                    "note_on" if starts else "note_off",
+                    note=note.pitch,
+                    velocity=note.velocity if starts else 0,
+                    channel=index,
+                ),
+            )
+            for tick, starts, note in moments
+        ]
+        midi.tracks.append(_track(header + body, end))
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    os.close(handle)
+    try:
+        midi.save(temporary)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _track(events: Sequence[tuple[int, mido.Message]], end_tick: int) -> mido.MidiTrack:
+    """A track from (tick, message) pairs, ended at ``end_tick``."""
+    track = mido.MidiTrack()
+    now = 0
+    for tick, message in sorted(events, key=lambda event: event[0]):
+        track.append(message.copy(time=tick - now))
+        now = tick
+    track.append(mido.MetaMessage("end_of_track", time=end_tick - now))
+    return track
+
+
+def _time_signature(meter: Meter) -> mido.MetaMessage:
+    return mido.MetaMessage(
+        "time_signature",
+        numerator=meter.numerator,
+        denominator=meter.denominator,
+        clocks_per_click=meter.beat_ticks,
+        notated_32nd_notes_per_beat=8,
+    )
+
+
+def _shortest_meter(ticks: int) -> Meter:
+    """The metre of the largest unit of which ``ticks`` is a whole number: 24 is 1/4, 36 is 3/8."""
+    for denominator in (4, 8, 16, 32):
+        unit = TICKS_PER_QUARTER * 4 // denominator
+        if ticks % unit == 0:
+            return Meter(ticks // unit, denominator)
+    raise MidiFileError(f"an anacrusis of {ticks} ticks cannot be written as a bar of 32nds")
+
+
+def _latin(text: str) -> str:
+    """Text as the MIDI standard stores it: Latin-1, what is not in it replaced."""
+    return text.encode("latin-1", "replace").decode("latin-1")

@@ -1,0 +1,164 @@
+"""Notes, voices and scores as frozen values in score time.
+
+Time is counted in integer ticks, 24 to the quarter note: a 32nd is 3, a triplet sixteenth 4.
+Tick 0 is always a downbeat; a piece with an anacrusis starts late in its first bar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from bicinium.errors import ScoreError
+from bicinium.score.keys import Key
+
+TICKS_PER_QUARTER = 24
+LOWEST_PITCH, HIGHEST_PITCH = 21, 108  # the piano: A0 to C8
+
+_PITCH_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+
+
+def pitch_name(pitch: int) -> str:
+    """Scientific name of a MIDI pitch: 60 is C4."""
+    return f"{_PITCH_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Note:
+    """One note. ``offset_tick`` is its end, exclusive."""
+
+    onset_tick: int
+    pitch: int
+    duration_ticks: int
+    velocity: int = 80
+
+    @property
+    def offset_tick(self) -> int:
+        return self.onset_tick + self.duration_ticks
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A time signature. Bars and beats are measured in ticks."""
+
+    numerator: int
+    denominator: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.numerator <= 32 or self.denominator not in (1, 2, 4, 8, 16, 32):
+            raise ScoreError(
+                f"{self} is not a metre: the upper number must be 1 to 32, "
+                "the lower one of 1, 2, 4, 8, 16, 32"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Meter:
+        """Read ``3/4``."""
+        numerator, slash, denominator = text.strip().partition("/")
+        if not (slash and numerator.isdecimal() and denominator.isdecimal()):
+            raise ScoreError(f"{text!r} is not a metre: write it like 3/4 or 6/8")
+        return cls(int(numerator), int(denominator))
+
+    def __str__(self) -> str:
+        return f"{self.numerator}/{self.denominator}"
+
+    @property
+    def bar_ticks(self) -> int:
+        return self.numerator * TICKS_PER_QUARTER * 4 // self.denominator
+
+    @property
+    def beat_ticks(self) -> int:
+        """Ticks of a beat as it is felt: a dotted value in 6/8, 9/8, 12/8 and their like."""
+        unit = TICKS_PER_QUARTER * 4 // self.denominator
+        compound = self.numerator % 3 == 0 and self.numerator > 3 and self.denominator >= 8
+        return unit * 3 if compound else unit
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One monophonic line, its notes in the order of time.
+
+    Raises ScoreError where notes overlap, have no length, or lie off the piano.
+    """
+
+    notes: tuple[Note, ...] = ()
+
+    def __post_init__(self) -> None:
+        for note in self.notes:
+            if note.duration_ticks < 1 or note.onset_tick < 0:
+                raise ScoreError(f"{note} must start at tick 0 or later and last a tick or more")
+            if not LOWEST_PITCH <= note.pitch <= HIGHEST_PITCH:
+                raise ScoreError(
+                    f"pitch {note.pitch} at tick {note.onset_tick} is not on the piano "
+                    f"({LOWEST_PITCH} to {HIGHEST_PITCH})"
+                )
+            if not 1 <= note.velocity <= 127:
+                raise ScoreError(f"velocity {note.velocity} of {note} must be 1 to 127")
+        for earlier, later in pairwise(self.notes):
+            if later.onset_tick < earlier.offset_tick:
+                raise ScoreError(
+                    f"two notes of one voice overlap at tick {later.onset_tick}: "
+                    f"{pitch_name(earlier.pitch)} and {pitch_name(later.pitch)}"
+                )
+
+    @property
+    def end_tick(self) -> int:
+        return self.notes[-1].offset_tick if self.notes else 0
+
+    def transpose(self, semitones: int) -> Voice:
+        return Voice(tuple(replace(note, pitch=note.pitch + semitones) for note in self.notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A piece: its voices from the highest (0, the right hand) to the lowest.
+
+    ``anacrusis_ticks`` is the length of the incomplete first bar, 0 where the first bar is full;
+    the music of an anacrusis stands at the end of bar 1. ``bars`` counts that bar too.
+    """
+
+    voices: tuple[Voice, ...]
+    bars: int
+    meter: Meter = Meter(4, 4)
+    key: Key | None = None
+    tempo_qpm: float = 120.0
+    anacrusis_ticks: int = 0
+    title: str = field(default="", compare=False)
+    composer: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        latest = max((voice.end_tick for voice in self.voices), default=0)
+        if latest > self.end_tick:
+            raise ScoreError(
+                f"the music ends at tick {latest}, after the last barline at tick {self.end_tick}"
+            )
+        if not 0 <= self.anacrusis_ticks < self.meter.bar_ticks:
+            raise ScoreError(
+                f"an anacrusis of {self.anacrusis_ticks} ticks is not shorter than a bar of "
+                f"{self.meter}"
+            )
+        first = min((v.notes[0].onset_tick for v in self.voices if v.notes), default=None)
+        if self.anacrusis_ticks and first is not None and first < self.start_tick:
+            raise ScoreError(
+                f"a note at tick {first} comes before the anacrusis at tick {self.start_tick}"
+            )
+
+    @property
+    def end_tick(self) -> int:
+        """The last barline."""
+        return self.bars * self.meter.bar_ticks
+
+    @property
+    def start_tick(self) -> int:
+        """Where the first, perhaps incomplete, bar begins to sound."""
+        return self.meter.bar_ticks - self.anacrusis_ticks if self.anacrusis_ticks else 0
+
+    @property
+    def note_count(self) -> int:
+        return sum(len(voice.notes) for voice in self.voices)
+
+    def transpose(self, semitones: int) -> Score:
+        """The same music, ``semitones`` higher, key included."""
+        key = self.key.transpose(semitones) if self.key else None
+        voices = tuple(voice.transpose(semitones) for voice in self.voices)
+        return replace(self, voices=voices, key=key)

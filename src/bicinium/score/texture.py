@@ -1,0 +1,162 @@
+"""Keyboard music to two voices: the upper line of the right hand, the lower line of the left.
+
+Two staves are the two hands; of more, the highest and the lowest are taken. One staff is split:
+of notes that start together the highest and the lowest go to the two voices, a single note goes to
+the voice whose last note is nearer. Within a hand, a new note ends the one before, unless it starts
+inside the hand (below a sounding upper note, above a sounding lower one): that is an inner voice
+and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal
+
+from bicinium.score.keys import Key, find_key
+from bicinium.score.midi import MidiContent, Staff
+from bicinium.score.notes import Note, Score, Voice
+
+Method = Literal["staves", "outer staves", "split"]
+
+
+@dataclass(frozen=True, slots=True)
+class TwoVoices:
+    """A two-voice score and what was lost on the way to it."""
+
+    score: Score
+    method: Method
+    notes_dropped: int
+    notes_shortened: int
+
+    @property
+    def dropped_share(self) -> float:
+        """Share of the source's notes that are not in the score."""
+        return self.notes_dropped / max(1, self.notes_dropped + self.score.note_count)
+
+
+def two_voices(content: MidiContent) -> list[TwoVoices]:
+    """One two-voice score for each stretch of ``content`` in one metre.
+
+    A note that sounds across a change of metre ends there. Stretches without notes are left out.
+    """
+    upper, lower, method, surplus = _hands(content.staves)
+    ends = [tick for tick, _ in content.meters[1:]] + [_end_tick(upper, lower)]
+    pieces = []
+    for index, ((start, meter), end) in enumerate(zip(content.meters, ends, strict=True)):
+        lines = [
+            _line(_between(upper, start, end), highest=True),
+            _line(_between(lower, start, end), highest=False),
+        ]
+        if not any(line.notes for line in lines):
+            continue
+        last = max(line.notes[-1].offset_tick for line in lines if line.notes)
+        score = Score(
+            voices=tuple(Voice(line.notes) for line in lines),
+            bars=-(-last // meter.bar_ticks),
+            meter=meter,
+            tempo_qpm=content.tempo_qpm,
+            anacrusis_ticks=content.anacrusis_ticks if index == 0 else 0,
+        )
+        pieces.append(
+            TwoVoices(
+                score=replace(score, key=content.key or _found_key(score, content.fifths)),
+                method=method,
+                notes_dropped=sum(line.dropped for line in lines) + (surplus if index == 0 else 0),
+                notes_shortened=sum(line.shortened for line in lines),
+            )
+        )
+    return pieces
+
+
+def _hands(
+    staves: Sequence[Staff],
+) -> tuple[Sequence[Note], Sequence[Note], Method, int]:
+    """Notes of the upper and of the lower hand, how they were told apart, how many were neither."""
+    if len(staves) == 1:
+        upper, lower, dropped = _split(staves[0].notes)
+        return upper, lower, "split", dropped
+    by_height = sorted(staves, key=lambda staff: -_mean_pitch(staff))
+    named = {staff.name.strip().lower(): staff for staff in staves}
+    if len(staves) == 2 and {"right", "left"} <= named.keys():
+        by_height = [named["right"], named["left"]]
+    surplus = sum(len(staff.notes) for staff in by_height[1:-1])
+    method: Method = "staves" if len(staves) == 2 else "outer staves"
+    return by_height[0].notes, by_height[-1].notes, method, surplus
+
+
+def _mean_pitch(staff: Staff) -> float:
+    return sum(note.pitch for note in staff.notes) / len(staff.notes)
+
+
+def _end_tick(*hands: Iterable[Note]) -> int:
+    return max(note.offset_tick for hand in hands for note in hand)
+
+
+def _between(notes: Iterable[Note], start: int, end: int) -> list[Note]:
+    """The notes that begin in [start, end), cut at ``end`` and counted from ``start``."""
+    return [
+        replace(
+            note,
+            onset_tick=note.onset_tick - start,
+            duration_ticks=min(note.offset_tick, end) - note.onset_tick,
+        )
+        for note in notes
+        if start <= note.onset_tick < end
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    notes: tuple[Note, ...]
+    dropped: int
+    shortened: int
+
+
+def _line(notes: Iterable[Note], highest: bool) -> _Line:
+    """The outer line of one hand."""
+    outward = 1 if highest else -1
+    line: list[Note] = []
+    dropped = shortened = 0
+    for onset, group in groupby(sorted(notes), key=lambda note: note.onset_tick):
+        chord = list(group)
+        outer = max(chord, key=lambda note: outward * note.pitch)
+        dropped += len(chord) - 1
+        if line and line[-1].offset_tick > onset:
+            if outward * (outer.pitch - line[-1].pitch) < 0:
+                dropped += 1
+                continue
+            line[-1] = replace(line[-1], duration_ticks=onset - line[-1].onset_tick)
+            shortened += 1
+        line.append(outer)
+    return _Line(tuple(line), dropped, shortened)
+
+
+def _split(notes: Sequence[Note]) -> tuple[list[Note], list[Note], int]:
+    """Divide one staff between two hands; the third number counts what neither could take."""
+    upper: list[Note] = []
+    lower: list[Note] = []
+    dropped = 0
+    middle = sum(note.pitch for note in notes) / len(notes)
+    for _, group in groupby(sorted(notes), key=lambda note: note.onset_tick):
+        chord = list(group)
+        if len(chord) > 1:
+            lower.append(chord[0])
+            upper.append(chord[-1])
+            dropped += len(chord) - 2
+            continue
+        note = chord[0]
+        to_upper = abs(note.pitch - (upper[-1].pitch if upper else middle + 6))
+        to_lower = abs(note.pitch - (lower[-1].pitch if lower else middle - 6))
+        (upper if to_upper <= to_lower else lower).append(note)
+    return upper, lower, dropped
+
+
+def _found_key(score: Score, fifths: int | None) -> Key:
+    ticks = [0.0] * 12
+    for voice in score.voices:
+        for note in voice.notes:
+            ticks[note.pitch % 12] += note.duration_ticks
+    bass = score.voices[-1].notes or score.voices[0].notes
+    return find_key(ticks, final_bass=bass[-1].pitch, fifths=fifths)

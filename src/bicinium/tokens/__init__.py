@@ -1,0 +1,1 @@
+"""The 774 tokens, and scores written in them."""

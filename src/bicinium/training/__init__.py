@@ -1,0 +1,1 @@
+"""Training: the only part of bicinium, with ``model.transformer``, that imports torch."""

@@ -1,0 +1,225 @@
+"""Windows of pieces, as batches that are a pure function of seed and step.
+
+An epoch covers every token of every training piece: a piece longer than a window is tiled by
+windows that overlap by a random amount, the first at START, the last at END.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from bicinium.corpus.prepare import Piece
+from bicinium.grammar import MusicalGrammar, State
+from bicinium.model.config import ModelConfig
+from bicinium.model.features import PieceConditions, features
+from bicinium.score.notes import Meter
+from bicinium.tokens.vocabulary import PAD
+from bicinium.training.musical_grammar import IGNORED
+
+KEYBOARD_STYLES = ("bach", "baroque", "classical", "romantic", "study")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Tokens ``start`` to ``stop`` of a piece are inputs; of the targets, those from ``scored`` on
+    count."""
+
+    piece: int
+    start: int
+    stop: int
+    scored: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a training step sees; not frozen, because Lightning moves its tensors.
+
+    ``states`` has a row for each position of ``grammar_rows``.
+    """
+
+    features: Tensor  # (B, T, F) int32
+    targets: Tensor  # (B, T) int64, IGNORED where nothing is asked
+    states: State
+    grammar_rows: Tensor  # (N,) positions in the flattened batch on which the grammar is measured
+
+
+class PieceStore:
+    """Pieces as one long run of tokens, with the automaton's state after each of them."""
+
+    def __init__(self, pieces: Sequence[Piece], config: ModelConfig) -> None:
+        self.config = config
+        self.lengths = np.array([len(piece.tokens) for piece in pieces])
+        self.first_row = np.concatenate([[0], np.cumsum(self.lengths)])
+        self.tokens = np.concatenate([piece.tokens for piece in pieces]).astype(np.int64)
+        self.states = MusicalGrammar().states_along(
+            [piece.tokens for piece in pieces],
+            bar_ticks=[Meter.parse(piece.meter).bar_ticks for piece in pieces],
+            bars=[piece.bars for piece in pieces],
+            transposition=[piece.transposition for piece in pieces],
+        )
+        self.conditions = PieceConditions.of(
+            config,
+            [piece.meter for piece in pieces],
+            [piece.mode for piece in pieces],
+            [piece.style for piece in pieces],
+            [piece.bars for piece in pieces],
+        )
+
+    def batch(
+        self,
+        windows: Sequence[Window],
+        rng: np.random.Generator,
+        condition_dropout: float = 0.0,
+        grammar_positions: int = 0,
+    ) -> Batch:
+        """Put windows side by side, padded to the longest."""
+        length = max(window.stop - window.start for window in windows)
+        rows = np.zeros((len(windows), length), np.int64)
+        real = np.zeros((len(windows), length), np.bool_)
+        targets = np.full((len(windows), length), IGNORED, np.int64)
+        for index, window in enumerate(windows):
+            size = window.stop - window.start
+            first = self.first_row[window.piece] + window.start
+            rows[index, :size] = np.arange(first, first + size)
+            real[index, :size] = True
+            scored = slice(window.scored - window.start, size)
+            targets[index, scored] = self.tokens[first + 1 : first + size + 1][scored]
+        flat = rows.ravel()
+        piece = np.repeat([window.piece for window in windows], length)
+        keep = rng.random((4, len(windows))) >= condition_dropout
+        told = np.repeat(keep, length, axis=1)
+        conditions = PieceConditions(
+            *(
+                np.where(told[index], column[piece], 0).astype(np.int32)
+                for index, column in enumerate(
+                    (
+                        self.conditions.meter,
+                        self.conditions.mode,
+                        self.conditions.style,
+                        self.conditions.bars,
+                    )
+                )
+            )
+        )
+        states = self.states.take(flat)
+        tokens = np.where(real.ravel(), self.tokens[flat], PAD)
+        seen = features(self.config, states, tokens.astype(np.int32), conditions)
+        asked = np.flatnonzero(targets.ravel() != IGNORED)
+        chosen = np.sort(rng.choice(asked, min(grammar_positions, len(asked)), replace=False))
+        return Batch(
+            features=torch.from_numpy(seen.reshape(len(windows), length, -1)),
+            targets=torch.from_numpy(targets),
+            states=states.take(chosen),
+            grammar_rows=torch.from_numpy(chosen),
+        )
+
+
+def tile(length: int, context: int, piece: int, rng: np.random.Generator | None) -> list[Window]:
+    """Windows of at most ``context`` inputs that together ask for each token after START.
+
+    With ``rng``, overlaps are random and asked for twice; without, each token is asked for once.
+    """
+    inputs = length - 1
+    count = max(1, -(-inputs // context))
+    starts = np.zeros(count, np.int64)
+    if count > 1:
+        slack = count * context - inputs
+        if rng is None:
+            cuts = np.linspace(0, slack, count).astype(np.int64)
+        else:
+            cuts = np.sort(np.concatenate([[0, slack], rng.integers(0, slack + 1, count - 2)]))
+        starts = np.arange(count) * context - cuts
+    stops = np.minimum(starts + context, inputs)
+    scored = starts if rng is not None else np.concatenate([[0], stops[:-1]])
+    return [
+        Window(piece, int(a), int(b), int(c)) for a, b, c in zip(starts, stops, scored, strict=True)
+    ]
+
+
+class TrainingBatches(Dataset[Batch]):
+    """Batch ``step`` of a run; the same for the same seed, whatever came before."""
+
+    def __init__(
+        self,
+        store: PieceStore,
+        repeats: NDArray[np.int64],
+        *,
+        steps: int,
+        batch_size: int,
+        seed: int,
+        condition_dropout: float,
+        grammar_positions: int,
+    ) -> None:
+        self.store, self.repeats, self.steps = store, repeats, steps
+        self.batch_size, self.seed = batch_size, seed
+        self.condition_dropout, self.grammar_positions = condition_dropout, grammar_positions
+        windows = -(-(store.lengths - 1) // store.config.context)
+        self.steps_per_epoch = -(-int((windows * repeats).sum()) // batch_size)
+        self._epoch = -1
+        self._plan: list[Window] = []
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        epoch, index = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._plan = epoch, self.epoch_windows(epoch)
+        windows = self._plan[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.store.batch(
+            windows,
+            np.random.default_rng([self.seed, 1, step]),
+            self.condition_dropout,
+            self.grammar_positions,
+        )
+
+    def epoch_windows(self, epoch: int) -> list[Window]:
+        """All windows of an epoch in the order in which they are shown."""
+        rng = np.random.default_rng([self.seed, 0, epoch])
+        windows = [
+            window
+            for piece, times in enumerate(self.repeats)
+            for _ in range(times)
+            for window in tile(
+                int(self.store.lengths[piece]), self.store.config.context, piece, rng
+            )
+        ]
+        return [windows[i] for i in rng.permutation(len(windows))]
+
+
+class ValidationBatches(Dataset[Batch]):
+    """Every token of every piece once, each with as much context as there is."""
+
+    def __init__(self, store: PieceStore, batch_size: int) -> None:
+        windows = [
+            window
+            for piece, length in enumerate(store.lengths)
+            for window in tile(int(length), store.config.context, piece, None)
+        ]
+        windows.sort(key=lambda window: window.start - window.stop)  # alike in length: less padding
+        self.store = store
+        self.batches = [windows[i : i + batch_size] for i in range(0, len(windows), batch_size)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        rng = np.random.default_rng(0)
+        return self.store.batch(self.batches[index], rng, grammar_positions=10**9)
+
+
+def validation_pieces(pieces: Sequence[Piece], other_tokens: int) -> dict[str, list[Piece]]:
+    """The validation pieces: all for keyboard, and of the others up to so many tokens, evenly."""
+    held_out = [piece for piece in pieces if piece.split == "validation"]
+    keyboard = [piece for piece in held_out if piece.style in KEYBOARD_STYLES]
+    others = [piece for piece in held_out if piece.style not in KEYBOARD_STYLES]
+    step = max(1, sum(len(piece.tokens) for piece in others) // other_tokens)
+    sets = {"keyboard": keyboard, "other": others[::step]}
+    return {name: chosen for name, chosen in sets.items() if chosen}
