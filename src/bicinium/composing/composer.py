@@ -140,6 +140,7 @@ class Composer:
             bars=[asked.bars for asked in conditions],
             max_tokens=budgets,
             transposition=[-asked.key.semitones_to_home for asked in conditions],
+            spare_slots=0 if use_grammar else 3,
         )
         told = PieceConditions.of(
             self.config,

@@ -1,20 +1,22 @@
 """The eight hard rules, each a set of questions to the state: may this token come next?
 
 ``State`` holds, for a batch of sequences, what has happened so far. A rule is a class with one
-method for each kind of token it has an opinion on; the method takes the state and the token's value
-(a pitch, ticks, a bin, a part) and answers with a boolean array: True where the rule forbids it.
-State columns have shape (B, 1) there and values (1, n) or (B, 1), so that the same line of code
-judges all pitches at once (the mask) and one token a row (the validator).
+method for each kind of token it has an opinion on, called like the kind: ``note_on``, ``note_off``,
+``time_shift``, ``velocity``, ``part``, ``end``, …. The method takes the state and the token's value
+(a pitch, ticks, a bin, a part) and answers True where the rule forbids the token. State columns
+must stand as (B, 1) there; values come as (1, n), all values of the kind at once (the mask), or as
+(B, 1), one token a row (the validator). The same line of code judges both.
 
-To write a rule of your own, subclass Rule, name it, and answer for the kinds you care about.
+To write a rule of your own, subclass ``Rule``, name it, answer for the kinds you care about, and
+give the class to ``MusicalGrammar(extra_rules=[…])``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from enum import IntEnum
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,14 +29,14 @@ from bicinium.tokens.vocabulary import MAX_PARTS, MAX_SHIFT_TICKS, Kind, describ
 
 Ints: TypeAlias = NDArray[np.int32]
 Bools: TypeAlias = NDArray[np.bool_]
-Forbidden: TypeAlias = Bools | bool
+Forbidden: TypeAlias = Bools | bool  # False where nothing is forbidden at all
 
 FAR = 2**30  # a tick or a token count that is never reached
 SILENT = -1  # in ``held_pitch``: nothing in this slot
 
 
-class Stage(IntEnum):
-    """Where in the sequence we are."""
+class Stage:
+    """Where in the sequence we are (plain ints: an enum's members are slow to look up)."""
 
     BEFORE_START = 0
     BEFORE_TEMPO = 1
@@ -42,15 +44,16 @@ class Stage(IntEnum):
     ENDED = 3
 
 
-class Moment(IntEnum):
+class Moment:
     """What has happened in this tick; the canonical order is a walk through these."""
 
     ARRIVED = 0  # by a TIME_SHIFT that ends a run: an event or END must follow
     LONG = 1  # by a longest TIME_SHIFT, or at the beginning: a further TIME_SHIFT may follow
     ENTERED = 2  # a PART was named: an event in it must follow
-    OFF = 3  # a note of this part has ended
-    ON = 4  # a note of this part has begun
-    READY = 5  # a VELOCITY was named: a NOTE_ON must follow
+    PEDAL = 3  # the pedal of this part has moved
+    OFF = 4  # a note of this part has ended
+    ON = 5  # a note of this part has begun
+    READY = 6  # a VELOCITY was named: a NOTE_ON must follow
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class MusicalGrammarConfig:
     max_note_ticks: int = 960  # ten bars of 4/4
     lowest_velocity_bin: int = LOWEST_AUDIBLE_BIN
     max_identical_tokens: int = 3
-    ranges: tuple[tuple[int, int], ...] = ((LOWEST_PITCH, HIGHEST_PITCH),) * 2  # of each part
+    sustain: bool = False  # whether there is a pedal
+    ranges: tuple[tuple[int, int], ...] = ()  # (low, high) of each part; () is the whole piano
     rules: tuple[str, ...] = (
         "pairing",
         "duration",
@@ -77,14 +81,15 @@ class MusicalGrammarConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.voices <= MAX_PARTS:
             raise GrammarError(f"voices={self.voices} must be 1 to {MAX_PARTS}")
-        if len(self.ranges) != self.voices:
+        if self.ranges and len(self.ranges) != self.voices:
             raise GrammarError(
                 f"{len(self.ranges)} ranges for {self.voices} voices: give one (low, high) a voice"
             )
         for part, (low, high) in enumerate(self.ranges):
-            if low > high:
+            if not LOWEST_PITCH <= low <= high <= HIGHEST_PITCH:
                 raise GrammarError(
-                    f"rule 'range' leaves part {part} no pitch: {low} is over {high}"
+                    f"rule 'range' leaves part {part} no pitch: {low} to {high} is not a range "
+                    f"within {LOWEST_PITCH} to {HIGHEST_PITCH}"
                 )
         for name in ("max_polyphony", "max_note_ticks", "max_identical_tokens"):
             if getattr(self, name) < 1:
@@ -100,13 +105,19 @@ class MusicalGrammarConfig:
         """Sixteen hex digits that change with any field."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
 
+    def range_of(self, part: int) -> tuple[int, int]:
+        """The lowest and the highest pitch of a part."""
+        if not self.ranges:
+            return LOWEST_PITCH, HIGHEST_PITCH
+        return self.ranges[min(part, self.voices - 1)]
+
 
 @dataclass(slots=True)
 class State:
     """What has happened in each of B sequences. All arrays are int32, the first axis is B.
 
-    S slots a part hold the sounding notes; slots beyond ``max_polyphony`` keep track of notes that
-    broke the rule ``voices``.
+    The sounding notes of a part lie in S slots; slots beyond ``max_polyphony`` keep track of notes
+    that broke the rule ``voices``.
     """
 
     # what was asked for
@@ -125,19 +136,18 @@ class State:
     last_off: Ints  # (B,) likewise of the last NOTE_OFF
     last_token: Ints  # (B,)
     run: Ints  # (B,) how often last_token stands in a row
+    pedal: Ints  # (B, P) 1 where the pedal is down
     last_pitch: Ints  # (B, P) of the last note begun in each part, 0 before the first
     held_pitch: Ints  # (B, P, S) sounding pitches, SILENT where none
     held_onset: Ints  # (B, P, S) their onset ticks
+    held_until: Ints  # (B, P, S) the ticks by which they must end, FAR where none sounds
 
     def __len__(self) -> int:
         return len(self.tick)
 
     def take(self, rows: NDArray[np.integer]) -> State:
         """A copy of the rows asked for."""
-        return State(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-    def copy(self) -> State:
-        return self.take(np.arange(len(self)))
+        return State(*(getattr(self, name)[rows] for name in _STATE_FIELDS))
 
     @property
     def position(self) -> Ints:
@@ -147,28 +157,28 @@ class State:
     @property
     def sounding(self) -> Bools:
         """(B, P, S) which slots hold a note."""
-        return np.not_equal(self.held_pitch, SILENT)
+        return np.asarray(self.held_pitch != SILENT)
 
     @property
     def silent(self) -> Bools:
         """(B,) True where no note sounds in any part."""
-        return ~self.sounding.any(axis=(1, 2))
+        return np.asarray((self.held_pitch == SILENT).all(axis=(1, 2)))
 
     def here(self, by_part: NDArray[Any]) -> NDArray[Any]:
         """(B, …) the entry of the current part in an array of shape (B, P, …)."""
         return by_part[np.arange(len(self)), self.part]
 
 
-def _column(values: NDArray[Any]) -> NDArray[Any]:
+_STATE_FIELDS = tuple(field.name for field in fields(State))
+
+
+def column(values: NDArray[Any]) -> NDArray[Any]:
     """(B,) → (B, 1), to stand against token values."""
     return values[:, None]
 
 
 class Rule:
-    """A rule that forbids nothing. Subclasses answer for the kinds they have an opinion on.
-
-    ``weight`` is the exponent of the rule's own score in ``grammar_score``.
-    """
+    """A rule that forbids nothing. ``weight`` is the exponent of its score in ``grammar_score``."""
 
     name = "rule"
     weight = 1.0
@@ -176,25 +186,7 @@ class Rule:
     def __init__(self, config: MusicalGrammarConfig) -> None:
         self.config = config
 
-    def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        return False
-
-    def note_off(self, state: State, pitch: Ints) -> Forbidden:
-        return False
-
-    def time_shift(self, state: State, ticks: Ints) -> Forbidden:
-        return False
-
-    def velocity(self, state: State, velocity_bin: Ints) -> Forbidden:
-        return False
-
-    def part(self, state: State, part: Ints) -> Forbidden:
-        return False
-
-    def end(self, state: State, _: Ints) -> Forbidden:
-        return False
-
-    def any_token(self, state: State, kind: Kind, token: Ints) -> Forbidden:
+    def any_token(self, state: State, token: Ints) -> Forbidden:
         """Asked about every token of every kind, with its id instead of its value."""
         return False
 
@@ -202,32 +194,26 @@ class Rule:
         """Why ``token`` may not come next in ``state`` (a single row): the end of a sentence."""
         return f"breaks the rule {self.name}"
 
-    def forbids(self, state: State, kind: Kind, value: Ints, token: Ints) -> Forbidden:
-        """True where the token may not come next; the shape is that of state against value."""
-        ask = _QUESTIONS.get(kind)
-        answer = getattr(self, ask)(state, value) if ask else False
-        return answer | self.any_token(state, kind, token)
-
-
-_QUESTIONS = {
-    Kind.NOTE_ON: "note_on",
-    Kind.NOTE_OFF: "note_off",
-    Kind.TIME_SHIFT: "time_shift",
-    Kind.VELOCITY: "velocity",
-    Kind.PART: "part",
-    Kind.END: "end",
-}
+    def question(self, kind: Kind) -> Callable[[State, Ints], Forbidden] | None:
+        """The method that answers for a kind of token; None where the rule has no opinion."""
+        return getattr(self, kind.name.lower(), None)
 
 
 class Pairing(Rule):
-    """NOTE_OFF only for a pitch that sounds in the part, NOTE_ON only for one that does not;
-    at END something has sounded and nothing sounds."""
+    """NOTE_OFF only for a pitch that sounds in the part, NOTE_ON only for one that does not; the
+    pedal likewise; at END something has sounded, nothing sounds and no pedal is down.
+    """
 
     name = "pairing"
     weight = 2.0
 
-    def _sounds(self, state: State, pitch: Ints) -> Bools:
-        return (state.here(state.held_pitch)[:, :, None] == pitch[:, None, :]).any(axis=1)
+    @staticmethod
+    def _sounds(state: State, pitch: Ints) -> Bools:
+        held = state.here(state.held_pitch)
+        sounds = held[:, :1] == pitch
+        for slot in range(1, held.shape[1]):
+            sounds = sounds | (held[:, slot : slot + 1] == pitch)
+        return np.asarray(sounds)
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
         return self._sounds(state, pitch)
@@ -235,8 +221,14 @@ class Pairing(Rule):
     def note_off(self, state: State, pitch: Ints) -> Forbidden:
         return ~self._sounds(state, pitch)
 
+    def sustain_on(self, state: State, _: Ints) -> Forbidden:
+        return column((state.here(state.pedal) > 0) | (not self.config.sustain))
+
+    def sustain_off(self, state: State, _: Ints) -> Forbidden:
+        return column(state.here(state.pedal) == 0)
+
     def end(self, state: State, _: Ints) -> Forbidden:
-        return _column(~state.silent | (state.notes == 0))
+        return column(~state.silent | (state.notes == 0) | (state.pedal > 0).any(axis=1))
 
     def message(self, state: State, token: int) -> str:
         sounding = [pitch_name(p) for p in sorted(state.held_pitch[0].ravel()) if p != SILENT]
@@ -246,79 +238,118 @@ class Pairing(Rule):
             return f"starts a note that is already sounding in this voice; {now}"
         if what.startswith("NOTE_OFF"):
             return f"ends a note that is not sounding in this voice; {now}"
-        return f"comes while notes are {now}" if sounding else "comes before any note"
+        if what.startswith("SUSTAIN_ON"):
+            return "presses a pedal that is down" if self.config.sustain else "is not in use here"
+        if what.startswith("SUSTAIN_OFF"):
+            return "lifts a pedal that is not down"
+        if state.notes[0] == 0:
+            return "comes before any note"
+        return f"comes too soon; {now}" if sounding else "comes while a pedal is down"
 
 
 class Duration(Rule):
-    """A note lasts at least one tick and at most ``max_note_ticks``."""
+    """A note lasts at least one tick and at most ``max_note_ticks``, and not beyond the last
+    barline. The canonical order goes up, so no event may pass over a note that is due to end.
+    """
 
     name = "duration"
 
-    def _overdue(self, state: State) -> Bools:
-        """(B, P, S) notes that have reached their longest length in this very tick."""
-        age = state.tick[:, None, None] - state.held_onset
-        return state.sounding & (age == self.config.max_note_ticks)
-
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        return skips_note(state, self._overdue(state), pitch * 0 + HIGHEST_PITCH + 1)
+        return _passes_over_due(state, HIGHEST_PITCH + 1)
 
     def velocity(self, state: State, velocity_bin: Ints) -> Forbidden:
-        return skips_note(state, self._overdue(state), velocity_bin * 0 + HIGHEST_PITCH + 1)
+        return _passes_over_due(state, HIGHEST_PITCH + 1)
 
     def note_off(self, state: State, pitch: Ints) -> Forbidden:
-        held = state.here(state.held_pitch)[:, :, None] == pitch[:, None, :]
-        onset_now = _column(state.here(state.held_onset) == _column(state.tick))
-        begun_now = (held & np.swapaxes(onset_now, 1, 2)).any(axis=1)
-        return begun_now | skips_note(state, self._overdue(state), pitch)
+        begun_now = state.here(state.held_onset) == column(state.tick)
+        held_now = np.where(begun_now, state.here(state.held_pitch), SILENT)
+        too_short: Forbidden = False
+        if (held_now != SILENT).any():
+            too_short = (held_now[:, :, None] == pitch[:, None, :]).any(axis=1)
+        return too_short | _passes_over_due(state, pitch)
+
+    def sustain_on(self, state: State, _: Ints) -> Forbidden:
+        return _passes_over_due(state, LOWEST_PITCH)
+
+    def sustain_off(self, state: State, _: Ints) -> Forbidden:
+        return _passes_over_due(state, LOWEST_PITCH)
 
     def part(self, state: State, part: Ints) -> Forbidden:
-        return skips_part(state, self._overdue(state), part)
+        due = _due(state)
+        if due is None:
+            return False
+        first_part = np.where(due.any(axis=2), np.arange(due.shape[1]), FAR).min(axis=1)
+        return part > column(first_part)
 
     def time_shift(self, state: State, ticks: Ints) -> Forbidden:
-        age = np.where(state.sounding, state.tick[:, None, None] - state.held_onset, -FAR)
-        age = np.where(age > self.config.max_note_ticks, -FAR, age)  # said once, not again
-        return ticks > self.config.max_note_ticks - _column(age.max(axis=(1, 2)))
+        left = state.held_until.min(axis=(1, 2)) - state.tick
+        return ticks > column(np.where(left >= 0, left, FAR))  # what is overdue was said before
 
     def message(self, state: State, token: int) -> str:
-        if describe(token).startswith("NOTE_OFF"):
-            return "ends a note in the tick in which it began, or leaves out one that must end here"
-        return f"lets a note sound for more than {self.config.max_note_ticks} ticks"
+        held = np.isin(state.held_onset[0], state.tick[0]) & (state.held_pitch[0] != SILENT)
+        if describe(token).startswith("NOTE_OFF") and held.any():
+            return "ends a note in the tick in which it began"
+        due = state.held_until[0] == state.held_until[0].min()
+        names = ", ".join(pitch_name(pitch) for pitch in sorted(state.held_pitch[0][due]))
+        return (
+            f"leaves {names} sounding for too long: a note lasts at most "
+            f"{self.config.max_note_ticks} ticks and not beyond the last barline"
+        )
 
 
 class Time(Rule):
-    """TIME_SHIFTs are canonical; the piece ends on a barline and, where bars were asked for,
-    exactly on the last. (The reserve of tokens is the automaton's: see ``closing``.)"""
+    """TIME_SHIFTs are canonical; the piece ends on a barline and, where bars were asked for, exactly
+    on the last. (The reserve of tokens is the automaton's, see ``closing``.)
+    """
 
     name = "time"
 
-    def _must_end(self, state: State) -> Bools:
-        """(B, P, S) notes that sound on the last barline."""
-        return state.sounding & (state.tick == state.end_tick)[:, None, None]
+    @staticmethod
+    def _at_end(state: State) -> Bools:
+        return column(state.tick == state.end_tick)
+
+    def _passes_over_pedal(self, state: State, part: Ints) -> Forbidden:
+        """A pedal that is down on the last barline, in a part below ``part``."""
+        if not (self.config.sustain and state.pedal.any()):
+            return False
+        parts = np.arange(state.pedal.shape[1])
+        first_part = np.where(state.pedal > 0, parts, FAR).min(axis=1)
+        return self._at_end(state) & (part > column(first_part))
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        return _column(state.tick == state.end_tick)
+        return self._at_end(state)
 
     def velocity(self, state: State, velocity_bin: Ints) -> Forbidden:
-        return _column(state.tick == state.end_tick)
+        return self._at_end(state)
+
+    def sustain_on(self, state: State, _: Ints) -> Forbidden:
+        return self._at_end(state)
+
+    def sustain_off(self, state: State, _: Ints) -> Forbidden:
+        return self._passes_over_pedal(state, column(state.part))
 
     def note_off(self, state: State, pitch: Ints) -> Forbidden:
-        return skips_note(state, self._must_end(state), pitch)
+        return self._passes_over_pedal(state, column(state.part + 1))
 
     def part(self, state: State, part: Ints) -> Forbidden:
-        nothing_to_end = ~_sounds_in(state, part)
-        at_end = _column(state.tick == state.end_tick)
-        return (at_end & nothing_to_end) | skips_part(state, self._must_end(state), part)
+        at_end = self._at_end(state)
+        if not at_end.any():
+            return False
+        idle = ~(state.sounding.any(axis=2) | (state.pedal > 0))  # (B, P)
+        inside = part < idle.shape[1]
+        rows = np.arange(len(state))[:, None]
+        nothing_to_end = idle[rows, np.where(inside, part, 0)] | ~inside
+        return (at_end & nothing_to_end) | self._passes_over_pedal(state, part)
 
     def time_shift(self, state: State, ticks: Ints) -> Forbidden:
-        arrived = _column(state.moment == Moment.ARRIVED)
-        left = _column(state.end_tick - state.tick)
+        left = column(state.end_tick - state.tick)
         beyond = (ticks > left) & (left >= 0)  # for the first time
-        return arrived | beyond | ((ticks == left) & _column(state.notes == 0))
+        without_notes = (ticks == left) & column(state.notes == 0)
+        return column(state.moment == Moment.ARRIVED) | beyond | without_notes
 
     def end(self, state: State, _: Ints) -> Forbidden:
-        on_barline = state.position == 0
         too_early = (state.tick < state.end_tick) & (state.end_tick < FAR)
-        return _column(~on_barline | too_early)
+        return column((state.position != 0) | too_early)
 
     def message(self, state: State, token: int) -> str:
         what = describe(token)
@@ -328,7 +359,7 @@ class Time(Rule):
             return f"goes beyond the last barline, at tick {state.end_tick[0]}"
         if what.startswith("END"):
             return "does not fall on the last barline"
-        return "comes on the last barline, where only notes may end"
+        return "comes on the last barline, where only what sounds may end"
 
 
 class Voices(Rule):
@@ -337,7 +368,8 @@ class Voices(Rule):
     name = "voices"
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        return _column(state.here(state.sounding).sum(axis=1) >= self.config.max_polyphony)
+        sounding = (state.here(state.held_pitch) != SILENT).sum(axis=1)
+        return column(sounding >= self.config.max_polyphony)
 
     def part(self, state: State, part: Ints) -> Forbidden:
         return part >= self.config.voices
@@ -350,73 +382,86 @@ class Voices(Rule):
 
 
 class Order(Rule):
-    """One spelling only: the header first, parts rising, NOTE_OFF before NOTE_ON, pitches rising,
-    PART only for a change that an event follows, nothing but PAD after END."""
+    """One spelling only: the header first, parts rising, in a part the pedal, then NOTE_OFF, then
+    NOTE_ON, pitches rising, PART only for a change that an event follows, after END only PAD.
+    """
 
     name = "order"
 
+    def start(self, state: State, _: Ints) -> Forbidden:
+        return column(state.stage != Stage.BEFORE_START)
+
+    def tempo(self, state: State, _: Ints) -> Forbidden:
+        return column(state.stage != Stage.BEFORE_TEMPO)
+
+    def pad(self, state: State, _: Ints) -> Forbidden:
+        return column(state.stage != Stage.ENDED)
+
+    def unk(self, state: State, _: Ints) -> Forbidden:
+        return True
+
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        return pitch <= _column(state.last_on)
+        return column(state.stage != Stage.MUSIC) | (pitch <= column(state.last_on))
 
     def note_off(self, state: State, pitch: Ints) -> Forbidden:
-        too_late = (state.moment == Moment.ON) | (state.moment == Moment.READY)
-        return _column(too_late) | (pitch <= _column(state.last_off))
+        too_late = (state.moment >= Moment.ON) | (state.stage != Stage.MUSIC)
+        return column(too_late) | (pitch <= column(state.last_off))
+
+    def sustain_on(self, state: State, _: Ints) -> Forbidden:
+        return column((state.moment >= Moment.PEDAL) | (state.stage != Stage.MUSIC))
+
+    def sustain_off(self, state: State, _: Ints) -> Forbidden:
+        return column((state.moment >= Moment.PEDAL) | (state.stage != Stage.MUSIC))
 
     def time_shift(self, state: State, ticks: Ints) -> Forbidden:
-        return _column((state.moment == Moment.ENTERED) | (state.moment == Moment.READY))
-
-    def velocity(self, state: State, velocity_bin: Ints) -> Forbidden:
-        return _column(state.moment == Moment.READY)
-
-    def part(self, state: State, part: Ints) -> Forbidden:
-        pending = (state.moment == Moment.ENTERED) | (state.moment == Moment.READY)
-        begun = (state.moment == Moment.OFF) | (state.moment == Moment.ON)
-        here = _column(state.part)
-        return _column(pending) | (part == here) | (_column(begun) & (part < here))
+        return self._pending(state)
 
     def end(self, state: State, _: Ints) -> Forbidden:
-        return _column((state.moment == Moment.ENTERED) | (state.moment == Moment.READY))
+        return self._pending(state)
 
-    def any_token(self, state: State, kind: Kind, token: Ints) -> Forbidden:
-        match kind:
-            case Kind.START:
-                return _column(state.stage != Stage.BEFORE_START)
-            case Kind.TEMPO:
-                return _column(state.stage != Stage.BEFORE_TEMPO)
-            case Kind.PAD:
-                return _column(state.stage != Stage.ENDED)
-            case Kind.UNK | Kind.SUSTAIN_ON | Kind.SUSTAIN_OFF:
-                return _column(np.ones(len(state), np.bool_))
-            case _:
-                return _column(state.stage != Stage.MUSIC)
+    def velocity(self, state: State, velocity_bin: Ints) -> Forbidden:
+        return column((state.moment == Moment.READY) | (state.stage != Stage.MUSIC))
+
+    def part(self, state: State, part: Ints) -> Forbidden:
+        here = column(state.part)
+        event_before = column(state.moment >= Moment.PEDAL)
+        return self._pending(state) | (part == here) | (event_before & (part < here))
+
+    @staticmethod
+    def _pending(state: State) -> Bools:
+        """An event is owed, or this is not the music."""
+        owed = (state.moment == Moment.ENTERED) | (state.moment == Moment.READY)
+        return column(owed | (state.stage != Stage.MUSIC))
 
     def message(self, state: State, token: int) -> str:
-        stage = Stage(state.stage[0])
-        if stage == Stage.BEFORE_START:
-            return "stands where START must"
-        if stage == Stage.BEFORE_TEMPO:
-            return "stands where TEMPO must"
-        if stage == Stage.ENDED:
-            return "comes after END; only PAD may"
-        if Moment(state.moment[0]) == Moment.ENTERED:
-            return "follows a PART; a note of that part must"
-        if Moment(state.moment[0]) == Moment.READY:
-            return "follows a VELOCITY; a NOTE_ON must"
+        match int(state.stage[0]):
+            case Stage.BEFORE_START:
+                return "stands where START must"
+            case Stage.BEFORE_TEMPO:
+                return "stands where TEMPO must"
+            case Stage.ENDED:
+                return "comes after END; only PAD may"
+        match int(state.moment[0]):
+            case Moment.ENTERED:
+                return "follows a PART; a note of that part must"
+            case Moment.READY:
+                return "follows a VELOCITY; a NOTE_ON must"
         return "is out of order: parts rise, ends come before beginnings, pitches rise"
 
 
 class Velocity(Rule):
     """Audible bins only; a first VELOCITY before the first note, others only for a change that a
-    NOTE_ON follows at once."""
+    NOTE_ON follows at once.
+    """
 
     name = "velocity"
 
     def velocity(self, state: State, velocity_bin: Ints) -> Forbidden:
         inaudible = velocity_bin < self.config.lowest_velocity_bin
-        return inaudible | (velocity_bin == _column(state.velocity))
+        return inaudible | (velocity_bin == column(state.velocity))
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        return _column(state.velocity < 0)
+        return column(state.velocity < 0)
 
     def message(self, state: State, token: int) -> str:
         if describe(token).startswith("NOTE_ON"):
@@ -429,11 +474,9 @@ class Repetition(Rule):
 
     name = "repetition"
 
-    def any_token(self, state: State, kind: Kind, token: Ints) -> Forbidden:
-        if kind == Kind.PAD:
-            return False
-        full = state.run >= self.config.max_identical_tokens
-        return _column(full) & (token == _column(state.last_token)) if full.any() else False
+    def any_token(self, state: State, token: Ints) -> Forbidden:
+        full = (state.run >= self.config.max_identical_tokens) & (state.stage != Stage.ENDED)
+        return column(full) & (token == column(state.last_token)) if full.any() else False
 
     def message(self, state: State, token: int) -> str:
         return f"stands more than {self.config.max_identical_tokens} times in a row"
@@ -444,13 +487,17 @@ class Range(Rule):
 
     name = "range"
 
+    def __init__(self, config: MusicalGrammarConfig) -> None:
+        super().__init__(config)
+        ranges = [config.range_of(part) for part in range(config.voices)]
+        self.bounds = np.array(ranges, dtype=np.int32)  # (P, 2)
+
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        bounds = np.array(self.config.ranges)[np.minimum(state.part, self.config.voices - 1)]
-        sounding = pitch + _column(state.transposition)
-        return (sounding < bounds[:, :1]) | (sounding > bounds[:, 1:])
+        bounds = self.bounds[state.part] - column(state.transposition)
+        return (pitch < bounds[:, :1]) | (pitch > bounds[:, 1:])
 
     def message(self, state: State, token: int) -> str:
-        low, high = self.config.ranges[min(int(state.part[0]), self.config.voices - 1)]
+        low, high = self.config.range_of(int(state.part[0]))
         return f"is outside this voice's range, {pitch_name(low)} to {pitch_name(high)}"
 
 
@@ -460,31 +507,18 @@ RULES: dict[str, type[Rule]] = {
 }
 
 
-def _sounds_in(state: State, part: Ints) -> Bools:
-    """(B, n) does a note sound in each of the parts asked about?"""
-    by_part = state.sounding.any(axis=2)
-    inside = part < by_part.shape[1]
-    rows = np.arange(len(state))[:, None]
-    return np.asarray(by_part[rows, np.where(inside, part, 0)] & inside)
+def _due(state: State) -> Bools | None:
+    """(B, P, S) the notes that must end in this tick; None where there are none."""
+    due = state.held_until == state.tick[:, None, None]
+    return due if due.any() else None
 
 
-def skips_note(state: State, due: Bools, pitch: Ints) -> Forbidden:
-    """(B, n) would an event in the current part at ``pitch`` pass over a note that is due?
-
-    ``due`` (B, P, S) marks the notes that must end in this tick. The canonical order goes up, so
-    whatever is due in a lower part, or at a lower pitch of this one, could not end any more.
-    """
-    if not due.any():
+def _passes_over_due(state: State, pitch: Ints | int) -> Forbidden:
+    """(B, n) would an event in the current part at ``pitch`` pass over a note that is due?"""
+    due = _due(state)
+    if due is None:
         return False
     first_due = np.where(due, state.held_pitch, FAR).min(axis=2)  # (B, P)
-    parts = np.arange(due.shape[1])
-    before = ((first_due < FAR) & (parts < state.part[:, None])).any(axis=1)
-    return _column(before) | (_column(state.here(first_due)) < pitch)
-
-
-def skips_part(state: State, due: Bools, part: Ints) -> Forbidden:
-    """(B, n) would going on to ``part`` pass over a note that is due in a lower one?"""
-    if not due.any():
-        return False
-    first_due_part = np.where(due.any(axis=2), np.arange(due.shape[1]), FAR).min(axis=1)
-    return part > _column(first_due_part)
+    lower_part = np.arange(due.shape[1]) < column(state.part)
+    in_lower_part = (lower_part & (first_due < FAR)).any(axis=1)
+    return column(in_lower_part) | (column(state.here(first_due)) < pitch)

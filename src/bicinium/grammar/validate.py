@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bicinium.grammar.automaton import MusicalGrammar
-from bicinium.grammar.rules import Moment, MusicalGrammarConfig, Stage, State
+from bicinium.grammar.rules import MusicalGrammarConfig, Stage, State
 from bicinium.score.notes import TICKS_PER_QUARTER, Meter
-from bicinium.tokens.vocabulary import KINDS, VOCAB_SIZE, Kind, describe
+from bicinium.tokens.vocabulary import KINDS, PAD, UNK, VOCAB_SIZE, Kind, describe
 
 _PART_NAMES = ("upper voice", "lower voice")
-_ROWS_AT_ONCE = 512
+_TOKENS_AT_ONCE = 100_000
 
 # The kinds of token each rule is concerned with: how often it could have been broken.
 _CONCERNS: dict[str, tuple[Kind, ...]] = {
@@ -89,77 +89,59 @@ class MusicalGrammarValidator:
         meters = meters or [None] * len(arrays)
         bars = bars or [None] * len(arrays)
         transpositions = transpositions or [0] * len(arrays)
-        by_length = sorted(range(len(arrays)), key=lambda i: -len(arrays[i]))
-        results: dict[int, ValidationResult] = {}
-        for start in range(0, len(by_length), _ROWS_AT_ONCE):
-            rows = by_length[start : start + _ROWS_AT_ONCE]
-            judged = self._judge(
-                [arrays[i] for i in rows],
-                [meters[i] for i in rows],
-                [bars[i] for i in rows],
-                [transpositions[i] for i in rows],
-            )
-            results.update(zip(rows, judged, strict=True))
-        return (results[i] for i in range(len(arrays)))
+        start = 0
+        while start < len(arrays):
+            stop, tokens = start, 0
+            while stop < len(arrays) and (tokens == 0 or tokens < _TOKENS_AT_ONCE):
+                tokens += len(arrays[stop]) + 1
+                stop += 1
+            now = slice(start, stop)
+            yield from self._judge(arrays[now], meters[now], bars[now], transpositions[now])
+            start = stop
 
     def _judge(
         self,
-        arrays: list[NDArray[np.int64]],
-        meters: list[Meter | None],
-        bars: list[int | None],
-        transpositions: list[int],
-    ) -> list[ValidationResult]:
-        """Judge sequences of falling length in step with one another."""
-        grammar = self.grammar
-        state = grammar.initial_state(
-            len(arrays),
+        arrays: Sequence[NDArray[np.int64]],
+        meters: Sequence[Meter | None],
+        bars: Sequence[int | None],
+        transpositions: Sequence[int],
+    ) -> Iterator[ValidationResult]:
+        """Judge some sequences at once."""
+        known = [(tokens >= 0) & (tokens < VOCAB_SIZE) for tokens in arrays]
+        tokens = [np.where(k, t, UNK).astype(np.int32) for k, t in zip(known, arrays, strict=True)]
+        states = self.grammar.states_along(
+            tokens,
             bar_ticks=[meter.bar_ticks if meter else 0 for meter in meters],
+            bars=[count if meter and count else 0 for meter, count in zip(meters, bars, strict=True)],
             transposition=transpositions,
         )
-        for row, (meter, count) in enumerate(zip(meters, bars, strict=True)):
-            if meter and count:
-                state.end_tick[row] = meter.bar_ticks * count
-        violations: list[list[Violation]] = [[] for _ in arrays]
-        lengths = np.array([len(array) for array in arrays])
-        ends: list[State | None] = [None] * len(arrays)
-        paired = np.zeros(len(arrays), np.int64)
-        for index in range(int(lengths.max(initial=0))):
-            alive = int((lengths > index).sum())
-            for row in range(alive, len(state)):
-                ends[row] = state.take(np.array([row]))
-            if alive < len(state):
-                state = state.take(np.arange(alive))
-            raw = np.array([array[index] for array in arrays[:alive]])
-            known = (raw >= 0) & (raw < VOCAB_SIZE)
-            tokens = np.where(known, raw, int(Kind.UNK))
-            broken = grammar.broken_rule(state, tokens)
-            for row in np.flatnonzero(broken >= 0).tolist():
-                rule = grammar.rules[broken[row]]
-                single = state.take(np.array([row]))
-                why = rule.message(single, int(tokens[row]))
-                place = _Place(single, meters[row])
-                violations[row].append(place.violation(index, rule.name, int(raw[row]), why))
-            paired[:alive] += (KINDS[tokens] == Kind.NOTE_OFF) & (broken < 0)
-            grammar.advance(state, tokens)
-        for row in range(len(state)):
-            ends[row] = state.take(np.array([row]))
-        results = []
-        for row, array in enumerate(arrays):
-            end = ends[row]
-            assert end is not None
-            if end.stage[0] != Stage.ENDED:
-                place = _Place(end, meters[row])
-                violations[row].append(place.missing_end(len(array)))
-            results.append(self._result(array, violations[row], int(paired[row]), end))
-        return results
+        last_rows = np.cumsum([len(sequence) + 1 for sequence in tokens]) - 1
+        following = np.concatenate([np.append(sequence, PAD) for sequence in tokens])
+        broken = self.grammar.broken_rule(states, following)
+        broken[last_rows] = -1
+        paired = (KINDS[following] == Kind.NOTE_OFF) & (broken < 0)
+        first = 0
+        for sequence, meter, last in zip(arrays, meters, last_rows.tolist(), strict=True):
+            violations = []
+            for row in (first + np.flatnonzero(broken[first:last] >= 0)).tolist():
+                state, rule = states.take(np.array([row])), self.grammar.rules[broken[row]]
+                why = rule.message(state, int(following[row]))
+                token = int(sequence[row - first])
+                violations.append(_violation(state, meter, row - first, rule.name, token, why))
+            if states.stage[last] != Stage.ENDED:
+                end = states.take(np.array([last]))
+                violations.append(_missing_end(end, meter, len(sequence)))
+            pairs, notes = int(paired[first:last].sum()), int(states.notes[last])
+            yield self._result(sequence, violations, pairs, notes)
+            first = last + 1
 
     def _result(
-        self, tokens: NDArray[np.int64], violations: list[Violation], paired: int, end: State
+        self, tokens: NDArray[np.int64], violations: list[Violation], paired: int, notes: int
     ) -> ValidationResult:
         known = tokens[(tokens >= 0) & (tokens < VOCAB_SIZE)]
         counts = np.bincount(KINDS[known], minlength=len(Kind))
         scores: dict[str, float] = {}
-        total = 1.0 if end.notes[0] else 0.0
+        total = 1.0 if notes else 0.0
         for rule in self.grammar.rules:
             broken = sum(violation.rule == rule.name for violation in violations)
             if rule.name == "pairing":
@@ -176,28 +158,30 @@ class MusicalGrammarValidator:
             grammar_score=total,
             rule_scores=scores,
             violations=tuple(violations),
-            notes=int(end.notes[0]),
+            notes=notes,
             paired_notes=paired,
         )
 
 
-class _Place:
-    """Where in the music a single-row state stands, for messages."""
+def _violation(
+    state: State, meter: Meter | None, index: int, rule: str, token: int, why: str
+) -> Violation:
+    """What ``token`` breaks in a single-row state, with its place in the music."""
+    tick, bar, beat, part = _place(state, meter)
+    voice = _PART_NAMES[part] if part < len(_PART_NAMES) else f"part {part}"
+    sentence = f"bar {bar}, beat {beat:g}, {voice}: {describe(token)} {why}"
+    return Violation(index, tick, bar, beat, part, rule, sentence)
 
-    def __init__(self, state: State, meter: Meter | None) -> None:
-        self.meter = meter or Meter(4, 4)
-        self.tick = int(state.tick[0])
-        self.part = int(state.part[0])
-        self.bar = self.tick // self.meter.bar_ticks + 1
-        beat = self.tick % self.meter.bar_ticks / (TICKS_PER_QUARTER * 4 / self.meter.denominator)
-        self.beat = round(beat + 1, 3)
-        self.moment = Moment(state.moment[0])
 
-    def violation(self, index: int, rule: str, token: int, why: str) -> Violation:
-        part = _PART_NAMES[self.part] if self.part < 2 else f"part {self.part}"
-        sentence = f"bar {self.bar}, beat {self.beat:g}, {part}: {describe(token)} {why}"
-        return Violation(index, self.tick, self.bar, self.beat, self.part, rule, sentence)
+def _missing_end(state: State, meter: Meter | None, index: int) -> Violation:
+    tick, bar, beat, part = _place(state, meter)
+    sentence = f"bar {bar}, beat {beat:g}: the sequence stops without END"
+    return Violation(index, tick, bar, beat, part, "order", sentence)
 
-    def missing_end(self, index: int) -> Violation:
-        sentence = f"bar {self.bar}, beat {self.beat:g}: the sequence stops without END"
-        return Violation(index, self.tick, self.bar, self.beat, self.part, "order", sentence)
+
+def _place(state: State, meter: Meter | None) -> tuple[int, int, float, int]:
+    """Tick, bar (from 1), beat (from 1, in units of the metre's lower number) and part."""
+    meter = meter or Meter(4, 4)
+    tick = int(state.tick[0])
+    beat = tick % meter.bar_ticks / (TICKS_PER_QUARTER * 4 / meter.denominator) + 1
+    return tick, tick // meter.bar_ticks + 1, round(beat, 3), int(state.part[0])

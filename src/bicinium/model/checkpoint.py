@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 from bicinium.errors import CheckpointError
 from bicinium.grammar.rules import MusicalGrammarConfig
 from bicinium.model.config import ModelConfig
+from bicinium.model.features import feature_sizes
 from bicinium.tokens.vocabulary import vocabulary_hash
 
 DEFAULT_MODEL = Path(__file__).parent / "weights" / "default.safetensors"
@@ -63,11 +64,24 @@ def load_checkpoint(path: str | Path = DEFAULT_MODEL) -> Checkpoint:
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
+            config = ModelConfig.model_validate_json(header["config"])
+            record = json.loads(header["record"])
+            _check_hashes(path, header)
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        config = ModelConfig.model_validate_json(header["config"])
-        record = json.loads(header["record"])
     except (SafetensorError, KeyError, ValidationError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is not a bicinium checkpoint: {error}") from error
+        raise CheckpointError(f"{path} is not a bicinium checkpoint: {_reason(error)}") from error
+    shapes = _shapes(config)
+    for name in shapes.keys() | weights.keys():
+        shape = weights[name].shape if name in weights else "absent"
+        if shape != shapes.get(name):
+            raise CheckpointError(
+                f"{path} does not fit its own configuration: {name} is {shape}, "
+                f"not {shapes.get(name, 'absent')}; train again"
+            )
+    return Checkpoint(config, weights, record)
+
+
+def _check_hashes(path: Path, header: Mapping[str, str]) -> None:
     expected = {
         "vocabulary": vocabulary_hash(),
         "grammar": MusicalGrammarConfig().config_hash,
@@ -78,4 +92,30 @@ def load_checkpoint(path: str | Path = DEFAULT_MODEL) -> Checkpoint:
                 f"{path} was trained with another {name} ({header.get(name)}, here {value}); "
                 "use the version of bicinium that made it, or train again"
             )
-    return Checkpoint(config, weights, record)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return str(error.errors()[0]["msg"])
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+
+
+def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """The weights of such a model, by the names ``transformer`` gives them."""
+    d, ff = config.d_model, config.d_ff
+    shapes: dict[str, tuple[int, ...]] = {
+        "embedding.weight": (sum(feature_sizes(config).values()), d),
+        "norm.weight": (d,),
+        "head.weight": (config.vocab_size, d),
+    }
+    for index in range(config.n_layers):
+        block = {
+            "attention_norm": (d,),
+            "attention.qkv": (3 * d, d),
+            "attention.out": (d, d),
+            "feed_forward_norm": (d,),
+            "feed_forward.gate_up": (2 * ff, d),
+            "feed_forward.down": (d, ff),
+        }
+        shapes |= {f"blocks.{index}.{name}.weight": shape for name, shape in block.items()}
+    return shapes

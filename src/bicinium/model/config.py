@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bicinium.tokens.vocabulary import VOCAB_SIZE
 
@@ -21,13 +21,13 @@ class ModelConfig(BaseModel):
 
     mode: Literal["transformer"] = "transformer"
     vocab_size: int = VOCAB_SIZE
-    d_model: int = 256
-    n_layers: int = 4
-    n_heads: int = 4
-    d_ff: int = 704  # width of the SwiGLU, about 8/3 of d_model
-    context: int = 1024  # tokens that attention reaches back
-    rope_base: float = 10_000.0
-    dropout: float = 0.0
+    d_model: int = Field(256, ge=2)
+    n_layers: int = Field(4, ge=1)
+    n_heads: int = Field(4, ge=1)
+    d_ff: int = Field(704, ge=1)  # width of the SwiGLU, about 8/3 of d_model
+    context: int = Field(1024, ge=1)  # tokens that attention reaches back
+    rope_base: float = Field(10_000.0, gt=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
     state_embedding: bool = True  # embed the automaton's state; off only to measure what it brings
     meters: tuple[str, ...] = COMMON_METERS
     styles: tuple[str, ...] = ()

@@ -5,17 +5,21 @@ from their absolute position, so that no error accumulates. What other programs 
 handled like this:
 
 - type 0, 1 and 2, running status, note-ons of velocity 0: as the standard says;
-- several tempi: the first counts, the number of the others is reported;
+- several tempi: the first counts, the number of the others is reported; one of 0 is no tempo;
+- a hand that changes its sound (program) is still one staff; drums are left out;
 - several metres: all are reported, ``texture`` splits the piece there; a first metre that lasts for
   one bar and is shorter than the second is an anacrusis;
 - notes of no length, notes off the piano, notes that never end: left out and, the last excepted,
   counted (symusic drops what never ends before we see it);
 - a note that starts again while it sounds: ends there, and starts again;
-- a file without notes, or one that is no MIDI: MidiFileError.
+- a file without notes, one in a metre that notation does not have, or one that is no MIDI:
+  MidiFileError.
 """
 
 from __future__ import annotations
 
+import io
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -28,7 +32,7 @@ import numpy as np
 import symusic
 from numpy.typing import NDArray
 
-from bicinium.errors import MidiFileError
+from bicinium.errors import MidiFileError, ScoreError
 from bicinium.score.keys import Key
 from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, TICKS_PER_QUARTER, Meter, Note, Score
 
@@ -69,18 +73,38 @@ def read_midi(path: str | Path) -> MidiContent:
         raise MidiFileError(f"{path} cannot be opened: {error.strerror or error}") from error
     if not data.startswith(b"MThd"):
         raise MidiFileError(f"{path} is not a MIDI file: it does not begin with MThd")
+    if len(data) >= 14 and int.from_bytes(data[12:14], "big", signed=True) <= 0:
+        raise MidiFileError(f"{path} counts time in seconds, not in beats; export it with beats")
     try:
-        source = symusic.Score.from_midi(data)
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        source: Any = symusic.Score.from_midi(data)
+        if len({track.program for track in source.tracks}) > 1:
+            source = symusic.Score.from_midi(_without_programs(data))
+    except (RuntimeError, ValueError, EOFError, OSError, LookupError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise MidiFileError(f"{path} is damaged and cannot be read as MIDI: {reason}") from error
     return _on_grid(source, path)
 
 
+def _without_programs(data: bytes) -> bytes:
+    """The file without its program changes, at which symusic would begin another track."""
+    midi = mido.MidiFile(file=io.BytesIO(data), clip=True)
+    for track in midi.tracks:
+        passed = 0  # ticks before the messages left out
+        kept = []
+        for message in track:
+            if message.type == "program_change":
+                passed += message.time
+            else:
+                kept.append(message.copy(time=message.time + passed))
+                passed = 0
+        track[:] = kept
+    without = io.BytesIO()
+    midi.save(file=without)
+    return without.getvalue()
+
+
 def _on_grid(source: Any, path: Path) -> MidiContent:
     per_quarter = int(source.ticks_per_quarter)
-    if per_quarter <= 0:
-        raise MidiFileError(f"{path} counts time in seconds, not in beats; export it with beats")
 
     def to_grid(source_ticks: NDArray[np.int64]) -> NDArray[np.int64]:
         return (2 * source_ticks * TICKS_PER_QUARTER + per_quarter) // (2 * per_quarter)
@@ -122,7 +146,11 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
 
     meters: dict[int, Meter] = {0: Meter(4, 4)}
     for event in sorted(source.time_signatures, key=lambda event: int(event.time)):
-        meters[int(to_grid(np.array(event.time)))] = Meter(event.numerator, event.denominator)
+        try:
+            meter = Meter(event.numerator, event.denominator)
+        except ScoreError as error:
+            raise MidiFileError(f"{path} cannot be put into bars: {error}") from error
+        meters[int(to_grid(np.array(event.time)))] = meter
     changes = [item for item in sorted(meters.items()) if item[0] < end_tick]
     changes = [item for i, item in enumerate(changes) if i == 0 or item[1] != changes[i - 1][1]]
     anacrusis = 0
@@ -140,7 +168,9 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
     if signature and -7 <= signature.key <= 7:
         fifths = int(signature.key)
         key = Key.from_signature(fifths, "minor") if signature.tonality == 1 else None
-    tempi = sorted((int(event.time), float(event.qpm)) for event in source.tempos)
+    tempi = sorted(
+        (int(event.time), float(event.qpm)) for event in source.tempos if math.isfinite(event.qpm)
+    )
     return MidiContent(
         staves=tuple(staves),
         meters=tuple(changes),
@@ -255,7 +285,7 @@ def _shortest_meter(ticks: int) -> Meter:
     """The metre of the largest unit of which ``ticks`` is a whole number: 24 is 1/4, 36 is 3/8."""
     for denominator in (4, 8, 16, 32):
         unit = TICKS_PER_QUARTER * 4 // denominator
-        if ticks % unit == 0:
+        if ticks % unit == 0 and ticks // unit <= 32:
             return Meter(ticks // unit, denominator)
     raise MidiFileError(f"an anacrusis of {ticks} ticks cannot be written as a bar of 32nds")
 

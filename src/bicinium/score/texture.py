@@ -41,8 +41,8 @@ def two_voices(content: MidiContent) -> list[TwoVoices]:
 
     A note that sounds across a change of metre ends there. Stretches without notes are left out.
     """
-    upper, lower, method, surplus = _hands(content.staves)
-    ends = [tick for tick, _ in content.meters[1:]] + [_end_tick(upper, lower)]
+    upper, lower, neither, method = _hands(content.staves)
+    ends = [tick for tick, _ in content.meters[1:]] + [_end_tick(upper, lower, neither)]
     pieces = []
     for index, ((start, meter), end) in enumerate(zip(content.meters, ends, strict=True)):
         lines = [
@@ -63,7 +63,8 @@ def two_voices(content: MidiContent) -> list[TwoVoices]:
             TwoVoices(
                 score=replace(score, key=content.key or _found_key(score, content.fifths)),
                 method=method,
-                notes_dropped=sum(line.dropped for line in lines) + (surplus if index == 0 else 0),
+                notes_dropped=sum(line.dropped for line in lines)
+                + len(_between(neither, start, end)),
                 notes_shortened=sum(line.shortened for line in lines),
             )
         )
@@ -72,18 +73,17 @@ def two_voices(content: MidiContent) -> list[TwoVoices]:
 
 def _hands(
     staves: Sequence[Staff],
-) -> tuple[Sequence[Note], Sequence[Note], Method, int]:
-    """Notes of the upper and of the lower hand, how they were told apart, how many were neither."""
+) -> tuple[Sequence[Note], Sequence[Note], Sequence[Note], Method]:
+    """Notes of the upper hand, of the lower, of neither, and how they were told apart."""
     if len(staves) == 1:
-        upper, lower, dropped = _split(staves[0].notes)
-        return upper, lower, "split", dropped
+        return *_split(staves[0].notes), "split"
     by_height = sorted(staves, key=lambda staff: -_mean_pitch(staff))
     named = {staff.name.strip().lower(): staff for staff in staves}
     if len(staves) == 2 and {"right", "left"} <= named.keys():
         by_height = [named["right"], named["left"]]
-    surplus = sum(len(staff.notes) for staff in by_height[1:-1])
+    neither = [note for staff in by_height[1:-1] for note in staff.notes]
     method: Method = "staves" if len(staves) == 2 else "outer staves"
-    return by_height[0].notes, by_height[-1].notes, method, surplus
+    return by_height[0].notes, by_height[-1].notes, neither, method
 
 
 def _mean_pitch(staff: Staff) -> float:
@@ -133,24 +133,24 @@ def _line(notes: Iterable[Note], highest: bool) -> _Line:
     return _Line(tuple(line), dropped, shortened)
 
 
-def _split(notes: Sequence[Note]) -> tuple[list[Note], list[Note], int]:
-    """Divide one staff between two hands; the third number counts what neither could take."""
+def _split(notes: Sequence[Note]) -> tuple[list[Note], list[Note], list[Note]]:
+    """Divide one staff between two hands; the third list holds what neither could take."""
     upper: list[Note] = []
     lower: list[Note] = []
-    dropped = 0
+    neither: list[Note] = []
     middle = sum(note.pitch for note in notes) / len(notes)
     for _, group in groupby(sorted(notes), key=lambda note: note.onset_tick):
         chord = list(group)
         if len(chord) > 1:
             lower.append(chord[0])
             upper.append(chord[-1])
-            dropped += len(chord) - 2
+            neither += chord[1:-1]
             continue
         note = chord[0]
         to_upper = abs(note.pitch - (upper[-1].pitch if upper else middle + 6))
         to_lower = abs(note.pitch - (lower[-1].pitch if lower else middle - 6))
         (upper if to_upper <= to_lower else lower).append(note)
-    return upper, lower, dropped
+    return upper, lower, neither
 
 
 def _found_key(score: Score, fifths: int | None) -> Key:

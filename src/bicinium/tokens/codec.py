@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bicinium.errors import TokenError
+from bicinium.errors import ScoreError, TokenError
 from bicinium.score.keys import Key
 from bicinium.score.notes import Meter, Note, Score, Voice
 from bicinium.tokens.vocabulary import (
@@ -41,11 +41,14 @@ def snap(score: Score) -> Score:
     """The nearest score that tokens can spell: velocities and tempo moved to their bins."""
 
     def snapped(note: Note) -> Note:
-        bin_index = max(LOWEST_AUDIBLE_BIN, velocity_bin(note.velocity))
-        return replace(note, velocity=bin_velocity(bin_index))
+        return replace(note, velocity=bin_velocity(_audible_bin(note.velocity)))
 
     voices = tuple(Voice(tuple(map(snapped, voice.notes))) for voice in score.voices)
     return replace(score, voices=voices, tempo_qpm=bin_tempo_qpm(tempo_bin(score.tempo_qpm)))
+
+
+def _audible_bin(velocity: int) -> int:
+    return max(LOWEST_AUDIBLE_BIN, velocity_bin(velocity))
 
 
 def encode(score: Score) -> np.ndarray:
@@ -62,7 +65,7 @@ def encode(score: Score) -> np.ndarray:
     for part, voice in enumerate(score.voices):
         for note in voice.notes:
             moments[note.offset_tick].append((part, False, note.pitch, 0))
-            moments[note.onset_tick].append((part, True, note.pitch, velocity_bin(note.velocity)))
+            moments[note.onset_tick].append((part, True, note.pitch, _audible_bin(note.velocity)))
     tokens = [START, token_id(Kind.TEMPO, tempo_bin(score.tempo_qpm))]
     tick = part_now = 0
     velocity_now = -1
@@ -98,8 +101,9 @@ def decode(
 ) -> Score:
     """The score that tokens spell. They may stop anywhere after START.
 
-    Raises TokenError where a note ends that does not sound, starts while it sounds, or is still
-    sounding at the end: decoding never repairs. The validator says all that is wrong.
+    Raises TokenError where a note ends that does not sound, starts while it sounds, is still
+    sounding at the end or has no length, and where notes of one part overlap: decoding never
+    repairs. The validator says all that is wrong.
     """
     notes: list[list[Note]] = [[] for _ in range(parts)]
     sounding: dict[tuple[int, int], tuple[int, int]] = {}  # (part, pitch): (onset, velocity)
@@ -133,8 +137,12 @@ def decode(
                 break
     if sounding:
         raise TokenError(f"{len(sounding)} notes are still sounding where the tokens end")
+    try:
+        voices = tuple(Voice(tuple(sorted(line))) for line in notes)
+    except ScoreError as error:
+        raise TokenError(f"the tokens spell no score: {error}") from error
     return Score(
-        voices=tuple(Voice(tuple(sorted(line))) for line in notes),
+        voices=voices,
         bars=-(-tick // meter.bar_ticks),
         meter=meter,
         key=key,

@@ -63,6 +63,7 @@ class PieceStore:
             bar_ticks=[Meter.parse(piece.meter).bar_ticks for piece in pieces],
             bars=[piece.bars for piece in pieces],
             transposition=[piece.transposition for piece in pieces],
+            spare_slots=0,
         )
         self.conditions = PieceConditions.of(
             config,
@@ -108,7 +109,7 @@ class PieceStore:
                 )
             )
         )
-        states = self.states.take(flat)
+        states = self.states.take(flat + piece + 1)  # a piece of T tokens has T + 1 states
         tokens = np.where(real.ravel(), self.tokens[flat], PAD)
         seen = features(self.config, states, tokens.astype(np.int32), conditions)
         asked = np.flatnonzero(targets.ravel() != IGNORED)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bicinium.grammar import MusicalGrammar, State
-from bicinium.tokens.vocabulary import START
+from bicinium.tokens.vocabulary import PAD, START
 from bicinium.training.config import GrammarLossConfig
 
 IGNORED = -100  # the target of positions that do not count
@@ -89,9 +89,11 @@ class MusicalGrammarLoss(nn.Module):
 
     def _states_before(self, target_tokens: Tensor) -> State:
         targets = target_tokens.cpu().numpy()
-        inputs = np.where(targets == IGNORED, 0, targets)[:, :-1]
+        inputs = np.where(targets == IGNORED, PAD, targets)[:, :-1]
         inputs = np.concatenate([np.full((len(inputs), 1), START), inputs], axis=1)
-        return self.grammar.states_along(list(inputs))
+        states = self.grammar.states_along(list(inputs))
+        begins = np.arange(len(inputs)) * (inputs.shape[1] + 1)  # the state before START
+        return states.take(np.delete(np.arange(len(states)), begins))
 
 
 def illegal_mass(logits: Tensor, forbidden: Tensor) -> Tensor:
