@@ -1,5 +1,5 @@
 # make compose   four pieces with the weights that ship, from nothing but python3
-# make test      all tests;  make quick: without the slow ones
+# make test      the tests;  make test-slow: those that take minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CORPUS ?= ../shared/corpus ../shared/corpus_openscore
 CONFIG ?= configs/training_configs/musical_grammar.yaml
 
-.PHONY: setup compose train prepare test quick check bench clean
+.PHONY: setup compose train prepare test test-slow check bench clean
 
 compose: $(VENV)/base
 	$(BIN)/bicinium compose -n 4 --bars 16 --out out
@@ -34,8 +34,8 @@ train: $(VENV)/dev
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-quick: $(VENV)/dev
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+test-slow: $(VENV)/dev
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow -s
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -44,6 +44,7 @@ check: $(VENV)/dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/dev
+	$(PIP) --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
 clean:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bicinium.composing.composer import DEFAULT_SAMPLING, Composer, Composition, Progress
-from bicinium.composing.conditions import Conditions, draw_key, draw_meter
+from bicinium.composing.conditions import Conditions, draw_key, draw_meter, draw_style
 from bicinium.composing.sampling import Sampling
 from bicinium.errors import RequestError
 from bicinium.grammar import MusicalGrammar
@@ -43,6 +43,7 @@ def compose_many(
     """Compose ``n`` pieces; piece i is drawn with seed ``seed + i``.
 
     key: like ``"D minor"``; drawn from the common keys where None. meter: like ``"3/4"``; likewise.
+    style: like ``"bach"``; likewise, from the styles of keyboard music.
     tempo: quarter notes a minute; left to the model where None.
     grammar: another grammar than the default one. use_grammar: False lets the model err.
 
@@ -53,22 +54,23 @@ def compose_many(
     if seed < 0:
         raise RequestError(f"seed {seed} must be 0 or more")
     seeds = [seed + index for index in range(n)]
+    composer = load_composer(Path(model))
+    if grammar is not None:
+        composer = composer.with_grammar(grammar)
     asked = []
     for one in seeds:
         rng = np.random.default_rng([one, 2**16])
         drawn_key, drawn_meter = draw_key(rng), draw_meter(rng)
+        drawn_style = draw_style(rng, composer.config)
         asked.append(
             Conditions(
                 key=Key.parse(key) if key else drawn_key,
                 meter=Meter.parse(meter) if meter else drawn_meter,
                 bars=bars,
                 tempo_qpm=tempo,
-                style=style,
+                style=style or drawn_style,
             )
         )
-    composer = load_composer(Path(model))
-    if grammar is not None:
-        composer = composer.with_grammar(grammar)
     how = Sampling(temperature=temperature, top_p=top_p)
     return composer.compose(asked, seeds, how, use_grammar, progress)
 

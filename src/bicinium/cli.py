@@ -42,7 +42,7 @@ def compose(
     tempo: Annotated[
         float | None, typer.Option(help="Quarter notes a minute; the model's choice if left out.")
     ] = None,
-    style: Annotated[str | None, typer.Option(help="Like bach or classical.")] = None,
+    style: Annotated[str | None, typer.Option(help="Like bach or classical; drawn if left out.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same piece.")] = 0,
     temperature: Annotated[float, typer.Option(help="Under 1 is tamer, over 1 wilder.")] = 1.0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens only.")] = 0.95,
@@ -176,6 +176,7 @@ def _piece_row(piece: Composition, path: Path) -> dict[str, Any]:
         "notes": piece.result.notes,
         "key": str(piece.conditions.key),
         "meter": str(piece.conditions.meter),
+        "style": piece.conditions.style,
         "tempo": round(tempo, 2) if tempo else None,
         "seed": piece.seed,
         "tokens": len(piece.tokens),
@@ -199,7 +200,7 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
-    for name in ("file", "key", "metre", "bars", "notes", "tempo", "grammar"):
+    for name in ("file", "key", "metre", "bars", "notes", "tempo", "style", "grammar"):
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(
@@ -209,6 +210,7 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
             str(row["bars"]),
             str(row["notes"]),
             f"{row['tempo']:.0f}" if row["tempo"] else "-",
+            row["style"] or "-",
             "valid" if row["valid"] else f"invalid ({row['grammar_score']:.2f})",
         )
     Console().print(table)

@@ -14,6 +14,7 @@ from bicinium.score.notes import Meter
 MAX_BARS = 256
 SLOWEST_QPM, FASTEST_QPM = 20.0, 300.0
 _LIKELY_METERS = {"4/4": 0.35, "3/4": 0.3, "2/4": 0.2, "6/8": 0.15}
+_KEYBOARD_STYLES = {"bach": 0.5, "classical": 0.25, "baroque": 0.15, "romantic": 0.1}
 _LIKELY_KEYS = (
     "C major", "G major", "D major", "A major", "F major", "Bb major", "Eb major",
     "A minor", "E minor", "D minor", "G minor", "C minor",
@@ -23,7 +24,8 @@ _LIKELY_KEYS = (
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """A piece as it is asked for. ``tempo_qpm`` None leaves the tempo to the model, ``style`` None
-    the style."""
+    the style.
+    """
 
     key: Key
     meter: Meter
@@ -55,6 +57,15 @@ class Conditions:
 def draw_key(rng: np.random.Generator) -> Key:
     """A key that keyboard music is often in."""
     return Key.parse(_LIKELY_KEYS[rng.integers(len(_LIKELY_KEYS))])
+
+
+def draw_style(rng: np.random.Generator, config: ModelConfig) -> str | None:
+    """A style of keyboard music that the model has learned; None where it has learned none."""
+    known = {name: share for name, share in _KEYBOARD_STYLES.items() if name in config.styles}
+    if not known:
+        return None
+    shares = np.array(list(known.values()))
+    return str(rng.choice(list(known), p=shares / shares.sum()))
 
 
 def draw_meter(rng: np.random.Generator) -> Meter:

@@ -1,7 +1,7 @@
 """The musical grammar, written once; validator, mask, loss, data filter and model all read it."""
 
 from bicinium.grammar.automaton import MusicalGrammar
-from bicinium.grammar.rules import MusicalGrammarConfig, Rule, State
+from bicinium.grammar.rules import MusicalGrammarConfig, Rule, State, column
 from bicinium.grammar.validate import MusicalGrammarValidator, ValidationResult, Violation
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "State",
     "ValidationResult",
     "Violation",
+    "column",
 ]

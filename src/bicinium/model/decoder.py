@@ -7,6 +7,7 @@ that pieces of any length slide through (attention does not care in which order 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,16 @@ from numpy.typing import NDArray
 from bicinium.model.config import ModelConfig
 
 Floats = NDArray[np.float32]
+_FIRST_ROOM = 128  # tokens
+
+
+class _Layer(NamedTuple):
+    """The matrices of a block, each (in, out)."""
+
+    qkv: Floats
+    out: Floats
+    gate_up: Floats
+    down: Floats
 
 
 class Decoder:
@@ -21,22 +32,22 @@ class Decoder:
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, NDArray[np.floating]]) -> None:
         self.config = config
-        as_floats = {name: np.asarray(w, np.float32) for name, w in weights.items()}
-        self.embedding = as_floats["embedding.weight"]
-        self.norm = as_floats["norm.weight"]
-        self.head = np.ascontiguousarray(as_floats["head.weight"].T)
+        named = {name: np.asarray(w, np.float32) for name, w in weights.items()}
+
+        def matrix(name: str, norm: str = "") -> Floats:
+            """(in, out), the scale of the norm before it folded in."""
+            scale = named[f"{norm}.weight"][:, None] if norm else np.float32(1)
+            return np.ascontiguousarray(named[f"{name}.weight"].T * scale)
+
+        self.embedding = named["embedding.weight"]
+        self.head = matrix("head", "norm")
         self.layers = [
-            {
-                name: np.ascontiguousarray(as_floats[f"blocks.{index}.{name}.weight"].T)
-                for name in (
-                    "attention_norm",
-                    "attention.qkv",
-                    "attention.out",
-                    "feed_forward_norm",
-                    "feed_forward.gate_up",
-                    "feed_forward.down",
-                )
-            }
+            _Layer(
+                matrix(f"blocks.{index}.attention.qkv", f"blocks.{index}.attention_norm"),
+                matrix(f"blocks.{index}.attention.out"),
+                matrix(f"blocks.{index}.feed_forward.gate_up", f"blocks.{index}.feed_forward_norm"),
+                matrix(f"blocks.{index}.feed_forward.down"),
+            )
             for index in range(config.n_layers)
         ]
         half = config.d_model // config.n_heads // 2
@@ -46,14 +57,13 @@ class Decoder:
     def start(self, batch: int) -> None:
         """Forget everything and begin ``batch`` new sequences."""
         heads, size = self.config.n_heads, self.config.d_model // self.config.n_heads
-        shape = (self.config.n_layers, batch, heads, self.config.context, size)
-        self.keys = np.zeros(shape, np.float32)
-        self.values = np.zeros(shape, np.float32)
+        # (2, L, B, H, T, D/H): keys and values; T grows as needed, up to the context
+        self.cache = np.empty((2, self.config.n_layers, batch, heads, 0, size), np.float32)
         self.length = 0
 
     def keep(self, rows: NDArray[np.integer]) -> None:
         """Go on with these sequences only."""
-        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
+        self.cache = self.cache[:, :, rows]
 
     def step(self, features: NDArray[np.integer]) -> Floats:
         """(B, F) feature rows of one more token → (B, V) logits of the next."""
@@ -61,33 +71,48 @@ class Decoder:
         batch, heads = len(features), config.n_heads
         slot = self.length % config.context
         filled = min(self.length + 1, config.context)
+        if filled > self.cache.shape[4]:
+            self._grow()
         angle = np.float32(self.length) * self.speed
         cos, sin = np.cos(angle), np.sin(angle)
         x = self.embedding[features].sum(axis=1)  # (B, D)
-        for index, layer in enumerate(self.layers):
-            qkv = _rms_norm(x, layer["attention_norm"]) @ layer["attention.qkv"]
-            q, k, v = qkv.reshape(batch, 3, heads, -1).transpose(1, 0, 2, 3)  # (B, H, D/H)
-            self.keys[index, :, :, slot] = _rotate(k, cos, sin)
-            self.values[index, :, :, slot] = v
-            keys = self.keys[index, :, :, :filled]  # (B, H, T, D/H)
-            values = self.values[index, :, :, :filled]
-            query = _rotate(q, cos, sin)[..., None] * np.float32(q.shape[-1] ** -0.5)
-            weight = np.matmul(keys, query)[..., 0]  # (B, H, T)
+        for layer, (keys, values) in zip(self.layers, self.cache.swapaxes(0, 1), strict=True):
+            qkv = (_normed(x) @ layer.qkv).reshape(batch, 3, heads, -1)
+            turned = _rotate(qkv[:, :2], cos, sin)  # (B, 2, H, D/H) queries and keys
+            keys[:, :, slot] = turned[:, 1]
+            values[:, :, slot] = qkv[:, 2]
+            query = turned[:, 0, :, :, None] * np.float32(turned.shape[-1] ** -0.5)
+            weight = np.matmul(keys[:, :, :filled], query)[..., 0]  # (B, H, T)
             weight = np.exp(weight - weight.max(axis=-1, keepdims=True))
             weight /= weight.sum(axis=-1, keepdims=True)
-            y = np.matmul(weight[:, :, None], values).reshape(batch, -1)
-            x = x + y @ layer["attention.out"]
-            hidden = _rms_norm(x, layer["feed_forward_norm"]) @ layer["feed_forward.gate_up"]
-            gate, up = np.split(hidden, 2, axis=-1)
-            x = x + (gate / (1 + np.exp(-gate)) * up) @ layer["feed_forward.down"]
+            y = np.matmul(weight[:, :, None], values[:, :, :filled]).reshape(batch, -1)
+            x = x + y @ layer.out
+            hidden = _normed(x) @ layer.gate_up
+            gate, up = hidden[:, : config.d_ff], hidden[:, config.d_ff :]
+            x = x + (gate / (1 + np.exp(-gate)) * up) @ layer.down
         self.length += 1
-        return np.asarray(_rms_norm(x, self.norm) @ self.head)
+        return np.asarray(_normed(x) @ self.head)
+
+    def _grow(self) -> None:
+        """Make room for twice as many tokens."""
+        shape = list(self.cache.shape)
+        shape[4] = min(self.config.context, max(_FIRST_ROOM, 2 * shape[4]))
+        grown = np.empty(shape, np.float32)
+        grown[:, :, :, :, : self.cache.shape[4]] = self.cache
+        self.cache = grown
 
 
-def _rms_norm(x: Floats, weight: Floats) -> Floats:
-    return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(1e-6)) * weight
+def _normed(x: Floats) -> Floats:
+    """RMSNorm without its scale, which is folded into the matrix that follows."""
+    mean_square = np.einsum("bd,bd->b", x, x) / np.float32(x.shape[1])
+    return np.asarray(x / np.sqrt(mean_square + np.float32(1e-6))[:, None])
 
 
 def _rotate(x: Floats, cos: Floats, sin: Floats) -> Floats:
-    a, b = np.split(x, 2, axis=-1)
-    return np.concatenate((a * cos - b * sin, a * sin + b * cos), axis=-1)
+    """Turn each pair (channel i, channel i + half) of x (…, D/H) by its angle."""
+    half = x.shape[-1] // 2
+    a, b = x[..., :half], x[..., half:]
+    turned = np.empty_like(x)
+    np.subtract(a * cos, b * sin, out=turned[..., :half])
+    np.add(a * sin, b * cos, out=turned[..., half:])
+    return turned

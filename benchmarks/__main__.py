@@ -1,0 +1,17 @@
+"""``python -m benchmarks`` runs all; ``python -m benchmarks NAME …`` one, with its options."""
+
+import importlib
+import os
+import sys
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: two threads are slower
+
+NAMES = ("grammar_speed", "compose_pieces")
+
+if __name__ == "__main__":
+    chosen, options = (sys.argv[1:2], sys.argv[2:]) if len(sys.argv) > 1 else (list(NAMES), [])
+    for name in chosen:
+        if name not in NAMES:
+            sys.exit(f"there is no benchmark {name!r}; there are {', '.join(NAMES)}")
+        print(f"== {name}")
+        importlib.import_module(f"benchmarks.{name}").main(options)

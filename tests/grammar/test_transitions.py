@@ -1,0 +1,81 @@
+"""The states of whole sequences are those that one reaches token by token."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, State
+from bicinium.grammar.rules import FAR, SILENT
+from bicinium.tokens.vocabulary import VOCAB_SIZE, Kind, token_id
+
+CONFIGS = (
+    MusicalGrammarConfig(),
+    MusicalGrammarConfig(voices=3, max_polyphony=2, sustain=True),
+)
+EVENTS = [token_id(Kind.NOTE_ON, 60), token_id(Kind.NOTE_OFF, 60), token_id(Kind.NOTE_ON, 62)]
+EVENTS += [
+    token_id(Kind.NOTE_OFF, 62),
+    token_id(Kind.TIME_SHIFT, 6),
+    token_id(Kind.TIME_SHIFT, 512),
+]
+EVENTS += [token_id(Kind.PART, part) for part in range(4)]
+EVENTS += [token_id(Kind.VELOCITY, 20), token_id(Kind.SUSTAIN_ON), token_id(Kind.SUSTAIN_OFF)]
+EVENTS += [token_id(kind) for kind in (Kind.START, Kind.END, Kind.PAD)]
+tokens = st.lists(st.one_of(st.sampled_from(EVENTS), st.integers(0, VOCAB_SIZE - 1)), max_size=40)
+
+
+def paired(pitches: list[int]) -> list[int]:
+    """Notes that follow one another: the sequences that are done all at once."""
+    shift = token_id(Kind.TIME_SHIFT, 6)
+    return [
+        token
+        for pitch in pitches
+        for token in (token_id(Kind.NOTE_ON, pitch), shift, token_id(Kind.NOTE_OFF, pitch))
+    ]
+
+
+lines = st.lists(st.integers(21, 108), max_size=8).map(paired)
+
+
+def stepped(grammar: MusicalGrammar, sequence: list[int]) -> list[State]:
+    state = grammar.initial_state(bar_ticks=48, bars=2)
+    states = [state.take(np.array([0]))]
+    for token in sequence:
+        grammar.advance(state, [token])
+        states.append(state.take(np.array([0])))
+    return states
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["monophonic", "polyphonic"])
+@settings(deadline=None)
+@given(sequences=st.lists(st.one_of(tokens, lines), min_size=1, max_size=5))
+def test_states_along_sequences_are_those_reached_step_by_step(config, sequences):
+    grammar = MusicalGrammar(config)
+    n = len(sequences)
+    along = grammar.states_along(sequences, bar_ticks=[48] * n, bars=[2] * n)
+    expected = [state for sequence in sequences for state in stepped(grammar, sequence)]
+    assert len(along) == len(expected)
+    for field in fields(State):
+        got = getattr(along, field.name)
+        want = np.concatenate([getattr(state, field.name) for state in expected])
+        if field.name.startswith("held"):  # spare slots are left out where no sequence needs them
+            free = {"held_pitch": SILENT, "held_onset": 0, "held_until": FAR}[field.name]
+            assert (want[:, :, got.shape[2] :] == free).all()
+            want = want[:, :, : got.shape[2]]
+        np.testing.assert_array_equal(got, want, err_msg=field.name)
+
+
+def test_the_last_event_wins_after_an_error():
+    grammar = MusicalGrammar()
+    on, off = token_id(Kind.NOTE_ON, 60), token_id(Kind.NOTE_OFF, 60)
+    shift = token_id(Kind.TIME_SHIFT, 6)
+    states = grammar.states_along([[on, shift, on, off, off, shift]])
+    assert states.held_onset[3, 0, 0] == 6  # begun anew
+    assert states.silent[4]
+    assert states.silent[5]
+    assert states.tick[-1] == 12
