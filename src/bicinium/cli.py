@@ -42,7 +42,9 @@ def compose(
     tempo: Annotated[
         float | None, typer.Option(help="Quarter notes a minute; the model's choice if left out.")
     ] = None,
-    style: Annotated[str | None, typer.Option(help="Like bach or classical; drawn if left out.")] = None,
+    style: Annotated[
+        str | None, typer.Option(help="Like bach or classical; drawn if left out.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same piece.")] = 0,
     temperature: Annotated[float, typer.Option(help="Under 1 is tamer, over 1 wilder.")] = 1.0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens only.")] = 0.95,
@@ -89,13 +91,21 @@ def compose(
 
 @app.command()
 def validate(
-    paths: Annotated[list[Path], typer.Argument(help="MIDI files, token files, folders.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="MIDI files, token files, folders, patterns.")
+    ],
+    report: Annotated[
+        Path | None, typer.Option(help="Write an HTML page with piano rolls here.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what is wrong with MIDI or token files, and where. Exit 1 if any is invalid."""
     from bicinium.grammar.files import find_files, validate_file
+    from bicinium.grammar.report import html_report
 
     verdicts = [validate_file(path) for path in find_files(paths)]
+    if report:
+        _write_whole(report, html_report(verdicts))
     invalid = sum(not verdict.valid for verdict in verdicts)
     if as_json:
         rows = [_verdict_row(verdict) for verdict in verdicts]
@@ -200,11 +210,10 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
-    for name in ("file", "key", "metre", "bars", "notes", "tempo", "style", "grammar"):
-        table.add_column(name, overflow="fold")
+    for name in ("key", "metre", "bars", "notes", "tempo", "style", "grammar", "file"):
+        table.add_column(name, no_wrap=True, overflow="ignore")
     for row in rows:
         table.add_row(
-            row["path"],
             row["key"],
             row["meter"],
             str(row["bars"]),
@@ -212,8 +221,9 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
             f"{row['tempo']:.0f}" if row["tempo"] else "-",
             row["style"] or "-",
             "valid" if row["valid"] else f"invalid ({row['grammar_score']:.2f})",
+            row["path"],
         )
-    Console().print(table)
+    Console(soft_wrap=True).print(table)
     _say(f"composed in {seconds:.1f} s")
 
 
@@ -231,6 +241,16 @@ def _print_verdicts(verdicts: list[FileVerdict]) -> None:
             typer.echo(f"         and {hidden} more; --json shows all")
     invalid = sum(not verdict.valid for verdict in verdicts)
     typer.echo(f"{len(verdicts) - invalid} valid, {invalid} invalid")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that it appears whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise RequestError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _print_json(document: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ _TOKENS = np.arange(VOCAB_SIZE, dtype=np.int32)[None]  # (1, V)
 _VALUES = VALUES.astype(np.int32)
 _BLOCK_VALUES = {block.kind: _VALUES[None, block.ids] for block in BLOCKS}  # (1, n) of each kind
 
+
 class MusicalGrammar:
     """The rules that ``config`` names, in that order, and any further ones of the caller's own.
 
@@ -155,6 +156,8 @@ class MusicalGrammar:
             for _, answer in self._answers(state, block.kind, _BLOCK_VALUES[block.kind]):
                 if answer is not False:
                     of_block |= answer
+                if answer is True:
+                    break
         forbidden[:, BLOCKS[Kind.VELOCITY].ids] |= no_note_fits
         for rule in self.rules:
             answer = rule.any_token(state, _TOKENS)

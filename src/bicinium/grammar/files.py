@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from glob import glob
 from pathlib import Path
 
 import mido
@@ -16,16 +17,32 @@ import mido
 from bicinium.errors import BiciniumError, RequestError, ScoreError
 from bicinium.grammar.validate import MusicalGrammarValidator, Violation
 from bicinium.score.midi import MidiContent, read_midi
-from bicinium.score.notes import TICKS_PER_QUARTER, Meter, Score, Voice, pitch_name
+from bicinium.score.notes import COMMON_TIME, TICKS_PER_QUARTER, Meter, Score, Voice, pitch_name
 from bicinium.tokens.codec import encode, snap
+from bicinium.tokens.vocabulary import KINDS, VALUES, VOCAB_SIZE, Kind
 
 MIDI_SUFFIXES = (".mid", ".midi")
 TOKEN_SUFFIXES = (".json",)
 
 
 @dataclass(frozen=True, slots=True)
+class RollNote:
+    """A note to draw, however it came about; ``closed`` is False where it never ended."""
+
+    part: int
+    pitch: int
+    onset_tick: int
+    offset_tick: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FileVerdict:
-    """What was found in a file. ``judged_as``: "tokens", "MIDI", or "MIDI and tokens"."""
+    """What was found in a file.
+
+    ``judged_as`` is "tokens", "MIDI", "MIDI and tokens", or "nothing" where it cannot be read.
+    ``roll`` and ``meter`` (the first) are there to draw it.
+    """
 
     path: Path
     valid: bool
@@ -33,14 +50,23 @@ class FileVerdict:
     notes: int
     violations: tuple[Violation, ...]
     judged_as: str
+    roll: tuple[RollNote, ...] = ()
+    meter: Meter = COMMON_TIME
 
 
 def find_files(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files that the paths name; of folders, every MIDI file below them.
+    """The files that the paths name; of folders, every MIDI file below them; of patterns like
+    ``music/*.mid``, what they match.
 
     Raises RequestError for a path that is not there and a folder without MIDI files.
     """
     for path in paths:
+        if not path.exists() and any(sign in str(path) for sign in "*?["):
+            matched = [Path(name) for name in sorted(glob(str(path), recursive=True))]
+            if not matched:
+                raise RequestError(f"nothing matches {path}")
+            yield from find_files(matched)
+            continue
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if p.suffix.lower() in MIDI_SUFFIXES)
             if not found:
@@ -61,7 +87,7 @@ def validate_file(path: Path, validator: MusicalGrammarValidator | None = None) 
         return _validate_midi(path, validator)
     except BiciniumError as error:
         unreadable = Violation(0, 0, 1, 1.0, 0, "file", str(error))
-        return FileVerdict(path, False, 0.0, 0, (unreadable,), "file")
+        return FileVerdict(path, False, 0.0, 0, (unreadable,), "nothing")
 
 
 def _validate_tokens(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:
@@ -75,22 +101,56 @@ def _validate_tokens(path: Path, validator: MusicalGrammarValidator) -> FileVerd
         raise ScoreError(f"{path} is not a token file (a JSON list of ids): {error}") from error
     result = validator.validate_sequence(tokens, meter, bars)
     return FileVerdict(
-        path, result.valid, result.grammar_score, result.notes, result.violations, "tokens"
+        path=path,
+        valid=result.valid,
+        grammar_score=result.grammar_score,
+        notes=result.notes,
+        violations=result.violations,
+        judged_as="tokens",
+        roll=tuple(_roll_of_tokens(tokens)),
+        meter=meter or COMMON_TIME,
     )
 
 
+def _roll_of_tokens(tokens: Sequence[int]) -> Iterator[RollNote]:
+    """The notes of any tokens, right or wrong; what never ends lasts to the end."""
+    sounding: dict[tuple[int, int], int] = {}
+    tick = part = 0
+    for token in tokens:
+        if not 0 <= token < VOCAB_SIZE:
+            continue
+        value = int(VALUES[token])
+        match Kind(KINDS[token]):
+            case Kind.TIME_SHIFT:
+                tick += value
+            case Kind.PART:
+                part = value
+            case Kind.NOTE_ON:
+                if (part, value) in sounding:
+                    yield RollNote(part, value, sounding[part, value], tick, False)
+                sounding[part, value] = tick
+            case Kind.NOTE_OFF if (part, value) in sounding:
+                yield RollNote(part, value, sounding.pop((part, value)), tick, True)
+    for (part, pitch), onset in sounding.items():
+        yield RollNote(part, pitch, onset, tick, False)
+
+
 def _validate_midi(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:
-    note_events, faults = _midi_faults(path)
+    roll, faults, meter = _judge_events(path)
+    verdict = FileVerdict(path, not faults, 1.0, len(roll), tuple(faults), "MIDI", roll, meter)
     if faults:
-        wrong = min(1.0, len(faults) / max(1, note_events))
-        return FileVerdict(path, False, (1 - wrong) ** 2, note_events, tuple(faults), "MIDI")
-    content = read_midi(path)
-    score = _as_two_voices(content)
+        wrong = min(1.0, len(faults) / max(1, len(roll)))
+        return replace(verdict, grammar_score=(1 - wrong) ** 2)
+    score = _as_two_voices(read_midi(path))
     if score is None:
-        return FileVerdict(path, True, 1.0, note_events, (), "MIDI")
+        return verdict
     result = validator.validate_sequence(encode(snap(score)), score.meter, score.bars)
-    return FileVerdict(
-        path, result.valid, result.grammar_score, note_events, result.violations, "MIDI and tokens"
+    return replace(
+        verdict,
+        valid=result.valid,
+        grammar_score=result.grammar_score,
+        violations=result.violations,
+        judged_as="MIDI and tokens",
     )
 
 
@@ -111,27 +171,25 @@ def _as_two_voices(content: MidiContent) -> Score | None:
         return None
 
 
-def _midi_faults(path: Path) -> tuple[int, list[Violation]]:
-    """How many notes begin, and what is wrong with the note events themselves.
+def _judge_events(path: Path) -> tuple[tuple[RollNote, ...], list[Violation], Meter]:
+    """The notes of a MIDI file, what is wrong with its note events themselves, its first metre.
 
-    Notes that never end, that end without having begun, that begin while they sound, and notes of
-    no length. Raises ScoreError where the file cannot be read.
+    Wrong are notes that never end, that end without having begun, that begin while they sound, and
+    notes of no length. Raises ScoreError where the file cannot be read.
     """
     try:
         midi = mido.MidiFile(path)
     except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise ScoreError(
-            f"{path} cannot be read as MIDI: {error or type(error).__name__}"
-        ) from error
+        reason = str(error) or type(error).__name__
+        raise ScoreError(f"{path} cannot be read as MIDI: {reason}") from error
     per_quarter = max(1, midi.ticks_per_beat)
-    meters = [(0, Meter(4, 4))]
-    begun = 0
-    faults: list[tuple[int, int, str, str]] = []  # (source tick, track, rule, what)
-    voices = 0  # tracks that have notes: the parts
+    meters = [(0, COMMON_TIME)]
+    notes: list[tuple[int, int, int, int, bool]] = []  # part, pitch, onset, end, closed
+    faults: list[tuple[int, int, str, str]] = []  # source tick, part, rule, what
+    part = 0  # counts the tracks that have notes
     for track in midi.tracks:
         sounding: dict[tuple[int, int], int] = {}
-        tick = before = 0
-        before = begun
+        tick, notes_before = 0, len(notes)
         for message in track:
             tick += message.time
             if message.type == "time_signature":
@@ -140,25 +198,36 @@ def _midi_faults(path: Path) -> tuple[int, list[Violation]]:
                 continue
             key, name = (message.channel, message.note), pitch_name(message.note)
             if message.type == "note_on" and message.velocity > 0:
-                begun += 1
                 if key in sounding:
-                    faults.append((tick, voices, "pairing", f"{name} begins while it is sounding"))
+                    faults.append((tick, part, "pairing", f"{name} begins while it is sounding"))
+                    notes.append((part, message.note, sounding[key], tick, False))
                 sounding[key] = tick
-            elif key not in sounding:
+            elif key in sounding:
+                onset = sounding.pop(key)
+                notes.append((part, message.note, onset, tick, True))
+                if onset == tick:
+                    faults.append((tick, part, "duration", f"{name} has no length"))
+            else:
                 now = ", ".join(pitch_name(note) for _, note in sorted(sounding)) or "nothing"
                 what = f"{name} ends without having begun; sounding: {now}"
-                faults.append((tick, voices, "pairing", what))
-            elif sounding.pop(key) == tick:
-                faults.append((tick, voices, "duration", f"{name} has no length"))
-        for (_, note), onset in sounding.items():
-            faults.append((onset, voices, "pairing", f"{pitch_name(note)} never ends"))
-        voices += begun > before
-    if not begun:
+                faults.append((tick, part, "pairing", what))
+        for (_, pitch), onset in sounding.items():
+            faults.append((onset, part, "pairing", f"{pitch_name(pitch)} never ends"))
+            notes.append((part, pitch, onset, tick, False))
+        part += len(notes) > notes_before
+    if not notes:
         faults.append((0, 0, "pairing", "the file holds no notes"))
     meters.sort(key=lambda item: item[0])
-    return begun, [
+    first_meter = [meter for tick, meter in meters if tick == 0][-1]
+
+    def grid(source_tick: int) -> int:
+        return source_tick * TICKS_PER_QUARTER // per_quarter
+
+    roll = tuple(RollNote(p, n, grid(a), grid(b), closed) for p, n, a, b, closed in notes)
+    violations = [
         _fault(index, *fault, meters, per_quarter) for index, fault in enumerate(sorted(faults))
     ]
+    return roll, violations, first_meter
 
 
 def _fault(

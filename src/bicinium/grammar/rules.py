@@ -29,7 +29,7 @@ from bicinium.tokens.vocabulary import MAX_PARTS, MAX_SHIFT_TICKS, Kind, describ
 
 Ints: TypeAlias = NDArray[np.int32]
 Bools: TypeAlias = NDArray[np.bool_]
-Forbidden: TypeAlias = Bools | bool  # False where nothing is forbidden at all
+Forbidden: TypeAlias = Bools | bool  # True or False where it is so for all
 
 FAR = 2**30  # a tick or a token count that is never reached
 SILENT = -1  # in ``held_pitch``: nothing in this slot
@@ -222,10 +222,10 @@ class Pairing(Rule):
         return ~self._sounds(state, pitch)
 
     def sustain_on(self, state: State, _: Ints) -> Forbidden:
-        return column((state.here(state.pedal) > 0) | (not self.config.sustain))
+        return column(state.here(state.pedal) > 0) if self.config.sustain else True
 
     def sustain_off(self, state: State, _: Ints) -> Forbidden:
-        return column(state.here(state.pedal) == 0)
+        return column(state.here(state.pedal) == 0) if self.config.sustain else True
 
     def end(self, state: State, _: Ints) -> Forbidden:
         return column(~state.silent | (state.notes == 0) | (state.pedal > 0).any(axis=1))
@@ -298,8 +298,8 @@ class Duration(Rule):
 
 
 class Time(Rule):
-    """TIME_SHIFTs are canonical; the piece ends on a barline and, where bars were asked for, exactly
-    on the last. (The reserve of tokens is the automaton's, see ``closing``.)
+    """TIME_SHIFTs are canonical; the piece ends on a barline and, where bars were asked for,
+    exactly on the last. (The reserve of tokens is the automaton's, see ``closing``.)
     """
 
     name = "time"
@@ -342,10 +342,11 @@ class Time(Rule):
         return (at_end & nothing_to_end) | self._passes_over_pedal(state, part)
 
     def time_shift(self, state: State, ticks: Ints) -> Forbidden:
-        left = column(state.end_tick - state.tick)
-        beyond = (ticks > left) & (left >= 0)  # for the first time
-        without_notes = (ticks == left) & column(state.notes == 0)
-        return column(state.moment == Moment.ARRIVED) | beyond | without_notes
+        left = state.end_tick - state.tick
+        most = left - (state.notes == 0)  # a piece without notes may not even reach its end
+        most = np.where(left >= 0, most, FAR)  # what is beyond the end was said before
+        most = np.where(state.moment == Moment.ARRIVED, 0, most)
+        return ticks > column(most)
 
     def end(self, state: State, _: Ints) -> Forbidden:
         too_early = (state.tick < state.end_tick) & (state.end_tick < FAR)
@@ -356,7 +357,8 @@ class Time(Rule):
         if what.startswith("TIME_SHIFT") and state.moment[0] == Moment.ARRIVED:
             return f"follows a TIME_SHIFT that was not the longest ({MAX_SHIFT_TICKS} ticks)"
         if what.startswith("TIME_SHIFT"):
-            return f"goes beyond the last barline, at tick {state.end_tick[0]}"
+            what_for = "" if state.notes[0] else "reaches the end without a note, or "
+            return f"{what_for}goes beyond the last barline, at tick {state.end_tick[0]}"
         if what.startswith("END"):
             return "does not fall on the last barline"
         return "comes on the last barline, where only what sounds may end"

@@ -135,14 +135,12 @@ def _move_notes(
 # ---------------------------------------------------------------------- whole sequences
 
 
-def states_along(
-    config: MusicalGrammarConfig, initial: State, sequences: Sequence[Ints]
-) -> State:
+def states_along(config: MusicalGrammarConfig, initial: State, sequences: Sequence[Ints]) -> State:
     """The states along many sequences, one below the other.
 
     A sequence of T tokens, begun in its row of ``initial``, gives T + 1 rows: the state before each
     token and the one after the last. Sequences in which notes of a part neither overlap nor end
-    unbegun (all valid ones, where ``max_polyphony`` is 1) are done all at once; others step by step.
+    unbegun (all valid ones, where ``max_polyphony`` is 1) are done all at once, others in steps.
     The spare slots of ``initial`` are kept only where some sequence may need them.
     """
     smooth = [index for index, tokens in enumerate(sequences) if _alternates(config, tokens)]

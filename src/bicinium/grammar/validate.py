@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bicinium.grammar.automaton import MusicalGrammar
 from bicinium.grammar.rules import MusicalGrammarConfig, Stage, State
-from bicinium.score.notes import TICKS_PER_QUARTER, Meter
+from bicinium.score.notes import COMMON_TIME, TICKS_PER_QUARTER, Meter
 from bicinium.tokens.vocabulary import KINDS, PAD, UNK, VOCAB_SIZE, Kind, describe
 
 _PART_NAMES = ("upper voice", "lower voice")
@@ -112,7 +112,9 @@ class MusicalGrammarValidator:
         states = self.grammar.states_along(
             tokens,
             bar_ticks=[meter.bar_ticks if meter else 0 for meter in meters],
-            bars=[count if meter and count else 0 for meter, count in zip(meters, bars, strict=True)],
+            bars=[
+                count if meter and count else 0 for meter, count in zip(meters, bars, strict=True)
+            ],
             transposition=transpositions,
         )
         last_rows = np.cumsum([len(sequence) + 1 for sequence in tokens]) - 1
@@ -181,7 +183,7 @@ def _missing_end(state: State, meter: Meter | None, index: int) -> Violation:
 
 def _place(state: State, meter: Meter | None) -> tuple[int, int, float, int]:
     """Tick, bar (from 1), beat (from 1, in units of the metre's lower number) and part."""
-    meter = meter or Meter(4, 4)
+    meter = meter or COMMON_TIME
     tick = int(state.tick[0])
     beat = tick % meter.bar_ticks / (TICKS_PER_QUARTER * 4 / meter.denominator) + 1
     return tick, tick // meter.bar_ticks + 1, round(beat, 3), int(state.part[0])

@@ -34,7 +34,15 @@ from numpy.typing import NDArray
 
 from bicinium.errors import MidiFileError, ScoreError
 from bicinium.score.keys import Key
-from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, TICKS_PER_QUARTER, Meter, Note, Score
+from bicinium.score.notes import (
+    COMMON_TIME,
+    HIGHEST_PITCH,
+    LOWEST_PITCH,
+    TICKS_PER_QUARTER,
+    Meter,
+    Note,
+    Score,
+)
 
 _HAND_NAMES = ("right", "left")
 _PIANO_PROGRAM = 0
@@ -144,7 +152,7 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
     if end_tick > _MAX_TICKS:
         raise MidiFileError(f"{path} is damaged: its last note ends after {end_tick} ticks")
 
-    meters: dict[int, Meter] = {0: Meter(4, 4)}
+    meters: dict[int, Meter] = {0: COMMON_TIME}
     for event in sorted(source.time_signatures, key=lambda event: int(event.time)):
         try:
             meter = Meter(event.numerator, event.denominator)

@@ -74,6 +74,9 @@ class Meter:
         return unit * 3 if compound else unit
 
 
+COMMON_TIME = Meter(4, 4)
+
+
 @dataclass(frozen=True, slots=True)
 class Voice:
     """One monophonic line, its notes in the order of time.
@@ -119,7 +122,7 @@ class Score:
 
     voices: tuple[Voice, ...]
     bars: int
-    meter: Meter = Meter(4, 4)
+    meter: Meter = COMMON_TIME
     key: Key | None = None
     tempo_qpm: float = 120.0
     anacrusis_ticks: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -37,11 +37,11 @@ class TrainingSection(_Section):
     seed: int = 1
     max_steps: int = Field(2000, ge=1)
     batch_size: int = Field(8, ge=1)  # windows of model.context tokens
-    learning_rate: float = Field(1.5e-3, gt=0)  # at its peak; cosine to a tenth of it
+    learning_rate: float = Field(1.5e-3, gt=0)  # at its peak; cosine to a twentieth of it
     warmup_steps: int = Field(100, ge=0)
     weight_decay: float = Field(0.1, ge=0)
     gradient_clip: float = Field(1.0, gt=0)  # norm
-    precision: str = "bf16-mixed"  # Lightning's name
+    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "bf16-mixed"  # Lightning's names
     threads: int = Field(0, ge=0)  # of torch; 0 leaves it to torch
     validate_every_steps: int = Field(250, ge=1)
     checkpoint_every_steps: int = Field(100, ge=1)
@@ -87,7 +87,11 @@ def _set(values: dict[str, Any], override: str) -> None:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
             raise ConfigError(f"--set {override!r}: {section} is a value, not a section")
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--set {override!r} cannot be read: {reason}") from error
 
 
 def _explain(error: ValidationError) -> str:

@@ -1,13 +1,17 @@
 """The training run: Lightning's loop around the model, the loss and the windows.
 
-A run is a folder: ``config.yaml``, ``checkpoints/last.ckpt`` (to resume from), ``metrics.csv`` and
-TensorBoard's files, and at the end ``model.safetensors``.
+A run is a folder: ``config.yaml``, ``checkpoints/last.ckpt`` (to resume from), ``metrics.csv`` (of
+the sessions before a resumption ``metrics-1.csv``, …) and TensorBoard's files, and at the end
+``model.safetensors``. A run that was interrupted and resumed ends with the same weights as one that
+was not: batches and random numbers are functions of the seed and the optimiser's step.
 """
 
 from __future__ import annotations
 
 import math
 import time
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +20,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import yaml
-from lightning.pytorch.callbacks import ModelCheckpoint, OnExceptionCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from bicinium.corpus.prepare import Piece, load_pieces
 from bicinium.corpus.sources import STYLES
@@ -54,6 +58,10 @@ class GrammarTraining(L.LightningModule):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.model(features)
+
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        rng = np.random.default_rng([self.config.training.seed, 2, self.global_step])
+        torch.manual_seed(int(rng.integers(2**63)))  # for dropout
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         logits = self(batch.features)
@@ -125,6 +133,36 @@ class GrammarTraining(L.LightningModule):
         }
 
 
+class _StepsToDo(Sampler[int]):
+    """The steps from where the optimiser stands: Lightning alone would begin a resumed run again at
+    the first batch."""
+
+    def __init__(self, module: L.LightningModule, steps: int) -> None:
+        self.module, self.steps = module, steps
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.module.global_step, self.steps))
+
+    def __len__(self) -> int:
+        return self.steps
+
+
+class _SaveOnException(L.Callback):
+    """Saves where an exception or Ctrl-C ends the run. (Lightning's own callback for this deletes
+    its file at the end of a run that went well.)"""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_exception(
+        self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException
+    ) -> None:
+        if trainer.global_step:  # else the checkpoint to resume from may be what failed
+            # an interrupted validation begins again: the sums of its first half are not saved
+            trainer.fit_loop.epoch_loop.val_loop.batch_progress.current.reset()
+            trainer.save_checkpoint(self.path)
+
+
 def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy in nats of (B, T, V) logits and the (B, T) tokens that came next."""
     return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
@@ -169,6 +207,7 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
     ]
 
     run.mkdir(parents=True, exist_ok=True)
+    _keep_metrics(run)
     (run / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
     module = GrammarTraining(config, held_out)
     trainer = L.Trainer(
@@ -191,19 +230,23 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
                 every_n_train_steps=training.checkpoint_every_steps,
                 enable_version_counter=False,
             ),
-            OnExceptionCheckpoint(run / "checkpoints", filename="last"),
+            _SaveOnException(last),
         ],
         enable_model_summary=False,
     )
     started = time.monotonic()
-    trainer.fit(
-        module,
-        DataLoader(batches, batch_size=None),
-        [DataLoader(batches, batch_size=None) for batches in validation],
-        ckpt_path=last if resume else None,
-    )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # _StepsToDo is
+    try:
+        trainer.fit(
+            module,
+            DataLoader(batches, batch_size=None, sampler=_StepsToDo(module, training.max_steps)),
+            [DataLoader(batches, batch_size=None) for batches in validation],
+            ckpt_path=last if resume else None,
+        )
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
     path = run / "model.safetensors"
     metrics = {name: round(float(v), 4) for name, v in trainer.callback_metrics.items()}
     record = {
@@ -217,3 +260,10 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
     weights = {name: w.detach().float().numpy() for name, w in module.model.state_dict().items()}
     save_checkpoint(path, config.model, weights, record)
     return path
+
+
+def _keep_metrics(run: Path) -> None:
+    """Put the metrics of an earlier session aside: the logger begins a new file."""
+    metrics = run / "metrics.csv"
+    if metrics.is_file():
+        metrics.rename(run / f"metrics-{len(list(run.glob('metrics-*.csv'))) + 1}.csv")
