@@ -46,8 +46,8 @@ def compose(
         str | None, typer.Option(help="Like bach or classical; drawn if left out.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same piece.")] = 0,
-    temperature: Annotated[float, typer.Option(help="Under 1 is tamer, over 1 wilder.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens only.")] = 0.95,
+    temperature: Annotated[float, typer.Option(help="Under 1 is tamer, over 1 wilder.")] = 0.9,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens only.")] = 0.9,
     no_grammar: Annotated[
         bool, typer.Option("--no-grammar", help="Let the model err: no token is forbidden.")
     ] = False,
@@ -206,24 +206,14 @@ def _verdict_row(verdict: FileVerdict) -> dict[str, Any]:
 
 
 def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold")
-    for name in ("key", "metre", "bars", "notes", "tempo", "style", "grammar", "file"):
-        table.add_column(name, no_wrap=True, overflow="ignore")
+    typer.echo("key       metre  bars  notes  tempo  style      grammar  file")
     for row in rows:
-        table.add_row(
-            row["key"],
-            row["meter"],
-            str(row["bars"]),
-            str(row["notes"]),
-            f"{row['tempo']:.0f}" if row["tempo"] else "-",
-            row["style"] or "-",
-            "valid" if row["valid"] else f"invalid ({row['grammar_score']:.2f})",
-            row["path"],
+        tempo = f"{row['tempo']:.0f}" if row["tempo"] else "-"
+        word = "valid" if row["valid"] else f"{row['grammar_score']:.3f}"
+        typer.echo(
+            f"{row['key']:<9} {row['meter']:<6} {row['bars']:>4}  {row['notes']:>5}  {tempo:>5}  "
+            f"{row['style'] or '-':<9}  {word:<7}  {row['path']}"
         )
-    Console(soft_wrap=True).print(table)
     _say(f"composed in {seconds:.1f} s")
 
 

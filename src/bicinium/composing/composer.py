@@ -29,7 +29,7 @@ from bicinium.score.notes import TICKS_PER_QUARTER, Score
 from bicinium.tokens.codec import decode
 from bicinium.tokens.vocabulary import PAD, START, Kind, tempo_bin, token_id
 
-DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.95)
+DEFAULT_SAMPLING = Sampling(temperature=0.9, top_p=0.9)  # see docs/log.md
 _MAX_TOKENS_PER_QUARTER = 48  # far above what two voices need
 _HEADER_TOKENS = 64
 _MOST_DRAWS = 8

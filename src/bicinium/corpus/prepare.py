@@ -99,12 +99,19 @@ def prepare(
 
 def load_pieces(folder: Path) -> list[Piece]:
     """Read what ``prepare`` wrote."""
+    import pyarrow
     import pyarrow.parquet as parquet
 
     path = folder / PREPARED_NAME
     if not path.is_file():
         raise CorpusError(f"there is no prepared corpus at {folder}; run 'bicinium corpus prepare'")
-    table = parquet.read_table(path)
+    try:
+        table = parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise CorpusError(
+            f"{path} cannot be read: {reason}; run 'bicinium corpus prepare' again"
+        ) from error
     columns = {
         name: table.column(name).to_pylist() for name in table.column_names if name != "tokens"
     }
@@ -145,11 +152,10 @@ def _prepare_files(sources: Sequence[SourceFile], min_grammar_score: float) -> l
         [Meter.parse(piece.meter) for piece in pieces],
         [piece.bars for piece in pieces],
     )
-    for_piece = dict(zip((piece.name for piece in pieces), results, strict=True))
 
     def checked(verdict: Verdict) -> Verdict:
-        for piece in verdict.pieces:
-            result = for_piece[piece.name]
+        for _ in verdict.pieces:
+            result = next(results)
             if result.grammar_score < min_grammar_score:
                 reason = f"grammar_score {result.grammar_score:.3f}: {result.violations[0].message}"
                 return replace(verdict, kept=False, reason=reason, pieces=[])

@@ -68,13 +68,14 @@ def find_sources(folders: Sequence[Path]) -> Iterator[SourceFile]:
 def _folder(folder: Path) -> Iterator[SourceFile]:
     manifest = _table(folder / "manifest.csv")
     analysis = _table(folder / "analysis.csv")
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in (".mid", ".midi"):
-            continue
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".mid", ".midi"))
+    if not paths:
+        raise CorpusError(f"there are no MIDI files below {folder}")
+    for path in paths:
         name = path.relative_to(folder).as_posix()
         row = manifest.get(name, {})
         cluster = row.get("cluster") or analysis.get(name, {}).get("cluster") or name
-        composer = row.get("composer", "")
+        composer = row.get("composer", "").strip()
         yield SourceFile(
             path=path,
             name=f"{folder.name}/{name}",
@@ -90,8 +91,13 @@ def _folder(folder: Path) -> Iterator[SourceFile]:
 def _table(path: Path) -> dict[str, dict[str, str]]:
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {row["path"]: row for row in csv.DictReader(file)}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return {row["path"]: row for row in csv.DictReader(file, restval="")}
+    except KeyError as error:
+        raise CorpusError(f"{path} cannot be read: it has no column {error}") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise CorpusError(f"{path} cannot be read: {error}") from error
 
 
 def _style_of(composer: str) -> str:

@@ -235,18 +235,22 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
         enable_model_summary=False,
     )
     started = time.monotonic()
-    warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # _StepsToDo is
-    try:
-        trainer.fit(
-            module,
-            DataLoader(batches, batch_size=None, sampler=_StepsToDo(module, training.max_steps)),
-            [DataLoader(batches, batch_size=None) for batches in validation],
-            ckpt_path=last if resume else None,
-        )
-    except SystemExit:  # what Lightning makes of Ctrl-C
-        if trainer.interrupted:
-            raise KeyboardInterrupt from None
-        raise
+    with warnings.catch_warnings():
+        for untrue in ("your dataloader is not resumable", "Previous log files .* will be deleted"):
+            warnings.filterwarnings("ignore", f".*{untrue}")
+        try:
+            trainer.fit(
+                module,
+                DataLoader(
+                    batches, batch_size=None, sampler=_StepsToDo(module, training.max_steps)
+                ),
+                [DataLoader(batches, batch_size=None) for batches in validation],
+                ckpt_path=last if resume else None,
+            )
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
     path = run / "model.safetensors"
     metrics = {name: round(float(v), 4) for name, v in trainer.callback_metrics.items()}
     record = {
@@ -258,7 +262,7 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
         "metrics": metrics,
     }
     weights = {name: w.detach().float().numpy() for name, w in module.model.state_dict().items()}
-    save_checkpoint(path, config.model, weights, record)
+    save_checkpoint(path, config.model, weights, record, dtype=np.float16)
     return path
 
 
