@@ -11,7 +11,7 @@ import csv
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -108,10 +108,11 @@ def load_pieces(folder: Path) -> list[Piece]:
     try:
         table = parquet.read_table(path)
     except (OSError, pyarrow.ArrowException) as error:
-        reason = str(error).splitlines()[0]
+        raise CorpusError(f"{path} is damaged; run 'bicinium corpus prepare' again") from error
+    if set(table.column_names) != {field.name for field in fields(Piece)}:
         raise CorpusError(
-            f"{path} cannot be read: {reason}; run 'bicinium corpus prepare' again"
-        ) from error
+            f"{path} is not of this version of bicinium; run 'bicinium corpus prepare' again"
+        )
     columns = {
         name: table.column(name).to_pylist() for name in table.column_names if name != "tokens"
     }

@@ -16,7 +16,7 @@ from bicinium.tokens.vocabulary import BLOCKS, END, MAX_SHIFT_TICKS, VOCAB_SIZE,
 
 _GROWTH = 3  # a single token (a NOTE_ON) makes the reserve at most so much larger
 _LONGEST_REST_TICKS = 4 * MAX_SHIFT_TICKS - 1  # three longest shifts and one that is not
-_PLENTY = FAR // 2  # tokens: more than any reserve, so there is no limit
+_MOST_CLOSING = 32  # for each slot, far more tokens than closing could take
 _ONE_MORE_NOTE = 5  # VELOCITY, NOTE_ON, TIME_SHIFT, PART, NOTE_OFF
 
 
@@ -26,16 +26,22 @@ def reserve(state: State) -> Ints:
     sounding = state.sounding
     moving = sounding.any(axis=2) | (state.pedal > 0)  # (B, P) parts that need a PART and ends
     ends = sounding.sum(axis=(1, 2)) + state.pedal.sum(axis=1) + 2 * moving.sum(axis=1)
-    gap = np.where(state.end_tick < FAR, state.end_tick - state.tick, state.bar_ticks)
+    gap = _gap(state)
     rests = -(-gap // MAX_SHIFT_TICKS) + 7 * (gap // _LONGEST_REST_TICKS)
     one_tick_on, last_shift, end = 1, 1, 1
     total = header + ends + one_tick_on + _ONE_MORE_NOTE + rests + last_shift + end
     return np.where(state.stage == Stage.ENDED, 0, total).astype(np.int32)
 
 
+def _gap(state: State) -> Ints:
+    """(B,) ticks to the last barline, or, where it may be any, a bar."""
+    return np.where(state.end_tick < FAR, state.end_tick - state.tick, state.bar_ticks)
+
+
 def restrict(state: State, mask: Bools) -> None:
     """Leave in ``mask`` (B, 774) of the rows that are short of tokens only the way out."""
-    if (state.tokens_left > _PLENTY).all():
+    gap = _gap(state)
+    if state.tokens_left.min() > _MOST_CLOSING * state.held_pitch[0].size + int(gap.max()) // 64:
         return
     scarce = (state.stage == Stage.MUSIC) & (state.tokens_left <= reserve(state) + _GROWTH)
     for row in np.flatnonzero(scarce):

@@ -7,12 +7,15 @@ and ``bars``.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
 
 import mido
+import numpy as np
+from mido.midifiles.meta import KeySignatureError
 
 from bicinium.errors import BiciniumError, RequestError, ScoreError
 from bicinium.grammar.validate import MusicalGrammarValidator, Violation
@@ -94,10 +97,10 @@ def _validate_tokens(path: Path, validator: MusicalGrammarValidator) -> FileVerd
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         about = content if isinstance(content, dict) else {"tokens": content}
-        tokens = [int(token) for token in about["tokens"]]
-        meter = Meter.parse(about["meter"]) if "meter" in about else None
-        bars = int(about["bars"]) if "bars" in about else None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        tokens = np.array([operator.index(token) for token in about["tokens"]], np.int64).tolist()
+        meter = Meter.parse(str(about["meter"])) if "meter" in about else None
+        bars = operator.index(about["bars"]) if "bars" in about else None
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ScoreError(f"{path} is not a token file (a JSON list of ids): {error}") from error
     result = validator.validate_sequence(tokens, meter, bars)
     return FileVerdict(
@@ -179,7 +182,9 @@ def _judge_events(path: Path) -> tuple[tuple[RollNote, ...], list[Violation], Me
     """
     try:
         midi = mido.MidiFile(path)
-    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (
+        OSError, EOFError, ValueError, KeyError, IndexError, TypeError, KeySignatureError,
+    ) as error:  # fmt: skip
         reason = str(error) or type(error).__name__
         raise ScoreError(f"{path} cannot be read as MIDI: {reason}") from error
     per_quarter = max(1, midi.ticks_per_beat)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -141,13 +141,15 @@ class State:
     held_pitch: Ints  # (B, P, S) sounding pitches, SILENT where none
     held_onset: Ints  # (B, P, S) their onset ticks
     held_until: Ints  # (B, P, S) the ticks by which they must end, FAR where none sounds
+    # what follows from the above and several rules ask for: computed once between two tokens
+    derived: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.tick)
 
     def take(self, rows: NDArray[np.integer]) -> State:
         """A copy of the rows asked for."""
-        return State(*(getattr(self, name)[rows] for name in _STATE_FIELDS))
+        return State(*(getattr(self, name)[rows] for name in STATE_FIELDS))
 
     @property
     def position(self) -> Ints:
@@ -166,10 +168,52 @@ class State:
 
     def here(self, by_part: NDArray[Any]) -> NDArray[Any]:
         """(B, …) the entry of the current part in an array of shape (B, P, …)."""
-        return by_part[np.arange(len(self)), self.part]
+        return by_part[self._once("rows", lambda: np.arange(len(self))), self.part]
+
+    @property
+    def held_here(self) -> Ints:
+        """(B, S) the sounding pitches of the current part."""
+        return self._once("held_here", lambda: self.here(self.held_pitch))
+
+    @property
+    def only_music(self) -> bool:
+        """True where every row is in the music itself."""
+        return self._once("only_music", lambda: bool((self.stage == Stage.MUSIC).all()))
+
+    @property
+    def event_owed(self) -> Bools:
+        """(B, 1) True after a PART or a VELOCITY, and outside the music."""
+        return self._once("event_owed", self._find_event_owed)
+
+    @property
+    def at_end(self) -> Forbidden:
+        """(B, 1) True on the last barline; False where no row is there."""
+        return self._once("at_end", lambda: _if_any(column(self.tick == self.end_tick)))
+
+    @property
+    def due(self) -> Bools | None:
+        """(B, P, S) the notes that must end in this tick; None where there are none."""
+        return self._once("due", self._find_due)
+
+    def _find_due(self) -> Bools | None:
+        due = self.held_until == self.tick[:, None, None]
+        return due if due.any() else None
+
+    def _find_event_owed(self) -> Bools:
+        owed = (self.moment == Moment.ENTERED) | (self.moment == Moment.READY)
+        return column(owed if self.only_music else owed | (self.stage != Stage.MUSIC))
+
+    def _once(self, name: str, compute: Callable[[], Any]) -> Any:
+        if name not in self.derived:
+            self.derived[name] = compute()
+        return self.derived[name]
 
 
-_STATE_FIELDS = tuple(field.name for field in fields(State))
+STATE_FIELDS = tuple(f.name for f in fields(State) if f.name != "derived")
+
+
+def _if_any(where: Bools) -> Forbidden:
+    return where if where.any() else False
 
 
 def column(values: NDArray[Any]) -> NDArray[Any]:
@@ -209,7 +253,7 @@ class Pairing(Rule):
 
     @staticmethod
     def _sounds(state: State, pitch: Ints) -> Bools:
-        held = state.here(state.held_pitch)
+        held = state.held_here
         sounds = held[:, :1] == pitch
         for slot in range(1, held.shape[1]):
             sounds = sounds | (held[:, slot : slot + 1] == pitch)
@@ -261,10 +305,12 @@ class Duration(Rule):
         return _passes_over_due(state, HIGHEST_PITCH + 1)
 
     def note_off(self, state: State, pitch: Ints) -> Forbidden:
-        begun_now = state.here(state.held_onset) == column(state.tick)
-        held_now = np.where(begun_now, state.here(state.held_pitch), SILENT)
+        begun_now = (state.here(state.held_onset) == column(state.tick)) & (
+            state.held_here != SILENT
+        )
         too_short: Forbidden = False
-        if (held_now != SILENT).any():
+        if begun_now.any():
+            held_now = np.where(begun_now, state.held_here, SILENT)
             too_short = (held_now[:, :, None] == pitch[:, None, :]).any(axis=1)
         return too_short | _passes_over_due(state, pitch)
 
@@ -275,7 +321,7 @@ class Duration(Rule):
         return _passes_over_due(state, LOWEST_PITCH)
 
     def part(self, state: State, part: Ints) -> Forbidden:
-        due = _due(state)
+        due = state.due
         if due is None:
             return False
         first_part = np.where(due.any(axis=2), np.arange(due.shape[1]), FAR).min(axis=1)
@@ -304,26 +350,22 @@ class Time(Rule):
 
     name = "time"
 
-    @staticmethod
-    def _at_end(state: State) -> Bools:
-        return column(state.tick == state.end_tick)
-
     def _passes_over_pedal(self, state: State, part: Ints) -> Forbidden:
         """A pedal that is down on the last barline, in a part below ``part``."""
         if not (self.config.sustain and state.pedal.any()):
             return False
         parts = np.arange(state.pedal.shape[1])
         first_part = np.where(state.pedal > 0, parts, FAR).min(axis=1)
-        return self._at_end(state) & (part > column(first_part))
+        return state.at_end & (part > column(first_part))
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        return self._at_end(state)
+        return state.at_end
 
     def velocity(self, state: State, velocity_bin: Ints) -> Forbidden:
-        return self._at_end(state)
+        return state.at_end
 
     def sustain_on(self, state: State, _: Ints) -> Forbidden:
-        return self._at_end(state)
+        return state.at_end
 
     def sustain_off(self, state: State, _: Ints) -> Forbidden:
         return self._passes_over_pedal(state, column(state.part))
@@ -332,8 +374,8 @@ class Time(Rule):
         return self._passes_over_pedal(state, column(state.part + 1))
 
     def part(self, state: State, part: Ints) -> Forbidden:
-        at_end = self._at_end(state)
-        if not at_end.any():
+        at_end = state.at_end
+        if at_end is False:
             return False
         idle = ~(state.sounding.any(axis=2) | (state.pedal > 0))  # (B, P)
         inside = part < idle.shape[1]
@@ -370,8 +412,10 @@ class Voices(Rule):
     name = "voices"
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        sounding = (state.here(state.held_pitch) != SILENT).sum(axis=1)
-        return column(sounding >= self.config.max_polyphony)
+        sounding = state.held_here != SILENT
+        if sounding.shape[1] == 1:
+            return np.asarray(sounding)  # one slot: one note
+        return column(sounding.sum(axis=1) >= self.config.max_polyphony)
 
     def part(self, state: State, part: Ints) -> Forbidden:
         return part >= self.config.voices
@@ -391,49 +435,47 @@ class Order(Rule):
     name = "order"
 
     def start(self, state: State, _: Ints) -> Forbidden:
-        return column(state.stage != Stage.BEFORE_START)
+        return state.only_music or column(state.stage != Stage.BEFORE_START)
 
     def tempo(self, state: State, _: Ints) -> Forbidden:
-        return column(state.stage != Stage.BEFORE_TEMPO)
+        return state.only_music or column(state.stage != Stage.BEFORE_TEMPO)
 
     def pad(self, state: State, _: Ints) -> Forbidden:
-        return column(state.stage != Stage.ENDED)
+        return state.only_music or column(state.stage != Stage.ENDED)
 
     def unk(self, state: State, _: Ints) -> Forbidden:
         return True
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        return column(state.stage != Stage.MUSIC) | (pitch <= column(state.last_on))
+        return self._outside(state) | (pitch <= column(state.last_on))
 
     def note_off(self, state: State, pitch: Ints) -> Forbidden:
-        too_late = (state.moment >= Moment.ON) | (state.stage != Stage.MUSIC)
-        return column(too_late) | (pitch <= column(state.last_off))
+        too_late = column(state.moment >= Moment.ON) | self._outside(state)
+        return too_late | (pitch <= column(state.last_off))
 
     def sustain_on(self, state: State, _: Ints) -> Forbidden:
-        return column((state.moment >= Moment.PEDAL) | (state.stage != Stage.MUSIC))
+        return column(state.moment >= Moment.PEDAL) | self._outside(state)
 
     def sustain_off(self, state: State, _: Ints) -> Forbidden:
-        return column((state.moment >= Moment.PEDAL) | (state.stage != Stage.MUSIC))
+        return column(state.moment >= Moment.PEDAL) | self._outside(state)
 
     def time_shift(self, state: State, ticks: Ints) -> Forbidden:
-        return self._pending(state)
+        return state.event_owed
 
     def end(self, state: State, _: Ints) -> Forbidden:
-        return self._pending(state)
+        return state.event_owed
 
     def velocity(self, state: State, velocity_bin: Ints) -> Forbidden:
-        return column((state.moment == Moment.READY) | (state.stage != Stage.MUSIC))
+        return column(state.moment == Moment.READY) | self._outside(state)
 
     def part(self, state: State, part: Ints) -> Forbidden:
         here = column(state.part)
         event_before = column(state.moment >= Moment.PEDAL)
-        return self._pending(state) | (part == here) | (event_before & (part < here))
+        return state.event_owed | (part == here) | (event_before & (part < here))
 
     @staticmethod
-    def _pending(state: State) -> Bools:
-        """An event is owed, or this is not the music."""
-        owed = (state.moment == Moment.ENTERED) | (state.moment == Moment.READY)
-        return column(owed | (state.stage != Stage.MUSIC))
+    def _outside(state: State) -> Forbidden:
+        return False if state.only_music else column(state.stage != Stage.MUSIC)
 
     def message(self, state: State, token: int) -> str:
         match int(state.stage[0]):
@@ -509,15 +551,9 @@ RULES: dict[str, type[Rule]] = {
 }
 
 
-def _due(state: State) -> Bools | None:
-    """(B, P, S) the notes that must end in this tick; None where there are none."""
-    due = state.held_until == state.tick[:, None, None]
-    return due if due.any() else None
-
-
 def _passes_over_due(state: State, pitch: Ints | int) -> Forbidden:
     """(B, n) would an event in the current part at ``pitch`` pass over a note that is due?"""
-    due = _due(state)
+    due = state.due
     if due is None:
         return False
     first_due = np.where(due, state.held_pitch, FAR).min(axis=2)  # (B, P)

@@ -8,7 +8,7 @@ nothing, a NOTE_ON of what sounds begins it anew, after END nothing happens. Kno
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bicinium.grammar.rules import (
     FAR,
     SILENT,
+    STATE_FIELDS,
     Bools,
     Ints,
     Moment,
@@ -59,6 +60,7 @@ _NEXT_MOMENT = _by_token(
 
 def advance(config: MusicalGrammarConfig, state: State, tokens: Ints) -> None:
     """Move each row of ``state`` by its token (B,), in place."""
+    state.derived.clear()
     state.run = np.where(tokens == state.last_token, state.run + 1, 1).astype(np.int32)
     state.last_token = tokens.copy()
     ended = state.stage == Stage.ENDED
@@ -156,18 +158,14 @@ def states_along(config: MusicalGrammarConfig, initial: State, sequences: Sequen
             rows = [np.arange(first_row[i], first_row[i + 1]) for i in chosen]
             states = run(config, begun, [sequences[i] for i in chosen])
             parts.append((np.concatenate(rows), states))
-    total = State(
-        **{
-            field.name: np.empty(
-                (first_row[-1], *getattr(initial, field.name).shape[1:]), dtype=np.int32
-            )
-            for field in fields(State)
-        }
-    )
+    columns: dict[str, Any] = {
+        name: np.empty((first_row[-1], *getattr(initial, name).shape[1:]), dtype=np.int32)
+        for name in STATE_FIELDS
+    }
     for rows_of_part, states in parts:
-        for field in fields(State):
-            getattr(total, field.name)[rows_of_part] = getattr(states, field.name)
-    return total
+        for name, column_of_all in columns.items():
+            column_of_all[rows_of_part] = getattr(states, name)
+    return State(**columns)
 
 
 def _without_spare_slots(config: MusicalGrammarConfig, state: State) -> State:
@@ -177,6 +175,7 @@ def _without_spare_slots(config: MusicalGrammarConfig, state: State) -> State:
         held_pitch=state.held_pitch[:, :, few],
         held_onset=state.held_onset[:, :, few],
         held_until=state.held_until[:, :, few],
+        derived={},
     )
 
 
@@ -289,11 +288,9 @@ def _step(config: MusicalGrammarConfig, initial: State, sequences: Sequence[Ints
     first_token = np.cumsum(lengths) - lengths
     order = np.argsort(-lengths, kind="stable")  # so that those still going are the first rows
     state = initial.take(order)
-    columns = {
-        field.name: np.empty(
-            (len(flat) + len(sequences), *getattr(state, field.name).shape[1:]), np.int32
-        )
-        for field in fields(State)
+    columns: dict[str, Any] = {
+        name: np.empty((len(flat) + len(sequences), *getattr(state, name).shape[1:]), np.int32)
+        for name in STATE_FIELDS
     }
     for index in range(int(lengths.max(initial=0)) + 1):
         alive = int((lengths >= index).sum())

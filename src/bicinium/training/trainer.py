@@ -173,7 +173,7 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
     last = run / "checkpoints" / "last.ckpt"
     if resume and not last.is_file():
         raise ConfigError(f"there is nothing to resume at {last}; start without --resume")
-    if not resume and last.is_file():
+    if not resume and (last.is_file() or (run / "model.safetensors").is_file()):
         raise ConfigError(f"{run} holds a run already; resume it with --resume or name another")
     training = config.training
     if training.threads:
@@ -215,7 +215,7 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
         devices=1,
         max_steps=training.max_steps,
         max_epochs=-1,
-        precision=training.precision,  # type: ignore[arg-type]
+        precision=training.precision,
         gradient_clip_val=training.gradient_clip,
         val_check_interval=min(training.validate_every_steps, training.max_steps),
         check_val_every_n_epoch=None,

@@ -1,0 +1,154 @@
+"""``bicinium.compose`` and its sisters, and that they load nothing heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bicinium
+from bicinium.api import compose, compose_many, validate
+from bicinium.errors import CheckpointError, RequestError, ScoreError
+from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig
+from bicinium.score.keys import Key
+
+Refuses = Callable[..., AbstractContextManager[None]]
+
+
+def test_the_package_offers_its_interface() -> None:
+    assert bicinium.compose is compose
+    assert bicinium.compose_many is compose_many
+    assert bicinium.validate is validate
+    with pytest.raises(AttributeError, match="no attribute 'decompose'"):
+        _ = bicinium.decompose  # type: ignore[attr-defined]
+
+
+def test_a_piece_is_what_was_asked_for(tiny_model: Path, tmp_path: Path) -> None:
+    piece = compose(key="Bb major", meter="6/8", bars=5, tempo=72, seed=3, model=tiny_model)
+    assert piece.result.valid
+    assert (str(piece.score.key), str(piece.score.meter)) == ("Bb major", "6/8")
+    assert (piece.score.bars, piece.score.tempo_qpm) == (5, 72)
+    assert validate(piece.save(tmp_path / "piece.mid")).valid
+    assert validate(str(tmp_path / "piece.mid")).valid  # a plain string is a path, too
+
+
+def test_piece_i_has_seed_plus_i(tiny_model: Path) -> None:
+    pieces = compose_many(3, bars=3, seed=10, model=tiny_model)
+    assert [piece.seed for piece in pieces] == [10, 11, 12]
+    alone = compose(bars=3, seed=11, model=tiny_model)
+    assert alone.conditions == pieces[1].conditions
+    np.testing.assert_array_equal(alone.tokens, pieces[1].tokens)
+    assert len({piece.tokens.tobytes() for piece in pieces}) == 3
+
+
+def test_key_and_metre_are_drawn_by_seed_where_not_given(tiny_model: Path) -> None:
+    pieces = compose_many(12, bars=1, model=tiny_model)
+    assert len({str(piece.conditions.key) for piece in pieces}) > 3
+    assert len({str(piece.conditions.meter) for piece in pieces}) > 1
+    given = compose_many(4, bars=1, key="E minor", meter="2/4", model=tiny_model)
+    assert {piece.conditions.key for piece in given} == {Key.parse("E minor")}
+    assert {str(piece.conditions.meter) for piece in given} == {"2/4"}
+
+
+def test_naming_the_key_leaves_the_metre_that_the_seed_draws(tiny_model: Path) -> None:
+    free = compose_many(6, bars=1, model=tiny_model)
+    keyed = compose_many(6, bars=1, key="C major", model=tiny_model)
+    assert [p.conditions.meter for p in free] == [p.conditions.meter for p in keyed]
+
+
+def test_styles_are_drawn_from_the_models_own_where_not_given(tiny_model: Path) -> None:
+    styles = {piece.conditions.style for piece in compose_many(12, bars=1, model=tiny_model)}
+    assert styles == {"bach", "classical"}
+    assert compose(bars=1, style="bach", model=tiny_model).conditions.style == "bach"
+
+
+def test_a_grammar_of_ones_own_is_kept(tiny_model: Path) -> None:
+    narrow = MusicalGrammar(MusicalGrammarConfig(ranges=((60, 64), (48, 52))))
+    piece = compose(bars=4, key="G major", grammar=narrow, model=tiny_model)
+    assert {note.pitch for note in piece.score.voices[0].notes} <= set(range(60, 65))
+    assert {note.pitch for note in piece.score.voices[1].notes} <= set(range(48, 53))
+
+
+def test_sampling_arrives_at_the_model(tiny_model: Path) -> None:
+    one, other = (
+        compose(bars=1, key="C major", meter="4/4", style="bach", seed=seed,
+                temperature=0.001, model=tiny_model)
+        for seed in (1, 2)
+    )  # fmt: skip
+    np.testing.assert_array_equal(one.tokens, other.tokens)
+
+
+@pytest.mark.parametrize(
+    ("error", "pattern", "asked"),
+    [
+        (RequestError, "0 bars cannot be composed", {"bars": 0}),
+        (RequestError, "257 bars cannot be composed", {"bars": 257}),
+        (ScoreError, "'H' is not a key", {"key": "H"}),
+        (ScoreError, "'D dorian' is not a key", {"key": "D dorian"}),
+        (ScoreError, "5/7 is not a metre", {"meter": "5/7"}),
+        (ScoreError, "'waltz' is not a metre", {"meter": "waltz"}),
+        (RequestError, "metre 13/16 is not one the model has learned", {"meter": "13/16"}),
+        (RequestError, "style 'salieri' is not one the model has learned", {"style": "salieri"}),
+        (RequestError, "tempo 5 must be", {"tempo": 5}),
+        (RequestError, "seed -1 must be 0 or more", {"seed": -1}),
+        (RequestError, "temperature 0 must be", {"temperature": 0}),
+        (RequestError, "top-p 2 must be", {"top_p": 2}),
+    ],
+)
+def test_what_cannot_be_composed_is_refused_in_one_sentence(
+    tiny_model: Path, refuses: Refuses, error: type[Exception], pattern: str, asked: dict
+) -> None:
+    with refuses(error, pattern):
+        compose(model=tiny_model, **asked)
+
+
+def test_no_pieces_and_no_model_are_refused(
+    tiny_model: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    with refuses(RequestError, "0 pieces cannot be composed"):
+        compose_many(0, model=tiny_model)
+    with refuses(CheckpointError, "there is no model at"):
+        compose(model=tmp_path / "none.safetensors")
+
+
+# ------------------------------------------------------------------ what is loaded
+
+
+def _loaded_by(program: str, *arguments: str) -> set[str]:
+    """The modules that a fresh Python has loaded after the program."""
+    program += "\nimport sys; print(*sorted(sys.modules), sep='\\n')"
+    run = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(run.stdout.splitlines())
+
+
+_TRAINING_ONLY = {"torch", "lightning", "tensorboard", "pyarrow"}
+
+
+def test_importing_the_package_loads_nothing_but_itself() -> None:
+    loaded = _loaded_by("import bicinium; bicinium.__version__")
+    assert "bicinium" in loaded
+    assert not loaded & {"numpy", "torch", "mido", "pydantic"}
+
+
+def test_importing_the_interface_does_not_load_torch() -> None:
+    loaded = _loaded_by("import bicinium.api")
+    assert "bicinium.composing.composer" in loaded
+    assert not loaded & _TRAINING_ONLY
+
+
+def test_composing_and_validating_do_not_load_torch(tiny_model: Path, tmp_path: Path) -> None:
+    program = """if True:
+        import sys, bicinium
+        piece = bicinium.compose(bars=2, model=sys.argv[1])
+        assert bicinium.validate(piece.save(sys.argv[2])).valid"""
+    loaded = _loaded_by(program, str(tiny_model), str(tmp_path / "piece.mid"))
+    assert "bicinium.model.decoder" in loaded
+    assert not loaded & _TRAINING_ONLY
+    assert (tmp_path / "piece.mid").exists()

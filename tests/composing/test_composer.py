@@ -1,0 +1,266 @@
+"""Pieces come out as they were asked for, even from a model that has learned nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+
+from bicinium.composing.composer import Composer, bars_played
+from bicinium.composing.conditions import MAX_BARS, Conditions
+from bicinium.composing.sampling import Sampling
+from bicinium.errors import RequestError
+from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, MusicalGrammarValidator
+from bicinium.grammar.files import validate_file
+from bicinium.model.checkpoint import load_checkpoint
+from bicinium.score.keys import ALL_KEYS, Key
+from bicinium.score.midi import read_midi
+from bicinium.score.notes import Meter, Note, Score, Voice
+from bicinium.tokens.codec import decode, encode
+from bicinium.tokens.vocabulary import END, START, Kind, tempo_bin, token_id
+
+Refuses = Callable[..., AbstractContextManager[None]]
+
+_METERS = ("2/4", "3/4", "4/4", "6/8")
+_C, _D_MINOR = Key.parse("C major"), Key.parse("D minor")
+
+
+@pytest.fixture(scope="module")
+def composer(tiny_model: Path) -> Composer:
+    return Composer(load_checkpoint(tiny_model))
+
+
+def _asked(**differently: object) -> Conditions:
+    values: dict[str, object] = {"key": _D_MINOR, "meter": Meter(3, 4), "bars": 4}
+    return Conditions(**(values | differently))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def pieces(composer: Composer) -> list:
+    """Every key, and every common metre six times, of one to nine bars."""
+    conditions = [
+        _asked(key=key, meter=Meter.parse(_METERS[i % 4]), bars=1 + i % 9)
+        for i, key in enumerate(ALL_KEYS)
+    ]
+    return composer.compose(conditions, range(len(conditions)))
+
+
+def test_every_piece_of_a_random_model_is_valid(pieces: list) -> None:
+    validator = MusicalGrammarValidator()
+    for piece in pieces:
+        asked = piece.conditions
+        result = validator.validate_sequence(piece.tokens, asked.meter, asked.bars)
+        assert result.valid, result.violations[:1]
+        assert piece.result.valid
+        assert piece.result.grammar_score == 1.0
+        assert piece.result.notes == piece.score.note_count > 0
+
+
+def test_pieces_have_exactly_the_bars_metre_and_key_that_were_asked_for(pieces: list) -> None:
+    for piece in pieces:
+        assert piece.score.bars == piece.conditions.bars
+        assert piece.score.meter == piece.conditions.meter
+        assert piece.score.key == piece.conditions.key
+        assert len(piece.score.voices) == 2
+
+
+def test_tokens_are_the_piece_moved_to_c_major_or_a_minor(pieces: list) -> None:
+    for piece in pieces:
+        home = decode(piece.tokens, piece.conditions.meter)
+        away = -piece.conditions.key.semitones_to_home
+        assert home.transpose(away).voices == piece.score.voices
+        assert piece.tokens[0] == START
+        assert piece.tokens[-1] == END
+
+
+def test_both_voices_play_in_half_of_the_bars_or_every_draw_was_used(pieces: list) -> None:
+    for piece in pieces:
+        both = all(2 * len(bars_played(piece.score, part)) >= piece.score.bars for part in (0, 1))
+        assert both or piece.draws == 8
+        assert 1 <= piece.draws <= 8
+    assert sum(piece.draws == 1 for piece in pieces) > 0
+
+
+def test_without_grammar_a_random_model_breaks_rules(composer: Composer) -> None:
+    drawn = composer.compose([_asked(bars=2)] * 3, range(3), use_grammar=False)
+    for piece in drawn:
+        assert not piece.result.valid
+        assert piece.result.violations
+        assert piece.result.grammar_score < 0.5
+        assert piece.score is None
+        assert piece.draws == 1
+
+
+@pytest.mark.parametrize("away", [-5, -1, 0, 3, 6])
+def test_ranges_hold_in_the_key_in_which_the_piece_sounds(composer: Composer, away: int) -> None:
+    ranges = ((60, 67), (48, 55))
+    narrow = composer.with_grammar(MusicalGrammar(MusicalGrammarConfig(ranges=ranges)))
+    drawn = narrow.compose([_asked(key=_C.transpose(away), bars=8)] * 6, range(6))
+    pitches = [[n.pitch for p in drawn for n in p.score.voices[part].notes] for part in (0, 1)]
+    for part, (low, high) in enumerate(ranges):
+        assert low <= min(pitches[part])
+        assert max(pitches[part]) <= high
+        assert len(set(pitches[part])) > 4  # the range is used, not only kept
+    assert all(piece.result.valid for piece in drawn)
+
+
+def test_another_grammar_leaves_the_first_composer_as_it_was(composer: Composer) -> None:
+    before = composer.compose([_asked()], [1])[0]
+    composer.with_grammar(MusicalGrammar(MusicalGrammarConfig(ranges=((60, 67), (48, 55)))))
+    np.testing.assert_array_equal(composer.compose([_asked()], [1])[0].tokens, before.tokens)
+
+
+@pytest.mark.parametrize("tempo", [20.0, 57.5, 120.0, 300.0])
+def test_the_tempo_is_as_asked_and_its_token_the_nearest(composer: Composer, tempo: float) -> None:
+    piece = composer.compose([_asked(tempo_qpm=tempo)], [0])[0]
+    assert piece.score.tempo_qpm == tempo
+    assert piece.tokens[1] == token_id(Kind.TEMPO, tempo_bin(tempo))
+    assert piece.result.valid
+
+
+def test_tempi_are_each_pieces_own(composer: Composer) -> None:
+    slow, free, fast = composer.compose(
+        [_asked(tempo_qpm=40), _asked(), _asked(tempo_qpm=200)], [0, 0, 0]
+    )
+    assert (slow.score.tempo_qpm, fast.score.tempo_qpm) == (40, 200)
+    alone = composer.compose([_asked()], [0])[0]
+    assert free.score.tempo_qpm == alone.score.tempo_qpm
+    assert 29 < free.score.tempo_qpm < 241
+
+
+def test_the_same_seed_gives_the_same_piece_and_another_another(composer: Composer) -> None:
+    one, again, other = (composer.compose([_asked()], [seed])[0] for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one.tokens, again.tokens)
+    assert one.score == again.score
+    assert one.tokens.tolist() != other.tokens.tolist()
+
+
+def test_a_piece_does_not_depend_on_its_company(composer: Composer) -> None:
+    together = composer.compose([_asked(bars=b) for b in (1, 6, 3)], [3, 4, 5])
+    alone = composer.compose([_asked(bars=6)], [4])[0]
+    np.testing.assert_array_equal(together[1].tokens, alone.tokens)
+
+
+def test_colder_sampling_is_tamer(composer: Composer) -> None:
+    """At temperature near 0 the model says always the same, whatever the seed."""
+    cold = Sampling(temperature=0.001)
+    one, other = composer.compose([_asked(bars=1)] * 2, [1, 2], cold)
+    np.testing.assert_array_equal(one.tokens, other.tokens)
+
+
+def test_progress_ends_at_all_pieces(composer: Composer) -> None:
+    told: list[tuple[int, int]] = []
+    drawn = composer.compose([_asked()] * 3, range(3), progress=lambda *done: told.append(done))
+    assert told == sorted(told)
+    assert {total for _, total in told} == {3}
+    assert len(told) == max(piece.draws for piece in drawn)
+
+
+def test_seeds_must_be_as_many_as_pieces(composer: Composer, refuses: Refuses) -> None:
+    with refuses(RequestError, "2 pieces need as many seeds, not 1"):
+        composer.compose([_asked()] * 2, [1])
+
+
+def test_a_long_piece_slides_far_beyond_the_context(composer: Composer) -> None:
+    piece = composer.compose([_asked(bars=MAX_BARS, meter=Meter(4, 4))], [0])[0]
+    assert len(piece.tokens) > 3 * composer.config.context
+    assert piece.result.valid
+    assert piece.score.bars == MAX_BARS
+
+
+# ------------------------------------------------------------------ what cannot be asked
+
+
+@pytest.mark.parametrize("bars", [0, -1, MAX_BARS + 1])
+def test_a_number_of_bars_that_cannot_be_is_refused(bars: int, refuses: Refuses) -> None:
+    with refuses(RequestError, f"{bars} bars cannot be composed"):
+        _asked(bars=bars)
+
+
+@pytest.mark.parametrize("tempo", [0, 19.9, 301, float("nan")])
+def test_a_tempo_that_cannot_be_is_refused(tempo: float, refuses: Refuses) -> None:
+    with refuses(RequestError, "tempo"):
+        _asked(tempo_qpm=tempo)
+
+
+def test_a_metre_that_was_not_learned_is_refused(composer: Composer, refuses: Refuses) -> None:
+    with refuses(RequestError, "metre 13/16 is not one the model has learned: 2/4, 3/4"):
+        composer.compose([_asked(), _asked(meter=Meter(13, 16))], [0, 1])
+
+
+def test_a_style_that_was_not_learned_is_refused(composer: Composer, refuses: Refuses) -> None:
+    with refuses(RequestError, "style 'salieri' .* learned: bach, classical"):
+        composer.compose([_asked(style="salieri")], [0])
+    assert composer.compose([_asked(style="bach")], [0])[0].result.valid
+
+
+# ------------------------------------------------------------------ files
+
+
+def test_a_saved_piece_reads_back_as_it_was(pieces: list, tmp_path: Path) -> None:
+    for index, piece in enumerate(pieces[:8]):
+        path = piece.save(tmp_path / f"{index}.mid")
+        assert path == tmp_path / f"{index}.mid"
+        content = read_midi(path)
+        assert [staff.name for staff in content.staves] == ["right", "left"][: len(content.staves)]
+        voices = [voice.notes for voice in piece.score.voices if voice.notes]
+        assert [staff.notes for staff in content.staves] == voices
+        assert content.notes_off_grid == 0
+        assert content.meters == ((0, piece.conditions.meter),)
+        assert content.tempo_qpm == pytest.approx(piece.score.tempo_qpm, abs=0.01)
+        assert validate_file(path).valid
+
+
+def test_mido_finds_every_note_of_a_saved_piece_paired(pieces: list, tmp_path: Path) -> None:
+    """A judge that is not ours."""
+    for index, piece in enumerate(pieces[:8]):
+        midi = mido.MidiFile(piece.save(tmp_path / f"{index}.mid"))
+        begun = ended = 0
+        for track in midi.tracks:
+            tick, sounding = 0, {}
+            for message in track:
+                tick += message.time
+                if message.type == "note_on" and message.velocity:
+                    assert message.note not in sounding
+                    sounding[message.note] = tick
+                    begun += 1
+                elif message.type in ("note_on", "note_off"):
+                    assert sounding.pop(message.note) < tick
+                    ended += 1
+            assert not sounding
+            assert tick == piece.score.end_tick
+        assert begun == ended == piece.result.notes
+
+
+def test_what_spells_no_score_is_saved_as_tokens(composer: Composer, tmp_path: Path) -> None:
+    piece = composer.compose([_asked(bars=2)], [0], use_grammar=False)[0]
+    path = piece.save(tmp_path / "wild.mid")
+    assert path == tmp_path / "wild.tokens.json"
+    assert [found.name for found in tmp_path.iterdir()] == ["wild.tokens.json"]
+    about = json.loads(path.read_text())
+    assert about == {"tokens": piece.tokens.tolist(), "meter": "3/4", "bars": 2}
+    verdict = validate_file(path)
+    assert not verdict.valid
+    assert verdict.violations == piece.result.violations
+
+
+# ------------------------------------------------------------------ bars_played
+
+
+def test_bars_played_are_those_in_which_a_note_sounds() -> None:
+    """4/4, a bar is 96 ticks: a note in bar 1, one from the end of bar 2 to the barline of 4."""
+    upper = Voice((Note(0, 60, 96), Note(180, 60, 108)))
+    score = Score((upper, Voice()), bars=6)
+    assert bars_played(score, 0) == {0, 1, 2}
+    assert bars_played(score, 1) == set()
+
+
+def test_the_walk_to_tokens_and_back_loses_nothing(pieces: list) -> None:
+    for piece in pieces:
+        home = decode(piece.tokens, piece.conditions.meter)
+        np.testing.assert_array_equal(encode(home), piece.tokens)

@@ -1,0 +1,213 @@
+"""What the tests of several folders share: tiny models, made-up music, legal walks.
+
+torch is imported only where a fixture needs it, so that tests of what needs none run without it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+
+from bicinium.corpus.prepare import prepare, split_of
+from bicinium.corpus.sources import find_sources
+from bicinium.grammar import MusicalGrammar
+from bicinium.model.checkpoint import save_checkpoint
+from bicinium.model.config import ModelConfig
+from bicinium.model.features import PieceConditions, features
+from bicinium.score.keys import Key
+from bicinium.score.midi import write_midi
+from bicinium.score.notes import Meter, Note, Score, Voice
+from bicinium.tokens.vocabulary import KINDS, Kind
+
+# No deadline for an example: how long one takes says more about the machine than about the code.
+hypothesis.settings.register_profile("bicinium", deadline=None)
+hypothesis.settings.load_profile("bicinium")
+
+# One thread for torch: the tests run one process for each core, and threads that wait for one
+# another make tiny models ten times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+_SHARED_CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+
+
+@pytest.fixture(scope="session")
+def shared_corpus() -> Path:
+    """The folder of real music beside the repository."""
+    if not _SHARED_CORPUS.is_dir():
+        pytest.skip("the shared corpus is not beside this repository")
+    return _SHARED_CORPUS
+
+
+@pytest.fixture(scope="session")
+def refuses() -> Callable[..., AbstractContextManager[None]]:
+    """(error, pattern) → a context that must end in this error, said in one sentence."""
+
+    @contextmanager
+    def refuse(error: type[Exception], pattern: str) -> Iterator[None]:
+        with pytest.raises(error, match=pattern) as caught:
+            yield
+        assert caught.type is error
+        assert re.fullmatch(r"(?:(?!\. )[^\n])+[^\n.]", str(caught.value))
+
+    return refuse
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ModelConfig:
+    return ModelConfig(
+        d_model=32, n_layers=2, n_heads=2, d_ff=64, context=64, styles=("bach", "classical")
+    )
+
+
+@pytest.fixture(scope="session")
+def random_weights() -> Callable[..., dict[str, Any]]:
+    """(config, seed, spread) → weights of an untrained model, by name.
+
+    With ``spread`` every weight is that much wider than at the start of training, and the norms
+    differ from 1, so that logits are of a size at which differences show.
+    """
+    import torch
+
+    from bicinium.model.transformer import Transformer
+
+    def make(config: ModelConfig, seed: int = 0, spread: float = 1.0) -> dict[str, Any]:
+        torch.manual_seed(seed)
+        weights = Transformer(config).state_dict()
+        for weight in weights.values():
+            if weight.ndim == 1 and spread != 1:
+                weight.uniform_(0.5, 1.5)
+            else:
+                weight.mul_(spread)
+        return {name: weight.numpy().copy() for name, weight in weights.items()}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_config: ModelConfig,
+    random_weights: Callable[..., dict[str, Any]],
+) -> Path:
+    """A checkpoint that has learned nothing: what it composes well, the grammar composed."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_checkpoint(path, tiny_config, random_weights(tiny_config), {"steps": 0})
+    return path
+
+
+@pytest.fixture(scope="session")
+def legal_walks() -> Callable[..., list[np.ndarray]]:
+    """(count, seed, most_tokens, what initial_state takes) → random legal pieces, START to END.
+
+    Kinds are drawn first and then a token of the kind, of time mostly little, so that the walks are
+    dense with notes.
+    """
+
+    def walk(
+        count: int, seed: int, most_tokens: int = 120, grammar: MusicalGrammar | None = None,
+        **asked: Any,
+    ) -> list[np.ndarray]:  # fmt: skip
+        grammar = grammar or MusicalGrammar()
+        rng = np.random.default_rng(seed)
+        state = grammar.initial_state(count, max_tokens=most_tokens, **asked)
+        pieces: list[list[int]] = [[] for _ in range(count)]
+        while not grammar.ended(state).all():
+            mask = grammar.token_mask(state)
+            going = ~grammar.ended(state)
+            tokens = np.array([_draw_by_kind(rng, np.flatnonzero(row)) for row in mask])
+            grammar.advance(state, tokens)
+            for row in np.flatnonzero(going):
+                pieces[row].append(int(tokens[row]))
+        return [np.array(piece, np.int16) for piece in pieces]
+
+    return walk
+
+
+@pytest.fixture(scope="session")
+def shown_along() -> Callable[..., np.ndarray]:
+    """(config, tokens, conditions of one piece, what initial_state takes) → (T, F) feature rows.
+
+    One token at a time, as in composing.
+    """
+
+    def show(
+        config: ModelConfig, tokens: Sequence[int], told: PieceConditions, **asked: Any
+    ) -> np.ndarray:
+        grammar = MusicalGrammar()
+        state = grammar.initial_state(1, **asked)
+        rows = []
+        for token in tokens:
+            grammar.advance(state, np.array([token]))
+            rows.append(features(config, state, np.array([token], np.int32), told))
+        return np.concatenate(rows)
+
+    return show
+
+
+def _draw_by_kind(rng: np.random.Generator, legal: np.ndarray) -> int:
+    kind = rng.choice(np.unique(KINDS[legal]))
+    tokens = legal[KINDS[legal] == kind]
+    if kind == Kind.TIME_SHIFT and rng.random() < 0.9:
+        return int(tokens[min(rng.geometric(1 / 12), len(tokens)) - 1])
+    return int(rng.choice(tokens))
+
+
+@pytest.fixture(scope="session")
+def made_up_score() -> Callable[..., Score]:
+    """(seed, bars, meter, key) → two voices in eighths and quarters, in a scale of the key."""
+
+    def make(seed: int = 0, bars: int = 8, meter: str = "4/4", key: str = "G major") -> Score:
+        rng = np.random.default_rng(seed)
+        asked = Key.parse(key)
+        steps = (0, 2, 4, 5, 7, 9, 11) if asked.mode == "major" else (0, 2, 3, 5, 7, 8, 10)
+        parsed = Meter.parse(meter)
+        voices = []
+        for lowest in (60, 40):
+            notes, tick, degree = [], 0, 7
+            while tick < bars * parsed.bar_ticks:
+                length = min(int(rng.choice([12, 12, 24])), bars * parsed.bar_ticks - tick)
+                degree = int(np.clip(degree + rng.integers(-2, 3), 0, 13))
+                pitch = lowest + asked.tonic % 12 + 12 * (degree // 7) + steps[degree % 7]
+                notes.append(Note(tick, pitch, length, 79))
+                tick += length
+            voices.append(Voice(tuple(notes)))
+        return Score(tuple(voices), bars, parsed, asked, tempo_qpm=96.0)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def midi_folder(
+    tmp_path_factory: pytest.TempPathFactory, made_up_score: Callable[..., Score]
+) -> Path:
+    """Eight MIDI files and a manifest; the clusters put two of the files on the validation side."""
+    folder = tmp_path_factory.mktemp("source") / "music"
+    folder.mkdir()
+    numbers = iter(range(10_000))
+    sides = ["train"] * 6 + ["validation"] * 2
+    rows = ["path,composer,title,licence,maintainer,cluster"]
+    for index, side in enumerate(sides):
+        cluster = next(c for c in (f"work {n}" for n in numbers) if split_of(f"music/{c}") == side)
+        name = f"piece-{index}.mid"
+        meter, key = (("4/4", "G major"), ("3/4", "D minor"))[index % 2]
+        write_midi(made_up_score(index, 8, meter, key), folder / name)
+        composer = "J. S. Bach" if index % 2 else "F. Schubert"
+        rows.append(f"{name},{composer},Piece {index},Public Domain,nobody,{cluster}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory, midi_folder: Path) -> Path:
+    """The training set made of ``midi_folder``."""
+    out = tmp_path_factory.mktemp("prepared")
+    prepare(find_sources([midi_folder]), out, jobs=1)
+    return out

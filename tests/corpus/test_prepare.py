@@ -1,0 +1,350 @@
+"""A folder of MIDI files becomes a training set, and every file is accounted for."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import fields
+from pathlib import Path
+
+import mido
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+
+from bicinium.corpus.prepare import (
+    PREPARED_NAME,
+    Piece,
+    at_home,
+    dropped_share,
+    load_pieces,
+    prepare,
+    split_of,
+)
+from bicinium.corpus.sources import SourceFile, find_sources
+from bicinium.errors import CorpusError
+from bicinium.grammar import MusicalGrammarValidator
+from bicinium.score.keys import ALL_KEYS, Key
+from bicinium.score.midi import write_midi
+from bicinium.score.notes import Meter, Note, Score, Voice
+from bicinium.tokens.codec import decode, snap
+
+Refuses = Callable[..., AbstractContextManager[None]]
+MakeScore = Callable[..., Score]
+
+
+def _report(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "report.csv").open(newline="", encoding="utf-8") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+# ------------------------------------------------------------------ sides
+
+
+def test_the_side_of_a_cluster_hangs_on_its_name_alone() -> None:
+    names = [f"work {index}" for index in range(2000)]
+    sides = [split_of(name) for name in names]
+    assert [split_of(name) for name in reversed(names)] == sides[::-1]
+    assert set(sides) == {"train", "validation"}
+    assert 0.04 < sides.count("validation") / len(sides) < 0.08
+
+
+def test_sides_stay_as_they_were_from_version_to_version() -> None:
+    """Were these to move, music that old weights were trained on would be validated."""
+    assert [index for index in range(100) if split_of(f"work {index}") == "validation"] == [
+        36,
+        41,
+        50,
+        53,
+        73,
+        78,
+        96,
+        98,
+    ]
+
+
+def test_pieces_of_one_cluster_are_on_one_side(made_up_score: MakeScore, tmp_path: Path) -> None:
+    folder = tmp_path / "music"
+    folder.mkdir()
+    rows = ["path,cluster"]
+    for index in range(24):
+        write_midi(made_up_score(index, 4), folder / f"{index:02}.mid")
+        rows.append(f"{index:02}.mid,work {index // 2 + 10}")
+    (folder / "manifest.csv").write_text("\n".join(rows))
+    prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    sides: dict[str, set[str]] = {}
+    for piece in load_pieces(tmp_path / "out"):
+        sides.setdefault(piece.cluster, set()).add(piece.split)
+        assert piece.split == split_of(piece.cluster)
+    assert len(sides) == 12
+    assert all(len(found) == 1 for found in sides.values())
+
+
+# ------------------------------------------------------------------ what is written
+
+
+def test_the_training_set_comes_back_as_it_was_written(midi_folder: Path, tmp_path: Path) -> None:
+    verdicts = prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    written = [piece for verdict in verdicts for piece in verdict.pieces]
+    read = load_pieces(tmp_path)
+    assert len(read) == len(written) == 8
+    for one, other in zip(written, read, strict=True):
+        np.testing.assert_array_equal(one.tokens, other.tokens)
+        assert other.tokens.dtype == np.int16
+        for name in (field.name for field in fields(Piece)):
+            if name != "tokens":
+                assert getattr(one, name) == getattr(other, name)
+                assert type(getattr(one, name)) is type(getattr(other, name))
+
+
+def test_pieces_are_the_music_of_the_files_in_c_major_or_a_minor(
+    prepared: Path, made_up_score: MakeScore
+) -> None:
+    for index, piece in enumerate(load_pieces(prepared)):
+        meter, key = (("4/4", "G major"), ("3/4", "D minor"))[index % 2]
+        source = snap(made_up_score(index, 8, meter, key))
+        assert piece.name == f"music/piece-{index}.mid"
+        assert (piece.meter, piece.bars, piece.notes) == (meter, 8, source.note_count)
+        home = decode(piece.tokens, Meter.parse(meter))
+        assert home.transpose(piece.transposition).voices == source.voices
+        assert home.tempo_qpm == source.tempo_qpm
+        assert piece.mode in ("major", "minor")
+        result = MusicalGrammarValidator().validate_sequence(
+            piece.tokens, Meter.parse(meter), piece.bars
+        )
+        assert result.valid
+
+
+def test_the_same_input_gives_the_same_bytes_however_many_processes_work(
+    midi_folder: Path, tmp_path: Path
+) -> None:
+    for name, jobs in (("one", 1), ("again", 1), ("two", 2)):
+        prepare(find_sources([midi_folder]), tmp_path / name, jobs=jobs)
+    for name in (PREPARED_NAME, "report.csv"):
+        first = (tmp_path / "one" / name).read_bytes()
+        assert (tmp_path / "again" / name).read_bytes() == first
+        assert (tmp_path / "two" / name).read_bytes() == first
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
+        PREPARED_NAME,
+        "report.csv",
+    ]
+
+
+def test_preparing_anew_replaces_what_was_there(midi_folder: Path, tmp_path: Path) -> None:
+    prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    prepare(find_sources([midi_folder / "piece-2.mid"]), tmp_path, jobs=1)
+    assert [piece.name for piece in load_pieces(tmp_path)] == ["piece-2.mid"]
+    assert list(_report(tmp_path)) == ["piece-2.mid"]
+
+
+# ------------------------------------------------------------------ what is left out, and why
+
+
+@pytest.fixture
+def mixed(made_up_score: MakeScore, tmp_path: Path) -> Path:
+    """One good file among bad ones."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    good = made_up_score(1, 8)
+    write_midi(good, folder / "good.mid")
+    write_midi(made_up_score(2, 3), folder / "short.mid")
+    lower = Voice(good.voices[1].notes[:1])
+    write_midi(Score((good.voices[0], lower), 8), folder / "one-hand.mid")
+    long = made_up_score(3, 16)
+    busy = Voice(tuple(n for n in long.voices[1].notes if n.onset_tick >= 11 * 96))
+    held = Voice((Note(0, 40, 1000), *busy.notes))  # longer than ten bars
+    write_midi(Score((long.voices[0], held), 16), folder / "held.mid")
+    (folder / "text.mid").write_text("not MIDI at all")
+    (folder / "empty.mid").write_bytes(b"")
+    (folder / "notes.txt").write_text("this is no music and not looked at")
+    return folder
+
+
+def test_every_file_is_kept_or_left_out_with_its_reason(mixed: Path, tmp_path: Path) -> None:
+    verdicts = prepare(find_sources([mixed]), tmp_path / "out", jobs=1)
+    reasons = {verdict.name: verdict.reason for verdict in verdicts if not verdict.kept}
+    assert [verdict.name for verdict in verdicts if verdict.kept] == ["mixed/good.mid"]
+    assert set(reasons) == {
+        f"mixed/{name}.mid" for name in ("short", "one-hand", "held", "text", "empty")
+    }
+    assert "too short: " in reasons["mixed/short.mid"]
+    assert "in 3 bars" in reasons["mixed/short.mid"]
+    assert "lower voice begins a note in only 1 of 8 bars" in reasons["mixed/one-hand.mid"]
+    assert "960 ticks" in reasons["mixed/held.mid"]  # the grammar's own sentence
+    assert "MThd" in reasons["mixed/text.mid"]
+    assert reasons["mixed/empty.mid"]
+    assert [piece.name for piece in load_pieces(tmp_path / "out")] == ["mixed/good.mid"]
+
+
+def test_the_report_says_of_every_file_what_became_of_it(mixed: Path, tmp_path: Path) -> None:
+    verdicts = prepare(find_sources([mixed]), tmp_path / "out", jobs=1)
+    report = _report(tmp_path / "out")
+    assert list(report) == [verdict.name for verdict in verdicts]
+    for verdict in verdicts:
+        row = report[verdict.name]
+        assert row["kept"] == str(verdict.kept)
+        assert row["reason"] == verdict.reason
+        assert int(row["notes"]) == verdict.notes
+        assert bool(row["reason"]) != verdict.kept
+
+
+def test_a_lower_grammar_score_may_be_let_in(mixed: Path, tmp_path: Path) -> None:
+    verdicts = prepare(find_sources([mixed]), tmp_path / "out", min_grammar_score=0.5, jobs=1)
+    kept = {verdict.name for verdict in verdicts if verdict.kept}
+    assert kept == {"mixed/good.mid", "mixed/held.mid"}
+
+
+def test_nothing_left_is_an_error_that_names_the_reasons(
+    tmp_path: Path, made_up_score: MakeScore
+) -> None:
+    (tmp_path / "music").mkdir()
+    write_midi(made_up_score(0, 2), tmp_path / "music" / "short.mid")
+    with pytest.raises(CorpusError, match="nothing could be kept of 1 files: too short"):
+        prepare(find_sources([tmp_path / "music"]), tmp_path / "out", jobs=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_of_one_name_in_two_folders_are_judged_each_by_itself(
+    mixed: Path, made_up_score: MakeScore, tmp_path: Path
+) -> None:
+    """The bad one must not be kept for its namesake's sake, in either order."""
+    good = tmp_path / "good" / "music"
+    bad = tmp_path / "bad" / "music"
+    good.mkdir(parents=True)
+    bad.mkdir(parents=True)
+    (good / "a.mid").write_bytes((mixed / "good.mid").read_bytes())
+    (bad / "a.mid").write_bytes((mixed / "held.mid").read_bytes())
+    for index, folders in enumerate(([good, bad], [bad, good])):
+        verdicts = prepare(find_sources(folders), tmp_path / f"out{index}", jobs=1)
+        assert [verdict.kept for verdict in verdicts] == [folder == good for folder in folders]
+
+
+def test_the_share_of_dropped_notes_counts_kept_pieces_only(tmp_path: Path) -> None:
+    """Chords of three in the right hand: one of them stays."""
+    folder = tmp_path / "chords"
+    folder.mkdir()
+    _write_chords(folder / "chords.mid")
+    verdicts = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    assert [(v.kept, v.notes, v.notes_dropped) for v in verdicts] == [(True, 32, 32)]
+    assert dropped_share(verdicts) == 0.5
+    assert dropped_share([]) == 0
+
+
+def _write_chords(path: Path) -> None:
+    """16 chords of three above 16 bass notes, a quarter each."""
+    midi = mido.MidiFile(type=1, ticks_per_beat=24)
+    for name, pitches in (("right", (60, 64, 67)), ("left", (40,))):
+        track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
+        for _ in range(16):
+            for kind, time in (("note_on", 0), ("note_off", 24)):
+                for index, pitch in enumerate(pitches):
+                    track.append(
+                        mido.Message(kind, note=pitch, velocity=80, time=0 if index else time)
+                    )
+        midi.tracks.append(track)
+    midi.save(path)
+
+
+def test_music_off_the_grid_is_left_out(tmp_path: Path) -> None:
+    midi = mido.MidiFile(type=1, ticks_per_beat=480)
+    for name, pitch in (("right", 72), ("left", 48)):
+        track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
+        for index in range(40):
+            track.append(mido.Message("note_on", note=pitch, velocity=80, time=7))
+            track.append(mido.Message("note_off", note=pitch, velocity=0, time=433 + index % 3))
+        midi.tracks.append(track)
+    (tmp_path / "music").mkdir()
+    midi.save(tmp_path / "music" / "played.mid")
+    with pytest.raises(CorpusError, match="of 80 notes are off the grid"):
+        prepare(find_sources([tmp_path / "music"]), tmp_path / "out", jobs=1)
+
+
+def test_a_piece_that_changes_its_metre_becomes_two(
+    made_up_score: MakeScore, tmp_path: Path
+) -> None:
+    path = tmp_path / "music" / "two.mid"
+    path.parent.mkdir()
+    write_midi(made_up_score(0, 12, "4/4"), path)
+    midi = mido.MidiFile(path)
+    change = mido.MetaMessage("time_signature", numerator=3, denominator=4)
+    conductor = midi.tracks[0]
+    before_end = sum(message.time for message in conductor[:-1])
+    conductor.insert(-1, change.copy(time=6 * 96 - before_end))
+    conductor[-1].time = 6 * 96
+    midi.save(path)
+    prepare(find_sources([path.parent]), tmp_path / "out", jobs=1)
+    pieces = load_pieces(tmp_path / "out")
+    assert [(p.name, p.meter, p.bars) for p in pieces] == [
+        ("music/two.mid#1", "4/4", 6),
+        ("music/two.mid#2", "3/4", 8),
+    ]
+    assert len({piece.split for piece in pieces}) == 1
+
+
+# ------------------------------------------------------------------ home
+
+
+@pytest.mark.parametrize("key", ALL_KEYS, ids=str)
+def test_home_is_c_major_or_a_minor_and_the_way_leads_back(
+    made_up_score: MakeScore, key: Key
+) -> None:
+    score = made_up_score(3, 4, "4/4", str(key))
+    home, back = at_home(score)
+    assert str(home.key) in ("C major", "A minor")
+    assert home.transpose(back) == score
+    assert abs(back) <= 6
+
+
+def test_where_the_near_way_leaves_the_piano_the_octave_is_taken() -> None:
+    """G major is five semitones below C, but C8 cannot rise."""
+    high = Score((Voice((Note(0, 108, 24),)), Voice((Note(0, 60, 24),))), 1, key=Key(7, "major"))
+    home, back = at_home(high)
+    assert (home.voices[0].notes[0].pitch, back) == (101, 7)
+    assert home.transpose(back) == high
+
+
+# ------------------------------------------------------------------ reading
+
+
+def test_no_prepared_corpus_is_one_sentence(tmp_path: Path, refuses: Refuses) -> None:
+    with refuses(CorpusError, "there is no prepared corpus at .*; run 'bicinium corpus prepare'"):
+        load_pieces(tmp_path)
+
+
+def test_a_damaged_training_set_is_one_sentence(
+    prepared: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    data = (prepared / PREPARED_NAME).read_bytes()
+    (tmp_path / PREPARED_NAME).write_bytes(data[: len(data) // 2])
+    with refuses(CorpusError, "is damaged; run 'bicinium corpus prepare' again"):
+        load_pieces(tmp_path)
+
+
+def test_a_training_set_with_other_columns_is_one_sentence(
+    prepared: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    table = parquet.read_table(prepared / PREPARED_NAME)
+    parquet.write_table(table.drop_columns(["mode"]), tmp_path / PREPARED_NAME)
+    with refuses(CorpusError, "is not of this version of bicinium"):
+        load_pieces(tmp_path)
+
+
+def test_real_music_is_kept(shared_corpus: Path, tmp_path: Path) -> None:
+    """Six inventions: all kept, hardly a note lost, and valid."""
+    sources = [
+        s for s in find_sources([shared_corpus]) if "Invent" in s.title or "invent" in s.name
+    ]
+    assert len(sources) >= 6
+    verdicts = prepare(sources[:6], tmp_path, jobs=1)
+    assert all(verdict.kept for verdict in verdicts)
+    assert dropped_share(verdicts) < 0.01
+    pieces = load_pieces(tmp_path)
+    assert {piece.style for piece in pieces} == {"bach"}
+    assert all(piece.licence and piece.credit for piece in pieces)
+    assert min(piece.notes for piece in pieces) > 300
+
+
+def test_a_source_file_alone_has_no_known_composer(midi_folder: Path) -> None:
+    (source,) = find_sources([midi_folder / "piece-1.mid"])
+    assert source == SourceFile(midi_folder / "piece-1.mid", "piece-1.mid", cluster="piece-1.mid")

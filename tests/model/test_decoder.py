@@ -1,0 +1,215 @@
+"""The numpy decoder is the torch model, token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from bicinium.model.config import ModelConfig
+from bicinium.model.decoder import Decoder
+from bicinium.model.features import PieceConditions, feature_sizes
+from bicinium.model.transformer import Transformer
+
+_SPREAD = 10.0  # logits of a trained model's size, so that 1e-4 says something
+
+
+@pytest.fixture
+def both(random_weights: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
+    """config → the same random model as torch module and numpy decoder."""
+
+    def make(config: ModelConfig, seed: int = 0) -> tuple[Transformer, Decoder]:
+        weights = random_weights(config, seed, _SPREAD)
+        model = Transformer(config)
+        model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+        return model.eval(), Decoder(config, weights)
+
+    return make
+
+
+def _noise(config: ModelConfig, batch: int, length: int, seed: int = 0) -> np.ndarray:
+    """(B, T, F) random rows of the embedding table, each feature in its own range."""
+    sizes = np.array(list(feature_sizes(config).values()))
+    first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    rng = np.random.default_rng(seed)
+    return (rng.integers(0, sizes, (batch, length, len(sizes))) + first).astype(np.int32)
+
+
+def _torch_logits(model: Transformer, seen: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return model(torch.from_numpy(seen)).numpy()
+
+
+def _numpy_logits(decoder: Decoder, seen: np.ndarray) -> np.ndarray:
+    decoder.start(len(seen))
+    return np.stack([decoder.step(seen[:, t]) for t in range(seen.shape[1])], axis=1)
+
+
+@pytest.mark.parametrize("state_embedding", [True, False], ids=["state", "no state"])
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_logits_agree_at_every_step_of_legal_music(
+    both: Callable[..., Any],
+    tiny_config: ModelConfig,
+    legal_walks: Callable[..., list[np.ndarray]],
+    shown_along: Callable[..., np.ndarray],
+    batch: int,
+    state_embedding: bool,
+) -> None:
+    config = tiny_config.model_copy(update={"state_embedding": state_embedding})
+    model, decoder = both(config)
+    asked = {"bar_ticks": 96, "bars": 4}
+    walks = legal_walks(batch, seed=batch, **asked)
+    told = PieceConditions.of(config, ["4/4"], ["minor"], ["bach"], [4])
+    length = min(config.context, *map(len, walks))
+    assert length > 10
+    seen = np.stack([shown_along(config, walk[:length], told, **asked) for walk in walks])
+    expected = _torch_logits(model, seen)
+    assert expected.std() > 0.5  # else agreement would be cheap
+    np.testing.assert_allclose(_numpy_logits(decoder, seen), expected, atol=1e-4, rtol=0)
+
+
+def test_logits_agree_at_the_size_that_ships(
+    both: Callable[..., Any], random_weights: Callable[..., dict[str, Any]]
+) -> None:
+    config = ModelConfig(styles=("bach",))
+    weights = random_weights(config, 3, 2.0)
+    model = Transformer(config)
+    model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+    seen = _noise(config, 2, 40)
+    expected = _torch_logits(model.eval(), seen)
+    assert expected.std() > 0.5
+    np.testing.assert_allclose(
+        _numpy_logits(Decoder(config, weights), seen), expected, atol=1e-4, rtol=0
+    )
+
+
+def test_fp16_weights_are_computed_with_as_float32(
+    tiny_config: ModelConfig, random_weights: Callable[..., dict[str, Any]]
+) -> None:
+    halves = {n: w.astype(np.float16) for n, w in random_weights(tiny_config, 0, _SPREAD).items()}
+    widened = {name: w.astype(np.float32) for name, w in halves.items()}
+    seen = _noise(tiny_config, 2, 10)
+    logits = _numpy_logits(Decoder(tiny_config, halves), seen)
+    assert logits.dtype == np.float32
+    np.testing.assert_array_equal(logits, _numpy_logits(Decoder(tiny_config, widened), seen))
+
+
+def test_kept_rows_go_on_as_if_they_had_always_been_alone(
+    both: Callable[..., Any], tiny_config: ModelConfig
+) -> None:
+    model, decoder = both(tiny_config)
+    seen = _noise(tiny_config, 5, 20)
+    rows = np.array([3, 0])
+    decoder.start(5)
+    for t in range(10):
+        decoder.step(seen[:, t])
+    decoder.keep(rows)
+    after = np.stack([decoder.step(seen[rows, t]) for t in range(10, 20)], axis=1)
+    expected = _torch_logits(model, seen[rows])[:, 10:]
+    np.testing.assert_allclose(after, expected, atol=1e-4, rtol=0)
+
+
+def test_a_sequence_does_not_depend_on_its_company(
+    both: Callable[..., Any], tiny_config: ModelConfig
+) -> None:
+    _, decoder = both(tiny_config)
+    seen = _noise(tiny_config, 4, 12)
+    others = seen.copy()
+    others[1:] = _noise(tiny_config, 3, 12, seed=9)
+    together, apart = _numpy_logits(decoder, seen), _numpy_logits(decoder, others)
+    np.testing.assert_allclose(together[0], apart[0], atol=1e-6, rtol=0)
+    assert np.abs(together[1] - apart[1]).max() > 0.1
+
+
+def test_start_forgets_everything(both: Callable[..., Any], tiny_config: ModelConfig) -> None:
+    _, decoder = both(tiny_config)
+    seen = _noise(tiny_config, 2, 12)
+    first = _numpy_logits(decoder, seen)
+    _numpy_logits(decoder, _noise(tiny_config, 3, 100, seed=1))  # more rows, past the context
+    np.testing.assert_array_equal(_numpy_logits(decoder, seen), first)
+
+
+# ---------------------------------------------------------------- beyond the context
+#
+# Each layer attends to the cached keys of the last ``context`` positions, and those were computed
+# from what *their* layers saw. So the decoder equals torch run over the whole sequence with a
+# banded mask in every layer; a model of one layer, and only that, also equals torch run over the
+# last ``context`` tokens alone.
+
+_CONTEXT, _LENGTH = 16, 60
+
+
+@pytest.fixture
+def short_context(tiny_config: ModelConfig) -> ModelConfig:
+    return tiny_config.model_copy(update={"context": _CONTEXT})
+
+
+def test_beyond_the_context_every_layer_attends_to_the_last_context_positions(
+    both: Callable[..., Any], short_context: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, decoder = both(short_context)
+    seen = _noise(short_context, 3, _LENGTH)
+    slid = _numpy_logits(decoder, seen)
+    causal = _torch_logits(model, seen)
+    gap = np.subtract.outer(np.arange(_LENGTH), np.arange(_LENGTH))
+    band = torch.from_numpy((gap >= 0) & (gap < _CONTEXT))
+
+    attention = F.scaled_dot_product_attention
+
+    def banded(q: Any, k: Any, v: Any, is_causal: bool) -> Any:
+        assert is_causal
+        return attention(q, k, v, attn_mask=band)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", banded)
+    expected = _torch_logits(model, seen)
+    np.testing.assert_allclose(slid, expected, atol=1e-4, rtol=0)
+    np.testing.assert_allclose(slid[:, :_CONTEXT], causal[:, :_CONTEXT], atol=1e-4, rtol=0)
+    assert np.abs(slid[:, _CONTEXT:] - causal[:, _CONTEXT:]).max() > 0.1
+
+
+def test_beyond_the_context_one_layer_equals_torch_on_the_last_context_tokens(
+    both: Callable[..., Any], short_context: ModelConfig
+) -> None:
+    model, decoder = both(short_context.model_copy(update={"n_layers": 1}))
+    seen = _noise(short_context, 2, _LENGTH)
+    slid = _numpy_logits(decoder, seen)
+    for end in range(_CONTEXT, _LENGTH + 1, 4):
+        window = _torch_logits(model, seen[:, end - _CONTEXT : end])[:, -1]
+        np.testing.assert_allclose(slid[:, end - 1], window, atol=1e-4, rtol=0)
+
+
+def test_beyond_the_context_the_far_past_is_forgotten(
+    both: Callable[..., Any], short_context: ModelConfig
+) -> None:
+    """Two layers of 16 see 30 positions back, no further."""
+    _, decoder = both(short_context)
+    seen = _noise(short_context, 1, _LENGTH)
+    other = seen.copy()
+    other[:, 0] = _noise(short_context, 1, 1, seed=5)[:, 0]
+    difference = np.abs(_numpy_logits(decoder, seen) - _numpy_logits(decoder, other)).max(
+        axis=(0, 2)
+    )
+    reach = short_context.n_layers * (_CONTEXT - 1)
+    assert (difference[: reach + 1] > 1e-5).all()
+    assert (difference[reach + 1 :] == 0).all()
+
+
+def test_rows_kept_beyond_the_context_keep_their_window(
+    both: Callable[..., Any], short_context: ModelConfig
+) -> None:
+    _, decoder = both(short_context)
+    seen = _noise(short_context, 4, _LENGTH)
+    rows = np.array([2, 3])
+    expected = _numpy_logits(decoder, seen[rows])
+    decoder.start(4)
+    for t in range(_CONTEXT + 5):
+        decoder.step(seen[:, t])
+    decoder.keep(rows)
+    after = [decoder.step(seen[rows, t]) for t in range(_CONTEXT + 5, _LENGTH)]
+    np.testing.assert_allclose(
+        np.stack(after, axis=1), expected[:, _CONTEXT + 5 :], atol=1e-5, rtol=0
+    )

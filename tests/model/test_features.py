@@ -1,0 +1,221 @@
+"""What the model is shown: every number checked by hand, and none outside its table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bicinium.model.config import COMMON_METERS, ModelConfig
+from bicinium.model.features import UNKNOWN, PieceConditions, feature_sizes
+from bicinium.score.notes import Meter
+from bicinium.tokens.vocabulary import END, KINDS, START, VOCAB_SIZE, Kind, token_id
+
+_CONFIG = ModelConfig(styles=("bach", "classical"))
+
+
+def _told(
+    meter: str | None = "3/4", mode: str | None = "minor",
+    style: str | None = "classical", bars: int | None = 2, config: ModelConfig = _CONFIG,
+) -> PieceConditions:  # fmt: skip
+    return PieceConditions.of(config, [meter], [mode], [style], [bars])
+
+
+def _columns(rows: np.ndarray, config: ModelConfig = _CONFIG) -> dict[str, list[int]]:
+    """Feature name → its value at each token, counted from the start of its own range."""
+    sizes = feature_sizes(config)
+    first = np.concatenate([[0], np.cumsum(list(sizes.values()))[:-1]])
+    return {name: (rows[:, i] - first[i]).tolist() for i, name in enumerate(sizes)}
+
+
+@pytest.fixture(scope="session")
+def along(shown_along: Callable[..., np.ndarray]) -> Callable[..., dict[str, list[int]]]:
+    """(tokens, conditions, what initial_state takes) → feature name → its value at each token."""
+
+    def show(tokens: list[int], told: PieceConditions, **asked: int) -> dict[str, list[int]]:
+        return _columns(shown_along(_CONFIG, tokens, told, **asked))
+
+    return show
+
+
+_C5, _A4, _C3 = 72, 69, 48
+# Two bars of 3/4 (72 ticks each): C5 for a quarter, A4 from there to the second barline, C3 below
+# from the start until 36 ticks into the second bar, rests to the end.
+_PIECE = [
+    START,
+    token_id(Kind.TEMPO, 16),
+    token_id(Kind.VELOCITY, 19),
+    token_id(Kind.NOTE_ON, _C5),
+    token_id(Kind.PART, 1),
+    token_id(Kind.NOTE_ON, _C3),
+    token_id(Kind.TIME_SHIFT, 24),
+    token_id(Kind.PART, 0),
+    token_id(Kind.NOTE_OFF, _C5),
+    token_id(Kind.NOTE_ON, _A4),
+    token_id(Kind.TIME_SHIFT, 48),
+    token_id(Kind.NOTE_OFF, _A4),
+    token_id(Kind.TIME_SHIFT, 36),
+    token_id(Kind.PART, 1),
+    token_id(Kind.NOTE_OFF, _C3),
+    token_id(Kind.TIME_SHIFT, 36),
+    END,
+]
+_ON_C5, _ON_A4, _ON_C3 = _C5 - 20, _A4 - 20, _C3 - 20  # 0 is none, 1 is A0 (21)
+_COUNTED = {
+    "token": _PIECE,
+    "position": [0] * 6 + [24] * 4 + [0] * 2 + [36] * 3 + [0] * 2,
+    "pulse": [0] * 12 + [12] * 3 + [0] * 2,
+    "part": [0] * 4 + [1] * 3 + [0] * 6 + [1] * 4,
+    "velocity": [0] * 2 + [20] * 15,
+    "pitch_0": [0] * 3 + [_ON_C5] * 6 + [_ON_A4] * 8,
+    # the age of a sounding note in ticks, plus 1; 0 where the voice is silent; from four quarters
+    # (96 ticks) on the age is in quarters, so that 108 ticks are still 96
+    "age_0": [0] * 3 + [1] * 3 + [25] * 2 + [0] + [1] + [49] + [0] * 6,
+    "pitch_1": [0] * 5 + [_ON_C3] * 12,
+    "age_1": [0] * 5 + [1] + [25] * 4 + [73] * 2 + [97] * 2 + [0] * 3,
+    # while both sound: the upper above the lower, plus 37
+    "interval": [0] * 5 + [24 + 37] * 3 + [0] + [21 + 37] * 2 + [0] * 6,
+    "bars_left": [2] * 10 + [1] * 5 + [0] * 2,
+    "meter": [COMMON_METERS.index("3/4") + 1] * 17,
+    "mode": [2] * 17,
+    "style": [2] * 17,
+    "bars": [2] * 17,
+}
+
+
+@pytest.mark.parametrize("name", _COUNTED)
+def test_features_equal_what_one_counts_by_hand(
+    along: Callable[..., dict[str, list[int]]], name: str
+) -> None:
+    seen = along(_PIECE, _told(), bar_ticks=72, bars=2)
+    assert seen[name] == _COUNTED[name]
+
+
+def test_the_counted_table_has_every_feature() -> None:
+    assert list(_COUNTED) == list(feature_sizes(_CONFIG))
+
+
+def test_long_notes_and_long_pieces_are_told_in_coarser_classes(
+    along: Callable[..., dict[str, list[int]]],
+) -> None:
+    """Ages: to the tick below 96, then to the quarter. Bars: exact to 64, then eighths of an
+    octave. Classes never fall and end at the last of the table."""
+    hold = [
+        START,
+        token_id(Kind.TEMPO, 0),
+        token_id(Kind.VELOCITY, 19),
+        token_id(Kind.NOTE_ON, _C5),
+        *[token_id(Kind.TIME_SHIFT, 1)] * 900,
+    ]
+    seen = along(hold, _told(bars=250), bar_ticks=72, bars=250)
+    ages = seen["age_0"][3:]
+    assert ages[:96] == list(range(1, 97))
+    assert ages[96] == ages[119] == 97
+    assert ages[120] == 98
+    assert ages[-1] == 127  # of 128
+    assert sorted(ages) == ages
+    sizes = feature_sizes(_CONFIG)
+    bars = [along(hold[:1], _told(bars=n), bar_ticks=72, bars=n)["bars"][0] for n in
+            range(1, 257)]  # fmt: skip
+    assert bars[:64] == list(range(1, 65))
+    assert sorted(bars) == bars
+    assert bars[127] - bars[63] == 8
+    assert bars[-1] < sizes["bars"]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    meter=st.sampled_from(COMMON_METERS),
+    bars=st.integers(1, 80),
+    style=st.sampled_from([None, "bach", "someone else"]),
+    state_embedding=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_every_feature_of_every_legal_walk_lies_in_its_range(
+    legal_walks: Callable[..., list[np.ndarray]],
+    shown_along: Callable[..., np.ndarray],
+    seed: int,
+    meter: str,
+    bars: int,
+    style: str | None,
+    state_embedding: bool,
+) -> None:
+    config = _CONFIG.model_copy(update={"state_embedding": state_embedding})
+    asked = {"bar_ticks": Meter.parse(meter).bar_ticks, "bars": bars}
+    (walk,) = legal_walks(1, seed, **asked)
+    told = _told(meter, "major", style, bars, config)
+    rows = shown_along(config, walk, told, **asked)
+    for name, values in _columns(rows, config).items():
+        assert min(values) >= 0, name
+        assert max(values) < feature_sizes(config)[name], name
+    assert rows[:, 0].tolist() == walk.tolist()
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=15, deadline=None)
+def test_even_noise_keeps_every_feature_in_its_range(
+    along: Callable[..., dict[str, list[int]]], seed: int
+) -> None:
+    """Without the grammar a model may say anything at all."""
+    tokens = np.random.default_rng(seed).integers(0, VOCAB_SIZE, 400).astype(np.int32)
+    told = _told()
+    for name, values in along(tokens.tolist(), told, bar_ticks=72, bars=2).items():
+        assert min(values) >= 0, name
+        assert max(values) < feature_sizes(_CONFIG)[name], name
+
+
+def test_features_of_a_token_do_not_know_what_follows(
+    along: Callable[..., dict[str, list[int]]],
+) -> None:
+    other = [*_PIECE[:8], token_id(Kind.NOTE_OFF, _C5), token_id(Kind.TIME_SHIFT, 48), END]
+    told = _told()
+    whole = along(_PIECE, told, bar_ticks=72, bars=2)
+    changed = along(other, told, bar_ticks=72, bars=2)
+    for name in whole:
+        assert whole[name][:9] == changed[name][:9], name
+    assert whole["token"][9] != changed["token"][9]
+
+
+def test_unknown_conditions_are_zero_and_hide_the_bars_left(
+    along: Callable[..., dict[str, list[int]]],
+) -> None:
+    told = _told(None, None, None, None)
+    seen = along(_PIECE, told, bar_ticks=72, bars=2)
+    for name in ("meter", "mode", "style", "bars", "bars_left"):
+        assert set(seen[name]) == {UNKNOWN}, name
+    assert set(seen["position"]) != {0}  # the automaton still counts
+
+
+def test_a_style_the_model_was_not_trained_on_counts_as_unknown() -> None:
+    assert PieceConditions.of(_CONFIG, ["4/4"], ["major"], ["salieri"], [4]).style.tolist() == [0]
+    assert PieceConditions.of(_CONFIG, ["4/4"], ["major"], ["bach"], [4]).style.tolist() == [1]
+
+
+def test_without_state_embedding_only_token_and_conditions_are_shown(
+    shown_along: Callable[..., np.ndarray],
+) -> None:
+    config = _CONFIG.model_copy(update={"state_embedding": False})
+    assert list(feature_sizes(config)) == ["token", "meter", "mode", "style", "bars"]
+    rows = shown_along(config, _PIECE, _told(config=config), bar_ticks=72, bars=2)
+    assert rows.shape == (len(_PIECE), 5)
+
+
+def test_taking_rows_of_conditions_keeps_them_together() -> None:
+    told = PieceConditions.of(_CONFIG, ["3/4", "4/4"], ["major", "minor"], ["bach", None], [8, 16])
+    swapped = told.take(np.array([1, 0]))
+    assert swapped.meter.tolist() == told.meter.tolist()[::-1]
+    assert swapped.mode.tolist() == [2, 1]
+    assert swapped.style.tolist() == [0, 1]
+    assert swapped.bars.tolist() == [16, 8]
+
+
+def test_the_walks_of_these_tests_are_full_of_notes(
+    legal_walks: Callable[..., list[np.ndarray]],
+) -> None:
+    walks = legal_walks(4, 1, bar_ticks=96, bars=8)
+    kinds = np.bincount(KINDS[np.concatenate(walks)], minlength=len(Kind))
+    assert kinds[Kind.NOTE_ON] > 20
+    assert kinds[Kind.END] == 4

@@ -1,0 +1,446 @@
+"""The command line: what it prints, what it leaves, and how it ends.
+
+Exit status: 0 done; 1 the thing checked is not valid; 2 the call or a file is wrong, which one
+sentence on standard error says.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import mido
+import pytest
+
+from bicinium import cli
+from bicinium.corpus.prepare import load_pieces
+from bicinium.score.midi import write_midi
+from bicinium.score.notes import Score
+
+
+@dataclass(frozen=True)
+class Ran:
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def bicinium(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Ran]:
+    """Run the command line in an empty folder, in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["bicinium", *map(str, arguments)])
+        capsys.readouterr()
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(bool(end.code))
+        said = capsys.readouterr()
+        return Ran(status, said.out, said.err)
+
+    return run
+
+
+def _assert_refused(ran: Ran, pattern: str) -> None:
+    """One sentence on standard error, nothing else."""
+    assert ran.status == 2
+    assert ran.out == ""
+    assert re.fullmatch(r"bicinium: (?:(?!\. )[^\n])+[^\n.]\n", ran.err), ran.err
+    assert re.search(pattern, ran.err)
+
+
+@pytest.fixture
+def good(tmp_path: Path, made_up_score: Callable[..., Score]) -> Path:
+    path = tmp_path / "good.mid"
+    write_midi(made_up_score(1), path)
+    return path
+
+
+@pytest.fixture
+def founding_failure(tmp_path: Path) -> Path:
+    """What the first model wrote: it began pitch 60 and ended pitch 100."""
+    path = tmp_path / "failure.mid"
+    track = mido.MidiTrack(
+        [
+            mido.Message("note_on", note=60, velocity=80, time=0),
+            mido.Message("note_off", note=100, velocity=0, time=480),
+        ]
+    )
+    mido.MidiFile(tracks=[track], ticks_per_beat=480).save(path)
+    return path
+
+
+# ------------------------------------------------------------------ help
+
+
+def test_help_names_every_command(bicinium: Callable[..., Ran]) -> None:
+    ran = bicinium("--help")
+    assert ran.status == 0
+    for command in ("compose", "validate", "train", "corpus"):
+        assert re.search(rf"\b{command}\b", ran.out)
+
+
+@pytest.mark.parametrize("command", [["compose"], ["validate"], ["train"], ["corpus", "prepare"]])
+def test_every_command_has_help(bicinium: Callable[..., Ran], command: list[str]) -> None:
+    ran = bicinium(*command, "--help")
+    assert ran.status == 0
+    assert "--help" in ran.out
+
+
+def test_an_option_that_is_none_is_an_error_without_traceback(bicinium: Callable[..., Ran]) -> None:
+    ran = bicinium("compose", "--barz", "4")
+    assert ran.status == 2
+    assert "--barz" in ran.err
+    assert "Traceback" not in ran.err
+
+
+# ------------------------------------------------------------------ compose
+
+
+def test_compose_writes_the_pieces_and_says_where_they_are(
+    bicinium: Callable[..., Ran], tiny_model: Path, tmp_path: Path
+) -> None:
+    ran = bicinium(
+        "compose", "-n", 3, "--bars", 2, "--key", "D minor", "--meter", "3/4", "--seed", 5,
+        "--model", tiny_model, "--out", "pieces/new",
+    )  # fmt: skip
+    assert ran.status == 0
+    for seed in (5, 6, 7):
+        path = f"pieces/new/bicinium-{seed:04d}.mid"
+        assert (tmp_path / path).is_file()
+        assert path in ran.out
+    assert ran.out.count("D minor") == ran.out.count("3/4") == 3
+    assert ran.out.count("valid") == 3
+    assert bicinium("validate", "pieces").status == 0
+
+
+def test_compose_json_prints_one_document_and_nothing_else(
+    bicinium: Callable[..., Ran], tiny_model: Path
+) -> None:
+    ran = bicinium("compose", "-n", 2, "--bars", 3, "--tempo", 88, "--model", tiny_model, "--json")
+    assert ran.status == 0
+    document = json.loads(ran.out)
+    assert document["tokens_per_second"] > 0
+    assert len(document["pieces"]) == 2
+    for index, piece in enumerate(document["pieces"]):
+        assert piece["valid"] is True
+        assert piece["grammar_score"] == 1
+        assert (piece["bars"], piece["tempo"], piece["seed"]) == (3, 88, index)
+        assert piece["notes"] > 0
+        assert piece["tokens"] > piece["notes"]
+        assert re.fullmatch(r"[A-G][b#]? (major|minor)", piece["key"])
+        assert piece["meter"] in ("2/4", "3/4", "4/4", "6/8")
+        assert piece["files"][0] == piece["path"]
+        assert all(Path(path).is_file() for path in piece["files"])
+
+
+def test_compose_without_grammar_leaves_token_files_and_ends_with_1(
+    bicinium: Callable[..., Ran], tiny_model: Path
+) -> None:
+    ran = bicinium("compose", "-n", 2, "--bars", 2, "--model", tiny_model, "--no-grammar", "--json")
+    assert ran.status == 1
+    for piece in json.loads(ran.out)["pieces"]:
+        assert piece["valid"] is False
+        assert piece["path"].endswith(".tokens.json")
+        judged = bicinium("validate", piece["path"], "--json")
+        assert judged.status == 1
+        (verdict,) = json.loads(judged.out)["files"]
+        assert verdict["grammar_score"] == piece["grammar_score"]
+        assert verdict["violations"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pattern"),
+    [
+        (["--bars", "0"], "0 bars cannot be composed: ask for 1 to 256"),
+        (["--key", "H"], "'H' is not a key"),
+        (["--meter", "5/7"], "5/7 is not a metre"),
+        (["--meter", "13/16"], "13/16 is not one the model has learned"),
+        (["--style", "salieri"], "'salieri' is not one the model has learned"),
+        (["--tempo", "1000"], "tempo 1000 must be"),
+        (["-n", "0"], "0 pieces cannot be composed"),
+        (["--seed", "-1"], "seed -1 must be 0 or more"),
+        (["--top-p", "0"], "top-p 0.0 must be"),
+        (["--temperature", "-1"], "temperature -1.0 must be"),
+        (["--out", "good.mid/below"], "cannot be written to"),
+    ],
+)
+def test_compose_refuses_what_cannot_be_in_one_sentence(
+    bicinium: Callable[..., Ran],
+    tiny_model: Path,
+    good: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    pattern: str,
+) -> None:
+    _assert_refused(bicinium("compose", "--bars", 1, "--model", tiny_model, *arguments), pattern)
+    assert [path.name for path in tmp_path.iterdir()] == [good.name]
+
+
+def test_compose_refuses_a_model_that_is_none(bicinium: Callable[..., Ran], good: Path) -> None:
+    _assert_refused(bicinium("compose", "--model", "none.safetensors"), "there is no model at")
+    _assert_refused(bicinium("compose", "--model", good), "is not a bicinium checkpoint")
+
+
+# ------------------------------------------------------------------ validate
+
+
+def test_validate_praises_what_is_valid(bicinium: Callable[..., Ran], good: Path) -> None:
+    ran = bicinium("validate", good)
+    assert ran.status == 0
+    assert "valid" in ran.out
+    assert "INVALID" not in ran.out
+    assert "1 valid, 0 invalid" in ran.out
+
+
+def test_the_founding_failure_is_invalid_by_pairing_with_both_pitches_named(
+    bicinium: Callable[..., Ran], founding_failure: Path
+) -> None:
+    ran = bicinium("validate", founding_failure)
+    assert ran.status == 1
+    assert "INVALID" in ran.out
+    assert re.search(r"pairing: .*E7 ends without having begun; sounding: C4", ran.out)
+    assert re.search(r"pairing: .*C4 never ends", ran.out)
+    (verdict,) = json.loads(bicinium("validate", founding_failure, "--json").out)["files"]
+    assert verdict["valid"] is False
+    assert verdict["grammar_score"] < 0.3
+    assert {violation["rule"] for violation in verdict["violations"]} == {"pairing"}
+
+
+def test_the_founding_failure_in_tokens_is_invalid_likewise(
+    bicinium: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """START, TEMPO, VELOCITY, NOTE_ON 43, a quarter, NOTE_OFF 171, rest of the bar, END."""
+    path = tmp_path / "failure.json"
+    path.write_text("[0, 742, 711, 43, 203, 171, 251, 1]")
+    ran = bicinium("validate", path, "--json")
+    assert ran.status == 1
+    (verdict,) = json.loads(ran.out)["files"]
+    assert verdict["grammar_score"] < 0.3
+    first = verdict["violations"][0]
+    assert (first["rule"], first["index"], first["bar"]) == ("pairing", 5, 1)
+    assert "E7" in first["message"]
+    assert "C4" in first["message"]
+
+
+def test_validate_json_prints_one_document_and_nothing_else(
+    bicinium: Callable[..., Ran], good: Path, founding_failure: Path
+) -> None:
+    ran = bicinium("validate", good, founding_failure, "--json")
+    assert ran.status == 1
+    document = json.loads(ran.out)
+    assert (document["valid"], document["invalid"]) == (1, 1)
+    assert [file["path"] for file in document["files"]] == [str(good), str(founding_failure)]
+    assert [file["valid"] for file in document["files"]] == [True, False]
+    assert document["files"][0]["violations"] == []
+    assert document["files"][0]["notes"] > 20
+    for violation in document["files"][1]["violations"]:
+        assert set(violation) == {"index", "tick", "bar", "beat", "part", "rule", "message"}
+
+
+def test_validate_takes_folders_and_looks_below_them(
+    bicinium: Callable[..., Ran], good: Path, founding_failure: Path, tmp_path: Path
+) -> None:
+    deep = tmp_path / "folder" / "deep"
+    deep.mkdir(parents=True)
+    good.rename(deep / "good.MID")
+    founding_failure.rename(tmp_path / "folder" / "failure.midi")
+    (deep / "readme.txt").write_text("not looked at")
+    ran = bicinium("validate", "folder")
+    assert ran.status == 1
+    assert "1 valid, 1 invalid" in ran.out
+
+
+def test_validate_of_a_file_that_cannot_be_read_says_why(
+    bicinium: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """It is a thing that was checked and is not valid: exit status 1."""
+    (tmp_path / "letter.txt").write_text("Dear Anna Magdalena")
+    (tmp_path / "empty.mid").write_bytes(b"")
+    (tmp_path / "cut.mid").write_bytes(b"MThd\x00\x00\x00\x06\x00\x01")
+    (tmp_path / "wrong.json").write_text('{"notes": []}')
+    ran = bicinium("validate", "letter.txt", "empty.mid", "cut.mid", "wrong.json")
+    assert ran.status == 1
+    assert ran.out.count("INVALID") == 4
+    assert ran.out.count("cannot be read as MIDI") == 3
+    assert "is not a token file" in ran.out
+    assert "Traceback" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[",
+        "{}",
+        "5",
+        '"123"',
+        "[null]",
+        '["a"]',
+        "[1.5]",
+        f"[{10**30}]",
+        '{"tokens": [0, 1], "meter": 3}',
+        '{"tokens": [0, 1], "meter": "5/7"}',
+        '{"tokens": [0, 1], "meter": "3/4", "bars": "many"}',
+        '{"tokens": [0, 1], "meter": "3/4", "bars": -2}',
+        '{"tokens": 3}',
+        "[" * 100_000,
+    ],
+    ids=lambda content: content[:40],
+)
+def test_any_nonsense_in_a_token_file_is_invalid_without_traceback(
+    bicinium: Callable[..., Ran], tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "odd.json").write_text(content)
+    ran = bicinium("validate", "odd.json", "--json")
+    assert ran.status == 1
+    (verdict,) = json.loads(ran.out)["files"]
+    assert verdict["valid"] is False
+    assert verdict["grammar_score"] == 0
+    assert "\n" not in verdict["violations"][0]["message"]
+
+
+def test_a_key_signature_that_is_none_makes_a_file_invalid_without_traceback(
+    bicinium: Callable[..., Ran], good: Path
+) -> None:
+    data = good.read_bytes()
+    signature = data.index(b"\xff\x59\x02") + 3
+    good.write_bytes(data[:signature] + b"\x40\x07" + data[signature + 2 :])
+    ran = bicinium("validate", good)
+    assert ran.status == 1
+    assert "cannot be read as MIDI: Could not decode key" in ran.out
+
+
+def test_validate_of_nothing_is_refused(bicinium: Callable[..., Ran], tmp_path: Path) -> None:
+    _assert_refused(bicinium("validate", "absent.mid"), "there is nothing at absent.mid")
+    (tmp_path / "empty").mkdir()
+    _assert_refused(bicinium("validate", "empty"), "there are no MIDI files below empty")
+
+
+# ------------------------------------------------------------------ corpus, train
+
+
+def test_corpus_prepare_says_what_was_kept_and_what_was_not(
+    bicinium: Callable[..., Ran], midi_folder: Path, founding_failure: Path, tmp_path: Path
+) -> None:
+    ran = bicinium("corpus", "prepare", midi_folder, founding_failure, "--out", "set", "--jobs", 1)
+    assert ran.status == 0
+    assert re.search(r"left out failure\.mid: .*no notes", ran.out)
+    assert "kept 8 of 9 pieces" in ran.out
+    assert len(load_pieces(tmp_path / "set")) == 8
+    assert (tmp_path / "set" / "report.csv").is_file()
+
+
+def test_corpus_prepare_refuses_what_is_no_corpus(
+    bicinium: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BICINIUM_CORPUS", raising=False)
+    _assert_refused(bicinium("corpus", "prepare"), "name a folder of MIDI files")
+    _assert_refused(bicinium("corpus", "prepare", "absent"), "there is no corpus at absent")
+    (tmp_path / "empty").mkdir()
+    _assert_refused(bicinium("corpus", "prepare", "empty"), "there are no MIDI files below empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_train_refuses_what_cannot_be_run(bicinium: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("training: {max_step: 3}\n")
+    _assert_refused(bicinium("train", "run.yaml"), "did you mean training.max_steps")
+    _assert_refused(bicinium("train", "absent.yaml"), "absent.yaml cannot be read")
+    (tmp_path / "run.yaml").write_text("data: {prepared: nowhere}\n")
+    _assert_refused(bicinium("train", "run.yaml"), "there is no prepared corpus at nowhere")
+    _assert_refused(bicinium("train", "run.yaml", "--resume"), "nothing to resume")
+    _assert_refused(
+        bicinium("train", "run.yaml", "--set", "model.vocab_size=100"), "there are 774 tokens"
+    )
+
+
+_TINY_RUN = """
+model: {d_model: 32, n_layers: 1, n_heads: 2, d_ff: 32, context: 64}
+training: {max_steps: 3, batch_size: 2, precision: 32-true, threads: 1, warmup_steps: 1}
+"""
+
+
+def test_train_ends_with_a_model_that_compose_takes(
+    bicinium: Callable[..., Ran], prepared: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text(_TINY_RUN)
+    data = f"data.prepared={prepared}"
+    ran = bicinium("train", "run.yaml", "--set", data, "--run", "runs/one")
+    assert ran.status == 0
+    assert "runs/one/model.safetensors" in ran.out
+    model = tmp_path / "runs" / "one" / "model.safetensors"
+    assert bicinium("compose", "-n", 1, "--bars", 2, "--model", model).status == 0
+    _assert_refused(
+        bicinium("train", "run.yaml", "--set", data, "--run", "runs/one"), "holds a run already"
+    )
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(
+    bicinium: Callable[..., Ran],
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from bicinium.training.trainer import GrammarTraining
+
+    (tmp_path / "run.yaml").write_text(_TINY_RUN + f"data: {{prepared: {prepared}}}\n")
+    original = GrammarTraining.training_step
+
+    def interrupted(self: GrammarTraining, *args: object) -> object:
+        if self.global_step == 2:
+            raise KeyboardInterrupt
+        return original(self, *args)
+
+    monkeypatch.setattr(GrammarTraining, "training_step", interrupted)
+    ran = bicinium("train", "run.yaml", "--run", "runs/one")
+    assert ran.status == 130
+    assert "bicinium train run.yaml --run runs/one --resume" in ran.err
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert (tmp_path / "runs" / "one" / "checkpoints" / "last.ckpt").is_file()
+
+
+# ------------------------------------------------------------------ as a program
+
+
+def test_the_program_runs_on_its_own_and_composes_without_torch(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    program = """if True:
+        import sys
+        from bicinium.cli import main
+        try:
+            main()
+        finally:
+            print('torch' in sys.modules, file=sys.stderr)"""
+    command = [sys.executable, "-c", program, "compose", "-n", "1", "--bars", "2", "--json"]
+    ran = subprocess.run(
+        [*command, "--model", str(tiny_model)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["pieces"][0]["valid"]
+    assert ran.stderr.splitlines()[-1] == "False"
+    assert (tmp_path / "out" / "bicinium-0000.mid").is_file()
+
+
+def test_the_installed_command_ends_with_a_sentence_and_no_traceback(tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name("bicinium")
+    if not command.exists():
+        pytest.skip("the command is not installed beside this Python")
+    ran = subprocess.run(
+        [command, "validate", "absent.mid"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr == "bicinium: there is nothing at absent.mid\n"

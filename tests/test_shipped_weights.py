@@ -1,0 +1,24 @@
+"""The weights in the package: small, loadable, and good for a piece."""
+
+from __future__ import annotations
+
+import bicinium
+from bicinium.composing.composer import bars_played
+from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
+
+
+def test_they_are_under_ten_megabytes_and_say_how_they_were_made():
+    assert DEFAULT_MODEL.stat().st_size < 10_000_000
+    record = load_checkpoint().record
+    assert record["steps"] == record["config"]["training"]["max_steps"]
+    assert record["command"].startswith("bicinium train configs/")
+    assert record["config"]["training"]["seed"] == 1
+
+
+def test_they_compose_what_is_asked_in_two_voices():
+    for piece in bicinium.compose_many(3, key="F# minor", meter="6/8", bars=8, tempo=90, seed=40):
+        assert piece.result.valid
+        assert piece.score is not None
+        assert (piece.score.bars, str(piece.score.meter)) == (8, "6/8")
+        assert (str(piece.score.key), piece.score.tempo_qpm) == ("F# minor", 90)
+        assert all(len(bars_played(piece.score, part)) >= 4 for part in (0, 1))

@@ -1,0 +1,380 @@
+"""What made an earlier model collapse, each cause with a test that would have caught it.
+
+It saw the future (no causal mask), it was asked for what it was shown (targets not shifted), and it
+was never asked for END. A model so trained has a fine loss and composes nothing. Here the loss on
+pure noise tells: whoever beats chance there has been told the answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from bicinium.corpus.prepare import Piece
+from bicinium.grammar import MusicalGrammar
+from bicinium.model.config import ModelConfig
+from bicinium.model.decoder import Decoder
+from bicinium.model.features import PieceConditions
+from bicinium.model.transformer import Transformer
+from bicinium.score.notes import Meter
+from bicinium.tokens.vocabulary import END, PAD, START, UNK, VOCAB_SIZE
+from bicinium.training.dataset import Batch, PieceStore, TrainingBatches, ValidationBatches, tile
+from bicinium.training.musical_grammar import IGNORED
+from bicinium.training.trainer import next_token_loss
+
+
+def _piece(tokens: np.ndarray, name: str = "piece", meter: str = "4/4", bars: int = 4) -> Piece:
+    return Piece(
+        name=name,
+        composer="",
+        title="",
+        licence="",
+        credit="",
+        cluster=name,
+        style="bach",
+        split="train",
+        meter=meter,
+        mode="major",
+        transposition=0,
+        bars=bars,
+        notes=1,
+        tokens=np.asarray(tokens, np.int16),
+    )
+
+
+@pytest.fixture(scope="module")
+def legal_pieces(legal_walks: Callable[..., list[np.ndarray]]) -> list[Piece]:
+    """Pieces shorter and longer than a window of 64, in two metres."""
+    pieces = []
+    for meter, bars, most in (("4/4", 2, 60), ("3/4", 12, 400), ("4/4", 16, 700)):
+        ticks = Meter.parse(meter).bar_ticks
+        for walk in legal_walks(4, len(pieces), most, bar_ticks=ticks, bars=bars):
+            pieces.append(_piece(walk, f"piece {len(pieces)}", meter, bars))
+    lengths = [len(piece.tokens) for piece in pieces]
+    assert min(lengths) < 60
+    assert max(lengths) > 3 * 64
+    return pieces
+
+
+def _training(
+    store: PieceStore, *, batch_size: int = 5, seed: int = 0, steps: int = 10_000,
+    repeats: int = 1, grammar_positions: int = 10**9, condition_dropout: float = 0.0,
+) -> TrainingBatches:  # fmt: skip
+    return TrainingBatches(
+        store,
+        np.full(len(store.lengths), repeats),
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        condition_dropout=condition_dropout,
+        grammar_positions=grammar_positions,
+    )
+
+
+# ------------------------------------------------------------------ causality
+
+
+@pytest.fixture(scope="module")
+def model(
+    tiny_config: ModelConfig, random_weights: Callable[..., dict[str, Any]]
+) -> tuple[Transformer, Decoder]:
+    """The same random model in torch and numpy, its logits wide enough for leaks to show."""
+    weights = random_weights(tiny_config, 2, 10.0)
+    transformer = Transformer(tiny_config)
+    transformer.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+    return transformer.eval(), Decoder(tiny_config, weights)
+
+
+@pytest.mark.parametrize("network", ["torch", "numpy"])
+@pytest.mark.parametrize("changed", [1, 17, 39])
+def test_changing_a_future_token_leaves_earlier_logits_unchanged(
+    model: tuple[Transformer, Decoder],
+    tiny_config: ModelConfig,
+    shown_along: Callable[..., np.ndarray],
+    legal_walks: Callable[..., list[np.ndarray]],
+    network: str,
+    changed: int,
+) -> None:
+    """From tokens through the automaton's state to logits: nowhere may the future shine through."""
+    (walk,) = legal_walks(1, 7, bar_ticks=96, bars=8)
+    assert len(walk) > 40
+    other = walk.copy()
+    other[changed:] = np.random.default_rng(changed).integers(0, VOCAB_SIZE, len(walk) - changed)
+    other[changed] = (walk[changed] + 1) % VOCAB_SIZE
+    told = PieceConditions.of(tiny_config, ["4/4"], ["major"], ["bach"], [8])
+
+    def logits(tokens: np.ndarray) -> np.ndarray:
+        seen = shown_along(tiny_config, tokens[:40], told, bar_ticks=96, bars=8)
+        transformer, decoder = model
+        if network == "torch":
+            with torch.no_grad():
+                return transformer(torch.from_numpy(seen)[None])[0].numpy()
+        decoder.start(1)
+        return np.concatenate([decoder.step(row[None]) for row in seen])
+
+    before, after = logits(walk), logits(other)
+    np.testing.assert_array_equal(before[:changed], after[:changed])
+    assert np.abs(before[changed] - after[changed]).max() > 0.1
+
+
+def test_every_logit_has_no_gradient_from_later_inputs(
+    model: tuple[Transformer, Decoder], tiny_config: ModelConfig
+) -> None:
+    """Exhaustively: d logits[t] / d input[s] is zero for all s > t and for no s ≤ t."""
+    transformer, _ = model
+    length = 12
+    x = torch.randn(1, length, tiny_config.d_model, requires_grad=True)
+    seen = torch.zeros(1, length, 1, dtype=torch.int64)
+    table, transformer.embedding = transformer.embedding, _Given(x)
+    try:
+        logits = transformer(seen)[0]
+    finally:
+        transformer.embedding = table
+    for t in range(length):
+        (gradient,) = torch.autograd.grad(logits[t].square().sum(), x, retain_graph=True)
+        reached = gradient[0].abs().sum(dim=1) > 0
+        assert reached.tolist() == [s <= t for s in range(length)]
+
+
+class _Given(torch.nn.Module):
+    """Stands in for the embedding and gives the same vectors whatever is asked."""
+
+    def __init__(self, vectors: torch.Tensor) -> None:
+        super().__init__()
+        self.vectors = vectors
+
+    def forward(self, _: torch.Tensor) -> torch.Tensor:
+        return self.vectors[0]
+
+
+# ------------------------------------------------------------------ the target is the next token
+
+
+def _check_targets_are_the_next_tokens(batch: Batch, pieces: list[Piece]) -> int:
+    """Find each row in the piece it comes from, compare, and count the targets asked for."""
+    asked = 0
+    spelled = [piece.tokens.tolist() for piece in pieces]
+    for seen, targets in zip(batch.features[..., 0].tolist(), batch.targets.tolist(), strict=True):
+        inputs = seen[: seen.index(PAD)] if PAD in seen else seen
+        places = [
+            (piece, start)
+            for piece in spelled
+            for start in range(len(piece) - len(inputs))
+            if piece[start : start + len(inputs)] == inputs
+        ]
+        assert places, "a row that stands in no piece, or one whose last token has no successor"
+        following = [piece[start + 1 : start + 1 + len(inputs)] for piece, start in places]
+        real, padding = targets[: len(inputs)], targets[len(inputs) :]
+        assert any(
+            all(t in (n, IGNORED) for t, n in zip(real, following_one, strict=True))
+            for following_one in following
+        )
+        assert set(padding) <= {IGNORED}
+        asked += sum(target != IGNORED for target in real)
+    return asked
+
+
+def test_targets_of_training_batches_are_the_next_tokens(
+    legal_pieces: list[Piece], tiny_config: ModelConfig
+) -> None:
+    batches = _training(PieceStore(legal_pieces, tiny_config))
+    asked = sum(
+        _check_targets_are_the_next_tokens(batches[step], legal_pieces)
+        for step in range(batches.steps_per_epoch)
+    )
+    assert asked >= sum(len(piece.tokens) - 1 for piece in legal_pieces)
+
+
+def test_targets_of_validation_batches_are_the_next_tokens(
+    legal_pieces: list[Piece], tiny_config: ModelConfig
+) -> None:
+    batches = ValidationBatches(PieceStore(legal_pieces, tiny_config), 5)
+    asked = sum(
+        _check_targets_are_the_next_tokens(batches[index], legal_pieces)
+        for index in range(len(batches))
+    )
+    assert asked == sum(len(piece.tokens) - 1 for piece in legal_pieces)
+
+
+def test_the_grammar_is_measured_at_the_state_before_the_target(
+    legal_pieces: list[Piece], tiny_config: ModelConfig
+) -> None:
+    """All targets of legal music are legal; at the state after them, hardly any would be."""
+    batches = _training(PieceStore(legal_pieces, tiny_config))
+    grammar = MusicalGrammar()
+    after_legal = []
+    for step in range(batches.steps_per_epoch):
+        batch = batches[step]
+        rows = batch.grammar_rows.numpy()
+        targets = batch.targets.flatten().numpy()[rows]
+        inputs = batch.features[..., 0].flatten().numpy()[rows]
+        assert (targets != IGNORED).all()
+        assert (batch.states.last_token == inputs).all()
+        each = np.arange(len(rows))
+        assert grammar.token_mask(batch.states)[each, targets].all()
+        going = targets != END
+        later = batch.states.take(np.flatnonzero(going))
+        grammar.advance(later, targets[going])
+        after_legal.append(grammar.token_mask(later)[each[: going.sum()], targets[going]])
+    assert np.concatenate(after_legal).mean() < 0.5
+
+
+def test_training_shows_the_model_what_composing_shows_it(
+    legal_pieces: list[Piece], tiny_config: ModelConfig, shown_along: Callable[..., np.ndarray]
+) -> None:
+    """Windows of a long piece carry the same features as the piece composed token by token."""
+    piece = max(legal_pieces, key=lambda piece: len(piece.tokens))
+    told = PieceConditions.of(tiny_config, [piece.meter], [piece.mode], [piece.style], [piece.bars])
+    asked = {"bar_ticks": Meter.parse(piece.meter).bar_ticks, "bars": piece.bars}
+    composed = shown_along(tiny_config, piece.tokens, told, **asked)
+    store = PieceStore([legal_pieces[0], piece, legal_pieces[1]], tiny_config)
+    windows = tile(len(piece.tokens), tiny_config.context, 1, np.random.default_rng(0))
+    assert len(windows) > 3
+    batch = store.batch(windows, np.random.default_rng(0))
+    for window, seen in zip(windows, batch.features.numpy(), strict=True):
+        np.testing.assert_array_equal(seen, composed[window.start : window.stop])
+
+
+# ------------------------------------------------------------------ an epoch shows everything
+
+
+def _tokens_asked_for(windows: list[Any], lengths: np.ndarray) -> list[np.ndarray]:
+    """For each piece, how often each of its tokens is a target."""
+    counts = [np.zeros(length, np.int64) for length in lengths]
+    for window in windows:
+        counts[window.piece][window.scored + 1 : window.stop + 1] += 1
+    return counts
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_one_epoch_asks_for_every_training_token_end_included(
+    legal_pieces: list[Piece], tiny_config: ModelConfig, epoch: int
+) -> None:
+    """Counted in the batches themselves: as often as the token stands in the pieces, or more."""
+    batches = _training(PieceStore(legal_pieces, tiny_config), seed=3)
+    shown = np.zeros(VOCAB_SIZE, np.int64)
+    for index in range(batches.steps_per_epoch):
+        targets = batches[epoch * batches.steps_per_epoch + index].targets
+        shown += np.bincount(targets[targets != IGNORED].numpy(), minlength=VOCAB_SIZE)
+    there = np.bincount(
+        np.concatenate([piece.tokens[1:] for piece in legal_pieces]), minlength=VOCAB_SIZE
+    )
+    assert (shown >= there).all()
+    assert shown[END] == len(legal_pieces)  # windows overlap, but each piece ends once
+    assert shown[START] == 0
+    counts = _tokens_asked_for(batches.epoch_windows(epoch), batches.store.lengths)
+    for count in counts:
+        assert count[0] == 0
+        assert (count[1:] >= 1).all()
+        assert count[-1] == 1
+
+
+def test_validation_asks_for_every_token_exactly_once(
+    legal_pieces: list[Piece], tiny_config: ModelConfig
+) -> None:
+    store = PieceStore(legal_pieces, tiny_config)
+    batches = ValidationBatches(store, 5)
+    shown = np.zeros(VOCAB_SIZE, np.int64)
+    for index in range(len(batches)):
+        targets = batches[index].targets
+        shown += np.bincount(targets[targets != IGNORED].numpy(), minlength=VOCAB_SIZE)
+    there = np.bincount(
+        np.concatenate([piece.tokens[1:] for piece in legal_pieces]), minlength=VOCAB_SIZE
+    )
+    np.testing.assert_array_equal(shown, there)
+    windows = [window for batch in batches.batches for window in batch]
+    for count in _tokens_asked_for(windows, store.lengths):
+        assert count.tolist() == [0] + [1] * (len(count) - 1)
+
+
+# ------------------------------------------------------------------ noise stays at chance
+
+_CLASSES = 16
+_STEPS, _BATCH = 250, 16
+_CHANCE = math.log(_CLASSES)  # nats
+
+
+def _token_set() -> np.ndarray:
+    """Sixteen tokens of all kinds, so that the automaton's state moves with them."""
+    ids = np.random.default_rng(0).permutation(np.arange(UNK + 1, VOCAB_SIZE))
+    return np.sort(ids[:_CLASSES])
+
+
+def _noise(count: int, seed: int) -> list[Piece]:
+    """Pieces in which each token is drawn evenly, whatever came before."""
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(0, _CLASSES, (count, 150))
+    return [_piece(np.concatenate([[START], _token_set()[row]])) for row in draws]
+
+
+def _counting(count: int, seed: int) -> list[Piece]:
+    """Pieces in which each token follows from the one before: learnable to the last bit."""
+    rng = np.random.default_rng(seed)
+    ranks = (rng.integers(0, _CLASSES, (count, 1)) + 5 * np.arange(150)) % _CLASSES
+    return [_piece(np.concatenate([[START], _token_set()[row]])) for row in ranks]
+
+
+def _loss_after_training(
+    config: ModelConfig,
+    pieces: Callable[[int, int], list[Piece]],
+    spoil: Callable[[Batch], Batch] = lambda batch: batch,
+) -> float:
+    """Train on pieces, none shown twice; the loss in nats a token on fresh ones."""
+    torch.manual_seed(0)
+    model = Transformer(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    store = PieceStore(pieces(_STEPS * _BATCH // 3, 1), config)
+    batches = _training(store, batch_size=_BATCH, grammar_positions=0)
+    for step in range(min(_STEPS, batches.steps_per_epoch)):
+        batch = spoil(batches[step])
+        loss = next_token_loss(model(batch.features), batch.targets)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    fresh = ValidationBatches(PieceStore(pieces(60, 2), config), _BATCH)
+    nats = tokens = 0.0
+    with torch.no_grad():
+        for index in range(len(fresh)):
+            batch = spoil(fresh[index])
+            count = int((batch.targets != IGNORED).sum())
+            nats += float(next_token_loss(model(batch.features), batch.targets)) * count
+            tokens += count
+    return nats / tokens
+
+
+@pytest.mark.parametrize("state_embedding", [True, False], ids=["state", "no state"])
+def test_training_on_noise_stays_at_chance(tiny_config: ModelConfig, state_embedding: bool) -> None:
+    config = tiny_config.model_copy(update={"state_embedding": state_embedding})
+    loss = _loss_after_training(config, _noise)
+    assert _CHANCE - 0.01 < loss < _CHANCE + 0.1
+
+
+def test_training_on_what_can_be_learned_goes_far_below_chance(tiny_config: ModelConfig) -> None:
+    """The control: the same model, the same steps. Only the first token is anyone's guess."""
+    assert _loss_after_training(tiny_config, _counting) < 0.2 * _CHANCE
+
+
+def test_noise_betrays_targets_that_are_not_shifted(tiny_config: ModelConfig) -> None:
+    def unshifted(batch: Batch) -> Batch:
+        shown = batch.features[..., 0].to(torch.int64)
+        return replace(batch, targets=torch.where(batch.targets == IGNORED, IGNORED, shown))
+
+    assert _loss_after_training(tiny_config, _noise, unshifted) < 0.5 * _CHANCE
+
+
+def test_noise_betrays_a_missing_causal_mask(
+    tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attention = F.scaled_dot_product_attention
+    monkeypatch.setattr(
+        F, "scaled_dot_product_attention", lambda q, k, v, is_causal: attention(q, k, v)
+    )
+    assert _loss_after_training(tiny_config, _noise) < 0.5 * _CHANCE

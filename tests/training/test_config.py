@@ -1,0 +1,167 @@
+"""The training configuration: what a YAML file may say, and how it is told that it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from bicinium.errors import ConfigError
+from bicinium.tokens.vocabulary import VOCAB_SIZE
+from bicinium.training.config import TrainConfig, load_config
+
+Refuses = Callable[..., AbstractContextManager[None]]
+
+_SHIPPED = (
+    Path(__file__).resolve().parents[2] / "configs" / "training_configs" / "musical_grammar.yaml"
+)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "run.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_the_shipped_configuration_loads_with_the_values_it_promises() -> None:
+    config = load_config(_SHIPPED)
+    grammar = config.training.musical_grammar
+    assert grammar.enabled
+    assert (grammar.note_pairing_weight, grammar.sequence_coherence_weight) == (10.0, 5.0)
+    assert grammar.repetition_penalty_weight == 3.0
+    assert (config.model.mode, config.model.vocab_size) == ("transformer", 774)
+    assert (config.model.d_model, config.model.n_layers) == (256, 4)
+    assert config.training.learning_rate == 1.5e-3
+
+
+def test_an_empty_file_is_the_default_configuration(written: Callable[[str], Path]) -> None:
+    assert load_config(written("")) == TrainConfig()
+    assert load_config(written("# only a comment\n")) == TrainConfig()
+
+
+def test_values_of_the_file_arrive(written: Callable[[str], Path]) -> None:
+    text = "training: {max_steps: 7, learning_rate: 1e-4}\ndata: {prepared: somewhere}\n"
+    config = load_config(written(text))
+    assert config.training.max_steps == 7
+    assert config.training.learning_rate == 1e-4  # YAML itself reads this as a word
+    assert config.data.prepared == Path("somewhere")
+    assert config.training.batch_size == TrainConfig().training.batch_size
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "nearest"),
+    [
+        ("trainin: {}", "trainin", "training"),
+        ("model: {d_modle: 64}", "model.d_modle", "model.d_model"),
+        ("training: {max_step: 5}", "training.max_step", "training.max_steps"),
+        (
+            "training: {musical_grammar: {pairing_weight: 1}}",
+            "training.musical_grammar.pairing_weight",
+            "training.musical_grammar.note_pairing_weight",
+        ),
+        ("data: {zzz: 1}", "data.zzz", "data."),
+    ],
+)
+def test_an_unknown_key_is_refused_and_the_nearest_named(
+    written: Callable[[str], Path], refuses: Refuses, text: str, place: str, nearest: str
+) -> None:
+    with refuses(ConfigError, rf"unknown key {place}; did you mean {nearest}"):
+        load_config(written(text))
+
+
+def test_overrides_win_over_the_file(written: Callable[[str], Path]) -> None:
+    path = written("training: {max_steps: 7, seed: 3}\n")
+    config = load_config(
+        path,
+        [
+            "training.max_steps=9",
+            "training.musical_grammar.enabled=false",
+            "data.prepared=elsewhere",
+            "model.styles=[bach, classical]",
+            "training.learning_rate=2e-3",
+        ],
+    )
+    assert config.training.max_steps == 9
+    assert config.training.seed == 3
+    assert not config.training.musical_grammar.enabled
+    assert config.data.prepared == Path("elsewhere")
+    assert config.model.styles == ("bach", "classical")
+    assert config.training.learning_rate == 2e-3
+
+
+def test_of_two_overrides_the_later_wins(written: Callable[[str], Path]) -> None:
+    assert load_config(written(""), ["training.seed=1", "training.seed=2"]).training.seed == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "pattern"),
+    [
+        ("training.max_steps", "has no value"),
+        ("training.max_step=3", "did you mean training.max_steps"),
+        ("training.seed.deeper=3", "seed is a value, not a section"),
+        ("training.seed=[", "cannot be read"),
+        ("training.seed=abc", "training.seed"),
+        ("=3", "unknown key"),
+    ],
+)
+def test_an_override_that_cannot_be_is_refused(
+    written: Callable[[str], Path], refuses: Refuses, override: str, pattern: str
+) -> None:
+    with refuses(ConfigError, pattern):
+        load_config(written("training: {seed: 1}\n"), [override])
+
+
+@pytest.mark.parametrize("size", [0, 773, 775, 50257])
+def test_another_vocabulary_size_is_refused(
+    written: Callable[[str], Path], refuses: Refuses, size: int
+) -> None:
+    with refuses(ConfigError, f"vocab_size is {size}, but there are {VOCAB_SIZE} tokens"):
+        load_config(written(f"model: {{vocab_size: {size}}}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("training: {max_steps: 0}", "training.max_steps"),
+        ("training: {max_steps: many}", "training.max_steps"),
+        ("training: {batch_size: -1}", "training.batch_size"),
+        ("training: {learning_rate: 0}", "training.learning_rate"),
+        ("training: {precision: 7-bit}", "training.precision"),
+        ("training: {musical_grammar: {note_pairing_weight: -1}}", "note_pairing_weight"),
+        ("training: 3", "training"),
+        ("model: {mode: lstm}", "model.mode"),
+        ("model: {d_model: 30}", "d_model=30"),
+        ("model: {n_heads: 0}", "model.n_heads"),
+        ("model: {n_layers: 0}", "model.n_layers"),
+        ("model: {context: 0}", "model.context"),
+        ("model: {dropout: 1.5}", "model.dropout"),
+        ("data: {condition_dropout: 2}", "data.condition_dropout"),
+        ("- a list", "must hold keys"),
+        ("just words", "must hold keys"),
+        ("training: {max_steps: 5", "cannot be read"),
+        ("a: b: c", "cannot be read"),
+    ],
+)
+def test_a_bad_value_is_refused_in_one_sentence_that_names_the_place(
+    written: Callable[[str], Path], refuses: Refuses, text: str, place: str
+) -> None:
+    with refuses(ConfigError, place):
+        load_config(written(text))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+    with refuses(ConfigError, "none.yaml cannot be read"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+    path = tmp_path / "noise.yaml"
+    path.write_bytes(b"\xff\xfe\x00binary")
+    with refuses(ConfigError, "cannot be read"):
+        load_config(path)

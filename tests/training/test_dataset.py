@@ -1,0 +1,201 @@
+"""Windows and batches: pure functions of seed and step. (That targets are the next tokens, and that
+an epoch shows every one, stands in test_collapse_roots.)"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bicinium.corpus.prepare import Piece, load_pieces
+from bicinium.model.config import ModelConfig
+from bicinium.model.features import feature_sizes
+from bicinium.tokens.vocabulary import PAD
+from bicinium.training.dataset import (
+    Batch,
+    PieceStore,
+    TrainingBatches,
+    ValidationBatches,
+    tile,
+    validation_pieces,
+)
+from bicinium.training.musical_grammar import IGNORED
+
+
+@pytest.fixture(scope="module")
+def pieces(prepared: Path) -> list[Piece]:
+    return load_pieces(prepared)
+
+
+@pytest.fixture(scope="module")
+def store(pieces: list[Piece], tiny_config: ModelConfig) -> PieceStore:
+    return PieceStore(pieces, tiny_config)
+
+
+def _batches(store: PieceStore, seed: int = 5, dropout: float = 0.3) -> TrainingBatches:
+    return TrainingBatches(
+        store,
+        np.array([1 + index % 2 for index in range(len(store.lengths))]),
+        steps=1000,
+        batch_size=4,
+        seed=seed,
+        condition_dropout=dropout,
+        grammar_positions=50,
+    )
+
+
+def _same(one: Batch, other: Batch) -> bool:
+    return (
+        one.features.shape == other.features.shape
+        and torch.equal(one.features, other.features)
+        and torch.equal(one.targets, other.targets)
+        and torch.equal(one.grammar_rows, other.grammar_rows)
+        and np.array_equal(one.states.tick, other.states.tick)
+    )
+
+
+@given(length=st.integers(2, 1000), context=st.integers(1, 200), seed=st.integers(0, 1000))
+def test_training_windows_cover_a_piece_of_any_length(length: int, context: int, seed: int) -> None:
+    windows = tile(length, context, 0, np.random.default_rng(seed))
+    asked = np.zeros(length, np.int64)
+    for window in windows:
+        assert window.start == window.scored < window.stop <= length - 1
+        assert window.stop - window.start == min(context, length - 1)  # all full
+        asked[window.start + 1 : window.stop + 1] += 1
+    assert (asked[1:] >= 1).all()
+    assert len(windows) == -(-(length - 1) // context)  # no more than are needed
+
+
+@given(length=st.integers(2, 1000), context=st.integers(1, 200))
+def test_validation_windows_ask_once_and_give_all_the_context_there_is(
+    length: int, context: int
+) -> None:
+    windows = tile(length, context, 0, None)
+    asked = np.zeros(length, np.int64)
+    for window in windows:
+        assert window.start <= window.scored < window.stop
+        assert window.stop - window.start == min(context, length - 1)
+        asked[window.scored + 1 : window.stop + 1] += 1
+    assert asked.tolist() == [0] + [1] * (length - 1)
+
+
+def test_batches_are_a_function_of_seed_and_step(store: PieceStore) -> None:
+    one, other = _batches(store), _batches(store)
+    steps = [0, 1, 2, one.steps_per_epoch, one.steps_per_epoch * 3 + 1]
+    in_order = [one[step] for step in steps]
+    backwards = [other[step] for step in reversed(steps)][::-1]
+    assert all(map(_same, in_order, backwards))
+
+
+def test_another_seed_another_step_and_another_epoch_give_another_batch(store: PieceStore) -> None:
+    batches = _batches(store)
+    assert not _same(batches[0], _batches(store, seed=6)[0])
+    assert not _same(batches[0], batches[1])
+    assert not _same(batches[0], batches[batches.steps_per_epoch])
+
+
+def test_an_epoch_shows_each_piece_as_often_as_it_is_to_be_repeated(store: PieceStore) -> None:
+    batches = _batches(store)
+    windows = batches.epoch_windows(0)
+    counts = np.bincount([window.piece for window in windows])
+    per_piece = -(-(store.lengths - 1) // store.config.context)
+    assert counts.tolist() == (per_piece * batches.repeats).tolist()
+    assert batches.steps_per_epoch == -(-len(windows) // 4)
+
+
+def _condition_columns(batch: Batch, config: ModelConfig) -> dict[str, np.ndarray]:
+    """(B, T) of each condition, 0 where unknown."""
+    sizes = feature_sizes(config)
+    first = np.concatenate([[0], np.cumsum(list(sizes.values()))[:-1]])
+    columns = batch.features.numpy() - first
+    return {
+        name: columns[..., index]
+        for index, name in enumerate(sizes)
+        if name in ("bars_left", "meter", "mode", "style", "bars")
+    }
+
+
+def test_dropped_conditions_are_dropped_for_the_whole_window_each_by_itself(
+    store: PieceStore,
+) -> None:
+    batches = _batches(store, dropout=0.5)
+    patterns = set()
+    for step in range(20):
+        columns = _condition_columns(batches[step], store.config)
+        real = batches[step].features[..., 0].numpy() != PAD
+        unknown_bars = columns["bars"][:, 0] == 0
+        assert (columns["bars_left"][unknown_bars] == 0).all()
+        assert (columns["bars_left"][~unknown_bars][:, 0] > 0).all()
+        for name in ("meter", "mode", "bars"):
+            told = columns[name] > 0
+            assert (told == told[:, :1])[real].all()
+        patterns |= set(
+            zip(
+                *(tuple(columns[name][:, 0] > 0) for name in ("meter", "mode", "bars")), strict=True
+            )
+        )
+    assert len(patterns) == 8
+
+
+@pytest.mark.parametrize("dropout", [0.0, 1.0])
+def test_condition_dropout_of_none_and_of_all(store: PieceStore, dropout: float) -> None:
+    columns = _condition_columns(_batches(store, dropout=dropout)[0], store.config)
+    for name in ("meter", "mode", "bars"):
+        assert (columns[name][:, 0] > 0).all() == (dropout == 0)
+        assert (columns[name] > 0).any() == (dropout == 0)
+
+
+def test_grammar_positions_are_real_sorted_and_as_many_as_asked(store: PieceStore) -> None:
+    batch = _batches(store)[3]
+    rows = batch.grammar_rows.numpy()
+    assert len(rows) == len(batch.states) == 50
+    assert (np.diff(rows) > 0).all()
+    assert (batch.targets.flatten().numpy()[rows] != IGNORED).all()
+
+
+def test_padding_is_shown_as_pad_and_never_asked_for(store: PieceStore) -> None:
+    batches = ValidationBatches(store, 4)
+    shortest = min(int(length) for length in store.lengths) - 1
+    assert shortest > 10
+    windows = [*tile(12, 11, 0, None), *tile(int(store.lengths[1]), 64, 1, None)]
+    batch = store.batch(windows, np.random.default_rng(0))
+    assert (batch.features[0, 11:, 0] == PAD).all()
+    assert (batch.targets[0, 11:] == IGNORED).all()
+    assert (batch.targets[0, :11] != IGNORED).all()
+    assert all((batches[i].targets != PAD).all() for i in range(len(batches)))
+
+
+def test_validation_is_the_same_every_time_and_tells_all_conditions(store: PieceStore) -> None:
+    one, other = ValidationBatches(store, 3), ValidationBatches(store, 3)
+    assert len(one) > 1
+    for index in range(len(one)):
+        assert _same(one[index], other[index])
+        columns = _condition_columns(one[index], store.config)
+        assert (columns["meter"][:, 0] > 0).all()
+        assert (columns["bars"][:, 0] > 0).all()
+
+
+def test_validation_pieces_are_held_out_and_parted_by_kind(pieces: list[Piece]) -> None:
+    sets = validation_pieces(pieces, 80_000)
+    assert set(sets) == {"keyboard"}  # all of the made-up music counts as keyboard music
+    assert {piece.name for piece in sets["keyboard"]} == {
+        piece.name for piece in pieces if piece.split == "validation"
+    }
+    assert len(sets["keyboard"]) == 2
+
+
+def test_of_the_others_only_so_many_tokens_are_validated(pieces: list[Piece]) -> None:
+    from dataclasses import replace
+
+    songs = [
+        replace(pieces[0], style="song", split="validation", name=f"song {index}")
+        for index in range(40)
+    ]
+    few = validation_pieces([*pieces, *songs], 5 * len(pieces[0].tokens))
+    assert 5 <= len(few["other"]) <= 8
+    assert len(few["keyboard"]) == 2
+    assert len(validation_pieces(songs, 10**9)["other"]) == 40
