@@ -113,6 +113,17 @@ def test_kept_rows_go_on_as_if_they_had_always_been_alone(
     np.testing.assert_allclose(after, expected, atol=1e-4, rtol=0)
 
 
+def test_a_long_sequence_remembers_its_beginning(
+    both: Callable[..., Any], tiny_config: ModelConfig
+) -> None:
+    """The cache grows while a piece does; nothing is lost on the way."""
+    model, decoder = both(tiny_config.model_copy(update={"context": 300}))
+    seen = _noise(tiny_config, 2, 280)
+    np.testing.assert_allclose(
+        _numpy_logits(decoder, seen), _torch_logits(model, seen), atol=1e-4, rtol=0
+    )
+
+
 def test_a_sequence_does_not_depend_on_its_company(
     both: Callable[..., Any], tiny_config: ModelConfig
 ) -> None:

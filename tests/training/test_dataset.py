@@ -3,6 +3,7 @@ an epoch shows every one, stands in test_collapse_roots.)"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,7 @@ def test_another_seed_another_step_and_another_epoch_give_another_batch(store: P
     assert not _same(batches[0], _batches(store, seed=6)[0])
     assert not _same(batches[0], batches[1])
     assert not _same(batches[0], batches[batches.steps_per_epoch])
+    assert batches.epoch_windows(0) != batches.epoch_windows(1)
 
 
 def test_an_epoch_shows_each_piece_as_often_as_it_is_to_be_repeated(store: PieceStore) -> None:
@@ -189,8 +191,6 @@ def test_validation_pieces_are_held_out_and_parted_by_kind(pieces: list[Piece]) 
 
 
 def test_of_the_others_only_so_many_tokens_are_validated(pieces: list[Piece]) -> None:
-    from dataclasses import replace
-
     songs = [
         replace(pieces[0], style="song", split="validation", name=f"song {index}")
         for index in range(40)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,23 +40,41 @@ def _by_token(default: int, **of_kind: Any) -> Ints:
     return table
 
 
-_SHIFTS = BLOCKS[Kind.TIME_SHIFT].values
+_SHIFTS, _PARTS = BLOCKS[Kind.TIME_SHIFT].values, BLOCKS[Kind.PART].values
+_PITCHES = BLOCKS[Kind.NOTE_ON].values
 _VALUES = VALUES.astype(np.int32)
 _TICKS = _by_token(0, TIME_SHIFT=_SHIFTS)
-_NEXT_PART = _by_token(_UNCHANGED, PART=BLOCKS[Kind.PART].values)
-_NEXT_VELOCITY = _by_token(_UNCHANGED, VELOCITY=BLOCKS[Kind.VELOCITY].values)
-_NEXT_PEDAL = _by_token(_UNCHANGED, SUSTAIN_ON=1, SUSTAIN_OFF=0)
 _NEXT_STAGE = _by_token(Stage.MUSIC, START=Stage.BEFORE_TEMPO, END=Stage.ENDED)
-_NEXT_MOMENT = _by_token(
-    _UNCHANGED,
-    TIME_SHIFT=np.where(_SHIFTS == MAX_SHIFT_TICKS, Moment.LONG, Moment.ARRIVED),
-    PART=Moment.ENTERED,
-    SUSTAIN_ON=Moment.PEDAL,
-    SUSTAIN_OFF=Moment.PEDAL,
-    NOTE_OFF=Moment.OFF,
-    NOTE_ON=Moment.ON,
-    VELOCITY=Moment.READY,
-)
+_NEXT_PEDAL = _by_token(_UNCHANGED, SUSTAIN_ON=1, SUSTAIN_OFF=0)
+_CARRIED = ("part", "moment", "velocity", "last_on", "last_off")  # the columns of _next_values
+
+
+@cache
+def _next_values(voices: int) -> Ints:
+    """(V, 5) what each token makes of the fields that keep their value until one sets it.
+
+    A PART that is not in use sets nothing.
+    """
+    in_use = voices > _PARTS
+    moments = _by_token(
+        _UNCHANGED,
+        TIME_SHIFT=np.where(_SHIFTS == MAX_SHIFT_TICKS, Moment.LONG, Moment.ARRIVED),
+        PART=np.where(in_use, Moment.ENTERED, _UNCHANGED),
+        SUSTAIN_ON=Moment.PEDAL,
+        SUSTAIN_OFF=Moment.PEDAL,
+        NOTE_OFF=Moment.OFF,
+        NOTE_ON=Moment.ON,
+        VELOCITY=Moment.READY,
+    )
+    forgotten = np.where(in_use, 0, _UNCHANGED)
+    columns = (
+        _by_token(_UNCHANGED, PART=np.where(in_use, _PARTS, _UNCHANGED)),
+        moments,
+        _by_token(_UNCHANGED, VELOCITY=BLOCKS[Kind.VELOCITY].values),
+        _by_token(_UNCHANGED, NOTE_ON=_PITCHES, TIME_SHIFT=0, PART=forgotten),
+        _by_token(_UNCHANGED, NOTE_OFF=_PITCHES, TIME_SHIFT=0, PART=forgotten),
+    )
+    return np.stack(columns, axis=1)
 
 
 def advance(config: MusicalGrammarConfig, state: State, tokens: Ints) -> None:
@@ -68,42 +87,18 @@ def advance(config: MusicalGrammarConfig, state: State, tokens: Ints) -> None:
     if ended.any():
         tokens = np.where(ended, PAD, tokens)  # which does nothing
     state.tick += _TICKS[tokens]
-    part, moment = _part_and_moment(config, tokens)
-    _set(state.part, part)
-    _set(state.moment, moment)
-    _set(state.velocity, _NEXT_VELOCITY[tokens])
-    on, off = KINDS[tokens] == Kind.NOTE_ON, KINDS[tokens] == Kind.NOTE_OFF
-    _set(state.last_on, _last_pitch_here(on, moment, tokens))
-    _set(state.last_off, _last_pitch_here(off, moment, tokens))
-    stage = np.maximum(_NEXT_STAGE[tokens], state.stage)
-    state.stage = np.where(ended, Stage.ENDED, stage).astype(np.int32)
+    new = _next_values(config.voices)[tokens]  # (B, 5)
+    changed = new != _UNCHANGED
+    for index, name in enumerate(_CARRIED):
+        np.copyto(getattr(state, name), new[:, index], where=changed[:, index])
+    np.maximum(state.stage, _NEXT_STAGE[tokens], out=state.stage)
     if config.sustain:
         moved = np.flatnonzero(_NEXT_PEDAL[tokens] != _UNCHANGED)
         state.pedal[moved, state.part[moved]] = _NEXT_PEDAL[tokens[moved]]
+    on, off = new[:, 1] == Moment.ON, new[:, 1] == Moment.OFF
     rows = np.flatnonzero(on | off)
     if len(rows):
         _move_notes(config, state, rows, on[rows], _VALUES[tokens[rows]])
-
-
-def _set(values: Ints, new: Ints) -> None:
-    """Write ``new`` over ``values`` where it says something."""
-    np.copyto(values, new, where=new != _UNCHANGED)
-
-
-def _part_and_moment(config: MusicalGrammarConfig, tokens: Ints) -> tuple[Ints, Ints]:
-    """The part and the moment each token leads to; a part that is not in use changes neither."""
-    part, moment = _NEXT_PART[tokens], _NEXT_MOMENT[tokens]
-    unused = part >= config.voices
-    if unused.any():
-        part = np.where(unused, _UNCHANGED, part)
-        moment = np.where(unused, _UNCHANGED, moment)
-    return part, moment
-
-
-def _last_pitch_here(event: Bools, moment: Ints, tokens: Ints) -> Ints:
-    """What becomes of ``last_on`` or ``last_off``: a pitch, or 0 where a tick or a part begins."""
-    fresh = (moment != _UNCHANGED) & (moment <= Moment.ENTERED)
-    return np.where(event, _VALUES[tokens], np.where(fresh, 0, _UNCHANGED)).astype(np.int32)
 
 
 def _until(config: MusicalGrammarConfig, onset: Ints, end_tick: Ints) -> Ints:
@@ -185,8 +180,7 @@ def _alternates(config: MusicalGrammarConfig, tokens: Ints) -> bool:
     ends = np.flatnonzero(kinds == Kind.END)
     if len(ends):
         tokens, kinds = tokens[: ends[0]], kinds[: ends[0]]
-    part, _ = _part_and_moment(config, tokens)
-    part = _fill(part, np.zeros(len(tokens), np.int64), 0)
+    part = _fill(_next_values(config.voices)[tokens, 0], np.zeros(len(tokens), np.int64), 0)
     events = np.flatnonzero((kinds == Kind.NOTE_ON) | (kinds == Kind.NOTE_OFF))
     for index in range(config.voices):
         mine = events[part[events] == index]
@@ -230,10 +224,12 @@ def _scan(config: MusicalGrammarConfig, initial: State, sequences: Sequence[Ints
     over = running(KINDS[raw] == Kind.END, (initial.stage == Stage.ENDED).astype(np.int32))
     ended = np.concatenate([[False], over[:-1] > 0]) & inner  # before the token of each position
     tokens = np.where(ended, PAD, raw)
-    kinds, values = KINDS[tokens], _VALUES[tokens]
-    on, off = kinds == Kind.NOTE_ON, kinds == Kind.NOTE_OFF
-    next_part, moment = _part_and_moment(config, tokens)
-    part, tick = carry(next_part, initial.part), running(_TICKS[tokens], initial.tick)
+    values, new = _VALUES[tokens], _next_values(config.voices)[tokens]
+    on, off = new[:, 1] == Moment.ON, new[:, 1] == Moment.OFF
+    carried: dict[str, Any] = {
+        name: carry(new[:, index], getattr(initial, name)) for index, name in enumerate(_CARRIED)
+    }
+    part, tick = carried["part"], running(_TICKS[tokens], initial.tick)
     stage = np.where(inner, np.maximum(_NEXT_STAGE[tokens], 0), initial.stage[row]) + 4 * row
     begins_run = ~inner | (raw != np.concatenate([[-1], raw[:-1]]))
     begins_run |= np.concatenate([[False], ~inner[:-1]])  # a first token never continues PAD
@@ -246,13 +242,8 @@ def _scan(config: MusicalGrammarConfig, initial: State, sequences: Sequence[Ints
         tokens_left=running(np.where(ended, 0, -1), initial.tokens_left),
         transposition=initial.transposition[row],
         stage=(np.maximum.accumulate(stage) - 4 * row).astype(np.int32),
-        moment=carry(moment, initial.moment),
         tick=tick,
-        part=part,
-        velocity=carry(_NEXT_VELOCITY[tokens], initial.velocity),
         notes=running(on, initial.notes),
-        last_on=carry(_last_pitch_here(on, moment, tokens), initial.last_on),
-        last_off=carry(_last_pitch_here(off, moment, tokens), initial.last_off),
         last_token=np.where(inner, raw, initial.last_token[row]).astype(np.int32),
         run=np.where(inner, np.arange(len(row)) - run_start + 1, 0).astype(np.int32),
         pedal=np.zeros(shape, np.int32),
@@ -260,6 +251,7 @@ def _scan(config: MusicalGrammarConfig, initial: State, sequences: Sequence[Ints
         held_pitch=np.full(slots, SILENT, np.int32),
         held_onset=np.zeros(slots, np.int32),
         held_until=np.full(slots, FAR, np.int32),
+        **carried,
     )
     until = _until(config, tick, state.end_tick)
     for index in range(config.voices):
