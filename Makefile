@@ -45,7 +45,7 @@ check: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(PIP) --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python -m benchmarks
+	BICINIUM_CORPUS=$(firstword $(CORPUS)) $(BIN)/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) out

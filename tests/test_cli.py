@@ -273,7 +273,8 @@ def test_validate_of_a_file_that_cannot_be_read_says_why(
     ran = bicinium("validate", "letter.txt", "empty.mid", "cut.mid", "wrong.json")
     assert ran.status == 1
     assert ran.out.count("INVALID") == 4
-    assert ran.out.count("cannot be read as MIDI") == 3
+    assert ran.out.count("is not a MIDI file") == 2
+    assert ran.out.count("is damaged and cannot be read as MIDI") == 1
     assert "is not a token file" in ran.out
     assert "Traceback" not in ran.out + ran.err
 

@@ -704,3 +704,20 @@ def test_what_is_written_is_read_back(
         assert piece.score.key == score.key
     assert replace(piece.score, key=score.key, tempo_qpm=score.tempo_qpm) == score
     assert (piece.notes_dropped, piece.notes_shortened, content.notes_off_grid) == (0, 0, 0)
+
+
+def test_a_key_signature_that_is_none_between_two_programs_is_damage(tmp_path):
+    path = tmp_path / "broken.mid"
+    midi = mido.MidiFile(ticks_per_beat=24)
+    for program in (0, 40):
+        note = [
+            mido.Message(k, note=60 + program, velocity=80, time=24)
+            for k in ("note_on", "note_off")
+        ]
+        change = mido.Message("program_change", program=program)
+        midi.tracks.append(mido.MidiTrack([change, *note]))
+    midi.tracks[0].insert(0, mido.MetaMessage("key_signature", key="C"))
+    midi.save(path)
+    path.write_bytes(path.read_bytes().replace(b"\xff\x59\x02\x00\x00", b"\xff\x59\x02\x3f\x00"))
+    with pytest.raises(MidiFileError, match="damaged"):
+        read_midi(path)

@@ -13,13 +13,11 @@ from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
 
-import mido
 import numpy as np
-from mido.midifiles.meta import KeySignatureError
 
 from bicinium.errors import BiciniumError, RequestError, ScoreError
 from bicinium.grammar.validate import MusicalGrammarValidator, Violation
-from bicinium.score.midi import MidiContent, read_midi
+from bicinium.score.midi import MidiContent, read_messages, read_midi
 from bicinium.score.notes import COMMON_TIME, TICKS_PER_QUARTER, Meter, Score, Voice, pitch_name
 from bicinium.tokens.codec import encode, snap
 from bicinium.tokens.vocabulary import KINDS, VALUES, VOCAB_SIZE, Kind
@@ -180,13 +178,7 @@ def _judge_events(path: Path) -> tuple[tuple[RollNote, ...], list[Violation], Me
     Wrong are notes that never end, that end without having begun, that begin while they sound, and
     notes of no length. Raises ScoreError where the file cannot be read.
     """
-    try:
-        midi = mido.MidiFile(path)
-    except (
-        OSError, EOFError, ValueError, KeyError, IndexError, TypeError, KeySignatureError,
-    ) as error:  # fmt: skip
-        reason = str(error) or type(error).__name__
-        raise ScoreError(f"{path} cannot be read as MIDI: {reason}") from error
+    midi = read_messages(path)
     per_quarter = max(1, midi.ticks_per_beat)
     meters = [(0, COMMON_TIME)]
     notes: list[tuple[int, int, int, int, bool]] = []  # part, pitch, onset, end, closed

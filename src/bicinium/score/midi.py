@@ -30,6 +30,7 @@ from typing import Any
 import mido
 import numpy as np
 import symusic
+from mido.midifiles.meta import KeySignatureError
 from numpy.typing import NDArray
 
 from bicinium.errors import MidiFileError, ScoreError
@@ -75,6 +76,18 @@ class MidiContent:
 def read_midi(path: str | Path) -> MidiContent:
     """Read a MIDI file. Raises MidiFileError where it cannot be read or has no notes."""
     path = Path(path)
+    data = _midi_bytes(path)
+    try:
+        source: Any = symusic.Score.from_midi(data)
+        if len({track.program for track in source.tracks}) > 1:
+            source = symusic.Score.from_midi(_without_programs(path))
+    except (RuntimeError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise MidiFileError(f"{path} is damaged and cannot be read as MIDI: {reason}") from error
+    return _on_grid(source, path)
+
+
+def _midi_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -83,19 +96,21 @@ def read_midi(path: str | Path) -> MidiContent:
         raise MidiFileError(f"{path} is not a MIDI file: it does not begin with MThd")
     if len(data) >= 14 and int.from_bytes(data[12:14], "big", signed=True) <= 0:
         raise MidiFileError(f"{path} counts time in seconds, not in beats; export it with beats")
+    return data
+
+
+def read_messages(path: Path) -> mido.MidiFile:
+    """The messages of a MIDI file as they stand in it. Raises MidiFileError where it is damaged."""
     try:
-        source: Any = symusic.Score.from_midi(data)
-        if len({track.program for track in source.tracks}) > 1:
-            source = symusic.Score.from_midi(_without_programs(data))
-    except (RuntimeError, ValueError, EOFError, OSError, LookupError) as error:
+        return mido.MidiFile(file=io.BytesIO(_midi_bytes(path)), clip=True)
+    except (OSError, EOFError, ValueError, LookupError, TypeError, KeySignatureError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise MidiFileError(f"{path} is damaged and cannot be read as MIDI: {reason}") from error
-    return _on_grid(source, path)
 
 
-def _without_programs(data: bytes) -> bytes:
+def _without_programs(path: Path) -> bytes:
     """The file without its program changes, at which symusic would begin another track."""
-    midi = mido.MidiFile(file=io.BytesIO(data), clip=True)
+    midi = read_messages(path)
     for track in midi.tracks:
         passed = 0  # ticks before the messages left out
         kept = []
