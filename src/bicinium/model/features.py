@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,19 +104,36 @@ def features(
         left = -(-(state.end_tick - state.tick) // np.maximum(state.bar_ticks, 1))
         columns.append(np.where(known, _bar_class(left), 0))
     columns += [conditions.meter, conditions.mode, conditions.style, _bar_class(conditions.bars)]
+    return (np.stack(columns, axis=1) + _first_rows(config)).astype(np.int32)
+
+
+@cache
+def _first_rows(config: ModelConfig) -> NDArray[np.int64]:
+    """(F,) the row of the embedding table at which each feature begins."""
     sizes = list(feature_sizes(config).values())
-    first_row = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    return (np.stack(columns, axis=1) + first_row).astype(np.int32)
+    return np.concatenate([[0], np.cumsum(sizes)[:-1]])
 
 
 def _age_class(ticks: NDArray[np.integer]) -> NDArray[np.integer]:
     """1 for a note that has just begun; exact to four quarters, then in quarters."""
-    late = _EXACT_AGE + (ticks - _EXACT_AGE) // TICKS_PER_QUARTER
-    return np.clip(np.where(ticks < _EXACT_AGE, ticks, late) + 1, 1, _AGE_CLASSES - 1)
+    return _AGE_CLASS[np.clip(ticks, 0, len(_AGE_CLASS) - 1)]
 
 
 def _bar_class(bars: NDArray[np.integer]) -> NDArray[np.integer]:
     """0 is none or unknown; exact to 64 bars, then eight classes to the doubling."""
-    doublings = np.log2(np.maximum(bars, 1) / _EXACT_BARS)
-    late = _EXACT_BARS + np.ceil(8 * doublings).astype(np.int64)
-    return np.clip(np.where(bars <= _EXACT_BARS, bars, late), 0, _BAR_CLASSES - 1)
+    return _BAR_CLASS[np.clip(bars, 0, len(_BAR_CLASS) - 1)]
+
+
+def _age_table() -> NDArray[np.integer]:
+    ticks = np.arange(_AGE_CLASSES * TICKS_PER_QUARTER)
+    late = _EXACT_AGE + (ticks - _EXACT_AGE) // TICKS_PER_QUARTER
+    return np.minimum(np.where(ticks < _EXACT_AGE, ticks, late) + 1, _AGE_CLASSES - 1)
+
+
+def _bar_table() -> NDArray[np.integer]:
+    bars = np.arange(_EXACT_BARS * 16)
+    late = _EXACT_BARS + np.ceil(8 * np.log2(np.maximum(bars, 1) / _EXACT_BARS)).astype(np.int64)
+    return np.minimum(np.where(bars <= _EXACT_BARS, bars, late), _BAR_CLASSES - 1)
+
+
+_AGE_CLASS, _BAR_CLASS = _age_table(), _bar_table()  # looked up: this is done at every token
