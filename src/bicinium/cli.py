@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bicinium.errors import BiciniumError, RequestError
+from bicinium.writing import whole_file
 
 if TYPE_CHECKING:
     from bicinium.composing.composer import Composition
@@ -105,7 +106,11 @@ def validate(
 
     verdicts = [validate_file(path) for path in find_files(paths)]
     if report:
-        _write_whole(report, html_report(verdicts))
+        try:
+            with whole_file(report) as temporary:
+                temporary.write_text(html_report(verdicts), encoding="utf-8")
+        except OSError as error:
+            raise RequestError(f"{report} cannot be written: {error.strerror or error}") from error
     invalid = sum(not verdict.valid for verdict in verdicts)
     if as_json:
         rows = [_verdict_row(verdict) for verdict in verdicts]
@@ -231,16 +236,6 @@ def _print_verdicts(verdicts: list[FileVerdict]) -> None:
             typer.echo(f"         and {hidden} more; --json shows all")
     invalid = sum(not verdict.valid for verdict in verdicts)
     typer.echo(f"{len(verdicts) - invalid} valid, {invalid} invalid")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that it appears whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise RequestError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _print_json(document: dict[str, Any]) -> None:

@@ -14,7 +14,6 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from bicinium.errors import CheckpointError
-from bicinium.model import checkpoint as checkpoint_module
 from bicinium.model.checkpoint import load_checkpoint, save_checkpoint
 from bicinium.model.config import ModelConfig
 
@@ -173,15 +172,17 @@ def test_an_interrupted_write_leaves_the_old_checkpoint_whole(
     save_checkpoint(path, tiny_config, weights, {"steps": 1})
     before = path.read_bytes()
 
-    def fails_half_way(arrays: Any, target: Path, metadata: Any) -> None:
-        Path(target).write_bytes(b"half a che")
+    def fails_half_way(target: Path, data: bytes) -> int:
+        with target.open("wb") as file:
+            file.write(data[:10])
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(checkpoint_module, "save_file", fails_half_way)
+    monkeypatch.setattr(Path, "write_bytes", fails_half_way)
     with pytest.raises(OSError, match="no space"):
         save_checkpoint(path, tiny_config, weights, {"steps": 2})
     assert path.read_bytes() == before
     assert load_checkpoint(path).record == {"steps": 1}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_write_leaves_nothing_but_the_checkpoint(

@@ -8,7 +8,6 @@ depend on its company.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from bicinium.score.midi import write_midi
 from bicinium.score.notes import TICKS_PER_QUARTER, Score
 from bicinium.tokens.codec import decode
 from bicinium.tokens.vocabulary import PAD, START, Kind, tempo_bin, token_id
+from bicinium.writing import whole_file
 
 DEFAULT_SAMPLING = Sampling(temperature=0.9, top_p=0.9)  # see docs/log.md
 _MAX_TOKENS_PER_QUARTER = 48  # far above what two voices need
@@ -59,14 +59,13 @@ class Composition:
             write_midi(self.score, path)
             return path
         path = path.with_suffix(".tokens.json")
-        temporary = path.with_suffix(".part")
         about = {
             "tokens": self.tokens.tolist(),
             "meter": str(self.conditions.meter),
             "bars": self.conditions.bars,
         }
-        temporary.write_text(json.dumps(about))
-        os.replace(temporary, path)
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(about), encoding="utf-8")
         return path
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from bicinium.score.midi import read_midi
 from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, Meter, Score
 from bicinium.score.texture import two_voices
 from bicinium.tokens.codec import decode, encode, snap
+from bicinium.writing import whole_file
 
 PREPARED_NAME = "pieces.parquet"
 _CHUNK = 256  # files that one process takes at a time
@@ -249,20 +249,16 @@ def _write_pieces(path: Path, pieces: Sequence[Piece]) -> None:
             for name in rows[0]
         }
     )
-    temporary = path.with_suffix(".part")
-    parquet.write_table(table, temporary, compression="zstd")
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        parquet.write_table(table, temporary, compression="zstd")
 
 
 def _write_report(path: Path, verdicts: Sequence[Verdict]) -> None:
     names = ("name", "kept", "reason", "method", "notes", "notes_dropped", "notes_shortened",
              "notes_off_grid")  # fmt: skip
-    temporary = path.with_suffix(".part")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([getattr(verdict, name) for name in names] for verdict in verdicts)
-    os.replace(temporary, path)
+    rows = [[getattr(verdict, name) for name in names] for verdict in verdicts]
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([names, *rows])
 
 
 def dropped_share(verdicts: Sequence[Verdict]) -> float:

@@ -6,7 +6,6 @@ Weights may be stored as fp16; they are used as fp32. Nothing is ever unpickled.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from bicinium.errors import CheckpointError
 from bicinium.grammar.rules import MusicalGrammarConfig
 from bicinium.model.config import ModelConfig
 from bicinium.model.features import feature_sizes
 from bicinium.tokens.vocabulary import vocabulary_hash
+from bicinium.writing import whole_file
 
 DEFAULT_MODEL = Path(__file__).parent / "weights" / "default.safetensors"
 
@@ -50,10 +50,9 @@ def save_checkpoint(
         "grammar": MusicalGrammarConfig().config_hash,
         "record": json.dumps(record, sort_keys=True),
     }
-    temporary = path.with_suffix(".part")
     arrays = {name: np.ascontiguousarray(w, dtype=dtype) for name, w in weights.items()}
-    save_file(arrays, temporary, metadata=header)
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(save(arrays, metadata=header))
 
 
 def load_checkpoint(path: str | Path = DEFAULT_MODEL) -> Checkpoint:

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +42,7 @@ from bicinium.score.notes import (
     Note,
     Score,
 )
+from bicinium.writing import whole_file
 
 _HAND_NAMES = ("right", "left")
 _PIANO_PROGRAM = 0
@@ -271,16 +270,8 @@ def write_midi(score: Score, path: str | Path) -> None:
             for tick, starts, note in moments
         ]
         midi.tracks.append(_track(header + body, end))
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
-    try:
+    with whole_file(Path(path)) as temporary:
         midi.save(temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _track(events: Sequence[tuple[int, mido.Message]], end_tick: int) -> mido.MidiTrack:
