@@ -195,7 +195,8 @@ class MusicalGrammar:
         for index, rule in enumerate(self.rules):
             answer = rule.any_token(state, column(tokens))
             if answer is not False:
-                broken[np.flatnonzero(answer)] = np.minimum(broken[np.flatnonzero(answer)], index)
+                guilty = np.flatnonzero(answer)
+                broken[guilty] = np.minimum(broken[guilty], index)
         for kind in Kind:
             rows = np.flatnonzero(kinds == kind)
             if not len(rows):
