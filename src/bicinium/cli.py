@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bicinium.errors import BiciniumError, RequestError
+from bicinium.errors import BiciniumError, CollapseError, RequestError
 from bicinium.writing import whole_file
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ app = typer.Typer(
 )
 corpus = typer.Typer(no_args_is_help=True, help="Make a training set of music.")
 app.add_typer(corpus, name="corpus")
+runs = typer.Typer(no_args_is_help=True, help="Look at training runs.")
+app.add_typer(runs, name="runs")
 
 _MOST_VIOLATIONS_SHOWN = 5
 
@@ -123,29 +127,84 @@ def validate(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="A YAML file; see configs/training_configs.")],
+    config: Annotated[
+        Path | None, typer.Argument(help="A YAML file; see configs/training_configs.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Like training.max_steps=2000.")
     ] = None,
     run: Annotated[Path, typer.Option(help="The folder for all that the run writes.")] = Path(
         "runs/latest"
     ),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
+    resume: Annotated[
+        Path | None, typer.Option(help="The folder of a run that is to go on.")
+    ] = None,
 ) -> None:
-    """Train a model on a prepared corpus. Ctrl-C saves; --resume goes on."""
-    try:
+    """Train a model on a prepared corpus. Ctrl-C saves; --resume RUN goes on.
+
+    The run watches itself: it validates what the model writes, goes back to the best state where
+    it collapses, and stops where nothing is gained. Exit status 1 where it could not be saved.
+    """
+    with _needs("train"):
         from bicinium.training.config import load_config
+        from bicinium.training.trainer import CONFIG
         from bicinium.training.trainer import train as run_training
-    except ModuleNotFoundError as error:
-        raise RequestError(
-            f"training needs {error.name}: install it with pip install 'bicinium[train]'"
-        ) from error
+    if not config and not resume:
+        raise RequestError("there is nothing to train: name a configuration, or --resume RUN")
+    chosen = load_config(config or (resume or run) / CONFIG, settings or [])
     try:
-        path = run_training(load_config(config, settings or []), run, resume)
+        path = run_training(chosen, resume or run, resume=resume is not None)
     except KeyboardInterrupt:
-        _say(f"stopped and saved; go on with: bicinium train {config} --run {run} --resume")
+        _say(f"stopped and saved; go on with: bicinium train --resume {resume or run}")
         raise typer.Exit(130) from None
     typer.echo(f"the model is {path}; compose with: bicinium compose --model {path}")
+
+
+@runs.command("compare")
+def runs_compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    out: Annotated[Path, typer.Option(help="The picture of the curves.")] = Path("runs.png"),
+    as_json: AsJson = False,
+) -> None:
+    """Set runs side by side: their curves as a picture, their last numbers as a table."""
+    with _needs("train"):
+        from bicinium.training.compare import compare_runs, draw_curves
+
+    rows = compare_runs(folders)
+    draw_curves(folders, out)
+    if as_json:
+        _print_json({"runs": rows, "curves": str(out)})
+        return
+    width = max(len(name) for row in rows for name in row)
+    for name in rows[0]:
+        cells = [row[name] for row in rows]
+        shown = [f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in cells]
+        typer.echo(f"{name:<{width}}  " + "  ".join(f"{cell:>18}" for cell in shown))
+    typer.echo(f"curves: {out}")
+
+
+@app.command()
+def doctor(
+    model: Annotated[str, typer.Argument(help="A model file, or 'default'.")] = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Examine a model: is it causal, does it predict the next token, does it pair notes, does it
+    loop? Exit status 1 if anything is wrong.
+    """
+    from dataclasses import asdict
+
+    from bicinium.evaluation.doctor import examine
+    from bicinium.model.checkpoint import DEFAULT_MODEL
+
+    findings = examine(DEFAULT_MODEL if model == "default" else Path(model))
+    if as_json:
+        _print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            word = "ok   " if finding.good else "WRONG"
+            typer.echo(f"{word}  {finding.question}  {finding.evidence}")
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(1)
 
 
 @corpus.command("prepare")
@@ -163,12 +222,8 @@ def corpus_prepare(
     from bicinium.corpus.prepare import dropped_share, prepare
     from bicinium.corpus.sources import find_sources
 
-    try:
+    with _needs("train"):
         verdicts = prepare(find_sources(sources or []), out, min_grammar_score, jobs)
-    except ModuleNotFoundError as error:
-        raise RequestError(
-            f"a training set needs {error.name}: install it with pip install 'bicinium[train]'"
-        ) from error
     kept = [verdict for verdict in verdicts if verdict.kept]
     for verdict in verdicts:
         if not verdict.kept:
@@ -178,6 +233,17 @@ def corpus_prepare(
         f"{dropped_share(verdicts):.1%} of their notes belong to neither voice; "
         f"all is in {out}, reasons in {out / 'report.csv'}"
     )
+
+
+@contextmanager
+def _needs(extra: str) -> Iterator[None]:
+    """What this block imports is installed with ``extra``; where it is not, say so."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RequestError(
+            f"this needs {error.name}: install it with pip install 'bicinium[{extra}]'"
+        ) from error
 
 
 def _piece_row(piece: Composition, path: Path) -> dict[str, Any]:
@@ -252,7 +318,7 @@ def main() -> None:
         app()
     except BiciniumError as error:
         _say(f"bicinium: {error}")
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, CollapseError) else 2)
     except KeyboardInterrupt:
         _say("bicinium: stopped")
         sys.exit(130)
