@@ -23,7 +23,7 @@ from bicinium.training.config import MusicalGrammarSection
 from bicinium.training.dataset import Batch, own_batch
 from bicinium.training.musical_grammar import MusicalGrammarLoss
 from bicinium.training.trainer import next_token_loss
-from bicinium.training.validation import own_piece
+from bicinium.training.validation import own_pieces
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     section = MusicalGrammarSection()
     config = ModelConfig(context=options.length, styles=STYLES)
     pieces = compose_many(options.batch, bars=options.length // 16, style="bach")
-    own = [own_piece(piece.tokens, piece.conditions) for piece in pieces]
+    own = own_pieces([piece.tokens for piece in pieces], [piece.conditions for piece in pieces])
     batch = own_batch(own, config, section.positions, [0])
     model = Transformer(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)

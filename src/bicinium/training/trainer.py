@@ -52,7 +52,7 @@ from bicinium.training.validation import (
     LiveModel,
     OwnPiece,
     held_out_metrics,
-    own_piece,
+    own_pieces,
     save_pieces,
 )
 from bicinium.writing import whole_file
@@ -337,8 +337,8 @@ class TrainingRun:
             samples=str(page) if page else None,
             **metrics,
         )
-        pieces = [own_piece(piece.tokens, piece.conditions) for piece in live.pieces]
-        return Validation(self.step, bits, score, live.degenerate), pieces
+        own = own_pieces([p.tokens for p in live.pieces], [p.conditions for p in live.pieces])
+        return Validation(self.step, bits, score, live.degenerate), own
 
     def _judge(self, found: Validation) -> None:
         """Act on what a validation found."""

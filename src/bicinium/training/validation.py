@@ -51,7 +51,10 @@ _LEAST_ENTROPY = 0.05  # nats a token
 
 @dataclass(frozen=True, slots=True)
 class OwnPiece:
-    """A piece of the model's own, in the form of a training piece."""
+    """A piece of the model's own, in the form of a training piece, up to its first error.
+
+    What comes after an error is beyond the grammar: there the rules together may forbid all.
+    """
 
     tokens: NDArray[np.int16]
     meter: str
@@ -113,7 +116,7 @@ class LiveModel:
         asked = self._ask(rng, rng.integers(2, most_bars + 1, count).tolist())
         rngs = rng.spawn(count)
         drawn = self._composer().draw(asked, rngs, _UNTOUCHED, False, max_tokens)
-        return [own_piece(tokens, one) for tokens, one in zip(drawn, asked, strict=True)]
+        return own_pieces(drawn, asked)
 
     def validate(self, count: int, bars: int, seed: Sequence[int]) -> LiveResult:
         """Whole pieces, judged."""
@@ -141,7 +144,7 @@ class LiveModel:
 
     def _own_distribution(self, pieces: Sequence[Composition]) -> dict[str, float]:
         """Mean entropy and illegal mass of the next token, at the states the model has reached."""
-        own = [own_piece(piece.tokens, piece.conditions) for piece in pieces]
+        own = own_pieces([piece.tokens for piece in pieces], [p.conditions for p in pieces])
         store = PieceStore(own, self.model.config, spare_slots=3)
         grammar = MusicalGrammar()
         entropy = illegal = tokens = 0.0
@@ -151,24 +154,37 @@ class LiveModel:
             logits = predicted(self.model, batch)
             log_p = logits.log_softmax(dim=-1)
             entropy -= float((log_p.exp() * log_p).sum())
-            # not token_mask: after an error the rules together may forbid everything
-            masks = [mask for _, mask in grammar.rule_masks(batch.states)]
-            forbidden = torch.from_numpy(np.logical_or.reduce(masks))
+            forbidden = torch.from_numpy(~grammar.token_mask(batch.states))
             illegal += float(illegal_mass(logits, forbidden).sum())
             tokens += len(logits)
         return {"entropy": entropy / tokens, "illegal_mass": illegal / tokens}
 
 
-def own_piece(tokens: NDArray[np.int16], asked: Conditions) -> OwnPiece:
-    """What the model wrote when it was asked so."""
-    return OwnPiece(
-        tokens,
-        str(asked.meter),
-        asked.key.mode,
-        asked.style,
-        asked.bars,
-        -asked.key.semitones_to_home,
+def own_pieces(written: Sequence[NDArray[np.int16]], asked: Sequence[Conditions]) -> list[OwnPiece]:
+    """What the model wrote when it was asked so, each up to its first error."""
+    grammar = MusicalGrammar()
+    states = grammar.states_along(
+        written,
+        bar_ticks=[one.meter.bar_ticks for one in asked],
+        bars=[one.bars for one in asked],
+        transposition=[-one.key.semitones_to_home for one in asked],
     )
+    pieces, row = [], 0
+    for tokens, one in zip(written, asked, strict=True):
+        before = states.take(np.arange(row, row + len(tokens)))
+        errors = np.flatnonzero(grammar.broken_rule(before, tokens) >= 0)
+        row += len(tokens) + 1
+        pieces.append(
+            OwnPiece(
+                tokens[: errors[0] + 1] if len(errors) else tokens,
+                str(one.meter),
+                one.key.mode,
+                one.style,
+                one.bars,
+                -one.key.semitones_to_home,
+            )
+        )
+    return pieces
 
 
 @torch.no_grad()
