@@ -35,7 +35,7 @@ from bicinium.grammar.rules import (
 from bicinium.tokens.vocabulary import BLOCKS, KINDS, VALUES, VOCAB_SIZE, Kind
 
 _TOKENS = np.arange(VOCAB_SIZE, dtype=np.int32)[None]  # (1, V)
-_VALUES = VALUES.astype(np.int32)
+_VALUES, _KINDS = VALUES.astype(np.int32), KINDS.astype(np.int8)
 _BLOCK_VALUES = {block.kind: _VALUES[None, block.ids] for block in BLOCKS}  # (1, n) of each kind
 
 
@@ -189,7 +189,7 @@ class MusicalGrammar:
         matter of composing, not of what is valid.
         """
         tokens = np.asarray(tokens, dtype=np.int32)
-        kinds = KINDS[tokens]
+        kinds = _KINDS.take(tokens)
         last = len(self.rules)
         broken = np.full(len(state), last, np.int32)
         for index, rule in enumerate(self.rules):
@@ -201,7 +201,7 @@ class MusicalGrammar:
             rows = np.flatnonzero(kinds == kind)
             if not len(rows):
                 continue
-            some = state if len(rows) == len(state) else state.take(rows)
+            some = state if len(rows) == len(state) else state.look_at(rows)
             answers = list(self._answers(some, kind, column(_VALUES[tokens[rows]])))
             if kind == Kind.VELOCITY:
                 answers.append((self._looks_ahead, self._judge_notes(some)[1]))

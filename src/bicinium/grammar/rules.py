@@ -149,7 +149,21 @@ class State:
 
     def take(self, rows: NDArray[np.integer]) -> State:
         """A copy of the rows asked for."""
-        return State(*(getattr(self, name)[rows] for name in STATE_FIELDS))
+        return State(*(getattr(self, name).take(rows, axis=0) for name in STATE_FIELDS))
+
+    def look_at(self, rows: NDArray[np.integer]) -> State:
+        """Like ``take``, but a column is copied only when it is asked for. To read, not to move."""
+        some = State.__new__(State)
+        some.derived = {"looked at": (self, rows)}
+        return some
+
+    def __getattr__(self, name: str) -> Any:
+        """A column of a state made by ``look_at`` that has not been asked for before."""
+        if name not in STATE_FIELDS:
+            raise AttributeError(f"a state has no {name!r}")
+        whole, rows = self.derived["looked at"]
+        setattr(self, name, getattr(whole, name).take(rows, axis=0))
+        return getattr(self, name)
 
     @property
     def position(self) -> Ints:

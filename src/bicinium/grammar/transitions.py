@@ -7,8 +7,7 @@ nothing, a NOTE_ON of what sounds begins it anew, after END nothing happens. Kno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -42,7 +41,7 @@ def _by_token(default: int, **of_kind: Any) -> Ints:
 
 _SHIFTS, _PARTS = BLOCKS[Kind.TIME_SHIFT].values, BLOCKS[Kind.PART].values
 _PITCHES = BLOCKS[Kind.NOTE_ON].values
-_VALUES = VALUES.astype(np.int32)
+_VALUES, _KINDS = VALUES.astype(np.int32), KINDS.astype(np.int8)
 _TICKS = _by_token(0, TIME_SHIFT=_SHIFTS)
 _NEXT_STAGE = _by_token(Stage.MUSIC, START=Stage.BEFORE_TEMPO, END=Stage.ENDED)
 _NEXT_PEDAL = _by_token(_UNCHANGED, SUSTAIN_ON=1, SUSTAIN_OFF=0)
@@ -77,56 +76,63 @@ def _next_values(voices: int) -> Ints:
     return np.stack(columns, axis=1)
 
 
-def advance(config: MusicalGrammarConfig, state: State, tokens: Ints) -> None:
+def advance(config: MusicalGrammarConfig, state: State, tokens: NDArray[np.integer]) -> None:
     """Move each row of ``state`` by its token (B,), in place."""
     state.derived.clear()
-    state.run = np.where(tokens == state.last_token, state.run + 1, 1).astype(np.int32)
-    state.last_token = tokens.copy()
+    state.run *= tokens == state.last_token
+    state.run += 1
+    state.last_token[:] = tokens
     ended = state.stage == Stage.ENDED
     state.tokens_left -= ~ended
     if ended.any():
         tokens = np.where(ended, PAD, tokens)  # which does nothing
-    state.tick += _TICKS[tokens]
-    new = _next_values(config.voices)[tokens]  # (B, 5)
+    state.tick += _TICKS.take(tokens)
+    np.maximum(state.stage, _NEXT_STAGE.take(tokens), out=state.stage)
+    new = _next_values(config.voices).take(tokens, axis=0)  # (B, 5)
     changed = new != _UNCHANGED
     for index, name in enumerate(_CARRIED):
         np.copyto(getattr(state, name), new[:, index], where=changed[:, index])
-    np.maximum(state.stage, _NEXT_STAGE[tokens], out=state.stage)
     if config.sustain:
         moved = np.flatnonzero(_NEXT_PEDAL[tokens] != _UNCHANGED)
         state.pedal[moved, state.part[moved]] = _NEXT_PEDAL[tokens[moved]]
-    on, off = new[:, 1] == Moment.ON, new[:, 1] == Moment.OFF
-    rows = np.flatnonzero(on | off)
-    if len(rows):
-        _move_notes(config, state, rows, on[rows], _VALUES[tokens[rows]])
+    for moment, move in ((Moment.ON, _begin_notes), (Moment.OFF, _end_notes)):
+        rows = (new[:, 1] == moment).nonzero()[0]
+        if len(rows):
+            move(config, state, rows, _VALUES.take(tokens[rows]))
 
 
 def _until(config: MusicalGrammarConfig, onset: Ints, end_tick: Ints) -> Ints:
     """The tick by which a note begun at ``onset`` must end."""
-    longest = onset + config.max_note_ticks
-    return np.where(onset < end_tick, np.minimum(longest, end_tick), longest).astype(np.int32)
+    until = onset + np.int32(config.max_note_ticks)
+    return np.minimum(until, end_tick, out=until, where=onset < end_tick)
 
 
-def _move_notes(
-    config: MusicalGrammarConfig, state: State, rows: NDArray[np.integer], on: Bools, pitch: Ints
+def _begin_notes(
+    config: MusicalGrammarConfig, state: State, rows: NDArray[np.integer], pitch: Ints
 ) -> None:
-    """Begin (``on``) or end a note of ``pitch`` in the current part of these rows."""
+    """Begin a note of ``pitch`` in the current part of these rows."""
+    part, tick = state.part[rows], state.tick[rows]
+    slot: NDArray[np.integer] | int = 0
+    if state.held_pitch.shape[2] > 1:  # the slot of the same pitch, else a free one, else the oldest
+        held = state.held_pitch[rows, part]  # (R, S)
+        since = np.where(held == SILENT, -1, state.held_onset[rows, part])
+        slot = np.where(held == column(pitch), -2, since).argmin(axis=1)
+    state.held_pitch[rows, part, slot] = pitch
+    state.held_onset[rows, part, slot] = tick
+    state.held_until[rows, part, slot] = _until(config, tick, state.end_tick[rows])
+    state.last_pitch[rows, part] = pitch
+    state.notes[rows] += 1
+
+
+def _end_notes(
+    _: MusicalGrammarConfig, state: State, rows: NDArray[np.integer], pitch: Ints
+) -> None:
+    """End the note of ``pitch`` in the current part of these rows, where it sounds."""
     part = state.part[rows]
-    held = state.held_pitch[rows, part]  # (R, S)
-    same = held == column(pitch)
-    sounds = same.any(axis=1)
-    # a NOTE_ON takes the slot of the same pitch, else a free one, else the oldest note's
-    age_order = np.where(held == SILENT, -1, state.held_onset[rows, part])
-    slot = np.where(sounds, same.argmax(axis=1), age_order.argmin(axis=1))
-    a, p, s = rows[on], part[on], slot[on]
-    state.held_pitch[a, p, s] = state.last_pitch[a, p] = pitch[on]
-    state.held_onset[a, p, s] = state.tick[a]
-    state.held_until[a, p, s] = _until(config, state.tick[a], state.end_tick[a])
-    state.notes[a] += 1
-    over = ~on & sounds
-    a, p, s = rows[over], part[over], slot[over]
-    state.held_pitch[a, p, s] = SILENT
-    state.held_until[a, p, s] = FAR
+    sounds, slot = (state.held_pitch[rows, part] == column(pitch)).nonzero()
+    rows, part = rows[sounds], part[sounds]
+    state.held_pitch[rows, part, slot] = SILENT
+    state.held_until[rows, part, slot] = FAR
 
 
 # ---------------------------------------------------------------------- whole sequences
@@ -140,136 +146,178 @@ def states_along(config: MusicalGrammarConfig, initial: State, sequences: Sequen
     unbegun (all valid ones, where ``max_polyphony`` is 1) are done all at once, others in steps.
     The spare slots of ``initial`` are kept only where some sequence may need them.
     """
-    smooth = [index for index, tokens in enumerate(sequences) if _alternates(config, tokens)]
-    rough = sorted(set(range(len(sequences))) - set(smooth))
-    if not rough:
-        return _scan(config, _without_spare_slots(config, initial), sequences)
-    lengths = np.array([len(tokens) + 1 for tokens in sequences], dtype=np.int64)
-    first_row = np.concatenate([[0], np.cumsum(lengths)])
-    parts = []
-    for chosen, run in ((smooth, _scan), (rough, _step)):
-        if chosen:
-            begun = initial.take(np.array(chosen))
-            rows = [np.arange(first_row[i], first_row[i + 1]) for i in chosen]
-            states = run(config, begun, [sequences[i] for i in chosen])
-            parts.append((np.concatenate(rows), states))
-    columns: dict[str, Any] = {
-        name: np.empty((first_row[-1], *getattr(initial, name).shape[1:]), dtype=np.int32)
-        for name in STATE_FIELDS
-    }
-    for rows_of_part, states in parts:
-        for name, column_of_all in columns.items():
-            column_of_all[rows_of_part] = getattr(states, name)
-    return State(**columns)
+    along = _Along(sequences)
+    stage = along.running_maximum(_NEXT_STAGE.take(along.tokens), initial.stage)
+    along.forget_what_follows_end(stage)
+    next_part = _next_values(config.voices)[:, 0].take(along.tokens)
+    part = along.carrier(next_part != _UNCHANGED)(next_part, initial.part)
+    rough = np.flatnonzero(_tangled(config, along, part))
+    slots = initial.held_pitch.shape[2] if len(rough) else config.max_polyphony
+    states = _scan(config, initial, along, stage, part, slots)
+    if len(rough):
+        stepped = _step(config, initial.take(rough), [sequences[index] for index in rough])
+        rows = along.rows(rough)
+        for name in STATE_FIELDS:
+            getattr(states, name)[rows] = getattr(stepped, name)
+    return states
 
 
-def _without_spare_slots(config: MusicalGrammarConfig, state: State) -> State:
-    few = slice(config.max_polyphony)
-    return replace(
-        state,
-        held_pitch=state.held_pitch[:, :, few],
-        held_onset=state.held_onset[:, :, few],
-        held_until=state.held_until[:, :, few],
-        derived={},
-    )
-
-
-def _alternates(config: MusicalGrammarConfig, tokens: Ints) -> bool:
-    """Do the note events of each part go NOTE_ON, NOTE_OFF of the same pitch, NOTE_ON, …?"""
-    kinds = KINDS[tokens]
-    ends = np.flatnonzero(kinds == Kind.END)
-    if len(ends):
-        tokens, kinds = tokens[: ends[0]], kinds[: ends[0]]
-    part = _fill(_next_values(config.voices)[tokens, 0], np.zeros(len(tokens), np.int64), 0)
-    events = np.flatnonzero((kinds == Kind.NOTE_ON) | (kinds == Kind.NOTE_OFF))
-    for index in range(config.voices):
-        mine = events[part[events] == index]
-        on, pitch = kinds[mine] == Kind.NOTE_ON, _VALUES[tokens[mine]]
-        pairs = len(mine) // 2
-        if not on[::2].all() or on[1::2].any():
-            return False
-        if (pitch[: 2 * pairs : 2] != pitch[1 : 2 * pairs : 2]).any():
-            return False
-    return True
-
-
-def _fill(values: Ints, first: NDArray[np.integer], default: int | Ints) -> Ints:
-    """Carry each value that is set forward to the next one; ``default`` before the first.
-
-    ``first`` (N,) is the index at which the sequence of each position begins.
+class _Along:
+    """Sequences one below the other: row i holds the token that leads to state i, the first row of
+    each sequence none (PAD).
     """
-    here = np.where(values != _UNCHANGED, np.arange(len(values), dtype=np.int32), -1)
-    last = np.maximum.accumulate(here)
-    return np.where(last >= first, values[last], default).astype(np.int32, copy=False)
+
+    def __init__(self, sequences: Sequence[Ints]) -> None:
+        none = np.array([PAD])
+        both = [array for tokens in sequences for array in (none, tokens)]
+        self.raw = np.concatenate([np.empty(0, np.intp), *both], dtype=np.intp)
+        self.tokens = self.raw  # without those that follow END
+        self.ended: Bools | None = None  # where a token follows END, if any does
+        self.lengths = np.array([len(tokens) + 1 for tokens in sequences], dtype=np.intp)
+        self.starts = np.cumsum(self.lengths) - self.lengths
+
+    def rows(self, chosen: NDArray[np.integer]) -> NDArray[np.integer]:
+        """The rows of the sequences ``chosen``."""
+        return np.concatenate(
+            [np.arange(self.starts[i], self.starts[i] + self.lengths[i]) for i in chosen]
+        )
+
+    def spread(self, values: Ints) -> Ints:
+        """(N,) from one value for each sequence."""
+        return np.repeat(values, self.lengths)
+
+    def running_sum(self, values: NDArray[np.integer], begun: Ints) -> Ints:
+        """(N,) ``begun`` and what the rows after the first add to it."""
+        total = np.cumsum(values, dtype=np.int32)
+        total += self.spread(begun - total[self.starts])
+        return total
+
+    def running_maximum(self, values: Ints, begun: Ints) -> Ints:
+        """(N,) likewise the greatest so far. Values are 0 to 3."""
+        values[self.starts] = begun
+        sequence = self.spread(np.arange(0, 4 * len(self.starts), 4, dtype=np.int32))
+        values += sequence  # so that each sequence begins above the last
+        np.maximum.accumulate(values, out=values)
+        values -= sequence
+        return values
+
+    def carrier(self, changed: Bools) -> Callable[[Ints, Ints], Ints]:
+        """A function of (N,) values that carries each on from where it ``changed`` to where it does
+        so again; each sequence begins with its value of ``begun``.
+        """
+        changed[self.starts] = True
+        at = np.flatnonzero(changed)
+        until_next = np.diff(at, append=len(changed))
+        first = np.searchsorted(at, self.starts)
+
+        def carry(values: Ints, begun: Ints) -> Ints:
+            chosen = values.take(at)
+            chosen[first] = begun
+            return np.repeat(chosen, until_next)
+
+        return carry
+
+    def forget_what_follows_end(self, stage: Ints) -> None:
+        over = np.flatnonzero(stage == Stage.ENDED)
+        later = over[over > 0]
+        later = later[(stage[later - 1] == Stage.ENDED)]
+        later = later[~np.isin(later, self.starts)]
+        if len(later):
+            self.ended = np.zeros(len(stage), np.bool_)
+            self.ended[later] = True
+            self.tokens = np.where(self.ended, PAD, self.raw)
 
 
-def _scan(config: MusicalGrammarConfig, initial: State, sequences: Sequence[Ints]) -> State:
-    """``states_along`` for sequences that alternate: every field is a running sum or a carry."""
-    lengths = np.array([len(tokens) + 1 for tokens in sequences])
-    starts = (np.cumsum(lengths) - lengths).astype(np.int32)
-    row = np.repeat(np.arange(len(sequences)), lengths)  # (N,) the sequence of each position
-    first = starts[row]
-    inner = np.arange(len(row)) != first
-    # position i holds the token before state i: at the beginning of a sequence, none (PAD)
-    raw = np.full(len(row), PAD, np.int32)
-    raw[inner] = np.concatenate([*sequences, np.empty(0, np.int32)])
+def _tangled(config: MusicalGrammarConfig, along: _Along, part: Ints) -> Bools:
+    """(sequences,) False where the note events of each part go NOTE_ON, NOTE_OFF of the same
+    pitch, NOTE_ON, …
+    """
+    kinds = _KINDS.take(along.tokens)
+    tangled = np.zeros(len(along.lengths), np.bool_)
+    note = (kinds == Kind.NOTE_ON) | (kinds == Kind.NOTE_OFF)
+    for index in range(config.voices):
+        mine = np.flatnonzero(note & (part == index))
+        on, pitch = kinds[mine] == Kind.NOTE_ON, _VALUES.take(along.tokens[mine])
+        # beginning to beginning, or end to end
+        sequence = np.searchsorted(along.starts, mine, side="right")
+        follows = np.zeros(len(mine), np.bool_)
+        follows[1:] = sequence[1:] == sequence[:-1]
+        after_on = np.zeros(len(mine), np.bool_)
+        after_on[1:] = on[:-1] & follows[1:]
+        same = np.zeros(len(mine), np.bool_)
+        same[1:] = pitch[1:] == pitch[:-1]
+        wrong = np.where(on, after_on, ~(after_on & same))
+        tangled[sequence[wrong] - 1] = True
+    return tangled
 
-    def carry(values: Ints, begun: Ints) -> Ints:
-        return _fill(np.where(inner, values, _UNCHANGED), first, begun[row])
 
-    def running(values: NDArray[np.integer], begun: Ints) -> Ints:
-        total = np.cumsum(np.where(inner, values, 0), dtype=np.int32)
-        return total + (begun - total[starts])[row]
-
-    over = running(KINDS[raw] == Kind.END, (initial.stage == Stage.ENDED).astype(np.int32))
-    ended = np.concatenate([[False], over[:-1] > 0]) & inner  # before the token of each position
-    tokens = np.where(ended, PAD, raw)
-    values, new = _VALUES[tokens], _next_values(config.voices)[tokens]
-    on, off = new[:, 1] == Moment.ON, new[:, 1] == Moment.OFF
-    carried: dict[str, Any] = {
-        name: carry(new[:, index], getattr(initial, name)) for index, name in enumerate(_CARRIED)
-    }
-    part, tick = carried["part"], running(_TICKS[tokens], initial.tick)
-    stage = np.where(inner, np.maximum(_NEXT_STAGE[tokens], 0), initial.stage[row]) + 4 * row
-    begins_run = ~inner | (raw != np.concatenate([[-1], raw[:-1]]))
-    begins_run |= np.concatenate([[False], ~inner[:-1]])  # a first token never continues PAD
-    run_start = np.maximum.accumulate(np.where(begins_run, np.arange(len(row)), 0))
-    shape = (len(row), config.voices)
-    slots = (*shape, initial.held_pitch.shape[2])
+def _scan(
+    config: MusicalGrammarConfig, initial: State, along: _Along, stage: Ints, part: Ints, slots: int
+) -> State:
+    """``states_along`` for sequences that are not tangled: every field is a running sum or a carry."""
+    raw, tokens = along.raw, along.tokens
+    rows = len(raw)
+    new = _next_values(config.voices)
+    carried: dict[str, Any] = {"part": part}
+    for index, name in enumerate(_CARRIED[1:], start=1):
+        values = new[:, index].take(tokens)
+        carried[name] = along.carrier(values != _UNCHANGED)(values, getattr(initial, name))
+    tick = along.running_sum(_TICKS.take(tokens), initial.tick)
+    kinds = _KINDS.take(tokens)
+    on, off = kinds == Kind.NOTE_ON, kinds == Kind.NOTE_OFF
+    shape = (rows, config.voices)
+    last_token = raw.astype(np.int32)
+    last_token[along.starts] = initial.last_token
+    left = np.full(rows, -1, np.int32) if along.ended is None else along.ended.astype(np.int32) - 1
     state = State(
-        bar_ticks=initial.bar_ticks[row],
-        end_tick=initial.end_tick[row],
-        tokens_left=running(np.where(ended, 0, -1), initial.tokens_left),
-        transposition=initial.transposition[row],
-        stage=(np.maximum.accumulate(stage) - 4 * row).astype(np.int32),
+        bar_ticks=along.spread(initial.bar_ticks),
+        end_tick=along.spread(initial.end_tick),
+        tokens_left=along.running_sum(left, initial.tokens_left),
+        transposition=along.spread(initial.transposition),
+        stage=stage,
         tick=tick,
-        notes=running(on, initial.notes),
-        last_token=np.where(inner, raw, initial.last_token[row]).astype(np.int32),
-        run=np.where(inner, np.arange(len(row)) - run_start + 1, 0).astype(np.int32),
+        notes=along.running_sum(on, initial.notes),
+        last_token=last_token,
+        run=_runs(along),
         pedal=np.zeros(shape, np.int32),
-        last_pitch=np.zeros(shape, np.int32),
-        held_pitch=np.full(slots, SILENT, np.int32),
-        held_onset=np.zeros(slots, np.int32),
-        held_until=np.full(slots, FAR, np.int32),
+        last_pitch=np.empty(shape, np.int32),
+        held_pitch=np.full((*shape, slots), SILENT, np.int32),
+        held_onset=np.zeros((*shape, slots), np.int32),
+        held_until=np.full((*shape, slots), FAR, np.int32),
         **carried,
     )
+    pitch = _VALUES.take(tokens)
     until = _until(config, tick, state.end_tick)
     for index in range(config.voices):
         here = part == index
         begins, ends = on & here, off & here
-        unchanged = np.where(ends, SILENT, _UNCHANGED)
-        begun_pitch = np.where(begins, values, unchanged)
-        state.held_pitch[:, index, 0] = carry(begun_pitch, initial.held_pitch[:, index, 0])
-        until_here = np.where(begins, until, np.where(ends, FAR, _UNCHANGED))
-        state.held_until[:, index, 0] = carry(until_here, initial.held_until[:, index, 0])
-        onset = np.where(begins, tick, _UNCHANGED)
-        state.held_onset[:, index, 0] = carry(onset, initial.held_onset[:, index, 0])
-        last_pitch = np.where(begins, values, _UNCHANGED)
-        state.last_pitch[:, index] = carry(last_pitch, initial.last_pitch[:, index])
+        since_begun, since_moved = along.carrier(begins.copy()), along.carrier(begins | ends)
+        state.last_pitch[:, index] = since_begun(pitch, initial.last_pitch[:, index])
+        onset = initial.held_onset[:, index, 0]
+        state.held_onset[:, index, 0] = since_begun(tick, onset)
+        now = np.where(begins, pitch, SILENT)
+        state.held_pitch[:, index, 0] = since_moved(now, initial.held_pitch[:, index, 0])
+        due = np.where(begins, until, FAR)
+        state.held_until[:, index, 0] = since_moved(due, initial.held_until[:, index, 0])
         if config.sustain:
-            pedal = np.where(here, _NEXT_PEDAL[tokens], _UNCHANGED)
-            state.pedal[:, index] = carry(pedal, initial.pedal[:, index])
+            pedal = np.where(here, _NEXT_PEDAL.take(tokens), _UNCHANGED)
+            moved = along.carrier(pedal != _UNCHANGED)
+            state.pedal[:, index] = moved(pedal, initial.pedal[:, index])
     return state
+
+
+def _runs(along: _Along) -> Ints:
+    """(N,) how often the token of each row stands in a row."""
+    begins = np.ones(len(along.raw), np.bool_)
+    begins[1:] = along.raw[1:] != along.raw[:-1]
+    begins[along.starts] = True
+    second = along.starts[along.lengths > 1] + 1
+    begins[second] = True  # a first token never continues the PAD before it
+    at = np.flatnonzero(begins)
+    run = np.arange(1, len(begins) + 1, dtype=np.int32)
+    run -= np.repeat(at.astype(np.int32), np.diff(at, append=len(begins)))
+    run[along.starts] = 0
+    return run
 
 
 def _step(config: MusicalGrammarConfig, initial: State, sequences: Sequence[Ints]) -> State:
