@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bicinium.errors import DeadEndError, GrammarError
-from bicinium.grammar import closing, transitions
+from bicinium.grammar import along, closing, transitions
 from bicinium.grammar.rules import (
     FAR,
     RULES,
@@ -126,7 +126,7 @@ class MusicalGrammar:
 
     def advance(self, state: State, tokens: ArrayLike) -> None:
         """Move each row of ``state`` by its token (B,), legal or not, in place."""
-        transitions.advance(self.config, state, np.asarray(tokens))
+        transitions.advance(self.config, state, np.array(tokens, dtype=np.intp))
 
     def states_along(self, sequences: Sequence[ArrayLike], **asked: Any) -> State:
         """The states along many sequences, one below the other.
@@ -136,7 +136,7 @@ class MusicalGrammar:
         """
         arrays = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
         initial = self.initial_state(len(arrays), **asked)
-        return transitions.states_along(self.config, initial, arrays)
+        return along.states_along(self.config, initial, arrays)
 
     def ended(self, state: State) -> Bools:
         """(B,) True where END has come."""
@@ -161,12 +161,11 @@ class MusicalGrammar:
                 answer = either(answer, no_note_fits)
             if answer is not False:
                 forbidden[:, BLOCKS[kind].ids] |= answer
-        mask = ~forbidden
-        closing.restrict(state, mask)
-        alive = np.logical_or.reduce(mask, axis=1)
-        if not alive.all():
-            raise DeadEndError(self._dead_end_sentence(state.take(np.flatnonzero(~alive)[:1])))
-        return mask
+        closing.restrict(state, forbidden)
+        dead = np.logical_and.reduce(forbidden, axis=1)
+        if dead.any():
+            raise DeadEndError(self._dead_end_sentence(state.take(np.flatnonzero(dead)[:1])))
+        return ~forbidden
 
     def rule_masks(self, state: State) -> Iterator[tuple[Rule, Bools]]:
         """For each rule, (B, 774) True where that rule forbids a token of the music."""
@@ -231,16 +230,15 @@ class MusicalGrammar:
         if a VELOCITY came first: then that VELOCITY is forbidden too.
         """
         pitches = _BLOCK_VALUES[Kind.NOTE_ON]
-        others: Forbidden = False
+        others = np.zeros((len(state), pitches.shape[1]), np.bool_)
         no_velocity_yet: Forbidden = False
         for index, answer in self._answers(state, Kind.NOTE_ON, pitches):
             if self.rules[index].name == "velocity":
                 no_velocity_yet = answer
-            else:
-                others = either(others, answer)
-        all_others = np.broadcast_to(others, (len(state), pitches.shape[1]))
-        nothing_fits = np.logical_and.reduce(all_others, axis=1, keepdims=True)
-        return all_others | no_velocity_yet, nothing_fits
+            elif answer is not False:
+                others |= answer
+        nothing_fits = np.logical_and.reduce(others, axis=1, keepdims=True)
+        return others | no_velocity_yet, nothing_fits
 
     def _dead_end_sentence(self, state: State) -> str:
         """Which rules together forbid everything in this single row."""

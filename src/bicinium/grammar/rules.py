@@ -148,8 +148,10 @@ class State:
     held_pitch: Ints  # (B, P, S) sounding pitches, SILENT where none
     held_onset: Ints  # (B, P, S) their onset ticks
     held_until: Ints  # (B, P, S) the ticks by which they must end, FAR where none sounds
-    # what follows from the above and several rules ask for: computed once between two tokens
+    # what follows from the above and is asked for more than once: kept until the next token, or as
+    # long as the rows are the same
     derived: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    lasting: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.tick)
@@ -161,14 +163,14 @@ class State:
     def look_at(self, rows: NDArray[np.integer]) -> State:
         """Like ``take``, but a column is copied only when it is asked for. To read, not to move."""
         some = State.__new__(State)
-        some.derived = {"looked at": (self, rows)}
+        some.derived, some.lasting = {}, {"looked at": (self, rows)}
         return some
 
     def __getattr__(self, name: str) -> Any:
         """A column of a state made by ``look_at`` that has not been asked for before."""
         if name not in STATE_FIELDS:
             raise AttributeError(f"a state has no {name!r}")
-        whole, rows = self.derived["looked at"]
+        whole, rows = self.lasting["looked at"]
         setattr(self, name, getattr(whole, name).take(rows, axis=0))
         return getattr(self, name)
 
@@ -194,7 +196,9 @@ class State:
 
     def here(self, by_part: NDArray[Any]) -> NDArray[Any]:
         """(B, …) the entry of the current part in an array of shape (B, P, …)."""
-        return by_part[self._once("rows", lambda: np.arange(len(self))), self.part]
+        if "rows" not in self.lasting:
+            self.lasting["rows"] = np.arange(len(self))
+        return by_part[self.lasting["rows"], self.part]
 
     @property
     def held_here(self) -> Ints:
@@ -222,7 +226,7 @@ class State:
 
 
 Question: TypeAlias = Callable[[State, Ints], Forbidden]
-STATE_FIELDS = tuple(f.name for f in fields(State) if f.name != "derived")
+STATE_FIELDS = tuple(f.name for f in fields(State) if f.name not in ("derived", "lasting"))
 
 
 def _if_any(where: Bools) -> Forbidden:
@@ -397,14 +401,13 @@ class Time(Rule):
 
     def time_shift(self, state: State, ticks: Ints) -> Forbidden:
         left = state.end_tick - state.tick
-        most = left - (state.notes == 0)  # a piece without notes may not even reach its end
+        most = np.where(state.notes == 0, left - 1, left)  # without notes not even to the end
         most = np.where(left >= 0, most, FAR)  # what is beyond the end was said before
-        most = np.where(state.moment == Moment.ARRIVED, 0, most)
-        return _longer(ticks, most)
+        return _longer(ticks, np.where(state.moment == Moment.ARRIVED, 0, most))
 
     def end(self, state: State, _: Ints) -> Forbidden:
         too_early = (state.tick < state.end_tick) & (state.end_tick < FAR)
-        return column((state.position != 0) | too_early)
+        return column(too_early if too_early.all() else too_early | (state.position != 0))
 
     def message(self, state: State, token: int) -> str:
         what = describe(token)
@@ -469,19 +472,20 @@ class Order(Rule):
 
     def __init__(self, config: MusicalGrammarConfig) -> None:
         super().__init__(config)
-        self.misplaced = np.stack(  # (stages × moments, V)
+        self.misplaced = np.array(  # (stages, moments, V)
             [
-                ~np.isin(KINDS, list(_OUTSIDE.get(stage, following)))
+                [
+                    ~np.isin(KINDS, list(_OUTSIDE.get(stage, following)))
+                    for _, following in sorted(_IN_MUSIC.items())
+                ]
                 for stage in range(Stage.ENDED + 1)
-                for _, following in sorted(_IN_MUSIC.items())
             ]
         )
 
     def any_token(self, state: State, token: Ints) -> Forbidden:
-        place = state.stage * np.int32(len(_IN_MUSIC)) + state.moment
         if token.shape[1] == VOCAB_SIZE:
-            return self.misplaced.take(place, axis=0)
-        return self.misplaced[column(place), token]
+            return self.misplaced[state.stage, state.moment]
+        return self.misplaced[column(state.stage), column(state.moment), token]
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
         return pitch <= column(state.last_on)

@@ -21,7 +21,7 @@ from bicinium.score.notes import COMMON_TIME, TICKS_PER_QUARTER, Meter
 from bicinium.tokens.vocabulary import KINDS, PAD, UNK, VOCAB_SIZE, Kind, describe
 
 _PART_NAMES = ("upper voice", "lower voice")
-_TOKENS_AT_ONCE = 40_000
+_TOKENS_AT_ONCE = 32_000
 _KINDS = KINDS.astype(np.int8)
 
 # The kinds of token each rule is concerned with: how often it could have been broken.
