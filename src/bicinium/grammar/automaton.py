@@ -34,6 +34,7 @@ from bicinium.grammar.rules import (
     State,
     column,
     either,
+    is_any,
 )
 from bicinium.tokens.vocabulary import BLOCKS, KINDS, VALUES, VOCAB_SIZE, Kind
 
@@ -149,23 +150,25 @@ class MusicalGrammar:
 
         Raises DeadEndError, naming the rules, where a row would allow nothing.
         """
-        forbidden = np.zeros((len(state), VOCAB_SIZE), np.bool_)
+        whatever_kind: Forbidden = False
         for rule in self.rules:
-            answer = rule.any_token(state, _TOKENS)
-            if answer is not False:
-                forbidden |= answer
+            whatever_kind = either(whatever_kind, rule.any_token(state, _TOKENS))
+        forbidden = np.asarray(whatever_kind)
+        if forbidden.shape != (len(state), VOCAB_SIZE):
+            forbidden = np.full((len(state), VOCAB_SIZE), whatever_kind)
         notes, no_note_fits = self._judge_notes(state)
         for kind in self._questions:
             answer = notes if kind == Kind.NOTE_ON else self._together(state, kind)
             if kind == Kind.VELOCITY:
                 answer = either(answer, no_note_fits)
             if answer is not False:
-                forbidden[:, BLOCKS[kind].ids] |= answer
+                of_kind = forbidden[:, BLOCKS[kind].ids]
+                of_kind |= answer
         closing.restrict(state, forbidden)
         dead = np.logical_and.reduce(forbidden, axis=1)
-        if dead.any():
+        if is_any(dead):
             raise DeadEndError(self._dead_end_sentence(state.take(np.flatnonzero(dead)[:1])))
-        return ~forbidden
+        return np.logical_not(forbidden, out=forbidden)
 
     def rule_masks(self, state: State) -> Iterator[tuple[Rule, Bools]]:
         """For each rule, (B, 774) True where that rule forbids a token of the music."""
@@ -199,9 +202,11 @@ class MusicalGrammar:
         kinds = _KINDS.take(tokens)
         for kind in self._questions:
             rows = np.flatnonzero(kinds == kind)
+            if not len(rows):
+                continue
             some = state.look_at(rows)
             answers = self._answers(some, kind, column(_VALUES.take(tokens[rows])))
-            if kind == Kind.VELOCITY and len(rows):
+            if kind == Kind.VELOCITY:
                 answers = chain(answers, [(self._looks_ahead, self._judge_notes(some)[1])])
             for index, answer in answers:
                 if answer is not False:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicinium.grammar.rules import FAR, Bools, Ints, Moment, Stage, State
+from bicinium.grammar.rules import FAR, Bools, Ints, Moment, Stage, State, is_any
 from bicinium.tokens.vocabulary import BLOCKS, END, MAX_SHIFT_TICKS, VOCAB_SIZE, Kind, token_id
 
 _GROWTH = 3  # a single token (a NOTE_ON) makes the reserve at most so much larger
@@ -44,7 +44,7 @@ def restrict(state: State, forbidden: Bools) -> None:
     if "plenty" not in state.lasting:  # the reserve is never larger, and seldom looked at
         slots = state.held_pitch[0].size
         state.lasting["plenty"] = _MOST_CLOSING * slots + _gap(state) // _LEAST_TICKS_A_REST
-    if not (state.tokens_left <= state.lasting["plenty"]).any():
+    if not is_any(state.tokens_left <= state.lasting["plenty"]):
         return
     scarce = (state.stage == Stage.MUSIC) & (state.tokens_left <= reserve(state) + _GROWTH)
     for row in np.flatnonzero(scarce):

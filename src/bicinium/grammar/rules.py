@@ -192,13 +192,13 @@ class State:
     @property
     def first_due(self) -> Ints:
         """(B,) the tick by which the first of the sounding notes must end; FAR where none sounds."""
-        return self._once("first_due", lambda: self.held_until.min(axis=(1, 2)))
+        return self._once("first_due", self._find_first_due)
 
     def here(self, by_part: NDArray[Any]) -> NDArray[Any]:
         """(B, …) the entry of the current part in an array of shape (B, P, …)."""
-        if "rows" not in self.lasting:
-            self.lasting["rows"] = np.arange(len(self))
-        return by_part[self.lasting["rows"], self.part]
+        parts = by_part.shape[1]
+        at = self._once("at", lambda: parts * np.arange(len(self)) + self.part)
+        return by_part.reshape(parts * len(self), *by_part.shape[2:]).take(at, axis=0)
 
     @property
     def held_here(self) -> Ints:
@@ -215,7 +215,15 @@ class State:
         """(B, P, S) the notes that must end in this tick; None where there are none."""
         return self._once("due", self._find_due)
 
+    def _find_first_due(self) -> Ints:
+        first, *others = self.held_until.reshape(len(self), -1).T
+        for other in others:  # there are few: quicker than a minimum along axes
+            first = np.minimum(first, other)
+        return first
+
     def _find_due(self) -> Bools | None:
+        if not is_any(self.first_due <= self.tick):
+            return None
         due = self.held_until == self.tick[:, None, None]
         return due if due.any() else None
 
@@ -230,7 +238,12 @@ STATE_FIELDS = tuple(f.name for f in fields(State) if f.name not in ("derived", 
 
 
 def _if_any(where: Bools) -> Forbidden:
-    return where if where.any() else False
+    return where if is_any(where) else False
+
+
+def is_any(where: Bools) -> bool:
+    """``where.any()``, in a third of the time where there is none."""
+    return len(where.nonzero()[0]) > 0
 
 
 def column(values: NDArray[Any]) -> NDArray[Any]:
@@ -257,7 +270,10 @@ class Rule:
         self.config = config
 
     def any_token(self, state: State, token: Ints) -> Forbidden:
-        """Asked about every token of every kind, with its id instead of its value."""
+        """Asked about every token of every kind, with its id instead of its value.
+
+        The array answered is the caller's to change.
+        """
         return False
 
     def message(self, state: State, token: int) -> str:
@@ -472,20 +488,19 @@ class Order(Rule):
 
     def __init__(self, config: MusicalGrammarConfig) -> None:
         super().__init__(config)
-        self.misplaced = np.array(  # (stages, moments, V)
+        self.misplaced = np.array(  # (stages × moments, V)
             [
-                [
-                    ~np.isin(KINDS, list(_OUTSIDE.get(stage, following)))
-                    for _, following in sorted(_IN_MUSIC.items())
-                ]
+                ~np.isin(KINDS, list(_OUTSIDE.get(stage, following)))
                 for stage in range(Stage.ENDED + 1)
+                for _, following in sorted(_IN_MUSIC.items())
             ]
         )
 
     def any_token(self, state: State, token: Ints) -> Forbidden:
+        place = state.stage * len(_IN_MUSIC) + state.moment
         if token.shape[1] == VOCAB_SIZE:
-            return self.misplaced[state.stage, state.moment]
-        return self.misplaced[column(state.stage), column(state.moment), token]
+            return self.misplaced.take(place, axis=0)
+        return self.misplaced[column(place), token]
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
         return pitch <= column(state.last_on)
@@ -541,7 +556,7 @@ class Repetition(Rule):
 
     def any_token(self, state: State, token: Ints) -> Forbidden:
         full = state.run >= self.config.max_identical_tokens
-        if not full.any():
+        if not is_any(full):
             return False
         return column(full & (state.stage != Stage.ENDED)) & (token == column(state.last_token))
 
@@ -560,7 +575,7 @@ class Range(Rule):
         self.bounds = np.array(ranges, dtype=np.int32)  # (P, 2)
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        bounds = self.bounds[state.part] - column(state.transposition)
+        bounds = self.bounds.take(state.part, axis=0) - column(state.transposition)
         return (pitch < bounds[:, :1]) | (pitch > bounds[:, 1:])
 
     def message(self, state: State, token: int) -> str:

@@ -107,16 +107,18 @@ def _begin_notes(
     config: MusicalGrammarConfig, state: State, rows: NDArray[np.integer], pitch: Ints
 ) -> None:
     """Begin a note of ``pitch`` in the current part of these rows."""
-    part, tick = state.part[rows], state.tick[rows]
-    slot: NDArray[np.integer] | int = 0
-    if state.held_pitch.shape[2] > 1:  # the slot of the same pitch, else a free one, else the oldest
-        held = state.held_pitch[rows, part]  # (R, S)
-        since = np.where(held == SILENT, -1, state.held_onset[rows, part])
-        slot = np.where(held == column(pitch), -2, since).argmin(axis=1)
-    state.held_pitch[rows, part, slot] = pitch
-    state.held_onset[rows, part, slot] = tick
-    state.held_until[rows, part, slot] = until(config, tick, state.end_tick[rows])
-    state.last_pitch[rows, part] = pitch
+    voices, slots = state.held_pitch.shape[1:]
+    line = rows * voices + state.part[rows]  # the index in (B, P) …
+    at = line * slots  # … and in (B, P, S)
+    if slots > 1:  # the slot of the same pitch, else a free one, else that of the oldest note
+        held = state.held_pitch.reshape(-1, slots)[line]
+        since = np.where(held == SILENT, -1, state.held_onset.reshape(-1, slots)[line])
+        at += np.where(held == column(pitch), -2, since).argmin(axis=1)
+    tick = state.tick[rows]
+    state.held_pitch.put(at, pitch)
+    state.held_onset.put(at, tick)
+    state.held_until.put(at, until(config, tick, state.end_tick[rows]))
+    state.last_pitch.put(line, pitch)
     state.notes[rows] += 1
 
 
@@ -124,8 +126,9 @@ def _end_notes(
     _: MusicalGrammarConfig, state: State, rows: NDArray[np.integer], pitch: Ints
 ) -> None:
     """End the note of ``pitch`` in the current part of these rows, where it sounds."""
-    part = state.part[rows]
-    sounds, slot = (state.held_pitch[rows, part] == column(pitch)).nonzero()
-    rows, part = rows[sounds], part[sounds]
-    state.held_pitch[rows, part, slot] = SILENT
-    state.held_until[rows, part, slot] = FAR
+    voices, slots = state.held_pitch.shape[1:]
+    line = rows * voices + state.part[rows]
+    sounds, slot = (state.held_pitch.reshape(-1, slots)[line] == column(pitch)).nonzero()
+    at = line[sounds] * slots + slot
+    state.held_pitch.put(at, SILENT)
+    state.held_until.put(at, FAR)
