@@ -57,7 +57,9 @@ def states_along(config: MusicalGrammarConfig, initial: State, sequences: Sequen
     slots = initial.held_pitch.shape[2] if len(tangled) else config.max_polyphony
     states = _scan(config, initial, rows, stage, part, slots)
     if len(tangled):
-        stepped = _step(config, initial.take(tangled), [sequences[index] for index in tangled])
+        stepped = _step(
+            config, initial.take(tangled), [sequences[index] for index in tangled.tolist()]
+        )
         there = rows.of(tangled)
         for name in STATE_FIELDS:
             getattr(states, name)[there] = getattr(stepped, name)
@@ -94,7 +96,7 @@ class _Rows:
             [np.arange(self.first[i], self.first[i] + self.lengths[i]) for i in sequences]
         )
 
-    def spread(self, values: NDArray[np.integer]) -> NDArray[np.integer]:
+    def spread(self, values: Ints) -> Ints:
         """(N,) from one value for each sequence."""
         return np.repeat(values, self.lengths)
 

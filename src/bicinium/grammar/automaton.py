@@ -5,12 +5,14 @@ Knows the rules and the meaning of tokens; knows no model and no files.
 
 No dead ends: from every state that the mask can reach, END can be reached. The rules look one event
 ahead (a note is never begun or passed over that could not end in time), and where the number of
-tokens is limited, ``closing`` keeps a reserve.
+tokens is limited, ``closing`` keeps a reserve. ``probing`` looks for those that rules of the caller's
+own would make.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from itertools import chain
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bicinium.errors import DeadEndError, GrammarError
-from bicinium.grammar import along, closing, transitions
+from bicinium.grammar import along, closing, probing, transitions
 from bicinium.grammar.rules import (
     FAR,
     RULES,
@@ -46,7 +48,8 @@ _BLOCK_VALUES = {block.kind: _VALUES[None, block.ids] for block in BLOCKS}  # (1
 class MusicalGrammar:
     """The rules that ``config`` names, in that order, and any further ones of the caller's own.
 
-    A token that breaks several rules counts as a violation of the first.
+    A token that breaks several rules counts as a violation of the first. Raises DeadEndError, with
+    the names, where the caller's rules conflict with others.
     """
 
     def __init__(
@@ -54,9 +57,14 @@ class MusicalGrammar:
     ) -> None:
         self.config = config or MusicalGrammarConfig()
         chosen = [*(RULES[name] for name in self.config.rules), *extra_rules]
-        self.rules: tuple[Rule, ...] = tuple(rule(self.config) for rule in chosen)
+        self._obey([rule(self.config) for rule in chosen])
+        if extra_rules:
+            probing.find_dead_ends(self)
+
+    def _obey(self, rules: Sequence[Rule]) -> None:
+        self.rules: tuple[Rule, ...] = tuple(rules)
         self._questions = {kind: who for kind in Kind if (who := self._who_answers(kind))}
-        names = [rule.name for rule in self.rules]
+        names = [rule.name for rule in rules]
         self._looks_ahead = names.index("velocity") if "velocity" in names else 0
         self._order = names.index("order") if "order" in names else 0
 
@@ -150,6 +158,15 @@ class MusicalGrammar:
 
         Raises DeadEndError, naming the rules, where a row would allow nothing.
         """
+        forbidden = self._forbidden(state)
+        closing.restrict(state, forbidden)
+        dead = np.logical_and.reduce(forbidden, axis=1)
+        if is_any(dead):
+            raise DeadEndError(self._dead_end_sentence(state.take(np.flatnonzero(dead)[:1])))
+        return np.logical_not(forbidden, out=forbidden)
+
+    def _forbidden(self, state: State) -> Bools:
+        """(B, 774) True where a rule forbids a token."""
         whatever_kind: Forbidden = False
         for rule in self.rules:
             whatever_kind = either(whatever_kind, rule.any_token(state, _TOKENS))
@@ -164,11 +181,7 @@ class MusicalGrammar:
             if answer is not False:
                 of_kind = forbidden[:, BLOCKS[kind].ids]
                 of_kind |= answer
-        closing.restrict(state, forbidden)
-        dead = np.logical_and.reduce(forbidden, axis=1)
-        if is_any(dead):
-            raise DeadEndError(self._dead_end_sentence(state.take(np.flatnonzero(dead)[:1])))
-        return np.logical_not(forbidden, out=forbidden)
+        return forbidden
 
     def rule_masks(self, state: State) -> Iterator[tuple[Rule, Bools]]:
         """For each rule, (B, 774) True where that rule forbids a token of the music."""
@@ -246,10 +259,24 @@ class MusicalGrammar:
         return others | no_velocity_yet, nothing_fits
 
     def _dead_end_sentence(self, state: State) -> str:
-        """Which rules together forbid everything in this single row."""
-        guilty = [rule.name for rule, mask in self.rule_masks(state) if mask.any()]
+        """Which rules forbid everything in this single row, none of which could be left out."""
+        where, guilty = f"at tick {state.tick[0]}", list(self.rules)
+        if not self._all_is_forbidden(state, guilty):
+            names = ", ".join(rule.name for rule in guilty)
+            return (
+                f"no way leads to END {where} in the {state.tokens_left[0]} tokens that are left: "
+                f"give more, or loosen one of the rules {names}"
+            )
+        for rule in self.rules:
+            others = [other for other in guilty if other is not rule]
+            if self._all_is_forbidden(state, others):
+                guilty = others
         return (
-            f"no token may follow at tick {state.tick[0]}: the rules {', '.join(guilty)} together "
-            "forbid all of them; loosen one"
+            f"no token may follow {where}: the rules {', '.join(rule.name for rule in guilty)} "
+            "together forbid all of them, so loosen one"
         )
 
+    def _all_is_forbidden(self, state: State, rules: Sequence[Rule]) -> bool:
+        smaller = copy(self)
+        smaller._obey(rules)
+        return bool(smaller._forbidden(state).all())

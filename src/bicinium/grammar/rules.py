@@ -196,9 +196,12 @@ class State:
 
     def here(self, by_part: NDArray[Any]) -> NDArray[Any]:
         """(B, …) the entry of the current part in an array of shape (B, P, …)."""
-        parts = by_part.shape[1]
-        at = self._once("at", lambda: parts * np.arange(len(self)) + self.part)
-        return by_part.reshape(parts * len(self), *by_part.shape[2:]).take(at, axis=0)
+        if "lines" not in self.lasting:
+            self.lasting["lines"] = np.arange(
+                0, by_part.shape[0] * by_part.shape[1], by_part.shape[1]
+            )
+        at = self._once("at", lambda: self.lasting["lines"] + self.part)
+        return by_part.reshape(-1, *by_part.shape[2:]).take(at, axis=0)
 
     @property
     def held_here(self) -> Ints:
@@ -598,7 +601,7 @@ def _is_among(pitches: Ints, pitch: Ints) -> Bools:
 
 
 def _longer(ticks: Ints, limit: Ints) -> Bools:
-    """(B, n) ``ticks > column(limit)``; all the ticks there are, as the mask asks, by looking up."""
+    """(B, n) ``ticks > column(limit)``; of all ticks at once, as the mask asks, by looking up."""
     if ticks.shape[1] == MAX_SHIFT_TICKS:
         return _LONGER.take(limit, axis=0, mode="clip")
     return np.asarray(ticks > column(limit))
