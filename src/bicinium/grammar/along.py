@@ -1,5 +1,5 @@
-"""The states along whole sequences: what ``transitions.advance`` reaches token by token, for a corpus
-at once. Knows no rules.
+"""The states along whole sequences: what ``transitions.advance`` reaches token by token, at once.
+Knows no rules.
 
 Where the notes of each part follow one another, as in all valid music of single lines, every field
 of the state is either a running sum or a value carried on from the last token that set it, so that

@@ -5,8 +5,8 @@ Knows the rules and the meaning of tokens; knows no model and no files.
 
 No dead ends: from every state that the mask can reach, END can be reached. The rules look one event
 ahead (a note is never begun or passed over that could not end in time), and where the number of
-tokens is limited, ``closing`` keeps a reserve. ``probing`` looks for those that rules of the caller's
-own would make.
+tokens is limited, ``closing`` keeps a reserve. ``probing`` looks for those that rules of the
+caller's own would make.
 """
 
 from __future__ import annotations
@@ -198,8 +198,8 @@ class MusicalGrammar:
     def broken_rule(self, state: State, tokens: ArrayLike) -> Ints:
         """(B,) index in ``rules`` of the first that forbids each row's token, -1 where none does.
 
-        Outside the music a token in the wrong place breaks ``order``, whatever else it breaks. Token
-        budgets are not looked at: they are a matter of composing, not of what is valid.
+        Outside the music a token in the wrong place breaks ``order``, whatever else it breaks.
+        Token budgets are not looked at: they are a matter of composing, not of what is valid.
         """
         tokens = np.asarray(tokens, dtype=np.intp)
         none = len(self.rules)

@@ -36,7 +36,8 @@ svg text { font: 10px system-ui, sans-serif; fill: var(--ink); }
 .open { fill-opacity: .35; stroke: var(--wrong); stroke-dasharray: 3 2; }
 summary { cursor: pointer; margin-top: 1.6rem; } summary h2 { display: inline; }
 summary p { margin: .2rem 0 .5rem; }
-.bar { stroke: var(--line); } .octave { stroke: var(--line); stroke-dasharray: 1 5; } .mark { stroke: var(--wrong); stroke-width: 1.5; }
+.bar { stroke: var(--line); } .octave { stroke: var(--line); stroke-dasharray: 1 5; }
+.mark { stroke: var(--wrong); stroke-width: 1.5; }
 .flag { fill: var(--wrong); }
 </style></head><body>
 <h1>bicinium validate</h1>
@@ -71,7 +72,8 @@ def _section(verdict: FileVerdict, unfolded: bool) -> str:
         f"<summary><h2>{escape(str(verdict.path))}</h2>\n"
         f"<p>{word}, grammar score {verdict.grammar_score:.3f}, {notes}, "
         f"judged as {escape(verdict.judged_as)}</p></summary>\n"
-        f"{_roll(verdict.roll, verdict.violations, verdict.meter)}\n<ol>{listed}</ol>{more}</details>"
+        f"{_roll(verdict.roll, verdict.violations, verdict.meter)}\n"
+        f"<ol>{listed}</ol>{more}</details>"
     )
 
 
@@ -103,10 +105,10 @@ def _roll(notes: Sequence[RollNote], violations: Sequence[Violation], meter: Met
         parts.append(f'<text x="{x(tick) + 2}" y="11">{bar + 1}</text>')
     for pitch in range(low, high + 1):
         if pitch % 12 == 0:
-            middle = y(pitch) + _PITCH_PIXELS / 2
+            at = y(pitch) + _PITCH_PIXELS / 2
             parts.append(f'<text x="4" y="{y(pitch) + 6}">{pitch_name(pitch)}</text>')
             parts.append(
-                f'<line class="octave" x1="{x(0)}" x2="{x(last_tick)}" y1="{middle}" y2="{middle}"/>'
+                f'<line class="octave" x1="{x(0)}" x2="{x(last_tick)}" y1="{at}" y2="{at}"/>'
             )
     for note in notes:
         if note.onset_tick >= last_tick:

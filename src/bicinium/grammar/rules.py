@@ -162,17 +162,7 @@ class State:
 
     def look_at(self, rows: NDArray[np.integer]) -> State:
         """Like ``take``, but a column is copied only when it is asked for. To read, not to move."""
-        some = State.__new__(State)
-        some.derived, some.lasting = {}, {"looked at": (self, rows)}
-        return some
-
-    def __getattr__(self, name: str) -> Any:
-        """A column of a state made by ``look_at`` that has not been asked for before."""
-        if name not in STATE_FIELDS:
-            raise AttributeError(f"a state has no {name!r}")
-        whole, rows = self.lasting["looked at"]
-        setattr(self, name, getattr(whole, name).take(rows, axis=0))
-        return getattr(self, name)
+        return _Glimpse(self, rows)
 
     @property
     def position(self) -> Ints:
@@ -191,16 +181,14 @@ class State:
 
     @property
     def first_due(self) -> Ints:
-        """(B,) the tick by which the first of the sounding notes must end; FAR where none sounds."""
+        """(B,) the tick by which the first of the sounding notes must end, FAR where none is."""
         return self._once("first_due", self._find_first_due)
 
     def here(self, by_part: NDArray[Any]) -> NDArray[Any]:
         """(B, …) the entry of the current part in an array of shape (B, P, …)."""
-        if "lines" not in self.lasting:
-            self.lasting["lines"] = np.arange(
-                0, by_part.shape[0] * by_part.shape[1], by_part.shape[1]
-            )
-        at = self._once("at", lambda: self.lasting["lines"] + self.part)
+        if "part 0" not in self.lasting:
+            self.lasting["part 0"] = by_part.shape[1] * np.arange(len(self))
+        at = self._once("at", lambda: self.lasting["part 0"] + self.part)
         return by_part.reshape(-1, *by_part.shape[2:]).take(at, axis=0)
 
     @property
@@ -236,6 +224,22 @@ class State:
         return self.derived[name]
 
 
+class _Glimpse(State):
+    """Some rows of a state, of which a column is copied when it is first asked for."""
+
+    __slots__ = ("rows", "whole")
+
+    def __init__(self, whole: State, rows: NDArray[np.integer]) -> None:
+        self.whole, self.rows = whole, rows
+        self.derived, self.lasting = {}, {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in STATE_FIELDS:
+            raise AttributeError(f"a state has no {name!r}")
+        setattr(self, name, getattr(self.whole, name).take(self.rows, axis=0))
+        return getattr(self, name)
+
+
 Question: TypeAlias = Callable[[State, Ints], Forbidden]
 STATE_FIELDS = tuple(f.name for f in fields(State) if f.name not in ("derived", "lasting"))
 
@@ -245,7 +249,7 @@ def _if_any(where: Bools) -> Forbidden:
 
 
 def is_any(where: Bools) -> bool:
-    """``where.any()``, in a third of the time where there is none."""
+    """``where.any()``, but quicker: most often there is none."""
     return len(where.nonzero()[0]) > 0
 
 
