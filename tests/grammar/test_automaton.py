@@ -308,6 +308,13 @@ def test_a_rule_of_ones_own_is_obeyed_by_mask_and_validator():
     assert {violation.rule for violation in broken} == {"no_repeated_pitch"}
 
 
+def test_without_rules_every_token_may_come():
+    grammar = MusicalGrammar(MusicalGrammarConfig(rules=()))
+    state = grammar.initial_state()
+    assert grammar.token_mask(state).all()
+    assert (grammar.broken_rule(state, [END]) == -1).all()
+
+
 def test_after_end_only_pad_is_legal():
     grammar = MusicalGrammar()
     state = grammar.initial_state()

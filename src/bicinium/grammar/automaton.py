@@ -231,7 +231,7 @@ class MusicalGrammar:
 
     def _answers(self, state: State, kind: Kind, value: Ints) -> Iterator[tuple[int, Forbidden]]:
         """What each rule that has an opinion on a kind says, with its index."""
-        for index, question in self._questions[kind]:
+        for index, question in self._questions.get(kind, ()):
             yield index, question(state, value)
 
     def _together(self, state: State, kind: Kind) -> Forbidden:
