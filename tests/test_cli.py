@@ -249,6 +249,30 @@ def test_validate_json_prints_one_document_and_nothing_else(
         assert set(violation) == {"index", "tick", "bar", "beat", "part", "rule", "message"}
 
 
+def test_the_table_of_a_folder_has_a_line_for_each_file_that_nothing_cuts(
+    bicinium: Callable[..., Ran],
+    monkeypatch: pytest.MonkeyPatch,
+    good: Path,
+    founding_failure: Path,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = tmp_path / ("a folder with a name as long as a title " * 3)
+    folder.mkdir()
+    for index in range(30):
+        (folder / f"piece-{index:02d}.mid").write_bytes(good.read_bytes())
+    founding_failure.rename(folder / "failure.mid")
+    ran = bicinium("validate", folder)
+    table, found, summary = ran.out.rstrip().split("\n\n")
+    header, *rows = table.splitlines()
+    assert header.split() == ["verdict", "score", "notes", "violations", "judged", "as", "file"]
+    assert len(rows) == 31
+    assert all(re.search(r"(piece-\d\d|failure)\.mid$", row) for row in rows)
+    assert found.splitlines()[0].endswith("failure.mid (pairing 2)")
+    assert len(found.splitlines()) == 3
+    assert summary == "30 valid, 1 invalid"
+
+
 def test_validate_takes_folders_and_looks_below_them(
     bicinium: Callable[..., Ran], good: Path, founding_failure: Path, tmp_path: Path
 ) -> None:

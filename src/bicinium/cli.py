@@ -6,8 +6,10 @@ Exit status: 0 done; 1 the thing checked is not valid; 2 the call or a file is w
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,7 @@ runs = typer.Typer(no_args_is_help=True, help="Look at training runs.")
 app.add_typer(runs, name="runs")
 
 _MOST_VIOLATIONS_SHOWN = 5
+_LONGEST_NAME = 32  # for a table of 80 columns
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
@@ -289,19 +292,54 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
 
 
 def _print_verdicts(verdicts: list[FileVerdict]) -> None:
-    for verdict in verdicts:
-        word = "valid  " if verdict.valid else "INVALID"
-        typer.echo(
-            f"{word}  {verdict.grammar_score:.3f}  {verdict.notes:6d} notes  {verdict.path}"
-            f"  (judged as {verdict.judged_as})"
+    """A table of the files; then what is wrong with each, and where."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    names = _short_names([verdict.path for verdict in verdicts])
+    table = Table(box=None, pad_edge=False, header_style="")
+    for header in ("verdict", "score", "notes", "violations"):
+        table.add_column(header, justify="left" if header == "verdict" else "right")
+    for header in ("judged as", "file"):
+        table.add_column(header, no_wrap=True)
+    for verdict, name in zip(verdicts, names, strict=True):
+        table.add_row(
+            Text("valid") if verdict.valid else Text("INVALID", "bold red"),
+            f"{verdict.grammar_score:.3f}",
+            str(verdict.notes),
+            str(len(verdict.violations) or ""),
+            verdict.judged_as,
+            Text(name),
         )
+    console = Console(highlight=False)
+    wide = Console(highlight=False, width=max(console.width, 60 + max(map(len, names), default=0)))
+    with wide.capture() as lines:
+        wide.print(table)
+    for line in lines.get().splitlines():
+        typer.echo(line.rstrip())  # a name that is too long for the terminal is not folded, nor cut
+    for verdict, name in zip(verdicts, names, strict=True):
+        if verdict.valid:
+            continue
+        rules = Counter(violation.rule for violation in verdict.violations).most_common()
+        counts = ", ".join(f"{rule} {count}" for rule, count in rules)
+        console.print(Text.assemble("\n", (name, "bold"), f" ({counts})"), soft_wrap=True)
         for violation in verdict.violations[:_MOST_VIOLATIONS_SHOWN]:
-            typer.echo(f"         {violation.rule}: {violation.message}")
+            console.print(Text(f"  {violation.rule}: {violation.message}"), soft_wrap=True)
         hidden = len(verdict.violations) - _MOST_VIOLATIONS_SHOWN
         if hidden > 0:
-            typer.echo(f"         and {hidden} more; --json shows all")
+            console.print(f"  and {hidden} more; --json and --report show all")
     invalid = sum(not verdict.valid for verdict in verdicts)
-    typer.echo(f"{len(verdicts) - invalid} valid, {invalid} invalid")
+    console.print(f"\n{len(verdicts) - invalid} valid, {invalid} invalid")
+
+
+def _short_names(paths: list[Path]) -> list[str]:
+    """The paths as given; where they are long, without what comes before their common folder."""
+    names = [str(path) for path in paths]
+    if len(paths) < 2 or max(map(len, names)) <= _LONGEST_NAME:
+        return names
+    common = Path(os.path.commonpath([path.absolute().parent for path in paths])).parent
+    return [str(path.absolute().relative_to(common)) for path in paths]
 
 
 def _print_json(document: dict[str, Any]) -> None:

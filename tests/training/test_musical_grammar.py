@@ -184,14 +184,18 @@ def test_ignored_positions_count_neither_in_the_sum_nor_in_the_mean(after_note: 
 
 def test_a_rule_that_forbids_everything_at_a_position_gives_no_nan(after_note: State) -> None:
     class Nothing(Rule):
+        """Only where the metre is unknown, so that the grammar itself can be built."""
+
         name = "nothing"
 
         def any_token(self, state: State, *_: object) -> np.ndarray:
-            return np.ones((len(state), 1), np.bool_)
+            return (state.bar_ticks == 0)[:, None]
 
+    state = after_note.take(np.arange(1))
+    state.bar_ticks[:] = 0
     loss = MusicalGrammarLoss(_EVEN, MusicalGrammar(extra_rules=[Nothing]))
     logits = torch.randn(1, VOCAB_SIZE, requires_grad=True)
-    total, parts = loss(logits, torch.tensor([_OFF_C4]), _NOTHING, after_note)
+    total, parts = loss(logits, torch.tensor([_OFF_C4]), _NOTHING, state)
     total.backward()
     assert torch.isfinite(total)
     assert float(parts["sequence_coherence"]) == 0

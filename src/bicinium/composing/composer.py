@@ -172,8 +172,9 @@ class Composer:
                 self.decoder.keep(going)
                 if not len(rows):
                     break
-            logits = self.decoder.step(features(self.config, state, tokens.astype(np.int32), told))
+            seen = features(self.config, state, tokens.astype(np.int32), told)
             mask = self.grammar.token_mask(state) if use_grammar else None
+            logits = self.decoder.step(seen)
             uniform = np.array([rngs[row].random() for row in rows.tolist()])
             tokens = draw(probabilities(logits, mask, sampling), uniform)
             if len(pieces[rows[0]]) == 1:  # the second token is the tempo, where one was asked for
