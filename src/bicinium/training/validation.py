@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -198,8 +199,15 @@ def written_metrics(pieces: Sequence[Composition]) -> dict[str, float]:
         "pitch_class_entropy": float(
             -(classes * np.log2(np.maximum(classes, 1e-12))).sum()
         ),  # bits
+        "distinct": distinct_share([piece.tokens for piece in pieces]),
         "in_scale": float(classes[list(_SCALE)].sum()),  # of notes
     }
+
+
+def distinct_share(sequences: Sequence[NDArray[np.integer]]) -> float:
+    """Different runs of eight tokens, as a share of all: 1 where none comes twice."""
+    runs = [tuple(run) for s in sequences if len(s) >= 8 for run in sliding_window_view(s, 8)]
+    return len(set(runs)) / max(1, len(runs))
 
 
 def _degenerate(metrics: Mapping[str, float]) -> str:
