@@ -184,9 +184,11 @@ class TrainingRun:
                 while not self.ended:
                     if self._mean(torch.tensor(float(interrupts.asked))):
                         raise KeyboardInterrupt
-                    if self.step % self.training.checkpoint_every_steps == 0:
+                    due = self._validation_is_due()
+                    # before a validation, so that its pieces, which no checkpoint holds, come again
+                    if due or self.step % self.training.checkpoint_every_steps == 0:
                         self._save_last()
-                    if self._validation_is_due():
+                    if due:
                         with interrupts.at_once():
                             found, self.own = self.fabric.broadcast(self._measure())
                         self._judge(found)
