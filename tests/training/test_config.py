@@ -258,9 +258,7 @@ def test_what_decides_model_and_batches_must_stay(
         "data.prepared=elsewhere",
     ],
 )
-def test_the_rest_may_change_between_sessions(
-    written: Callable[[str], Path], setting: str
-) -> None:
+def test_the_rest_may_change_between_sessions(written: Callable[[str], Path], setting: str) -> None:
     assert _changed([], [setting], written("")) == []
 
 

@@ -146,9 +146,7 @@ def test_patience_validations_running_in_bad_health_are_a_collapse_once_one_was_
 def test_music_that_is_none_is_not_healthy_whatever_its_score() -> None:
     looping = [Validation(step, 2.0 - step / 10, 1.0, "all is loops") for step in range(2, 5)]
     found = _judged(_monitor(), [(2.0, 0.9), *looping])
-    assert [one.collapse for one in found] == [""] * 3 + [
-        "all is loops, for 3 validations running"
-    ]
+    assert [one.collapse for one in found] == [""] * 3 + ["all is loops, for 3 validations running"]
     assert [one.best for one in found] == [True, False, False, False]
     assert found[1].alert == "all is loops"
 
