@@ -13,6 +13,7 @@ validates and writes, and the others are told.
 from __future__ import annotations
 
 import logging
+import logging
 import math
 import time
 from dataclasses import asdict
@@ -86,6 +87,8 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     if training.threads:
         torch.set_num_threads(training.threads)
+    for name in ("lightning.fabric", "lightning.pytorch"):  # what they tell of themselves
+        logging.getLogger(name).setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator=training.accelerator,
         devices=training.devices,
