@@ -369,7 +369,7 @@ def test_train_refuses_what_cannot_be_run(bicinium: Callable[..., Ran], tmp_path
     _assert_refused(bicinium("train", "--resume", "runs/none"), "config.yaml cannot be read")
     _assert_refused(
         bicinium("train", "run.yaml", "--resume", "runs/none"),
-        "there is no prepared|nothing to resume",
+        "nothing to resume at runs/none",
     )
     _assert_refused(
         bicinium("train", "run.yaml", "--set", "model.vocab_size=100"), "there are 774 tokens"
@@ -441,7 +441,7 @@ def test_a_run_that_cannot_be_saved_ends_with_1_and_a_sentence(
 
 @pytest.mark.parametrize("when", ["a step", "a validation"])
 def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(
-    prepared: Path, tmp_path: Path, when: str
+    bicinium: Callable[..., Ran], prepared: Path, tmp_path: Path, when: str
 ) -> None:
     """A real signal to a real process, which then goes on where it stopped."""
     grammar = (
@@ -471,14 +471,11 @@ def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(
     assert "Traceback" not in said
     stopped = _step_of(last)
     assert stopped == 3 if when == "a validation" else 0 < stopped < 5000
-    again = subprocess.run(
-        [*run, "--resume", "runs/one", "--set", f"training.max_steps={stopped + 1}"]
-        + ["--set", "training.musical_grammar.live_pieces=1"]
-        + ["--set", "training.musical_grammar.live_bars=1"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert again.returncode == 0, again.stderr
-    assert f"resumed: {stopped + 1} steps in all" in again.stderr
+    settings = [f"training.max_steps={stopped + 1}"]
+    settings += [f"training.musical_grammar.{name}=1" for name in ("live_pieces", "live_bars")]
+    again = bicinium("train", "--resume", "runs/one", *(f"--set={each}" for each in settings))
+    assert again.status == 0, again.err
+    assert f"resumed: {stopped + 1} steps in all" in again.err
     assert _step_of(last) == stopped + 1
 
 

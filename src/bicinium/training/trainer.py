@@ -13,7 +13,6 @@ validates and writes, and the others are told.
 from __future__ import annotations
 
 import logging
-import logging
 import math
 import time
 from dataclasses import asdict
@@ -84,7 +83,6 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
     if not resume and last_checkpoint(run).is_file():
         raise ConfigError(f"{run} holds a run already; resume it with --resume or name another")
     training = config.training
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     if training.threads:
         torch.set_num_threads(training.threads)
     for name in ("lightning.fabric", "lightning.pytorch"):  # what they tell of themselves
