@@ -87,7 +87,10 @@ class MusicalGrammarLoss(nn.Module):
             mask = torch.from_numpy(forbidden).to(logits.device)
             components[name] = (avoidance(logits, mask, everything) * counted).sum() / some
         log_p = logits - everything[:, None]
-        entropy = -((log_p.exp() * log_p).sum(dim=-1) * counted).sum() / some
+        finite = log_p.clamp(
+            min=torch.finfo(log_p.dtype).min
+        )  # 0 times minus infinity is no number
+        entropy = -((log_p.exp() * finite).sum(dim=-1) * counted).sum() / some
         components["entropy_floor"] = (self.config.entropy_floor - entropy).clamp(min=0)
         total = base_loss
         for name, component in components.items():

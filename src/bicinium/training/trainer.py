@@ -42,6 +42,7 @@ from bicinium.training.dataset import (
     ValidationBatches,
     batch_contents,
     own_batch,
+    poor_pieces,
     validation_pieces,
 )
 from bicinium.training.interrupts import Interrupts
@@ -62,6 +63,7 @@ _LOG_EVERY = 10  # steps
 _EASED = 0.5  # the learning rate after a rollback, of what it was
 _STRICTER = 1.5  # the grammar's weights after a rollback, of what they were
 _MOST_BARS_ON_POLICY = 16
+_MOST_NAMED = 3  # pieces, in an alert
 _SHOWN = (
     "cross_entropy",
     "note_pairing",
@@ -81,9 +83,10 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
     if not resume and last_checkpoint(run).is_file():
         raise ConfigError(f"{run} holds a run already; resume it with --resume or name another")
     training = config.training
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     if training.threads:
         torch.set_num_threads(training.threads)
+    for name in ("lightning.fabric", "lightning.pytorch"):  # what they tell of themselves
+        logging.getLogger(name).setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator=training.accelerator,
         devices=training.devices,
@@ -106,7 +109,10 @@ class TrainingRun:
         )
         self.config, self.training = config, config.training
         self.grammar = config.training.musical_grammar
-        pieces = load_pieces(config.data.prepared)
+        data, pieces = config.data, load_pieces(config.data.prepared)
+        poor = poor_pieces(pieces, data.min_grammar_score) if data.validate_grammar else {}
+        if data.filter_poor_grammar:
+            pieces = [piece for place, piece in enumerate(pieces) if place not in poor]
         shown = [piece for piece in pieces if piece.split == "train"]
         self.held_out = validation_pieces(pieces, config.data.validation_tokens)
         if not shown or not self.held_out:
@@ -155,6 +161,14 @@ class TrainingRun:
             with whole_file(run / CONFIG) as temporary:
                 temporary.write_text(yaml.safe_dump(config.model_dump(mode="json")))
         self.log = RunLog(run, Console(stderr=True), fabric.is_global_zero)
+        if poor:
+            done = "are left out" if data.filter_poor_grammar else "are shown all the same"
+            self.log.event(
+                "alert",
+                self.step,
+                f"{len(poor)} pieces score less than {data.min_grammar_score:g}, and {done}: "
+                f"{'; '.join(list(poor.values())[:_MOST_NAMED])}",
+            )
         self.started, self.first_step = time.monotonic(), self.step
         if resume:
             self.log.event("resumed", self.step, f"{self.training.max_steps} steps in all")
@@ -171,9 +185,11 @@ class TrainingRun:
                 while not self.ended:
                     if self._mean(torch.tensor(float(interrupts.asked))):
                         raise KeyboardInterrupt
-                    if self.step % self.training.checkpoint_every_steps == 0:
+                    due = self._validation_is_due()
+                    # before a validation, so that its pieces, which no checkpoint holds, come again
+                    if due or self.step % self.training.checkpoint_every_steps == 0:
                         self._save_last()
-                    if self._validation_is_due():
+                    if due:
                         with interrupts.at_once():
                             found, self.own = self.fabric.broadcast(self._measure())
                         self._judge(found)
