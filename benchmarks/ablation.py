@@ -1,7 +1,7 @@
 """What does each part of grammar-aware training bring? Equal steps, equal seeds, small models.
 
 Usage: python -m benchmarks ablation [--prepared data/prepared] [--runs runs/ablation]
-                                     [--steps 600] [--seeds 3]
+                                     [--steps 600] [--seeds 1 2 3]
 
 Six variants (cross-entropy; and the grammar loss, teacher-forced; and on-policy; each with and
 without the embedding of the automaton's state), some seeds each. Runs that are done are not done
@@ -75,10 +75,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--prepared", type=Path, default=Path("data/prepared"))
     parser.add_argument("--runs", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args(arguments)
     found: dict[tuple[str, bool], list[dict[str, float]]] = {}
-    for seed in range(1, options.seeds + 1):
+    for seed in options.seeds:
         for state_embedding in (True, False):
             for loss in LOSSES:
                 name = f"{loss.strip('+ ')}-{'state' if state_embedding else 'plain'}-{seed}"
