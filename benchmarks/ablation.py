@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bicinium.training.config import TrainConfig
+from bicinium.training.run_folder import last_checkpoint
 from bicinium.training.run_log import EVENTS, read_records
-from bicinium.training.trainer import last_checkpoint, train
+from bicinium.training.trainer import train
 
 LOSSES = {
     "cross-entropy": {"enabled": False},

@@ -22,7 +22,7 @@ from bicinium.model.transformer import Transformer
 from bicinium.training.config import MusicalGrammarSection
 from bicinium.training.dataset import Batch, own_batch
 from bicinium.training.musical_grammar import MusicalGrammarLoss
-from bicinium.training.trainer import next_token_loss
+from bicinium.training.optimisation import next_token_loss
 from bicinium.training.validation import own_pieces
 
 

@@ -150,7 +150,7 @@ def train(
     """
     with _needs("train"):
         from bicinium.training.config import load_config
-        from bicinium.training.trainer import CONFIG
+        from bicinium.training.run_folder import CONFIG
         from bicinium.training.trainer import train as run_training
     if not config and not resume:
         raise RequestError("there is nothing to train: name a configuration, or --resume RUN")

@@ -27,7 +27,7 @@ from bicinium.score.notes import Meter
 from bicinium.tokens.vocabulary import END, PAD, START, UNK, VOCAB_SIZE
 from bicinium.training.dataset import Batch, PieceStore, TrainingBatches, ValidationBatches, tile
 from bicinium.training.musical_grammar import IGNORED
-from bicinium.training.trainer import next_token_loss
+from bicinium.training.optimisation import next_token_loss
 
 
 def _piece(tokens: np.ndarray, name: str = "piece", meter: str = "4/4", bars: int = 4) -> Piece:

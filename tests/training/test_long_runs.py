@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from bicinium.model.checkpoint import load_checkpoint
+from bicinium.training.run_folder import best_checkpoint, last_checkpoint
 from bicinium.training.run_log import EVENTS, read_metrics, read_records
-from bicinium.training.trainer import best_checkpoint, last_checkpoint
 
 pytestmark = pytest.mark.slow
 

@@ -34,14 +34,10 @@ from bicinium.model.features import PieceConditions
 from bicinium.score.notes import Meter
 from bicinium.training.config import TrainConfig
 from bicinium.training.musical_grammar import IGNORED
+from bicinium.training.optimisation import learning_rate, next_token_loss
+from bicinium.training.run_folder import last_checkpoint
 from bicinium.training.run_log import EVENTS, METRICS, read_metrics, read_records
-from bicinium.training.trainer import (
-    TrainingRun,
-    last_checkpoint,
-    learning_rate,
-    next_token_loss,
-    train,
-)
+from bicinium.training.trainer import TrainingRun, train
 from bicinium.training.validation import LiveModel
 
 Refuses = Callable[..., AbstractContextManager[None]]
@@ -345,7 +341,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
 
 
 @pytest.mark.parametrize(
-    ("method", "saved_every"), [("_measure", 2), ("_judge", 100), ("_write_model", 100)]
+    ("method", "saved_every"), [("_measure", 2), ("_judge", 100), ("_record", 100)]
 )
 def test_a_validation_that_was_interrupted_is_begun_again(
     uninterrupted: Path,

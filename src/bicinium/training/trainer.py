@@ -1,10 +1,8 @@
 """The training run: one loop around the model, the loss, the batches and the monitor.
 
-A run is a folder: ``config.yaml``; ``model.safetensors``, the best validated state so far;
-``checkpoints/last.ckpt`` to resume from and ``checkpoints/best.ckpt`` to roll back to;
-``metrics.jsonl``, ``events.jsonl`` and TensorBoard's files; ``samples/``, what the model wrote at
-each validation. Batches, learning rate and random numbers are functions of the seed, the step and
-the number of rollbacks, so a run that was interrupted ends like one that was not, bit for bit.
+Batches, learning rate and random numbers are functions of the seed, the step and the number of
+rollbacks, so a run that was interrupted ends like one that was not, bit for bit. What a run leaves
+on the disk: ``run_folder``.
 
 Devices, nodes and precision are Lightning Fabric's. Every process runs this loop; the first one
 validates and writes, and the others are told.
@@ -17,12 +15,10 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-import yaml
 from lightning.fabric import Fabric
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -31,9 +27,8 @@ from torch import Tensor
 from bicinium.corpus.prepare import load_pieces
 from bicinium.corpus.sources import STYLES
 from bicinium.errors import CollapseError, ConfigError
-from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.transformer import Transformer
-from bicinium.training.config import TrainConfig, TrainingSection, changed_keys
+from bicinium.training.config import TrainConfig, changed_keys
 from bicinium.training.dataset import (
     KEYBOARD_STYLES,
     Batch,
@@ -47,8 +42,19 @@ from bicinium.training.dataset import (
 )
 from bicinium.training.interrupts import Interrupts
 from bicinium.training.monitor import DataMonitor, Monitor, Validation
-from bicinium.training.musical_grammar import IGNORED, MusicalGrammarLoss
-from bicinium.training.run_log import EVENTS, RunLog, read_records
+from bicinium.training.musical_grammar import MusicalGrammarLoss
+from bicinium.training.optimisation import learning_rate, new_optimizer, next_token_loss
+from bicinium.training.run_folder import (
+    COLLAPSE_REPORT,
+    MODEL,
+    best_checkpoint,
+    last_checkpoint,
+    samples_folder,
+    write_collapse_report,
+    write_config,
+    write_model,
+)
+from bicinium.training.run_log import RunLog
 from bicinium.training.validation import (
     LiveModel,
     OwnPiece,
@@ -58,7 +64,6 @@ from bicinium.training.validation import (
 )
 from bicinium.writing import whole_file
 
-CONFIG, MODEL, COLLAPSE_REPORT = "config.yaml", "model.safetensors", "collapse.md"
 _LOG_EVERY = 10  # steps
 _EASED = 0.5  # the learning rate after a rollback, of what it was
 _STRICTER = 1.5  # the grammar's weights after a rollback, of what they were
@@ -140,7 +145,7 @@ class TrainingRun:
         }
         torch.manual_seed(self.training.seed)
         self.net = Transformer(config.model)
-        self.model, self.optimizer = fabric.setup(self.net, self._new_optimizer())
+        self.model, self.optimizer = fabric.setup(self.net, new_optimizer(self.net, self.training))
         self.loss = MusicalGrammarLoss(self.grammar)
         self.live = LiveModel(self.net, shown, repeats)
         self.monitor = Monitor(
@@ -157,9 +162,7 @@ class TrainingRun:
         if resume:
             self._restore(last_checkpoint(run))
         if fabric.is_global_zero:
-            run.mkdir(parents=True, exist_ok=True)
-            with whole_file(run / CONFIG) as temporary:
-                temporary.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+            write_config(run, config)
         self.log = RunLog(run, Console(stderr=True), fabric.is_global_zero)
         if poor:
             done = "are left out" if data.filter_poor_grammar else "are shown all the same"
@@ -329,7 +332,7 @@ class TrainingRun:
                 self.grammar.live_pieces, self.grammar.live_bars, [self.training.seed, 5]
             )
             page = save_pieces(
-                live.pieces[: self.grammar.saved_pieces], self.run / "samples" / f"{self.step:06d}"
+                live.pieces[: self.grammar.saved_pieces], samples_folder(self.run, self.step)
             )
         except (
             Exception
@@ -363,7 +366,8 @@ class TrainingRun:
             self.log.event("alert", self.step, finding.alert)
         if finding.best:
             self._save(best_checkpoint(self.run))
-            self._write_model(found)
+            if self.fabric.is_global_zero:
+                write_model(self.run, self.net, self._record(found))
         if finding.collapse:
             self._collapsed(finding.collapse)
         elif finding.stop and self.step < self.training.max_steps:
@@ -378,7 +382,8 @@ class TrainingRun:
         if not self.grammar.rollback:
             return
         if self.rollbacks >= self.grammar.max_rollbacks:
-            self._report_collapse(why)
+            if self.fabric.is_global_zero:
+                write_collapse_report(self.run, at, why, self.rollbacks, best)
             where = f"the best state is of step {best.step}" if best else "no state was any good"
             raise CollapseError(
                 f"training collapsed at step {at} after {self.rollbacks} rollbacks ({why}); "
@@ -397,26 +402,6 @@ class TrainingRun:
             f"weights times {_STRICTER**rollbacks:g}, other batches",
             left=at,
         )
-
-    def _report_collapse(self, why: str) -> None:
-        """What happened, for those who come in the morning."""
-        if not self.fabric.is_global_zero:
-            return
-        best = self.monitor.best
-        lines = [
-            f"# Training collapsed at step {self.step}\n",
-            f"{why[:1].upper()}{why[1:]}. It was rolled back {self.rollbacks} times before.\n",
-            f"The best validated state: {best}.\n" if best else "No state was validated.\n",
-            f"Its weights: {self.run / MODEL if best else 'none'}; the whole of it: "
-            f"{best_checkpoint(self.run)}.\n",
-            "| step | event | |\n|---|---|---|",
-        ]
-        lines += [
-            f"| {event['step']} | {event['kind']} | {event['message']} |"
-            for event in read_records(self.run / EVENTS)
-        ]
-        with whole_file(self.run / COLLAPSE_REPORT) as temporary:
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     # ------------------------------------------------------------------ what lies on the disk
 
@@ -467,11 +452,9 @@ class TrainingRun:
         self.step, self.rollbacks = state["step"], state["rollbacks"]
         self.saved = self.step
 
-    def _write_model(self, found: Validation) -> None:
-        """The weights as a model file, with the record of how they came to be."""
-        if not self.fabric.is_global_zero:
-            return
-        record = {
+    def _record(self, found: Validation) -> dict[str, Any]:
+        """How the weights came to be."""
+        return {
             "config": self.config.model_dump(mode="json"),
             "steps": self.step,
             "rollbacks": self.rollbacks,
@@ -481,10 +464,6 @@ class TrainingRun:
             "torch_threads": torch.get_num_threads(),
             "validation": asdict(found),
         }
-        weights = {
-            name: w.detach().float().cpu().numpy() for name, w in self.net.state_dict().items()
-        }
-        save_checkpoint(self.run / MODEL, self.config.model, weights, record, dtype=np.float16)
 
     def _finish(self) -> Path:
         self._save_last()
@@ -496,20 +475,6 @@ class TrainingRun:
             )
         self.log.event("ended", self.step, f"{self.ended}; the best state is of step {best.step}")
         return self.run / MODEL
-
-    def _new_optimizer(self) -> torch.optim.Optimizer:
-        parameters = list(self.net.parameters())
-        return torch.optim.AdamW(
-            [
-                {
-                    "params": [p for p in parameters if p.ndim >= 2],
-                    "weight_decay": self.training.weight_decay,
-                },
-                {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-            ],
-            lr=self.training.learning_rate,
-            betas=(0.9, 0.95),
-        )
 
     @property
     def status(self) -> str:
@@ -525,27 +490,3 @@ class TrainingRun:
             console=self.log.console,
             disable=not self.fabric.is_global_zero,
         )
-
-
-def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of (B, T, V) logits and the (B, T) tokens that came next."""
-    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
-
-
-def learning_rate(training: TrainingSection, step: int) -> float:
-    """Of the step: rising to its peak in a line, then falling as a cosine to a twentieth of it."""
-    if step < training.warmup_steps:
-        return training.learning_rate * (step + 1) / training.warmup_steps
-    span = max(1, training.max_steps - training.warmup_steps)
-    done = min(1.0, (step - training.warmup_steps) / span)
-    return training.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
-
-
-def last_checkpoint(run: Path) -> Path:
-    """What a run is resumed from."""
-    return run / "checkpoints" / "last.ckpt"
-
-
-def best_checkpoint(run: Path) -> Path:
-    """What a run is rolled back to: the best validated state, or else the start."""
-    return run / "checkpoints" / "best.ckpt"

@@ -1,0 +1,42 @@
+"""What a step of the optimiser is made of: the loss, the learning rate, AdamW."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bicinium.training.config import TrainingSection
+from bicinium.training.musical_grammar import IGNORED
+
+
+def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy in nats of (B, T, V) logits and the (B, T) tokens that came next."""
+    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
+
+
+def learning_rate(training: TrainingSection, step: int) -> float:
+    """Of the step: rising to its peak in a line, then falling as a cosine to a twentieth of it."""
+    if step < training.warmup_steps:
+        return training.learning_rate * (step + 1) / training.warmup_steps
+    span = max(1, training.max_steps - training.warmup_steps)
+    done = min(1.0, (step - training.warmup_steps) / span)
+    return training.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+
+
+def new_optimizer(model: nn.Module, training: TrainingSection) -> torch.optim.Optimizer:
+    """AdamW (arXiv:1711.05101); only matrices are decayed."""
+    parameters = list(model.parameters())
+    return torch.optim.AdamW(
+        [
+            {
+                "params": [p for p in parameters if p.ndim >= 2],
+                "weight_decay": training.weight_decay,
+            },
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=training.learning_rate,
+        betas=(0.9, 0.95),
+    )
