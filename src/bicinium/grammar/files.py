@@ -17,7 +17,8 @@ import numpy as np
 
 from bicinium.errors import BiciniumError, RequestError, ScoreError
 from bicinium.grammar.validate import MusicalGrammarValidator, Violation
-from bicinium.score.midi import MidiContent, read_messages, read_midi
+from bicinium.score.content import Content
+from bicinium.score.midi import read_messages, read_midi
 from bicinium.score.notes import COMMON_TIME, TICKS_PER_QUARTER, Meter, Score, Voice, pitch_name
 from bicinium.tokens.codec import encode, snap
 from bicinium.tokens.vocabulary import KINDS, VALUES, VOCAB_SIZE, Kind
@@ -155,7 +156,7 @@ def _validate_midi(path: Path, validator: MusicalGrammarValidator) -> FileVerdic
     )
 
 
-def _as_two_voices(content: MidiContent) -> Score | None:
+def _as_two_voices(content: Content) -> Score | None:
     """The score of a file that already is one or two voices in one metre, on the grid."""
     if len(content.staves) > 2 or len(content.meters) > 1 or content.notes_off_grid:
         return None
