@@ -248,7 +248,7 @@ def test_midi_is_read_through_the_same_door(tmp_path, made_up_score):
 
 
 @pytest.mark.parametrize(
-    "name", ["bach/bwv66.6", "bach/bwv304", "mozart/k155/movement1", "corelli/opus3no1/1grave"]
+    "name", ["bach/bwv66.6", "bach/bwv401", "mozart/k155/movement1", "corelli/opus3no1/1grave"]
 )
 def test_music21_reads_the_same_notes(name):
     music21 = pytest.importorskip("music21")
