@@ -1,7 +1,10 @@
-"""MusicXML files in, on the grid of 24 ticks to the quarter note.
+"""MusicXML files in and out, on the grid of 24 ticks to the quarter note.
 
-Time is counted in exact fractions until a note is complete, then rounded to the grid from its
-absolute position. What is in a file beyond notes, metres, keys, tempi and dynamics is not read.
+Written is a grand staff: one part of two staves, as ``notation`` and ``spelling`` say. Durations
+stand in ticks and velocities at every note, so that what is written is read back as it was.
+
+Read are notes, metres, keys, tempi and dynamics; nothing else. Time is counted in exact fractions
+until a note is complete, then rounded to the grid from its absolute position.
 
 - each staff of each part is a staff; the two of a keyboard part are named ``right`` and ``left``;
 - repeats are not unfolded: each passage stands once, first and second endings follow one another;
@@ -17,7 +20,7 @@ from __future__ import annotations
 
 import zipfile
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -25,10 +28,13 @@ from math import floor
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape, quoteattr
 
+from bicinium import __version__
 from bicinium.errors import NotationFileError, ScoreError
 from bicinium.score.content import Content, Staff, without_restrikes
 from bicinium.score.keys import Key
+from bicinium.score.notation import Bar, Symbol, notate
 from bicinium.score.notes import (
     COMMON_TIME,
     HIGHEST_PITCH,
@@ -36,29 +42,18 @@ from bicinium.score.notes import (
     TICKS_PER_QUARTER,
     Meter,
     Note,
+    Score,
 )
+from bicinium.score.spelling import Spelling, sharps_of, spell
+from bicinium.writing import whole_file
 
 MUSICXML_SUFFIXES = (".musicxml", ".xml", ".mxl")
 SOFTWARE = "bicinium"  # a file that names it states its mode, where others state a default
 
-_STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _MARKS = {"ppp": 33, "pp": 49, "p": 62, "mp": 70, "mf": 78, "f": 94, "ff": 110, "fff": 126}
 _LOUDNESS = 90  # the MIDI velocity that MusicXML counts as 100 %
 _NO_MARK = 80
 _MAX_BARS = 20_000  # beyond is a damaged file
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenPitch:
-    """A pitch as it is spelled: the letter, sharps (flats where negative), the octave."""
-
-    step: str
-    alter: int
-    octave: int
-
-    @property
-    def pitch(self) -> int:
-        return 12 * (self.octave + 1) + _STEPS[self.step] + self.alter
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +64,7 @@ class WrittenNote:
     voice: str
     onset: Fraction
     offset: Fraction
-    written: WrittenPitch
+    spelling: Spelling
     pitch: int  # as it sounds
     velocity: int
 
@@ -82,7 +77,7 @@ class _Event:
     duration: Fraction
     staff: int  # of its part, from 1
     voice: str
-    written: WrittenPitch
+    spelling: Spelling
     pitch: int
     velocity: int | None
     tied_to_next: bool
@@ -332,7 +327,7 @@ def _take_note(
     if note.find("grace") is not None or note.find("cue") is not None or not duration:
         bar.left_out += 1
         return
-    written = WrittenPitch(
+    spelling = Spelling(
         _text(note, "pitch/step").upper(),
         floor(Fraction(_text(note, "pitch/alter", "0"))),  # a quarter tone goes to the key below
         int(_text(note, "pitch/octave")),
@@ -345,8 +340,8 @@ def _take_note(
             duration=duration,
             staff=int(_text(note, "staff", "1")),
             voice=_text(note, "voice", "1"),
-            written=written,
-            pitch=written.pitch + transposition,
+            spelling=spelling,
+            pitch=spelling.pitch + transposition,
             velocity=_velocity(dynamics) if dynamics else None,
             tied_to_next="start" in ties,
             tied_from_last="stop" in ties,
@@ -373,7 +368,8 @@ def _take_direction(bar: _Bar, element: Element, now: Fraction) -> None:
                 bar.loudness.append((now, _MARKS[mark.tag]))
 
 
-_BEAT_UNITS = {"whole": 4.0, "half": 2.0, "quarter": 1.0, "eighth": 0.5, "16th": 0.25}
+_BEAT_UNITS = {"whole": 4.0, "half": 2.0, "quarter": 1.0, "eighth": 0.5, "16th": 0.25,
+               "32nd": 0.125}  # fmt: skip
 
 
 def _metronome(direction: Element) -> float | None:
@@ -443,7 +439,7 @@ def _joined(parts: Sequence[_Part], layout: _Layout) -> list[WrittenNote]:
             if event.tied_from_last and tie in open_ties:
                 begun, place = open_ties.pop(tie)
                 notes[place] = WrittenNote(
-                    begun.staff, begun.voice, begun.onset, offset, begun.written, begun.pitch,
+                    begun.staff, begun.voice, begun.onset, offset, begun.spelling, begun.pitch,
                     begun.velocity,
                 )  # fmt: skip
             else:
@@ -453,7 +449,7 @@ def _joined(parts: Sequence[_Part], layout: _Layout) -> list[WrittenNote]:
                 place = len(notes)
                 notes.append(
                     WrittenNote(
-                        staff, event.voice, start, offset, event.written, event.pitch, velocity
+                        staff, event.voice, start, offset, event.spelling, event.pitch, velocity
                     )
                 )
             if event.tied_to_next:
@@ -476,3 +472,224 @@ def _staff_names(part: _Part) -> list[str]:
     if part.staves == 2:
         return ["right", "left"]
     return [f"{part.name} {number + 1}".strip() for number in range(part.staves)]
+
+
+# ------------------------------------------------------------------ writing
+
+_CLEFS = {"treble": ("G", 2), "bass": ("F", 4)}
+_ACCIDENTALS = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
+_CONTAINER = """<?xml version="1.0" encoding="UTF-8"?>
+<container>
+  <rootfiles>
+    <rootfile full-path="score.musicxml" media-type="application/vnd.recordare.musicxml+xml"/>
+  </rootfiles>
+</container>
+"""
+
+
+def write_musicxml(score: Score, path: str | Path, about: Mapping[str, str] | None = None) -> None:
+    """Write MusicXML 4.0, compressed where the suffix is ``.mxl``.
+
+    ``about`` (the seed, the model and the like) is kept in the file as miscellaneous fields.
+    """
+    path = Path(path)
+    text = musicxml(score, about)
+    with whole_file(path) as temporary:
+        if path.suffix.lower() == ".mxl":
+            _pack(temporary, text)
+        else:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _pack(path: Path, text: str) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (("META-INF/container.xml", _CONTAINER), ("score.musicxml", text)):
+            entry = zipfile.ZipInfo(name)  # with no date: the same score gives the same bytes
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+
+
+def musicxml(score: Score, about: Mapping[str, str] | None = None) -> str:
+    """A score of two voices as MusicXML. Raises ScoreError for more or fewer voices."""
+    if len(score.voices) != 2:
+        raise ScoreError(f"a grand staff holds two voices, and the score has {len(score.voices)}")
+    bars = notate(score)
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" '
+        '"http://www.musicxml.org/dtds/partwise.dtd">',
+        '<score-partwise version="4.0">',
+        *_head(score, about or {}),
+        '  <part id="P1">',
+    ]
+    staves = [_StaffWriter(score, part, spellings) for part, spellings in enumerate(spell(score))]
+    for index, bar in enumerate(bars):
+        number = index if score.anacrusis_ticks else index + 1
+        implicit = ' implicit="yes"' if number == 0 else ""
+        lines.append(f'    <measure number="{number}"{implicit}>')
+        if index == 0:
+            lines += [*_first_attributes(score, bar), *_tempo_mark(score)]
+        else:
+            lines += _clef_changes(bars[index - 1], bar)
+        lines += staves[0].notes(bar)
+        lines.append(f"      <backup><duration>{bar.end_tick - bar.start_tick}</duration></backup>")
+        lines += staves[1].notes(bar)
+        if index == len(bars) - 1:
+            lines.append(
+                '      <barline location="right"><bar-style>light-heavy</bar-style></barline>'
+            )
+        lines.append("    </measure>")
+    return "\n".join([*lines, "  </part>", "</score-partwise>", ""])
+
+
+def _head(score: Score, about: Mapping[str, str]) -> Iterator[str]:
+    if score.title:
+        yield f"  <work><work-title>{escape(score.title)}</work-title></work>"
+    yield "  <identification>"
+    if score.composer:
+        yield f'    <creator type="composer">{escape(score.composer)}</creator>'
+    yield f"    <encoding><software>{SOFTWARE} {__version__}</software></encoding>"
+    if about:
+        yield "    <miscellaneous>"
+        for name, value in about.items():
+            yield f"      <miscellaneous-field name={quoteattr(name)}>"
+            yield f"        {escape(value)}</miscellaneous-field>"
+        yield "    </miscellaneous>"
+    yield "  </identification>"
+    for kind, text, look in (
+        ("title", score.title, 'justify="center" halign="center" valign="top" font-size="20"'),
+        ("composer", score.composer, 'justify="right" halign="right" valign="bottom"'),
+    ):
+        if text:
+            yield f'  <credit page="1"><credit-type>{kind}</credit-type>'
+            yield f"    <credit-words {look}>{escape(text)}</credit-words></credit>"
+    yield "  <part-list>"
+    yield '    <score-part id="P1"><part-name>Piano</part-name>'
+    yield '      <score-instrument id="P1-I1"><instrument-name>Piano</instrument-name>'
+    yield "      </score-instrument>"
+    yield '      <midi-instrument id="P1-I1"><midi-channel>1</midi-channel>'
+    yield "        <midi-program>1</midi-program></midi-instrument>"
+    yield "    </score-part>"
+    yield "  </part-list>"
+
+
+def _first_attributes(score: Score, bar: Bar) -> Iterator[str]:
+    yield "      <attributes>"
+    yield f"        <divisions>{TICKS_PER_QUARTER}</divisions>"
+    mode = f"<mode>{score.key.mode}</mode>" if score.key else ""
+    yield f"        <key><fifths>{score.key.fifths if score.key else 0}</fifths>{mode}</key>"
+    yield f"        <time><beats>{score.meter.numerator}</beats>"
+    yield f"          <beat-type>{score.meter.denominator}</beat-type></time>"
+    yield "        <staves>2</staves>"
+    for staff in (1, 2):
+        yield _clef(bar, staff)
+    yield "      </attributes>"
+
+
+def _clef(bar: Bar, staff: int) -> str:
+    sign, line = _CLEFS[bar.clefs[staff - 1]]
+    return f'        <clef number="{staff}"><sign>{sign}</sign><line>{line}</line></clef>'
+
+
+def _clef_changes(before: Bar, bar: Bar) -> list[str]:
+    changed = [staff for staff in (1, 2) if before.clefs[staff - 1] != bar.clefs[staff - 1]]
+    if not changed:
+        return []
+    return ["      <attributes>", *(_clef(bar, staff) for staff in changed), "      </attributes>"]
+
+
+def _tempo_mark(score: Score) -> Iterator[str]:
+    """The metronome mark in beats, rounded as one prints it; the sound is exact."""
+    beat = score.meter.beat_ticks
+    quarters = beat / TICKS_PER_QUARTER
+    unit = next(name for name, length in _BEAT_UNITS.items() if length <= quarters)
+    dot = "<beat-unit-dot/>" if beat % 9 == 0 else ""
+    yield '      <direction placement="above">'
+    yield "        <direction-type><metronome>"
+    yield f"          <beat-unit>{unit}</beat-unit>{dot}"
+    yield f"          <per-minute>{round(score.tempo_qpm * TICKS_PER_QUARTER / beat)}</per-minute>"
+    yield "        </metronome></direction-type>"
+    yield f'        <staff>1</staff><sound tempo="{score.tempo_qpm!r}"/>'
+    yield "      </direction>"
+
+
+class _StaffWriter:
+    """Writes one staff bar by bar, and remembers which accidentals are in force."""
+
+    def __init__(self, score: Score, part: int, spellings: Sequence[Spelling]) -> None:
+        self.staff, self.voice = part + 1, 4 * part + 1  # voices as MuseScore counts them
+        self.spellings = dict(zip(score.voices[part].notes, spellings, strict=True))
+        self.signature = sharps_of(score.key.fifths if score.key else 0)
+        self.in_force: dict[tuple[str, int], int] = {}
+
+    def notes(self, bar: Bar) -> Iterator[str]:
+        """The notes and rests of one bar."""
+        last_bar, self.in_force = self.in_force, {}
+        symbols = bar.voices[self.staff - 1]
+        for index, symbol in enumerate(symbols):
+            neighbours = (
+                symbols[index - 1] if index else None,
+                symbols[index + 1] if index + 1 < len(symbols) else None,
+            )
+            yield from self._note(symbol, neighbours, last_bar)
+
+    def _note(
+        self,
+        symbol: Symbol,
+        neighbours: tuple[Symbol | None, Symbol | None],
+        last_bar: Mapping[tuple[str, int], int],
+    ) -> Iterator[str]:
+        note = symbol.note
+        accidental = ""
+        if note is None:
+            yield "      <note>"
+            yield '        <rest measure="yes"/>' if symbol.fills_bar else "        <rest/>"
+        else:
+            spelling = self.spellings[note]
+            accidental = self._accidental(spelling, symbol, last_bar)
+            alter = f"<alter>{spelling.alter}</alter>" if spelling.alter else ""
+            yield f'      <note dynamics="{note.velocity * 100 / _LOUDNESS:.2f}">'
+            yield f"        <pitch><step>{spelling.step}</step>{alter}"
+            yield f"          <octave>{spelling.octave}</octave></pitch>"
+        yield f"        <duration>{symbol.duration_ticks}</duration>"
+        ties = [k for k, tied in (("stop", symbol.tied_from_last), ("start", symbol.tied_to_next))
+                if tied]  # fmt: skip
+        yield from (f'        <tie type="{kind}"/>' for kind in ties)
+        yield f"        <voice>{self.voice}</voice>"
+        if not symbol.fills_bar:
+            yield f"        <type>{symbol.sign}</type>{'<dot/>' * symbol.dots}"
+        if accidental:
+            yield f"        {accidental}"
+        if symbol.tuplet:
+            yield "        <time-modification><actual-notes>3</actual-notes>"
+            yield "          <normal-notes>2</normal-notes>"
+            yield f"          <normal-type>{symbol.tuplet.sign}</normal-type></time-modification>"
+        yield f"        <staff>{self.staff}</staff>"
+        for number, beam in enumerate(symbol.beams, start=1):
+            yield f'        <beam number="{number}">{beam}</beam>'
+        notations = [f'<tied type="{kind}"/>' for kind in ties]
+        before, after = neighbours
+        if symbol.tuplet and (before is None or before.tuplet != symbol.tuplet):
+            notations.append('<tuplet type="start" number="1" bracket="yes"/>')
+        if symbol.tuplet and (after is None or after.tuplet != symbol.tuplet):
+            notations.append('<tuplet type="stop" number="1"/>')
+        if notations:
+            yield f"        <notations>{''.join(notations)}</notations>"
+        yield "      </note>"
+
+    def _accidental(
+        self, spelling: Spelling, symbol: Symbol, last_bar: Mapping[tuple[str, int], int]
+    ) -> str:
+        """The sign before a note: where it differs from what is in force in its bar; and, as a
+        reminder, where it goes back to the signature after another alteration in the bar before.
+        """
+        place, usual = (spelling.step, spelling.octave), self.signature[spelling.step]
+        if symbol.tied_from_last:
+            return ""
+        needed = spelling.alter != self.in_force.get(place, usual)
+        reminder = place not in self.in_force and last_bar.get(place, usual) != spelling.alter
+        self.in_force[place] = spelling.alter
+        if not needed and not reminder:
+            return ""
+        how = "" if needed else ' cautionary="yes"'
+        return f"<accidental{how}>{_ACCIDENTALS[spelling.alter]}</accidental>"
