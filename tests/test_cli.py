@@ -326,7 +326,7 @@ def test_a_key_signature_that_is_none_makes_a_file_invalid_without_traceback(
 def test_validate_of_nothing_is_refused(bicinium: Callable[..., Ran], tmp_path: Path) -> None:
     _assert_refused(bicinium("validate", "absent.mid"), "there is nothing at absent.mid")
     (tmp_path / "empty").mkdir()
-    _assert_refused(bicinium("validate", "empty"), "there are no MIDI files below empty")
+    _assert_refused(bicinium("validate", "empty"), "there is no music below empty")
 
 
 # ------------------------------------------------------------------ corpus, train

@@ -23,6 +23,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from importlib.metadata import version
 from itertools import pairwise
 from math import floor
 from pathlib import Path
@@ -30,7 +31,6 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
 
-from bicinium import __version__
 from bicinium.errors import NotationFileError, ScoreError
 from bicinium.score.content import Content, Staff, without_restrikes
 from bicinium.score.keys import Key
@@ -548,12 +548,12 @@ def _head(score: Score, about: Mapping[str, str]) -> Iterator[str]:
     yield "  <identification>"
     if score.composer:
         yield f'    <creator type="composer">{escape(score.composer)}</creator>'
-    yield f"    <encoding><software>{SOFTWARE} {__version__}</software></encoding>"
+    yield f"    <encoding><software>{SOFTWARE} {version(SOFTWARE)}</software></encoding>"
     if about:
         yield "    <miscellaneous>"
         for name, value in about.items():
-            yield f"      <miscellaneous-field name={quoteattr(name)}>"
-            yield f"        {escape(value)}</miscellaneous-field>"
+            tag = "miscellaneous-field"
+            yield f"      <{tag} name={quoteattr(name)}>{escape(value)}</{tag}>"
         yield "    </miscellaneous>"
     yield "  </identification>"
     for kind, text, look in (
@@ -564,7 +564,7 @@ def _head(score: Score, about: Mapping[str, str]) -> Iterator[str]:
             yield f'  <credit page="1"><credit-type>{kind}</credit-type>'
             yield f"    <credit-words {look}>{escape(text)}</credit-words></credit>"
     yield "  <part-list>"
-    yield '    <score-part id="P1"><part-name>Piano</part-name>'
+    yield '    <score-part id="P1"><part-name print-object="no">Piano</part-name>'
     yield '      <score-instrument id="P1-I1"><instrument-name>Piano</instrument-name>'
     yield "      </score-instrument>"
     yield '      <midi-instrument id="P1-I1"><midi-channel>1</midi-channel>'

@@ -32,7 +32,7 @@ _FLAGS = {"eighth": 1, "16th": 2, "32nd": 3, "64th": 4}
 _SMALLEST_DIVISION = 3  # ticks
 
 _LEDGER_COST = 1.0  # of one ledger line, under one note
-_CLEF_CHANGE_COST = 14.0
+_CLEF_CHANGE_COST = 10.0
 _MIDDLE_LINES = {"treble": 71, "bass": 50}  # B4, D3
 _STAFF_REACH = 9  # semitones from the middle line to where ledger lines begin
 _SEMITONES_A_LEDGER_LINE = 3.4

@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from bicinium.errors import NotationFileError, RequestError, ScoreError
+from bicinium.errors import NotationFileError, ScoreError
+from bicinium.extras import needed
 from bicinium.score.content import Content
 from bicinium.score.midi import read_midi
 from bicinium.score.musicxml import MUSICXML_SUFFIXES, content_of, read_musicxml
@@ -80,21 +81,15 @@ def _refuse_more(path: Path, content: Content, stretches: int, lost: int) -> Non
 
 
 def _read_by_music21(path: Path, form: str) -> Content:
-    try:
-        import music21
-        from music21.musicxml.m21ToXml import GeneralObjectExporter
-    except ModuleNotFoundError as error:
-        raise RequestError(
-            f"reading {path.suffix} files needs {error.name}: "
-            "install it with pip install 'bicinium[notation]'"
-        ) from error
+    music21 = needed("music21", "notation", f"reading {path.suffix} files")
+    exporter = needed("music21.musicxml.m21ToXml", "notation", f"reading {path.suffix} files")
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise NotationFileError(f"{path} cannot be opened: {error.strerror or error}") from error
     try:
         score = music21.converter.parseData(text, format=form)
-        written = GeneralObjectExporter(score).parse()
+        written = exporter.GeneralObjectExporter(score).parse()
     except Exception as error:  # music21 raises errors of every kind on damaged files
         reason = re.sub(r"[\s.]+", " ", str(error)).strip() or type(error).__name__
         raise NotationFileError(f"{path} cannot be read as {form}: {reason[:120]}") from error
