@@ -179,7 +179,7 @@ def _tuplets(division: _Division, moments: tuple[int, ...]) -> tuple[float, tupl
     if all(m % _SMALLEST_DIVISION == 0 for m in inside):
         return 0.0, ()
     parted = _parted(division, moments)
-    if not _can_be_triplet(division):
+    if not _can_be_triplet(division, inside):
         return parted
     tree = _triplet_tree(division.start, division.ticks)
     edges = [division.start, *inside, division.end]
@@ -197,10 +197,14 @@ def _parted(division: _Division, moments: tuple[int, ...]) -> tuple[float, tuple
     return sum(cost for cost, _ in found), tuple(x for _, spans in found for x in spans)
 
 
-def _can_be_triplet(division: _Division) -> bool:
-    """Three equal signs in the time of two need a length of 3, 6, 12, …, 96 ticks."""
-    quotient, rest = divmod(division.ticks, 3)
-    return rest == 0 and quotient & (quotient - 1) == 0 and division.ticks in _SIGNS
+def _can_be_triplet(division: _Division, inside: tuple[int, ...]) -> bool:
+    """Three equal signs in the time of two need a length of 3, 6, 12, …, 96 ticks; over more than a
+    quarter only where nothing but the three happens.
+    """
+    third, rest = divmod(division.ticks, 3)
+    if rest or third & (third - 1) or division.ticks not in _SIGNS:
+        return False
+    return third <= 8 or all((m - division.start) % third == 0 for m in inside)
 
 
 # ------------------------------------------------------------------ signs
@@ -357,7 +361,7 @@ def _beam_groups(symbols: Sequence[Symbol], barline: int, meter: Meter) -> list[
     """Where beams must end, in ticks from the barline: at beats, or where only eighths stand in
     one half of 4/4, in 2/4 or in 3/4, there.
     """
-    beat = max(meter.beat_ticks, 24)
+    beat = meter.beat_ticks if meter.beat_ticks % 9 == 0 else max(meter.beat_ticks, 24)
     if (meter.numerator, meter.denominator) in ((3, 8), (3, 16)):
         beat = meter.bar_ticks
     borders = list(range(0, meter.bar_ticks, beat))

@@ -24,6 +24,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from bicinium.score.keys import Key, Mode
 from bicinium.score.notes import TICKS_PER_QUARTER, Note, Score
 
 _LETTERS = "FCGDAEB"  # in the order of fifths; F is at -1
@@ -90,14 +91,13 @@ class Spelling:
 
 def spell(score: Score) -> list[tuple[Spelling, ...]]:
     """The spelling of every note, voice by voice."""
-    fifths = score.key.fifths if score.key else 0
+    key = score.key or Key(0, "major")
+    lines = line_of_fifths([voice.notes for voice in score.voices], key.fifths, key.mode)
     return [
         tuple(
             _on_line(note.pitch, int(place)) for note, place in zip(voice.notes, line, strict=True)
         )
-        for voice, line in zip(
-            score.voices, line_of_fifths([v.notes for v in score.voices], fifths), strict=True
-        )
+        for voice, line in zip(score.voices, lines, strict=True)
     ]
 
 
@@ -112,14 +112,19 @@ def _on_line(pitch: int, place: int) -> Spelling:
     return Spelling(step, alter, (pitch - alter - _STEPS[step]) // 12 - 1)
 
 
-def line_of_fifths(voices: Sequence[Sequence[Note]], fifths: int) -> list[NDArray[np.int64]]:
-    """For each note of each voice its place on the line of fifths; ``fifths`` is the signature."""
+def line_of_fifths(
+    voices: Sequence[Sequence[Note]], fifths: int, mode: Mode | None = None
+) -> list[NDArray[np.int64]]:
+    """For each note of each voice its place on the line of fifths.
+
+    ``fifths`` is the signature; ``mode`` says which of its keys the piece is in, where it is known.
+    """
     notes = sorted(
         (note.onset_tick, part, note) for part, voice in enumerate(voices) for note in voice
     )
     if not notes:
         return [np.zeros(0, np.int64) for _ in voices]
-    centre = _centres([note for _, _, note in notes], fifths)
+    centre = _centres([note for _, _, note in notes], _keys(fifths, mode), fifths)
     part_of = np.array([part for _, part, _ in notes])
     return [
         _spell_voice(np.array([note.pitch for note in voice]), centre[part_of == part])
@@ -139,7 +144,7 @@ class _Keys:
 
 
 @cache
-def _keys(fifths: int) -> _Keys:
+def _keys(fifths: int, mode: Mode | None) -> _Keys:
     tonics = np.arange(-_REACH, _REACH + 4)
     signature = np.concatenate([tonics, tonics - 3])  # of the major keys, then of the minor ones
     rows = []
@@ -150,18 +155,19 @@ def _keys(fifths: int) -> _Keys:
     away = np.abs(signature[:, None] - signature)
     changes = np.where(away == 0, _RELATIVE, _CHANGE + _CHANGE_FIFTH * away)
     np.fill_diagonal(changes, 0)
+    is_minor = np.arange(len(signature)) >= len(tonics)
+    other_mode = _RELATIVE * (mode is not None) * (is_minor != (mode == "minor"))
     return _Keys(
         np.concatenate([tonics + _CENTRES["major"], tonics + _CENTRES["minor"]]),
         (surprise - surprise.min()).T,
         changes,
-        _START * np.minimum(np.abs(signature), 6),
+        _START * np.minimum(np.abs(signature), 6) + other_mode,
         _PULL * np.abs(signature) + _MANY_SIGNS * np.maximum(0, np.abs(signature + fifths) - 6),
     )
 
 
-def _centres(notes: Sequence[Note], fifths: int) -> NDArray[np.float64]:
+def _centres(notes: Sequence[Note], keys: _Keys, fifths: int) -> NDArray[np.float64]:
     """(N,) the place on the line of fifths around which each note is spelled."""
-    keys = _keys(fifths)
     cost = keys.start
     stay = np.arange(len(cost))
     came_from = []
