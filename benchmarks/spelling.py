@@ -85,10 +85,12 @@ def report(name: str, speller: Speller, pieces: Sequence[Piece]) -> None:
     print(f"  {name}, most printed accidentals wrong: {worst}")
 
 
-def find_pieces() -> Iterator[Piece]:
-    """The MusicXML pieces of music21's corpus that have one signature and two staves or more."""
+def find_pieces(folder: Path = Path(), every: int = 1) -> Iterator[Piece]:
+    """The MusicXML pieces of music21's corpus that have one signature and two staves or more; of
+    one folder of it, and every so many files, where asked for.
+    """
     corpus = Path(music21.__file__).parent / "corpus"
-    for path in sorted(corpus.rglob("*")):
+    for path in sorted((corpus / folder).rglob("*"))[::every]:
         name = path.relative_to(corpus).as_posix()
         if path.suffix not in (".mxl", ".xml", ".musicxml") or name.split("/")[0] not in COMPOSERS:
             continue

@@ -168,6 +168,7 @@ def test_an_anacrusis_is_written_in_its_place_of_the_bar():
     first, _ = bars_of(line((60, 12), (62, 12), (64, 96), start=72), bars=2, anacrusis=24)
     assert (first.start_tick, first.end_tick) == (72, 96)
     assert [s.onset_tick for s in first.voices[0]] == [72, 84]
+    assert [said(s) for s in first.voices[1]] == ["(quarter)"]  # not a rest of a whole bar
 
 
 @pytest.mark.parametrize(

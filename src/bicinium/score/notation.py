@@ -67,7 +67,7 @@ class Symbol:
     tuplet: Tuplet | None = None
     tied_from_last: bool = False
     tied_to_next: bool = False
-    fills_bar: bool = False  # a rest that stands for the whole bar, whatever its length
+    fills_bar: bool = False  # a rest that stands for a whole bar of any metre
     beams: tuple[Beam, ...] = ()
 
     @property
@@ -272,7 +272,7 @@ def _rest_may_cross(division: _Division, a: int, b: int) -> bool:
 def _symbols(voice: Voice, start: int, end: int, meter: Meter) -> tuple[Symbol, ...]:
     """The signs of one voice in one bar."""
     spans = list(_spans(voice, start, end))
-    if len(spans) == 1 and spans[0][2] is None:
+    if len(spans) == 1 and spans[0][2] is None and end - start == meter.bar_ticks:
         return (Symbol(start, end - start, None, "whole", fills_bar=True),)
     barline = end - meter.bar_ticks
     tree = _tree(meter)
