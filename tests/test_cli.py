@@ -207,7 +207,9 @@ def test_compose_writes_every_format_that_is_asked_for(
     names = [[Path(name).name for name in row["files"]] for row in json.loads(ran.out)["pieces"]]
     suffixes = ("musicxml", "mid", "mxl", "roll.svg")
     assert names == [[f"bicinium-000{seed}.{suffix}" for suffix in suffixes] for seed in (3, 4)]
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted([*names[0], *names[1]])
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(
+        [*names[0], *names[1]]
+    )
     text = (tmp_path / "new" / "bicinium-0003.musicxml").read_text()
     assert '<miscellaneous-field name="seed">3<' in text
     assert re.search('name="model">tiny, sha256 [0-9a-f]{16}<', text)
