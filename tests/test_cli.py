@@ -488,7 +488,18 @@ def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(
 # ------------------------------------------------------------------ as a program
 
 
-def test_the_program_runs_on_its_own_and_composes_without_torch(
+def test_compose_says_what_is_not_installed_before_it_composes(
+    bicinium: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "midirenderer", None)
+    ran = bicinium("compose", "--formats", "mid,wav", "--out", "new")
+    _assert_refused(
+        ran, r"sound needs midirenderer: install it with pip install 'bicinium\[sound\]'"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_program_runs_on_its_own_and_composes_without_what_is_heavy(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     program = """if True:
@@ -497,14 +508,16 @@ def test_the_program_runs_on_its_own_and_composes_without_torch(
         try:
             main()
         finally:
-            print('torch' in sys.modules, file=sys.stderr)"""
-    command = [sys.executable, "-c", program, "compose", "-n", "1", "--bars", "2", "--json"]
+            heavy = {'torch', 'music21', 'verovio', 'typst'} & set(sys.modules)
+            print('loaded:', *heavy, file=sys.stderr)"""
+    command = [sys.executable, "-c", program, "compose", "-n", "1", "--bars", "2", "--json",
+               "--formats", "mid,musicxml,roll.svg"]  # fmt: skip
     ran = subprocess.run(
         [*command, "--model", str(tiny_model)], cwd=tmp_path, capture_output=True, text=True
     )
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["pieces"][0]["valid"]
-    assert ran.stderr.splitlines()[-1] == "False"
+    assert ran.stderr.splitlines()[-1] == "loaded:"
     assert (tmp_path / "out" / "bicinium-0000.mid").is_file()
 
 

@@ -224,13 +224,16 @@ def corpus_prepare(
 
 
 def _suffixes(formats: str) -> list[str]:
-    """The formats that a list like ``mid,musicxml`` names, in its order."""
-    from bicinium.score.saving import format_of
+    """The formats that a list like ``mid,musicxml`` names, in its order, all of them possible."""
+    from bicinium.score.saving import check_installed, format_of
 
     names = [name.strip().lower() for name in formats.split(",") if name.strip()]
     if not names:
         raise RequestError("no format is asked for: leave --formats out, or name one")
-    return list(dict.fromkeys(format_of(Path(f"*.{name}")) for name in names))
+    suffixes = list(dict.fromkeys(format_of(Path(f"*.{name}")) for name in names))
+    for suffix in suffixes:
+        check_installed(suffix)
+    return suffixes
 
 
 def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:

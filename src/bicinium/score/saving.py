@@ -6,11 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bicinium.errors import RequestError
+from bicinium.extras import needed
 from bicinium.score.notes import Score
 
 # What is for listening can be performed; what is for reading never is.
 FORMATS = ("mid", "musicxml", "mxl", "svg", "png", "pdf", "roll.svg", "wav", "ogg")
 _OTHER_NAMES = {"midi": "mid", "xml": "musicxml"}
+
+_VEROVIO = ("verovio", "engraving", "an engraved score")
+_TYPST = ("typst", "engraving", "an engraved score")
+_SYNTHESISER = ("midirenderer", "sound", "sound")
+_NEEDS = {
+    "svg": (_VEROVIO,),
+    "png": (_VEROVIO, _TYPST),
+    "pdf": (_VEROVIO, _TYPST),
+    "wav": (_SYNTHESISER,),
+    "ogg": (_SYNTHESISER, ("soundfile", "sound", "OGG")),
+}
 
 
 def format_of(path: Path) -> str:
@@ -20,6 +32,12 @@ def format_of(path: Path) -> str:
         if name.endswith(f".{form}"):
             return _OTHER_NAMES.get(form, form)
     raise RequestError(f"{path} names no format that can be written: {', '.join(FORMATS)}")
+
+
+def check_installed(form: str) -> None:
+    """Raise RequestError where what writes a format is not installed, before any work is done."""
+    for module, extra, purpose in _NEEDS.get(form, ()):
+        needed(module, extra, purpose)
 
 
 def write_score(
