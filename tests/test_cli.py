@@ -235,7 +235,7 @@ def test_convert_goes_from_midi_to_notation_and_back(
 ) -> None:
     ran = bicinium("convert", good, "piece.mxl")
     assert ran.status == 0
-    assert re.search(r"piece\.mxl: 8 bars in 4/4, .*, \d+ notes", ran.out)
+    assert re.search(r"piece\.mxl: bars 8, metre 4/4, .*, notes \d+", ran.out)
     assert bicinium("convert", "piece.mxl", "again.mid").status == 0
     assert read_score(tmp_path / "again.mid").voices == read_score(good).voices
 

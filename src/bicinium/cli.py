@@ -129,7 +129,7 @@ def convert(
     except OSError as error:
         raise RequestError(f"{target} cannot be written: {error.strerror or error}") from error
     typer.echo(
-        f"{target}: {score.bars} bars in {score.meter}, {score.key}, {score.note_count} notes"
+        f"{target}: bars {score.bars}, metre {score.meter}, {score.key}, notes {score.note_count}"
     )
 
 

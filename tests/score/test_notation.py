@@ -119,6 +119,7 @@ def test_tuplets_are_complete_unless_the_bar_is(score):
         ([(60, 12), (60, 48), (60, 12)], "3/4", ["eighth", "eighth ~", "quarter.", "eighth"]),
         ([(60, 24), (60, 24), (60, 24)], "6/8", ["quarter", "eighth ~", "eighth", "quarter"]),
         ([(60, 18), (60, 18), (60, 36)], "6/8", ["eighth.", "eighth.", "quarter."]),
+        ([(60, 18), (60, 36), (60, 18)], "6/8", ["eighth.", "eighth. ~", "eighth.", "eighth."]),
         ([(60, 72), (60, 36)], "9/8", ["half.", "quarter."]),
         ([(60, 120)], "5/4", ["whole ~", "quarter"]),
     ],

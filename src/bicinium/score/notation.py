@@ -31,8 +31,7 @@ _SIGNS = {
 _FLAGS = {"eighth": 1, "16th": 2, "32nd": 3, "64th": 4}
 _SMALLEST_DIVISION = 3  # ticks
 
-_LEDGER_COST = 1.0  # of one ledger line, under one note
-_CLEF_CHANGE_COST = 10.0
+_CLEF_CHANGE_COST = 10.0  # in ledger lines, each counted at every note
 _MIDDLE_LINES = {"treble": 71, "bass": 50}  # B4, D3
 _STAFF_REACH = 9  # semitones from the middle line to where ledger lines begin
 _SEMITONES_A_LEDGER_LINE = 3.4
@@ -411,7 +410,7 @@ def clef_of_bars(voice: Voice, score: Score, index: int) -> list[Clef]:
         bar = note.onset_tick // score.meter.bar_ticks
         for i, name in enumerate(names):
             beyond = abs(note.pitch - _MIDDLE_LINES[name]) - _STAFF_REACH
-            costs[bar][i] += _LEDGER_COST * max(0.0, beyond / _SEMITONES_A_LEDGER_LINE)
+            costs[bar][i] += max(0.0, beyond / _SEMITONES_A_LEDGER_LINE)
     best = [0.0 if name == usual else _CLEF_CHANGE_COST for name in names]
     came_from: list[list[int]] = []
     for cost in costs:
