@@ -206,7 +206,7 @@ class Composer:
             score = replace(
                 score,
                 tempo_qpm=float(asked.tempo_qpm or score.tempo_qpm),
-                title=f"Bicinium in {asked.key}",
+                title=f"Bicinium in {asked.key.printed}",
                 composer="bicinium",
             )
         return Composition(asked, seed, tokens, result, score, draws, self.model)

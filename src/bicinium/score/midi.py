@@ -263,4 +263,4 @@ def _shortest_meter(ticks: int) -> Meter:
 
 def _latin(text: str) -> str:
     """Text as the MIDI standard stores it: Latin-1, what is not in it replaced."""
-    return text.encode("latin-1", "replace").decode("latin-1")
+    return text.replace("♭", "b").replace("♯", "#").encode("latin-1", "replace").decode("latin-1")
