@@ -23,6 +23,7 @@ from bicinium import cli
 from bicinium.corpus.prepare import load_pieces
 from bicinium.score.midi import write_midi
 from bicinium.score.notes import Score
+from bicinium.score.reading import read_score
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,21 @@ def founding_failure(tmp_path: Path) -> Path:
 def test_help_names_every_command(bicinium: Callable[..., Ran]) -> None:
     ran = bicinium("--help")
     assert ran.status == 0
-    for command in ("compose", "validate", "train", "corpus", "runs", "doctor"):
+    for command in ("compose", "convert", "validate", "train", "corpus", "runs", "doctor"):
         assert re.search(rf"\b{command}\b", ran.out)
 
 
 @pytest.mark.parametrize(
     "command",
-    [["compose"], ["validate"], ["train"], ["corpus", "prepare"], ["runs", "compare"], ["doctor"]],
+    [
+        ["compose"],
+        ["convert"],
+        ["validate"],
+        ["train"],
+        ["corpus", "prepare"],
+        ["runs", "compare"],
+        ["doctor"],
+    ],
 )
 def test_every_command_has_help(bicinium: Callable[..., Ran], command: list[str]) -> None:
     ran = bicinium(*command, "--help")
@@ -196,6 +205,76 @@ def test_compose_refuses_what_cannot_be_in_one_sentence(
 def test_compose_refuses_a_model_that_is_none(bicinium: Callable[..., Ran], good: Path) -> None:
     _assert_refused(bicinium("compose", "--model", "none.safetensors"), "there is no model at")
     _assert_refused(bicinium("compose", "--model", good), "is not a bicinium checkpoint")
+
+
+def test_compose_writes_every_format_that_is_asked_for(
+    bicinium: Callable[..., Ran], tiny_model: Path, tmp_path: Path
+) -> None:
+    ran = bicinium(
+        "compose", "-n", 2, "--bars", 2, "--seed", 3, "--model", tiny_model, "--out", "new",
+        "--formats", "musicxml, mid,mxl,roll.svg", "--json",
+    )  # fmt: skip
+    assert ran.status == 0
+    names = [[Path(name).name for name in row["files"]] for row in json.loads(ran.out)["pieces"]]
+    suffixes = ("musicxml", "mid", "mxl", "roll.svg")
+    assert names == [[f"bicinium-000{seed}.{suffix}" for suffix in suffixes] for seed in (3, 4)]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(
+        [*names[0], *names[1]]
+    )
+    text = (tmp_path / "new" / "bicinium-0003.musicxml").read_text()
+    assert '<miscellaneous-field name="seed">3<' in text
+    assert re.search('name="model">tiny, sha256 [0-9a-f]{16}<', text)
+    assert bicinium("validate", "new/bicinium-0003.musicxml", "new/bicinium-0003.mxl").status == 0
+
+
+@pytest.mark.parametrize(
+    ("formats", "pattern"),
+    [("mid,doc", "names no format that can be written"), (",", "no format is asked for")],
+)
+def test_compose_refuses_formats_that_are_none(
+    bicinium: Callable[..., Ran], tiny_model: Path, tmp_path: Path, formats: str, pattern: str
+) -> None:
+    _assert_refused(bicinium("compose", "--model", tiny_model, "--formats", formats), pattern)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------ convert
+
+
+def test_convert_goes_from_midi_to_notation_and_back(
+    bicinium: Callable[..., Ran], good: Path, tmp_path: Path
+) -> None:
+    ran = bicinium("convert", good, "piece.mxl")
+    assert ran.status == 0
+    assert re.search(r"piece\.mxl: bars 8, metre 4/4, .*, notes \d+", ran.out)
+    assert bicinium("convert", "piece.mxl", "again.mid").status == 0
+    assert read_score(tmp_path / "again.mid").voices == read_score(good).voices
+
+
+def test_convert_refuses_what_it_cannot_read_or_write(
+    bicinium: Callable[..., Ran], good: Path, tmp_path: Path
+) -> None:
+    before = sorted(path.name for path in tmp_path.iterdir())
+    (tmp_path / "broken.musicxml").write_text("<score-partwise>")
+    _assert_refused(bicinium("convert", "broken.musicxml", "a.mid"), "is not well-formed XML")
+    _assert_refused(bicinium("convert", "absent.mid", "a.mid"), "absent.mid cannot be opened")
+    _assert_refused(bicinium("convert", good, "a.doc"), "a.doc names no format")
+    _assert_refused(bicinium("convert", good, "no/a.mid"), "no/a.mid cannot be written")
+    (tmp_path / "broken.musicxml").unlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_convert_takes_two_voices_and_says_how_to_reduce_more(
+    bicinium: Callable[..., Ran], tmp_path: Path
+) -> None:
+    chord = [(0, 60), (0, 64), (0, 67), (96, 60), (0, 64), (0, 67)]
+    track = mido.MidiTrack(
+        mido.Message("note_on", note=pitch, velocity=80 if i < 3 else 0, time=ticks)
+        for i, (ticks, pitch) in enumerate(chord)
+    )
+    mido.MidiFile(tracks=[track], ticks_per_beat=24).save(tmp_path / "chord.mid")
+    _assert_refused(bicinium("convert", "chord.mid", "a.musicxml"), "with --reduce")
+    assert bicinium("convert", "chord.mid", "a.musicxml", "--reduce").status == 0
 
 
 # ------------------------------------------------------------------ validate
@@ -355,7 +434,7 @@ def test_a_key_signature_that_is_none_makes_a_file_invalid_without_traceback(
 def test_validate_of_nothing_is_refused(bicinium: Callable[..., Ran], tmp_path: Path) -> None:
     _assert_refused(bicinium("validate", "absent.mid"), "there is nothing at absent.mid")
     (tmp_path / "empty").mkdir()
-    _assert_refused(bicinium("validate", "empty"), "there are no MIDI files below empty")
+    _assert_refused(bicinium("validate", "empty"), "there is no music below empty")
 
 
 # ------------------------------------------------------------------ corpus, train
@@ -546,7 +625,18 @@ def test_doctor_finds_what_is_wrong_and_ends_with_1(
 # ------------------------------------------------------------------ as a program
 
 
-def test_the_program_runs_on_its_own_and_composes_without_torch(
+def test_compose_says_what_is_not_installed_before_it_composes(
+    bicinium: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "midirenderer", None)
+    ran = bicinium("compose", "--formats", "mid,wav", "--out", "new")
+    _assert_refused(
+        ran, r"sound needs midirenderer: install it with pip install 'bicinium\[sound\]'"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_program_runs_on_its_own_and_composes_without_what_is_heavy(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     program = """if True:
@@ -555,14 +645,16 @@ def test_the_program_runs_on_its_own_and_composes_without_torch(
         try:
             main()
         finally:
-            print('torch' in sys.modules, file=sys.stderr)"""
-    command = [sys.executable, "-c", program, "compose", "-n", "1", "--bars", "2", "--json"]
+            heavy = {'torch', 'music21', 'verovio', 'typst'} & set(sys.modules)
+            print('loaded:', *heavy, file=sys.stderr)"""
+    command = [sys.executable, "-c", program, "compose", "-n", "1", "--bars", "2", "--json",
+               "--formats", "mid,musicxml,roll.svg"]  # fmt: skip
     ran = subprocess.run(
         [*command, "--model", str(tiny_model)], cwd=tmp_path, capture_output=True, text=True
     )
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["pieces"][0]["valid"]
-    assert ran.stderr.splitlines()[-1] == "False"
+    assert ran.stderr.splitlines()[-1] == "loaded:"
     assert (tmp_path / "out" / "bicinium-0000.mid").is_file()
 
 

@@ -15,7 +15,9 @@ from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.files import FileVerdict, validate_file
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.score.keys import Key
-from bicinium.score.notes import Meter
+from bicinium.score.notes import Meter, Score
+from bicinium.score.reading import read_score
+from bicinium.score.saving import write_score
 
 
 @lru_cache(maxsize=2)
@@ -109,3 +111,13 @@ def compose(
 def validate(path: str | Path) -> FileVerdict:
     """Judge a MIDI file or a token file; see ``FileVerdict``."""
     return validate_file(Path(path))
+
+
+def read(path: str | Path, *, reduce: bool = False) -> Score:
+    """The two-voice score in a MIDI, MusicXML, kern or ABC file; see ``read_score``."""
+    return read_score(path, reduce)
+
+
+def write(score: Score, path: str | Path, *, perform: bool = False) -> None:
+    """Write a score in the format the path ends with; see ``write_score``."""
+    write_score(score, path, perform=perform)

@@ -10,14 +10,13 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bicinium.errors import BiciniumError, CollapseError, RequestError
+from bicinium.extras import needs
 from bicinium.writing import whole_file
 
 if TYPE_CHECKING:
@@ -38,6 +37,9 @@ app.add_typer(runs, name="runs")
 _MOST_VIOLATIONS_SHOWN = 5
 _LONGEST_NAME = 32  # for a table of 80 columns
 
+Perform = Annotated[
+    bool, typer.Option("--perform", help="Play sound files with phrasing, not strictly.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
@@ -61,12 +63,17 @@ def compose(
     ] = False,
     model: Annotated[Path | None, typer.Option(help="A checkpoint; else the one built in.")] = None,
     out: Annotated[Path, typer.Option(help="The folder for the files.")] = Path("out"),
+    formats: Annotated[
+        str, typer.Option(help="Of mid, musicxml, mxl, svg, png, pdf, roll.svg, wav, ogg.")
+    ] = "mid",
+    perform: Perform = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compose two-voice pieces and write them as MIDI."""
+    """Compose two-voice pieces and write them as MIDI, scores, images and sound."""
     from bicinium.api import compose_many
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
+    suffixes = _suffixes(formats)
     started = time.perf_counter()
     pieces = compose_many(
         n,
@@ -84,10 +91,18 @@ def compose(
     seconds = time.perf_counter() - started
     try:
         out.mkdir(parents=True, exist_ok=True)
-        paths = [piece.save(out / f"bicinium-{piece.seed:04d}.mid") for piece in pieces]
+        files = [
+            list(
+                dict.fromkeys(
+                    piece.save(out / f"bicinium-{piece.seed:04d}.{suffix}", perform)
+                    for suffix in suffixes
+                )
+            )
+            for piece in pieces
+        ]
     except OSError as error:
         raise RequestError(f"{out} cannot be written to: {error.strerror or error}") from error
-    rows = [_piece_row(piece, path) for piece, path in zip(pieces, paths, strict=True)]
+    rows = [_piece_row(piece, paths) for piece, paths in zip(pieces, files, strict=True)]
     tokens_per_second = sum(len(piece.tokens) for piece in pieces) / seconds
     if as_json:
         _print_json({"pieces": rows, "tokens_per_second": round(tokens_per_second)})
@@ -98,16 +113,43 @@ def compose(
 
 
 @app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="MIDI, MusicXML, mxl, kern or ABC.")],
+    target: Annotated[
+        Path,
+        typer.Argument(help="Its ending says the format: .musicxml, .pdf, .wav and so on."),
+    ],
+    reduce: Annotated[
+        bool, typer.Option("--reduce", help="Take the outer voices of what has more than two.")
+    ] = False,
+    perform: Perform = False,
+) -> None:
+    """Turn a score of two voices into another format: MIDI, MusicXML, an image, sound."""
+    from bicinium.score.reading import read_score
+    from bicinium.score.saving import format_of, write_score
+
+    format_of(target)
+    score = read_score(source, reduce)
+    try:
+        write_score(score, target, {"source": source.name}, perform)
+    except OSError as error:
+        raise RequestError(f"{target} cannot be written: {error.strerror or error}") from error
+    typer.echo(
+        f"{target}: bars {score.bars}, metre {score.meter}, {score.key}, notes {score.note_count}"
+    )
+
+
+@app.command()
 def validate(
     paths: Annotated[
-        list[Path], typer.Argument(help="MIDI files, token files, folders, patterns.")
+        list[Path], typer.Argument(help="MIDI, notation, token files; folders, patterns.")
     ],
     report: Annotated[
         Path | None, typer.Option(help="Write an HTML page with piano rolls here.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is wrong with MIDI or token files, and where. Exit 1 if any is invalid."""
+    """Say what is wrong with MIDI, notation or token files, and where. Exit 1 if any is invalid."""
     from bicinium.grammar.files import find_files, validate_file
     from bicinium.grammar.report import html_report
 
@@ -148,7 +190,7 @@ def train(
     The run watches itself: it validates what the model writes, goes back to the best state where
     it collapses, and stops where nothing is gained. Exit status 1 where it could not be saved.
     """
-    with _needs("train"):
+    with needs("train", "training"):
         from bicinium.training.config import load_config
         from bicinium.training.run_folder import CONFIG
         from bicinium.training.trainer import train as run_training
@@ -170,7 +212,7 @@ def runs_compare(
     as_json: AsJson = False,
 ) -> None:
     """Set runs side by side: their curves as a picture, their last numbers as a table."""
-    with _needs("train"):
+    with needs("train", "comparing runs"):
         from bicinium.training.compare import compare_runs, draw_curves
 
     rows = compare_runs(folders)
@@ -225,7 +267,7 @@ def corpus_prepare(
     from bicinium.corpus.prepare import dropped_share, prepare
     from bicinium.corpus.sources import find_sources
 
-    with _needs("train"):
+    with needs("train", "a training set"):
         verdicts = prepare(find_sources(sources or []), out, min_grammar_score, jobs)
     kept = [verdict for verdict in verdicts if verdict.kept]
     for verdict in verdicts:
@@ -238,22 +280,24 @@ def corpus_prepare(
     )
 
 
-@contextmanager
-def _needs(extra: str) -> Iterator[None]:
-    """What this block imports is installed with ``extra``; where it is not, say so."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise RequestError(
-            f"this needs {error.name}: install it with pip install 'bicinium[{extra}]'"
-        ) from error
+def _suffixes(formats: str) -> list[str]:
+    """The formats that a list like ``mid,musicxml`` names, in its order, all of them possible."""
+    from bicinium.score.saving import check_installed, format_of
+
+    names = [name.strip().lower() for name in formats.split(",") if name.strip()]
+    if not names:
+        raise RequestError("no format is asked for: leave --formats out, or name one")
+    suffixes = list(dict.fromkeys(format_of(Path(f"*.{name}")) for name in names))
+    for suffix in suffixes:
+        check_installed(suffix)
+    return suffixes
 
 
-def _piece_row(piece: Composition, path: Path) -> dict[str, Any]:
+def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
     tempo = piece.score.tempo_qpm if piece.score else piece.conditions.tempo_qpm
     return {
-        "path": str(path),
-        "files": [str(path)],
+        "path": str(paths[0]),
+        "files": [str(path) for path in paths],
         "valid": piece.result.valid,
         "grammar_score": round(piece.result.grammar_score, 4),
         "bars": piece.score.bars if piece.score else piece.conditions.bars,

@@ -2,7 +2,8 @@
 
 BiciniumError               everything below
 ├── ScoreError              music that is not what a two-voice score can be
-│   └── MidiFileError       a file that is not readable MIDI
+│   ├── MidiFileError       a file that is not readable MIDI
+│   └── NotationFileError   a file that is not readable notation
 ├── TokenError              a score the vocabulary cannot spell, or tokens that spell none
 ├── GrammarError            a grammar that contradicts itself, or a budget it cannot meet
 │   └── DeadEndError        a state in which the rules together forbid every token
@@ -26,6 +27,10 @@ class ScoreError(BiciniumError):
 
 class MidiFileError(ScoreError):
     """A file that cannot be read as MIDI."""
+
+
+class NotationFileError(ScoreError):
+    """A file that cannot be read as notation."""
 
 
 class TokenError(BiciniumError):

@@ -107,5 +107,5 @@ def test_folders_and_patterns_are_searched(tmp_path):
     with pytest.raises(RequestError, match="nothing matches"):
         list(find_files([tmp_path / "*.wav"]))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RequestError, match="no MIDI files"):
+    with pytest.raises(RequestError, match="there is no music below"):
         list(find_files([tmp_path / "empty"]))

@@ -200,3 +200,8 @@ def test_bach_pieces_stand_in_a_key_of_their_signature(shared_corpus: Path) -> N
         agree += score.key.fifths == content.fifths
     assert total >= 100
     assert agree >= 0.95 * total
+
+
+def test_keys_are_printed_with_the_signs_of_music():
+    names = [Key.parse(name).printed for name in ("Eb major", "B minor", "F# minor", "Bb major")]
+    assert names == ["E♭ major", "B minor", "F♯ minor", "B♭ major"]

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bicinium.errors import MidiFileError
+from bicinium.score.content import Content, Staff
 from bicinium.score.keys import ALL_KEYS, Key
-from bicinium.score.midi import MidiContent, Staff, read_midi, write_midi
+from bicinium.score.midi import read_midi, write_midi
 from bicinium.score.notes import Meter, Note, Score, Voice
 from bicinium.score.texture import two_voices
 
@@ -22,7 +23,7 @@ QUARTER = 24  # ticks of the grid
 
 Event = tuple[int, bytes]  # ticks since the event before, message
 MidiFile = Callable[[bytes], Path]  # writes the bytes to a file
-Read = Callable[..., MidiContent]  # reads a type 0 file of these events
+Read = Callable[..., Content]  # reads a type 0 file of these events
 Written = Callable[[Score], mido.MidiFile]  # the file of a score, as another program reads it
 
 
@@ -97,7 +98,7 @@ def midi_file(tmp_path: Path) -> MidiFile:
 
 @pytest.fixture
 def read(midi_file: MidiFile) -> Read:
-    def reader(*events: Event, division: int = PPQ) -> MidiContent:
+    def reader(*events: Event, division: int = PPQ) -> Content:
         return read_midi(midi_file(smf(0, track(*events), division=division)))
 
     return reader

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bicinium.score.content import Content, Staff
 from bicinium.score.keys import Key
-from bicinium.score.midi import MidiContent, Staff, read_midi
+from bicinium.score.midi import read_midi
 from bicinium.score.notes import Meter, Note
 from bicinium.score.texture import TwoVoices, two_voices
 
@@ -22,13 +23,13 @@ def staff(*notes: tuple[int, int, int], name: str = "") -> Staff:
     return Staff(name, tuple(sorted(Note(*note) for note in notes)))
 
 
-def content(*staves: Staff, **changes: Any) -> MidiContent:
+def content(*staves: Staff, **changes: Any) -> Content:
     """What a file of these staves says, in common time where ``meters`` are not given."""
     said = {
         "meters": COMMON_TIME, "fifths": None, "key": None, "tempo_qpm": 120.0,
         "anacrusis_ticks": 0, "notes_off_grid": 0, "notes_left_out": 0, "tempo_changes": 0,
     }  # fmt: skip
-    return MidiContent(staves=staves, **(said | changes))
+    return Content(staves=staves, **(said | changes))
 
 
 def one_piece(*staves: Staff, **changes: Any) -> TwoVoices:

@@ -23,8 +23,8 @@ from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, Validation
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions, features
-from bicinium.score.midi import write_midi
 from bicinium.score.notes import TICKS_PER_QUARTER, Score
+from bicinium.score.saving import format_of, write_score
 from bicinium.tokens.codec import decode
 from bicinium.tokens.vocabulary import PAD, START, Kind, tempo_bin, token_id
 from bicinium.writing import whole_file
@@ -48,17 +48,34 @@ class Composition:
     result: ValidationResult
     score: Score | None
     draws: int  # how often it was drawn until both voices played enough
+    model: str = ""
 
-    def save(self, path: str | Path) -> Path:
-        """Write the piece as MIDI; tokens that spell no score as a token file.
+    @property
+    def about(self) -> dict[str, str]:
+        """How the piece came to be, for the metadata of files."""
+        asked = self.conditions
+        return {
+            "model": self.model,
+            "seed": str(self.seed),
+            "key": str(asked.key),
+            "meter": str(asked.meter),
+            "bars": str(asked.bars),
+            "tempo": f"{asked.tempo_qpm:g}" if asked.tempo_qpm else "the model's choice",
+            "style": asked.style or "none asked for",
+        }
 
-        Returns the path written, which then ends in ``.tokens.json``.
+    def save(self, path: str | Path, perform: bool = False) -> Path:
+        """Write the piece in the format the path ends with (see ``score.saving``), tokens that
+        spell no score as a token file. ``perform`` plays WAV and OGG with phrasing.
+
+        Returns the path written, which for tokens ends in ``.tokens.json``.
         """
         path = Path(path)
         if self.score is not None:
-            write_midi(self.score, path)
+            write_score(self.score, path, self.about, perform)
             return path
-        path = path.with_suffix(".tokens.json")
+        name = path.name.removesuffix(f".{format_of(path)}")
+        path = path.with_name(f"{name}.tokens.json")
         about = {
             "tokens": self.tokens.tolist(),
             "meter": str(self.conditions.meter),
@@ -74,6 +91,7 @@ class Composer:
 
     def __init__(self, checkpoint: Checkpoint, grammar: MusicalGrammar | None = None) -> None:
         self.config = checkpoint.config
+        self.model = checkpoint.name
         self.decoder = Decoder(checkpoint.config, checkpoint.weights)
         self.grammar = grammar or MusicalGrammar()
         self.validator = MusicalGrammarValidator(self.grammar)
@@ -195,10 +213,10 @@ class Composer:
             score = replace(
                 score,
                 tempo_qpm=float(asked.tempo_qpm or score.tempo_qpm),
-                title=f"Bicinium in {asked.key}",
+                title=f"Bicinium in {asked.key.printed}",
                 composer="bicinium",
             )
-        return Composition(asked, seed, tokens, result, score, draws)
+        return Composition(asked, seed, tokens, result, score, draws, self.model)
 
 
 def _both_play(score: Score | None) -> bool:

@@ -1,4 +1,5 @@
-"""Judging files: MIDI as MIDI and, where it is two voices on the grid, as tokens; token files.
+"""Judging files: MIDI as MIDI, notation as notation, and both, where they are two voices on the
+grid, as tokens; token files.
 
 A token file is a JSON list of ids, or an object with ``tokens`` and, for the barlines, ``meter``
 and ``bars``.
@@ -17,31 +18,23 @@ import numpy as np
 
 from bicinium.errors import BiciniumError, RequestError, ScoreError
 from bicinium.grammar.validate import MusicalGrammarValidator, Violation
-from bicinium.score.midi import MidiContent, read_messages, read_midi
+from bicinium.score.content import Content
+from bicinium.score.midi import read_messages, read_midi
 from bicinium.score.notes import COMMON_TIME, TICKS_PER_QUARTER, Meter, Score, Voice, pitch_name
+from bicinium.score.reading import MUSIC_SUFFIXES, NOTATION_SUFFIXES, read_music
+from bicinium.score.roll import RollNote
 from bicinium.tokens.codec import encode, snap
 from bicinium.tokens.vocabulary import KINDS, VALUES, VOCAB_SIZE, Kind
 
-MIDI_SUFFIXES = (".mid", ".midi")
 TOKEN_SUFFIXES = (".json",)
-
-
-@dataclass(frozen=True, slots=True)
-class RollNote:
-    """A note to draw, however it came about; ``closed`` is False where it never ended."""
-
-    part: int
-    pitch: int
-    onset_tick: int
-    offset_tick: int
-    closed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
     """What was found in a file.
 
-    ``judged_as`` is "tokens", "MIDI", "MIDI and tokens", or "nothing" where it cannot be read.
+    ``judged_as`` is "tokens", "MIDI", "MIDI and tokens", "notation", "notation and tokens", or
+    "nothing" where it cannot be read.
     ``roll`` and ``meter`` (the first) are there to draw it.
     """
 
@@ -56,10 +49,10 @@ class FileVerdict:
 
 
 def find_files(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files that the paths name; of folders, every MIDI file below them; of patterns like
+    """The files that the paths name; of folders, all music below them; of patterns like
     ``music/*.mid``, what they match.
 
-    Raises RequestError for a path that is not there and a folder without MIDI files.
+    Raises RequestError for a path that is not there and a folder without music.
     """
     for path in paths:
         if not path.exists() and any(sign in str(path) for sign in "*?["):
@@ -69,9 +62,9 @@ def find_files(paths: Sequence[Path]) -> Iterator[Path]:
             yield from find_files(matched)
             continue
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in MIDI_SUFFIXES)
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in MUSIC_SUFFIXES)
             if not found:
-                raise RequestError(f"there are no MIDI files below {path}")
+                raise RequestError(f"there is no music below {path}")
             yield from found
         elif path.exists():
             yield path
@@ -85,6 +78,8 @@ def validate_file(path: Path, validator: MusicalGrammarValidator | None = None) 
     try:
         if path.suffix.lower() in TOKEN_SUFFIXES:
             return _validate_tokens(path, validator)
+        if path.suffix.lower() in NOTATION_SUFFIXES:
+            return _validate_notation(path, validator)
         return _validate_midi(path, validator)
     except BiciniumError as error:
         unreadable = Violation(0, 0, 1, 1.0, 0, "file", str(error))
@@ -142,7 +137,26 @@ def _validate_midi(path: Path, validator: MusicalGrammarValidator) -> FileVerdic
     if faults:
         wrong = min(1.0, len(faults) / max(1, len(roll)))
         return replace(verdict, grammar_score=(1 - wrong) ** 2)
-    score = _as_two_voices(read_midi(path))
+    return _with_tokens(verdict, read_midi(path), validator)
+
+
+def _validate_notation(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:
+    content = read_music(path)
+    roll = tuple(
+        RollNote(part, note.pitch, note.onset_tick, note.offset_tick)
+        for part, staff in enumerate(content.staves)
+        for note in staff.notes
+    )
+    meter = content.meters[0][1]
+    verdict = FileVerdict(path, True, 1.0, len(roll), (), "notation", roll, meter)
+    return _with_tokens(verdict, content, validator)
+
+
+def _with_tokens(
+    verdict: FileVerdict, content: Content, validator: MusicalGrammarValidator
+) -> FileVerdict:
+    """The verdict on a file that can be read, and as tokens where it is two voices."""
+    score = _as_two_voices(content)
     if score is None:
         return verdict
     result = validator.validate_sequence(encode(snap(score)), score.meter, score.bars)
@@ -151,11 +165,11 @@ def _validate_midi(path: Path, validator: MusicalGrammarValidator) -> FileVerdic
         valid=result.valid,
         grammar_score=result.grammar_score,
         violations=result.violations,
-        judged_as="MIDI and tokens",
+        judged_as=f"{verdict.judged_as} and tokens",
     )
 
 
-def _as_two_voices(content: MidiContent) -> Score | None:
+def _as_two_voices(content: Content) -> Score | None:
     """The score of a file that already is one or two voices in one metre, on the grid."""
     if len(content.staves) > 2 or len(content.meters) > 1 or content.notes_off_grid:
         return None

@@ -5,6 +5,7 @@ Weights may be stored as fp16; they are used as fp32. Nothing is ever unpickled.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,11 +30,12 @@ DEFAULT_MODEL = Path(__file__).parent / "weights" / "default.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model as it lies on disk. ``record`` says how it came to be."""
+    """A model as it lies on disk. ``record`` says how it came to be, ``name`` which file it is."""
 
     config: ModelConfig
     weights: dict[str, NDArray[np.floating]]
     record: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
 
 
 def save_checkpoint(
@@ -77,7 +79,8 @@ def load_checkpoint(path: str | Path = DEFAULT_MODEL) -> Checkpoint:
                 f"{path} does not fit its own configuration: {name} is {shape}, "
                 f"not {shapes.get(name, 'absent')}; train again"
             )
-    return Checkpoint(config, weights, record)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return Checkpoint(config, weights, record, f"{path.stem}, sha256 {digest}")
 
 
 def _check_hashes(path: Path, header: Mapping[str, str]) -> None:

@@ -55,6 +55,12 @@ class Key:
         return f"{names[self.tonic]} {self.mode}"
 
     @property
+    def printed(self) -> str:
+        """The name as it is printed: ``E♭ major``, ``F♯ minor``."""
+        tonic, mode = str(self).split()
+        return f"{tonic.replace('#', '♯').replace('b', '♭')} {mode}"
+
+    @property
     def fifths(self) -> int:
         """Sharps in the signature, flats where negative: -5 to 6 in major, -6 to 5 in minor."""
         relative_major, flats = (self.tonic + 3, 6) if self.mode == "minor" else (self.tonic, 5)

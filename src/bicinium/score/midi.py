@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from mido.midifiles.meta import KeySignatureError
 from numpy.typing import NDArray
 
 from bicinium.errors import MidiFileError, ScoreError
+from bicinium.score.content import Content, Staff, without_restrikes
 from bicinium.score.keys import Key
 from bicinium.score.notes import (
     COMMON_TIME,
@@ -49,30 +49,7 @@ _PIANO_PROGRAM = 0
 _MAX_TICKS = TICKS_PER_QUARTER * 4 * 10_000  # ten thousand bars: beyond is a damaged file
 
 
-@dataclass(frozen=True, slots=True)
-class Staff:
-    """The notes of one track and channel, chords and all, in the order of onset, then pitch."""
-
-    name: str
-    notes: tuple[Note, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MidiContent:
-    """What a MIDI file says, on the grid."""
-
-    staves: tuple[Staff, ...]
-    meters: tuple[tuple[int, Meter], ...]  # (tick from which it counts, metre), the first at 0
-    fifths: int | None  # of the first key signature
-    key: Key | None  # where the signature names a minor key; a major one often is a default
-    tempo_qpm: float
-    anacrusis_ticks: int
-    notes_off_grid: int
-    notes_left_out: int
-    tempo_changes: int
-
-
-def read_midi(path: str | Path) -> MidiContent:
+def read_midi(path: str | Path) -> Content:
     """Read a MIDI file. Raises MidiFileError where it cannot be read or has no notes."""
     path = Path(path)
     data = _midi_bytes(path)
@@ -125,7 +102,7 @@ def _without_programs(path: Path) -> bytes:
     return without.getvalue()
 
 
-def _on_grid(source: Any, path: Path) -> MidiContent:
+def _on_grid(source: Any, path: Path) -> Content:
     per_quarter = int(source.ticks_per_quarter)
 
     def to_grid(source_ticks: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -148,7 +125,7 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
             (((onset * 24) % per_quarter != 0) | ((offset * 24) % per_quarter != 0)).sum()
         )
         onset, offset = to_grid(onset), to_grid(offset)
-        notes = sorted(
+        notes = [
             Note(start, key, max(1, end - start), speed)
             for start, end, key, speed in zip(
                 onset.tolist(),
@@ -157,9 +134,9 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
                 columns["velocity"][keep].tolist(),
                 strict=True,
             )
-        )
+        ]
         if notes:
-            staves.append(Staff(track.name, tuple(_without_restrikes(notes))))
+            staves.append(Staff(track.name, without_restrikes(notes)))
     if not staves:
         raise MidiFileError(f"{path} holds no notes")
     end_tick = max(note.offset_tick for staff in staves for note in staff.notes)
@@ -181,7 +158,7 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
         if second_tick == pickup.bar_ticks < meter.bar_ticks:
             anacrusis = pickup.bar_ticks
             shift = meter.bar_ticks - anacrusis
-            staves = [_shifted(staff, shift) for staff in staves]
+            staves = [staff.shift(shift) for staff in staves]
             changes = [(0, meter), *((tick + shift, later) for tick, later in changes[2:])]
 
     signature = min(source.key_signatures, key=lambda event: int(event.time), default=None)
@@ -193,7 +170,7 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
     tempi = sorted(
         (int(event.time), float(event.qpm)) for event in source.tempos if math.isfinite(event.qpm)
     )
-    return MidiContent(
+    return Content(
         staves=tuple(staves),
         meters=tuple(changes),
         fifths=fifths,
@@ -204,26 +181,6 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
         notes_left_out=left_out,
         tempo_changes=max(0, len(tempi) - 1),
     )
-
-
-def _without_restrikes(notes: list[Note]) -> Iterator[Note]:
-    """End each note where the same pitch starts again; of two that start together, one stays."""
-    next_onset: dict[int, int] = {}
-    kept: list[Note] = []
-    for note in reversed(notes):
-        limit = next_onset.get(note.pitch)
-        if limit == note.onset_tick:
-            continue
-        next_onset[note.pitch] = note.onset_tick
-        if limit is not None and note.offset_tick > limit:
-            note = Note(note.onset_tick, note.pitch, limit - note.onset_tick, note.velocity)
-        kept.append(note)
-    return reversed(kept)
-
-
-def _shifted(staff: Staff, ticks: int) -> Staff:
-    notes = (Note(n.onset_tick + ticks, n.pitch, n.duration_ticks, n.velocity) for n in staff.notes)
-    return Staff(staff.name, tuple(notes))
 
 
 def write_midi(score: Score, path: str | Path) -> None:
@@ -306,4 +263,4 @@ def _shortest_meter(ticks: int) -> Meter:
 
 def _latin(text: str) -> str:
     """Text as the MIDI standard stores it: Latin-1, what is not in it replaced."""
-    return text.encode("latin-1", "replace").decode("latin-1")
+    return text.replace("♭", "b").replace("♯", "#").encode("latin-1", "replace").decode("latin-1")

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
+from bicinium.score.content import Content, Staff
 from bicinium.score.keys import Key, find_key
-from bicinium.score.midi import MidiContent, Staff
 from bicinium.score.notes import Note, Score, Voice
 
 Method = Literal["staves", "outer staves", "split"]
@@ -36,7 +36,7 @@ class TwoVoices:
         return self.notes_dropped / max(1, self.notes_dropped + self.score.note_count)
 
 
-def two_voices(content: MidiContent) -> list[TwoVoices]:
+def two_voices(content: Content) -> list[TwoVoices]:
     """One two-voice score for each stretch of ``content`` in one metre.
 
     A note that sounds across a change of metre ends there. Stretches without notes are left out.
@@ -52,12 +52,16 @@ def two_voices(content: MidiContent) -> list[TwoVoices]:
         if not any(line.notes for line in lines):
             continue
         last = max(line.notes[-1].offset_tick for line in lines if line.notes)
+        if content.end_tick is not None and index == len(ends) - 1:
+            last = max(last, content.end_tick - start)
         score = Score(
             voices=tuple(Voice(line.notes) for line in lines),
             bars=-(-last // meter.bar_ticks),
             meter=meter,
             tempo_qpm=content.tempo_qpm,
             anacrusis_ticks=content.anacrusis_ticks if index == 0 else 0,
+            title=content.title,
+            composer=content.composer,
         )
         pieces.append(
             TwoVoices(

@@ -1,0 +1,96 @@
+"""Music files in, whatever their format: the suffix says which reader.
+
+MIDI and MusicXML are read by bicinium itself. For Humdrum ``kern`` and ABC, music21 (the extra
+``notation``) writes MusicXML, which is then read like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from bicinium.errors import NotationFileError, ScoreError
+from bicinium.extras import needed
+from bicinium.score.content import Content
+from bicinium.score.midi import read_midi
+from bicinium.score.musicxml import MUSICXML_SUFFIXES, content_of, read_musicxml
+from bicinium.score.notes import Score
+from bicinium.score.texture import two_voices
+
+MIDI_SUFFIXES = (".mid", ".midi")
+_MUSIC21_SUFFIXES = {".krn": "humdrum", ".abc": "abc"}
+NOTATION_SUFFIXES = (*MUSICXML_SUFFIXES, *_MUSIC21_SUFFIXES)
+MUSIC_SUFFIXES = (*MIDI_SUFFIXES, *NOTATION_SUFFIXES)
+
+
+def read_music(path: str | Path) -> Content:
+    """Read MIDI, MusicXML (compressed too), kern or ABC; a suffix that is none of these as MIDI.
+
+    Raises MidiFileError or NotationFileError where the file cannot be read or has no notes,
+    RequestError where reading it needs what is not installed.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in MUSICXML_SUFFIXES:
+        return read_musicxml(path)
+    if suffix in _MUSIC21_SUFFIXES:
+        return _read_by_music21(path, _MUSIC21_SUFFIXES[suffix])
+    return read_midi(path)
+
+
+def read_score(path: str | Path, reduce: bool = False) -> Score:
+    """The two-voice score in a file.
+
+    Where the file is more than two voices in one metre, ``reduce`` takes its outer voices and its
+    first stretch in one metre; without it that is a ScoreError, as is a file that is less.
+    """
+    path = Path(path)
+    content = read_music(path)
+    pieces = two_voices(content)
+    first = pieces[0]
+    if not reduce:
+        _refuse_more(path, content, len(pieces), first.notes_dropped + first.notes_shortened)
+    silent = [name for name, v in zip(("upper", "lower"), first.score.voices, strict=True)
+              if not v.notes]  # fmt: skip
+    if silent:
+        raise ScoreError(f"{path} has no {silent[0]} voice: a score of two voices is needed")
+    return first.score
+
+
+def _refuse_more(path: Path, content: Content, stretches: int, lost: int) -> None:
+    reduce = "reduce it to its outer voices with --reduce"
+    if stretches > 1:
+        tick, meter = content.meters[1]
+        raise ScoreError(
+            f"{path} changes its metre to {meter} at tick {tick}, and a score has one; "
+            "take the stretch before with --reduce"
+        )
+    if len(content.staves) > 2:
+        raise ScoreError(f"{path} has {len(content.staves)} staves, not two voices; {reduce}")
+    if lost:
+        notes = sum(len(staff.notes) for staff in content.staves)
+        raise ScoreError(
+            f"{path} has more than two voices: {lost} of its {notes} notes fit in neither; {reduce}"
+        )
+    if content.notes_off_grid:
+        raise ScoreError(
+            f"{path} has {content.notes_off_grid} notes off the grid of 24 ticks to the quarter "
+            "note; round them with --reduce"
+        )
+
+
+def _read_by_music21(path: Path, form: str) -> Content:
+    music21 = needed("music21", "notation", f"reading {path.suffix} files")
+    exporter = needed("music21.musicxml.m21ToXml", "notation", f"reading {path.suffix} files")
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise NotationFileError(f"{path} cannot be opened: {error.strerror or error}") from error
+    try:
+        score = music21.converter.parseData(text, format=form)
+        written = exporter.GeneralObjectExporter(score).parse()
+    except Exception as error:  # music21 raises errors of every kind on damaged files
+        reason = re.sub(r"[\s.]+", " ", str(error)).strip() or type(error).__name__
+        raise NotationFileError(f"{path} cannot be read as {form}: {reason[:120]}") from error
+    return content_of(ElementTree.fromstring(written), path)
