@@ -13,18 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bicinium.corpus.prepare import Piece, load_pieces
+from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
 from bicinium.model.features import feature_sizes
-from bicinium.tokens.vocabulary import PAD
+from bicinium.tokens.vocabulary import KINDS, PAD, START, UNK, VALUES, VOCAB_SIZE, Kind
 from bicinium.training.dataset import (
     Batch,
     PieceStore,
     TrainingBatches,
     ValidationBatches,
+    batch_contents,
+    own_batch,
     tile,
     validation_pieces,
 )
 from bicinium.training.musical_grammar import IGNORED
+from bicinium.training.validation import OwnPiece
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +110,66 @@ def test_an_epoch_shows_each_piece_as_often_as_it_is_to_be_repeated(store: Piece
     per_piece = -(-(store.lengths - 1) // store.config.context)
     assert counts.tolist() == (per_piece * batches.repeats).tolist()
     assert batches.steps_per_epoch == -(-len(windows) // 4)
+
+
+def test_after_a_rollback_the_same_steps_show_something_else(store: PieceStore) -> None:
+    batches = _batches(store)
+    assert not _same(batches.batch(1), batches.batch(1, rollbacks=1))
+    assert _same(batches.batch(1, rollbacks=2), _batches(store).batch(1, rollbacks=2))
+    assert batches.epoch_windows(0) != batches.epoch_windows(0, rollbacks=1)
+
+
+def test_processes_share_the_windows_of_a_batch(store: PieceStore) -> None:
+    def shown(process: tuple[int, int], step: int) -> list[list[int]]:
+        batches = TrainingBatches(
+            store, np.ones(len(store.lengths), np.int64), batch_size=4, seed=5,
+            condition_dropout=0.0, grammar_positions=50, process=process,
+        )  # fmt: skip
+        return batches.batch(step).features[..., 0].tolist()
+
+    for step in range(3):
+        shares = [shown((rank, 2), step) for rank in (0, 1)]
+        assert sorted(shares[0] + shares[1]) == sorted(shown((0, 1), step))
+
+
+def test_own_pieces_become_a_window_each_however_wrong_they_are(tiny_config: ModelConfig) -> None:
+    rng = np.random.default_rng(0)
+    pieces = [
+        OwnPiece(
+            np.append(START, rng.integers(UNK, VOCAB_SIZE, n)).astype(np.int16),
+            "4/4",
+            "major",
+            s,
+            8,
+            0,
+        )
+        for n, s in ((20, None), (63, "bach"), (400, "bach"))
+    ]
+    batch, again = (own_batch(pieces, tiny_config, 100, [1, 2]) for _ in range(2))
+    assert _same(batch, again)
+    assert batch.features.shape[:2] == (3, 64)
+    for piece, row in zip(pieces, batch.features[..., 0].tolist(), strict=True):
+        seen = row[: len(piece.tokens) - 1]
+        whole = piece.tokens.tolist()
+        assert any(whole[i : i + len(seen)] == seen for i in range(len(whole)))
+    assert not _same(batch, own_batch(pieces, tiny_config, 100, [1, 3]))
+
+
+def test_the_contents_of_a_batch_are_what_it_holds(store: PieceStore) -> None:
+    windows = [*tile(12, 11, 0, None), *tile(int(store.lengths[1]), 22, 1, None)[:1]]
+    batch = store.batch(windows, np.random.default_rng(0), grammar_positions=10**9)
+    contents = batch_contents(MusicalGrammar(), batch)
+    assert contents["legal"] == 1
+    assert contents["padding"] == pytest.approx(11 / 44)
+    shares = {name: share for name, share in contents.items() if name.startswith("style/")}
+    assert sum(shares.values()) == 1
+    tokens = np.concatenate([store.tokens[1:12], store.tokens[store.first_row[1] :][1:23]])
+    ons = (KINDS[tokens] == Kind.NOTE_ON).sum()
+    ticks = VALUES[tokens][KINDS[tokens] == Kind.TIME_SHIFT].sum()
+    assert contents["notes_per_quarter"] == pytest.approx(ons / (ticks / 24))
+    shuffled = torch.from_numpy(np.random.default_rng(0).permutation(batch.targets.numpy().ravel()))
+    wrong = replace(batch, targets=shuffled.view(batch.targets.shape))
+    assert batch_contents(MusicalGrammar(), wrong)["legal"] < 0.6
 
 
 def _condition_columns(batch: Batch, config: ModelConfig) -> dict[str, np.ndarray]:

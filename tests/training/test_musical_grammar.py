@@ -7,12 +7,22 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, Rule, State
+from bicinium.model.config import ModelConfig
+from bicinium.model.transformer import Transformer
 from bicinium.tokens.vocabulary import END, START, VOCAB_SIZE, Kind, token_id
 from bicinium.training.config import MusicalGrammarSection
-from bicinium.training.musical_grammar import IGNORED, MusicalGrammarLoss, illegal_mass
+from bicinium.training.dataset import Batch, PieceStore, Window
+from bicinium.training.musical_grammar import (
+    IGNORED,
+    MusicalGrammarLoss,
+    avoidance,
+    illegal_mass,
+)
+from bicinium.training.trainer import next_token_loss
+from bicinium.training.validation import OwnPiece
 
 _COMPONENTS = {
     "note_pairing": "pairing",
@@ -302,3 +312,174 @@ def test_grammar_config_may_leave_rules_out() -> None:
         torch.randn(1, VOCAB_SIZE), torch.tensor([_OFF_C4]), _NOTHING, _state_after(_PREFIX, only)
     )
     assert set(parts) == {"note_pairing", "sequence_coherence", "entropy_floor"}
+
+
+# ------------------------------------------------------------------ the gradient
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_avoidance_passes_a_gradcheck_on_a_small_vocabulary(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(4, 6, generator=generator, dtype=torch.float64, requires_grad=True)
+    forbidden = torch.rand(4, 6, generator=generator) < 0.5
+    forbidden[0] = True  # nothing is left
+    forbidden[1] = False
+    assert torch.autograd.gradcheck(lambda x: avoidance(x, forbidden), (logits,))
+    known = lambda x: avoidance(x, forbidden, x.logsumexp(dim=-1))  # noqa: E731
+    assert torch.autograd.gradcheck(known, (logits,))
+    p = logits.detach().softmax(dim=-1)
+    expected = -(1 - (p * forbidden).sum(dim=-1)).log()
+    torch.testing.assert_close(avoidance(logits.detach(), forbidden)[1:], expected[1:])
+    assert avoidance(logits.detach(), forbidden)[0] == 0
+
+
+def test_the_loss_changes_the_gradient_of_every_weight(
+    legal_walks: Callable[..., list[np.ndarray]], tiny_config: ModelConfig
+) -> None:
+    gradients = []
+    for scale in (0.0, 1.0):
+        torch.manual_seed(0)
+        model, batch = Transformer(tiny_config), _batch(legal_walks(4, 5, 60), tiny_config)
+        logits = model(batch.features)
+        base = next_token_loss(logits, batch.targets)
+        total, _ = MusicalGrammarLoss()(
+            logits, batch.targets, base, batch.states, batch.grammar_rows, scale
+        )
+        total.backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    without, with_loss = gradients
+    for name, gradient in without.items():
+        assert not torch.allclose(gradient, with_loss[name], rtol=0.01), name
+
+
+def _batch(walks: list[np.ndarray], config: ModelConfig, bars: int = 8) -> Batch:
+    """Whole walks side by side, the grammar measured everywhere."""
+    own = [OwnPiece(walk, "4/4", "major", "bach", bars, 0) for walk in walks]
+    store = PieceStore(own, config)
+    windows = [Window(i, 0, min(len(w) - 1, config.context), 0) for i, w in enumerate(walks)]
+    return store.batch(windows, np.random.default_rng(0), grammar_positions=10**9)
+
+
+# ------------------------------------------------------------------ loops
+
+_LOOP = [token_id(Kind.NOTE_ON, 60), token_id(Kind.TIME_SHIFT, 12)]
+_LOOP += [token_id(Kind.NOTE_OFF, 60), token_id(Kind.TIME_SHIFT, 12)]
+_LOOPED = [*_PREFIX[1:3], *_LOOP * 12]  # what comes after START
+_FIRST = 2 + 24  # the first of them that continues a loop
+
+
+def _looped_penalty(targets: list[int], place: int, token: int, on_policy: bool) -> float:
+    """The penalty where half of the mass at a place lies on ``token``, half on another legal one;
+    elsewhere all mass is on the target.
+    """
+    logits = torch.full((1, len(targets), VOCAB_SIZE), -1e4)
+    logits[0, torch.arange(len(targets)), torch.tensor(targets)] = 0
+    logits[0, place] = -1e4
+    logits[0, place, token] = logits[0, place, token_id(Kind.TIME_SHIFT, 6)] = 0
+    _, parts = MusicalGrammarLoss(_EVEN)(
+        logits, torch.tensor([targets]), _NOTHING, rows=torch.tensor([place]), on_policy=on_policy
+    )
+    return float(parts["repetition_penalty"])
+
+
+@pytest.mark.parametrize("place", [_FIRST, _FIRST + 5, len(_LOOPED) - 1])
+def test_a_loop_that_the_model_goes_on_with_is_penalised(place: int) -> None:
+    token = _LOOPED[place]
+    assert _looped_penalty(_LOOPED, place, token, on_policy=True) == pytest.approx(np.log(2))
+
+
+def test_a_loop_that_the_music_leaves_is_penalised() -> None:
+    left = [*_LOOPED[: _FIRST + 1], token_id(Kind.TIME_SHIFT, 36)]
+    penalty = _looped_penalty(left, _FIRST + 1, _LOOPED[_FIRST + 1], on_policy=False)
+    assert penalty == pytest.approx(np.log(2))
+
+
+def test_a_loop_that_the_music_itself_goes_on_with_is_not() -> None:
+    for place in (_FIRST, _FIRST + 5):
+        assert _looped_penalty(_LOOPED, place, _LOOPED[place], on_policy=False) == 0
+
+
+@pytest.mark.parametrize("on_policy", [False, True])
+def test_what_is_no_loop_yet_is_not_penalised(on_policy: bool) -> None:
+    for place in (2, 10, _FIRST - 1):
+        assert _looped_penalty(_LOOPED, place, _LOOPED[place], on_policy) == 0
+
+
+# ------------------------------------------------------------------ any model, any state
+
+
+@pytest.mark.parametrize("floor", [0.2, 1.0])
+def test_below_the_entropy_floor_the_loss_pulls_up_and_above_it_not(
+    after_note: State, floor: float
+) -> None:
+    config = _EVEN.model_copy(update={"entropy_floor": floor, "entropy_weight": 3.0})
+    loss, target = MusicalGrammarLoss(config), torch.tensor([_OFF_C4])
+    legal = np.flatnonzero(loss.grammar.token_mask(after_note)[0])
+    for spread in (0.0, 0.5, 5.0):
+        logits = torch.full((1, VOCAB_SIZE), -1e4)
+        logits[0, legal[:2]] = torch.tensor([spread * 2, 0.0])
+        logits.requires_grad_()
+        p = logits.detach()[0, legal[:2]].softmax(dim=0)
+        entropy = float(-(p * p.log()).sum())
+        total, parts = loss(logits, target, _NOTHING, after_note)
+        missing = max(0.0, floor - entropy)
+        assert float(parts["entropy_floor"].detach()) == pytest.approx(missing, abs=1e-5)
+        assert float(total.detach()) == pytest.approx(3 * missing, abs=1e-4)
+        total.backward()
+        assert logits.grad is not None
+        if missing > 0 and spread:
+            assert logits.grad[0, legal[0]] > 0 > logits.grad[0, legal[1]]  # evens them out
+
+
+def test_logits_of_minus_infinity_give_numbers(after_note: State) -> None:
+    """A model may forbid tokens itself."""
+    legal = torch.from_numpy(MusicalGrammar().token_mask(after_note))
+    logits = torch.randn(1, VOCAB_SIZE).masked_fill(~legal, -torch.inf).requires_grad_()
+    total, parts = MusicalGrammarLoss()(logits, torch.tensor([_OFF_C4]), _NOTHING, after_note)
+    assert torch.isfinite(total)
+    assert all(torch.isfinite(part) for part in parts.values())
+    total.backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_any_torch_model_learns_grammar_from_tokens_alone(
+    legal_walks: Callable[..., list[np.ndarray]],
+) -> None:
+    """An embedding and a matrix, no states given: what a bigram can know, it learns."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(VOCAB_SIZE, 16), nn.Linear(16, VOCAB_SIZE))
+    walks = legal_walks(8, 4, 60)
+    length = min(len(walk) for walk in walks)
+    tokens = torch.from_numpy(np.stack([walk[:length] for walk in walks]).astype(np.int64))
+    loss, optimizer = MusicalGrammarLoss(), torch.optim.Adam(model.parameters(), lr=0.05)
+    totals = []
+    for _ in range(25):
+        optimizer.zero_grad()
+        total, parts = loss(
+            predicted_tokens=model(tokens[:, :-1]), target_tokens=tokens[:, 1:], base_loss=_NOTHING
+        )
+        total.backward()
+        optimizer.step()
+        totals.append(float(total.detach()))
+    assert totals[-1] < totals[0] / 10
+    assert all(float(part.detach()) < 1 for part in parts.values())
+
+
+def test_rows_choose_the_positions_that_count(
+    legal_walks: Callable[..., list[np.ndarray]],
+) -> None:
+    """With states or without, measured on some rows it is the mean over these."""
+    walks = legal_walks(2, 6, 50)
+    length = min(len(walk) for walk in walks) - 1
+    targets = torch.from_numpy(np.stack([w[1 : length + 1] for w in walks]).astype(np.int64))
+    logits = torch.randn(2, length, VOCAB_SIZE, generator=torch.Generator().manual_seed(0))
+    loss, rows = MusicalGrammarLoss(_EVEN), torch.tensor([0, 3, length, length + 5])
+    states = loss._states_before(targets)
+    _, given = loss(logits, targets, _NOTHING, states.take(rows.numpy()), rows)
+    _, found = loss(logits, targets, _NOTHING, rows=rows)
+    each = [loss(logits, targets, _NOTHING, rows=row[None])[1] for row in rows]
+    for name, part in found.items():
+        assert float(given[name]) == pytest.approx(float(part), abs=1e-6)
+        mean = np.mean([float(one[name]) for one in each])
+        assert float(part) == pytest.approx(mean, abs=1e-5)
