@@ -6,7 +6,7 @@ import sys
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: two threads are slower
 
-NAMES = ("grammar_speed", "compose_pieces")
+NAMES = ("grammar_speed", "compose_pieces", "corpus_speed", "quality_calibration")
 
 if __name__ == "__main__":
     chosen, options = (sys.argv[1:2], sys.argv[2:]) if len(sys.argv) > 1 else (list(NAMES), [])

@@ -18,7 +18,7 @@ import mido
 import pytest
 
 from bicinium import cli
-from bicinium.corpus.prepare import load_pieces
+from bicinium.corpus.shards import load_pieces
 from bicinium.score.midi import write_midi
 from bicinium.score.notes import Score
 
@@ -335,12 +335,15 @@ def test_validate_of_nothing_is_refused(bicinium: Callable[..., Ran], tmp_path: 
 def test_corpus_prepare_says_what_was_kept_and_what_was_not(
     bicinium: Callable[..., Ran], midi_folder: Path, founding_failure: Path, tmp_path: Path
 ) -> None:
-    ran = bicinium("corpus", "prepare", midi_folder, founding_failure, "--out", "set", "--jobs", 1)
+    ran = bicinium(
+        "corpus", "prepare", midi_folder, founding_failure,
+        "--out", "set", "--jobs", 1, "--min-quality-score", 0,
+    )  # fmt: skip
     assert ran.status == 0
     assert re.search(r"left out failure\.mid: .*no notes", ran.out)
     assert "kept 8 of 9 pieces" in ran.out
     assert len(load_pieces(tmp_path / "set")) == 8
-    assert (tmp_path / "set" / "report.csv").is_file()
+    assert (tmp_path / "set" / "manifest.csv").is_file()
 
 
 def test_corpus_prepare_refuses_what_is_no_corpus(

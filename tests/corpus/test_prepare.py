@@ -10,19 +10,11 @@ from pathlib import Path
 
 import mido
 import numpy as np
-import pyarrow.parquet as parquet
 import pytest
 
-from bicinium.corpus.prepare import (
-    PREPARED_NAME,
-    Piece,
-    at_home,
-    dropped_share,
-    load_pieces,
-    prepare,
-    split_of,
-)
-from bicinium.corpus.sources import SourceFile, find_sources
+from bicinium.corpus.prepare import MANIFEST_NAME, SUMMARY_NAME, at_home, dropped_share, prepare
+from bicinium.corpus.shards import Piece, load_pieces, write_shards
+from bicinium.corpus.sources import find_sources, split_of
 from bicinium.errors import CorpusError
 from bicinium.grammar import MusicalGrammarValidator
 from bicinium.score.keys import ALL_KEYS, Key
@@ -35,7 +27,7 @@ MakeScore = Callable[..., Score]
 
 
 def _report(folder: Path) -> dict[str, dict[str, str]]:
-    with (folder / "report.csv").open(newline="", encoding="utf-8") as file:
+    with (folder / MANIFEST_NAME).open(newline="", encoding="utf-8") as file:
         return {row["name"]: row for row in csv.DictReader(file)}
 
 
@@ -86,8 +78,9 @@ def test_pieces_of_one_cluster_are_on_one_side(made_up_score: MakeScore, tmp_pat
 
 
 def test_the_training_set_comes_back_as_it_was_written(midi_folder: Path, tmp_path: Path) -> None:
-    verdicts = prepare(find_sources([midi_folder]), tmp_path, jobs=1)
-    written = [piece for verdict in verdicts for piece in verdict.pieces]
+    prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    written = load_pieces(tmp_path)
+    write_shards(tmp_path, written)
     read = load_pieces(tmp_path)
     assert len(read) == len(written) == 8
     for one, other in zip(written, read, strict=True):
@@ -122,21 +115,23 @@ def test_the_same_input_gives_the_same_bytes_however_many_processes_work(
 ) -> None:
     for name, jobs in (("one", 1), ("again", 1), ("two", 2)):
         prepare(find_sources([midi_folder]), tmp_path / name, jobs=jobs)
-    for name in (PREPARED_NAME, "report.csv"):
+    results = ("pieces-000.parquet", MANIFEST_NAME, SUMMARY_NAME)
+    for name in results:
         first = (tmp_path / "one" / name).read_bytes()
         assert (tmp_path / "again" / name).read_bytes() == first
         assert (tmp_path / "two" / name).read_bytes() == first
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
-        PREPARED_NAME,
-        "report.csv",
+        *sorted((MANIFEST_NAME, SUMMARY_NAME)),
+        "pieces-000.parquet",
+        "readings.sqlite",
     ]
 
 
 def test_preparing_anew_replaces_what_was_there(midi_folder: Path, tmp_path: Path) -> None:
     prepare(find_sources([midi_folder]), tmp_path, jobs=1)
     prepare(find_sources([midi_folder / "piece-2.mid"]), tmp_path, jobs=1)
-    assert [piece.name for piece in load_pieces(tmp_path)] == ["piece-2.mid"]
-    assert list(_report(tmp_path)) == ["piece-2.mid"]
+    assert [piece.name for piece in load_pieces(tmp_path)] == ["music/piece-2.mid"]
+    assert list(_report(tmp_path)) == ["music/piece-2.mid"]
 
 
 # ------------------------------------------------------------------ what is left out, and why
@@ -203,7 +198,7 @@ def test_nothing_left_is_an_error_that_names_the_reasons(
     write_midi(made_up_score(0, 2), tmp_path / "music" / "short.mid")
     with pytest.raises(CorpusError, match="nothing could be kept of 1 files: too short"):
         prepare(find_sources([tmp_path / "music"]), tmp_path / "out", jobs=1)
-    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "out").glob("*.parquet"))
 
 
 def test_files_of_one_name_in_two_folders_are_judged_each_by_itself(
@@ -227,7 +222,9 @@ def test_the_share_of_dropped_notes_counts_kept_pieces_only(tmp_path: Path) -> N
     folder.mkdir()
     _write_chords(folder / "chords.mid")
     verdicts = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
-    assert [(v.kept, v.notes, v.notes_dropped) for v in verdicts] == [(True, 32, 32)]
+    (verdict,) = verdicts
+    assert verdict.stretch
+    assert (verdict.kept, verdict.notes, verdict.stretch.notes_dropped) == (True, 32, 32)
     assert dropped_share(verdicts) == 0.5
     assert dropped_share([]) == 0
 
@@ -305,32 +302,6 @@ def test_where_the_near_way_leaves_the_piano_the_octave_is_taken() -> None:
     assert home.transpose(back) == high
 
 
-# ------------------------------------------------------------------ reading
-
-
-def test_no_prepared_corpus_is_one_sentence(tmp_path: Path, refuses: Refuses) -> None:
-    with refuses(CorpusError, "there is no prepared corpus at .*; run 'bicinium corpus prepare'"):
-        load_pieces(tmp_path)
-
-
-def test_a_damaged_training_set_is_one_sentence(
-    prepared: Path, tmp_path: Path, refuses: Refuses
-) -> None:
-    data = (prepared / PREPARED_NAME).read_bytes()
-    (tmp_path / PREPARED_NAME).write_bytes(data[: len(data) // 2])
-    with refuses(CorpusError, "is damaged; run 'bicinium corpus prepare' again"):
-        load_pieces(tmp_path)
-
-
-def test_a_training_set_with_other_columns_is_one_sentence(
-    prepared: Path, tmp_path: Path, refuses: Refuses
-) -> None:
-    table = parquet.read_table(prepared / PREPARED_NAME)
-    parquet.write_table(table.drop_columns(["mode"]), tmp_path / PREPARED_NAME)
-    with refuses(CorpusError, "is not of this version of bicinium"):
-        load_pieces(tmp_path)
-
-
 def test_real_music_is_kept(shared_corpus: Path, tmp_path: Path) -> None:
     """Six inventions: all kept, hardly a note lost, and valid."""
     sources = [
@@ -346,6 +317,7 @@ def test_real_music_is_kept(shared_corpus: Path, tmp_path: Path) -> None:
     assert min(piece.notes for piece in pieces) > 300
 
 
-def test_a_source_file_alone_has_no_known_composer(midi_folder: Path) -> None:
-    (source,) = find_sources([midi_folder / "piece-1.mid"])
-    assert source == SourceFile(midi_folder / "piece-1.mid", "piece-1.mid", cluster="piece-1.mid")
+def test_a_file_alone_is_what_the_manifest_beside_it_says(midi_folder: Path) -> None:
+    (alone,) = find_sources([midi_folder / "piece-1.mid"])
+    assert alone == next(s for s in find_sources([midi_folder]) if s.path == alone.path)
+    assert alone.composer == "J. S. Bach"

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 import yaml
 
 from bicinium.api import compose_many
-from bicinium.corpus.prepare import load_pieces, prepare
+from bicinium.corpus.prepare import prepare
+from bicinium.corpus.shards import load_pieces
 from bicinium.corpus.sources import STYLES, find_sources
 from bicinium.errors import ConfigError, CorpusError
 from bicinium.grammar import MusicalGrammar

@@ -18,9 +18,7 @@ _MARGIN = 44
 _MOST_ROLL_TICKS = 96 * 400  # what is longer is drawn so far
 _MOST_LISTED = 500
 
-_PAGE = Template("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>bicinium validate</title>
-<style>
+STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #222; --line: #ddd; --upper: #2b6cb0;
   --lower: #b7791f; --wrong: #c53030; }
 @media (prefers-color-scheme: dark) { :root { --paper: #16181c; --ink: #e6e6e6; --line: #333;
@@ -34,7 +32,11 @@ svg text { font: 10px system-ui, sans-serif; fill: var(--ink); }
 .part0 { fill: var(--upper); } .part1 { fill: var(--lower); } .other { fill: #888; }
 .open { fill-opacity: .35; stroke: var(--wrong); stroke-dasharray: 3 2; }
 .bar { stroke: var(--line); } .mark { stroke: var(--wrong); stroke-width: 1.5; }
-.flag { fill: var(--wrong); }
+.flag { fill: var(--wrong); }"""
+
+_PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>bicinium validate</title>
+<style>$style
 </style></head><body>
 <h1>bicinium validate</h1>
 <p>$summary The upper voice is blue, the lower one brown; a red line marks a violation (rest the
@@ -49,7 +51,9 @@ def html_report(verdicts: Sequence[FileVerdict]) -> str:
     invalid = sum(not verdict.valid for verdict in verdicts)
     summary = f"{len(verdicts) - invalid} valid, {invalid} invalid."
     worst_first = sorted(verdicts, key=lambda verdict: verdict.grammar_score)
-    return _PAGE.substitute(summary=summary, files="\n".join(map(_section, worst_first)))
+    return _PAGE.substitute(
+        style=STYLE, summary=summary, files="\n".join(map(_section, worst_first))
+    )
 
 
 def _section(verdict: FileVerdict) -> str:
@@ -64,12 +68,12 @@ def _section(verdict: FileVerdict) -> str:
         f"<h2>{escape(str(verdict.path))}</h2>\n"
         f"<p>{word}, grammar score {verdict.grammar_score:.3f}, {verdict.notes} notes, "
         f"judged as {escape(verdict.judged_as)}</p>\n"
-        f"{_roll(verdict.roll, verdict.violations, verdict.meter)}\n<ol>{listed}</ol>{more}"
+        f"{roll(verdict.roll, verdict.violations, verdict.meter)}\n<ol>{listed}</ol>{more}"
     )
 
 
-def _roll(notes: Sequence[RollNote], violations: Sequence[Violation], meter: Meter) -> str:
-    """The piano roll as SVG, time to the right, pitch upwards."""
+def roll(notes: Sequence[RollNote], violations: Sequence[Violation], meter: Meter) -> str:
+    """The piano roll as SVG in HTML, time to the right, pitch upwards; STYLE has its colours."""
     if not notes and not violations:
         return ""
     low = min((note.pitch for note in notes), default=60) - 2

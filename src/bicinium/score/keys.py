@@ -84,7 +84,7 @@ def _key_profiles() -> np.ndarray:
     return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True))
 
 
-_PROFILES = _key_profiles()
+KEY_PROFILES = _key_profiles()
 
 
 def find_key(
@@ -98,7 +98,7 @@ def find_key(
     """
     weights = np.asarray(pitch_class_ticks, dtype=float)
     centred = weights - weights.mean()
-    scores = _PROFILES @ centred / max(float(np.linalg.norm(centred)), 1e-9)
+    scores = KEY_PROFILES @ centred / max(float(np.linalg.norm(centred)), 1e-9)
     for index, key in enumerate(ALL_KEYS):
         if fifths is not None and (key.fifths - fifths) % 12 == 0:
             scores[index] += _SIGNATURE_BONUS

@@ -21,7 +21,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,11 @@ class Staff:
 
     name: str
     notes: tuple[Note, ...]
+
+    def shifted(self, ticks: int) -> Staff:
+        """The same notes, later."""
+        notes = (replace(note, onset_tick=note.onset_tick + ticks) for note in self.notes)
+        return Staff(self.name, tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,7 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
         if second_tick == pickup.bar_ticks < meter.bar_ticks:
             anacrusis = pickup.bar_ticks
             shift = meter.bar_ticks - anacrusis
-            staves = [_shifted(staff, shift) for staff in staves]
+            staves = [staff.shifted(shift) for staff in staves]
             changes = [(0, meter), *((tick + shift, later) for tick, later in changes[2:])]
 
     signature = min(source.key_signatures, key=lambda event: int(event.time), default=None)
@@ -219,11 +224,6 @@ def _without_restrikes(notes: list[Note]) -> Iterator[Note]:
             note = Note(note.onset_tick, note.pitch, limit - note.onset_tick, note.velocity)
         kept.append(note)
     return reversed(kept)
-
-
-def _shifted(staff: Staff, ticks: int) -> Staff:
-    notes = (Note(n.onset_tick + ticks, n.pitch, n.duration_ticks, n.velocity) for n in staff.notes)
-    return Staff(staff.name, tuple(notes))
 
 
 def write_midi(score: Score, path: str | Path) -> None:

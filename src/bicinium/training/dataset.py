@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bicinium.corpus.prepare import Piece
+from bicinium.corpus.shards import Piece
 from bicinium.grammar import MusicalGrammar, State
 from bicinium.model.config import ModelConfig
 from bicinium.model.features import PieceConditions, features

@@ -25,7 +25,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from bicinium.corpus.prepare import Piece, load_pieces
+from bicinium.corpus.shards import Piece, load_pieces
 from bicinium.corpus.sources import STYLES
 from bicinium.errors import ConfigError
 from bicinium.model.checkpoint import save_checkpoint

@@ -1,0 +1,149 @@
+"""Notation files (MusicXML, kern, ABC and what else music21 reads) as the staves a MIDI file has.
+
+music21 parses; here its parts become notes on the grid, so that all that follows is the same as for
+MIDI. Grace notes and drums are left out, ties joined, chords kept. music21 is imported when a file
+is read: it takes most of a second, and composing does not need it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from bicinium.errors import CorpusError, ScoreError
+from bicinium.score.midi import MidiContent, Staff
+from bicinium.score.notes import (
+    COMMON_TIME,
+    HIGHEST_PITCH,
+    LOWEST_PITCH,
+    TICKS_PER_QUARTER,
+    Meter,
+    Note,
+)
+
+NOTATION_SUFFIXES = (".musicxml", ".mxl", ".xml", ".krn", ".abc", ".mei")
+_MOST_BYTES = 20_000_000
+_VELOCITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Notation:
+    """A notation file: its music, and what it says of itself."""
+
+    content: MidiContent
+    composer: str
+    title: str
+    licence: str
+
+
+def read_notation(path: Path) -> Notation:
+    """Read a notation file. Raises CorpusError where music21 cannot, or finds no notes."""
+    try:
+        import music21
+    except ModuleNotFoundError as error:
+        raise CorpusError(
+            f"{path} needs music21: install it with pip install 'bicinium[train]'"
+        ) from error
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise CorpusError(f"{path} is larger than {_MOST_BYTES:,} bytes: no piece is")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stream: Any = music21.converter.parse(path, forceSource=True)
+        if isinstance(stream, music21.stream.Opus):
+            stream = stream.scores[0]
+        stream.toSoundingPitch(inPlace=True)
+        return Notation(_content(stream, path), *_about(stream))
+    except (CorpusError, ScoreError):
+        raise
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be opened: {error.strerror or error}") from error
+    except Exception as error:  # a damaged file makes music21 fail in every way there is
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CorpusError(f"{path} is damaged and music21 cannot read it: {reason}") from error
+
+
+def _about(stream: Any) -> tuple[str, str, str]:
+    data = stream.metadata
+    if data is None:
+        return "", "", ""
+    title = data.title or data.movementName or ""
+    return data.composer or "", title, " ".join((data.copyright or "").split())
+
+
+def _content(stream: Any, path: Path) -> MidiContent:
+    parts = list(stream.parts) or [stream]
+    rounded = 0
+    staves = []
+    for part in parts:
+        staff, off_grid = _staff(part)
+        rounded += off_grid
+        if staff.notes:
+            staves.append(staff)
+    if not staves:
+        raise CorpusError(f"{path} holds no notes")
+    changes = _meters(parts[0])
+    anacrusis = _anacrusis(parts[0], changes[0][1])
+    if anacrusis:
+        shift = changes[0][1].bar_ticks - anacrusis
+        staves = [staff.shifted(shift) for staff in staves]
+        changes = [changes[0], *((tick + shift, meter) for tick, meter in changes[1:])]
+    signature = next(iter(parts[0].flatten().getElementsByClass("KeySignature")), None)
+    tempo = next(iter(stream.flatten().getElementsByClass("MetronomeMark")), None)
+    qpm = tempo.getQuarterBPM() if tempo is not None else None
+    return MidiContent(
+        staves=tuple(staves),
+        meters=tuple(changes),
+        fifths=int(signature.sharps) if signature is not None else None,
+        key=None,
+        tempo_qpm=float(qpm) if qpm else 120.0,
+        anacrusis_ticks=anacrusis,
+        notes_off_grid=rounded,
+        notes_left_out=0,
+        tempo_changes=0,
+    )
+
+
+def _ticks(quarters: Any) -> tuple[int, bool]:
+    """Quarter notes in ticks, rounded, and whether they were on the grid."""
+    exact = Fraction(quarters).limit_denominator(960) * TICKS_PER_QUARTER
+    return round(exact), exact.denominator == 1
+
+
+def _staff(part: Any) -> tuple[Staff, int]:
+    """The notes of a part, and how many of them are off the grid."""
+    notes: dict[tuple[int, int], Note] = {}
+    off_grid = 0
+    for element in part.stripTies().flatten().notes:
+        if element.duration.isGrace or not hasattr(element, "pitches"):
+            continue
+        onset, begins_on = _ticks(element.offset)
+        end, ends_on = _ticks(element.offset + element.quarterLength)
+        if end <= onset:
+            continue
+        off_grid += not (begins_on and ends_on)
+        for pitch in element.pitches:
+            if LOWEST_PITCH <= pitch.midi <= HIGHEST_PITCH:
+                notes[onset, pitch.midi] = Note(onset, pitch.midi, end - onset, _VELOCITY)
+    return Staff(part.partName or "", tuple(sorted(notes.values()))), off_grid
+
+
+def _meters(part: Any) -> list[tuple[int, Meter]]:
+    """The metres and from when each counts. Raises ScoreError for one that notation lacks."""
+    meters = {0: COMMON_TIME}
+    for signature in part.flatten().getElementsByClass("TimeSignature"):
+        meters[_ticks(signature.offset)[0]] = Meter(signature.numerator, signature.denominator)
+    changes = sorted(meters.items())
+    return [item for i, item in enumerate(changes) if i == 0 or item[1] != changes[i - 1][1]]
+
+
+def _anacrusis(part: Any, meter: Meter) -> int:
+    """Ticks of a first bar that is shorter than its metre, 0 where it is full."""
+    bars = list(part.getElementsByClass("Measure"))
+    if len(bars) < 2:
+        return 0
+    first = _ticks(bars[1].offset - bars[0].offset)[0]
+    return first if 0 < first < meter.bar_ticks else 0
