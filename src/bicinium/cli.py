@@ -200,6 +200,50 @@ def corpus_prepare(
     )
 
 
+@corpus.command("fetch")
+def corpus_fetch(
+    groups: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="inventions, mozart-sonatas, chopin-etudes, arabesque, keyboard; all if left out."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder for the files.")] = Path("data/mutopia"),
+    server: Annotated[
+        str, typer.Option(help="Where the Mutopia Project's files are.")
+    ] = "https://www.mutopiaproject.org/",
+    only_list: Annotated[
+        bool, typer.Option("--list", help="Print the catalogue and fetch nothing.")
+    ] = False,
+) -> None:
+    """Download keyboard works of the catalogue. Exit 1 if one could not be had.
+
+    Prints the licence of each, and whom to credit. Ctrl-C loses nothing: the same call goes on.
+    """
+    from bicinium.corpus.fetch import Fetched, Work, catalogue, fetch
+
+    def line(work: Work) -> str:
+        return f"{work.composer}, {work.title} ({work.licence}; typeset by {work.maintainer})"
+
+    def say(done: Fetched) -> None:
+        reason = f": {done.reason}" if done.reason else ""
+        typer.echo(f"{done.outcome:<11}  {line(done.work)}{reason}")
+
+    works = catalogue(groups or [])
+    if only_list:
+        for work in works:
+            typer.echo(f"{work.group:<14}  {line(work)}")
+        return
+    outcomes = fetch(works, out, server, progress=say)
+    failed = sum(done.outcome == "failed" for done in outcomes)
+    typer.echo(
+        f"{len(outcomes) - failed} of {len(outcomes)} works are in {out}; "
+        f"prepare them with: bicinium corpus prepare {out}"
+    )
+    if failed:
+        raise typer.Exit(1)
+
+
 @corpus.command("validate")
 def corpus_validate(
     folder: Annotated[Path, typer.Argument(help="Raw music, or what 'corpus prepare' wrote.")],

@@ -12,7 +12,8 @@ import mido
 import numpy as np
 import pytest
 
-from bicinium.corpus.prepare import MANIFEST_NAME, SUMMARY_NAME, at_home, dropped_share, prepare
+from bicinium.corpus.prepare import MANIFEST_NAME, SUMMARY_NAME, dropped_share, prepare
+from bicinium.corpus.reading import at_home
 from bicinium.corpus.shards import Piece, load_pieces, write_shards
 from bicinium.corpus.sources import find_sources, split_of
 from bicinium.errors import CorpusError

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bicinium.corpus.prepare import MIN_QUALITY_SCORE, choose, read_sources
+from bicinium.corpus.prepare import MIN_QUALITY_SCORE, choose
 from bicinium.corpus.quality import quality
+from bicinium.corpus.reading import read_sources
 from bicinium.corpus.shards import SHARDS, load_checked
 from bicinium.corpus.sources import find_sources
 from bicinium.errors import BiciniumError, CorpusError

@@ -12,7 +12,10 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-_CONCERNED = ("corpus", "grammar", "score", "tokens")  # the packages on which a reading depends
+_CONCERNED = (  # what a reading depends on
+    "corpus/duplicates.py", "corpus/notation.py", "corpus/quality.*", "corpus/reading.py",
+    "grammar/*.py", "score/*.py", "tokens/*.py",
+)  # fmt: skip
 
 
 class ReadingStore:
@@ -65,8 +68,7 @@ def program_hash() -> str:
     """Changes whenever the code (or the quality's weights) that reads files does."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for folder in _CONCERNED:
-        for path in sorted((root / folder).glob("*")):
-            if path.suffix in (".py", ".json"):
-                digest.update(path.name.encode() + path.read_bytes())
+    for pattern in _CONCERNED:
+        for path in sorted(root.glob(pattern)):
+            digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
