@@ -91,8 +91,8 @@ def _content(stream: Any, path: Path) -> MidiContent:
         shift = changes[0][1].bar_ticks - anacrusis
         staves = [staff.shifted(shift) for staff in staves]
         changes = [changes[0], *((tick + shift, meter) for tick, meter in changes[1:])]
-    signature = next(iter(parts[0].flatten().getElementsByClass("KeySignature")), None)
-    tempo = next(iter(stream.flatten().getElementsByClass("MetronomeMark")), None)
+    signature = next(iter(parts[0].recurse().getElementsByClass("KeySignature")), None)
+    tempo = next(iter(stream.recurse().getElementsByClass("MetronomeMark")), None)
     qpm = tempo.getQuarterBPM() if tempo is not None else None
     return MidiContent(
         staves=tuple(staves),
@@ -114,10 +114,11 @@ def _ticks(quarters: Any) -> tuple[int, bool]:
 
 
 def _staff(part: Any) -> tuple[Staff, int]:
-    """The notes of a part, and how many of them are off the grid."""
-    notes: dict[tuple[int, int], Note] = {}
+    """The notes of a part, tied ones joined, and how many of them are off the grid."""
+    notes: dict[tuple[int, int], Note] = {}  # by onset and pitch
+    latest: dict[int, Note] = {}  # by pitch
     off_grid = 0
-    for element in part.stripTies().flatten().notes:
+    for element in part.flatten().notes:
         if element.duration.isGrace or not hasattr(element, "pitches"):
             continue
         onset, begins_on = _ticks(element.offset)
@@ -125,9 +126,14 @@ def _staff(part: Any) -> tuple[Staff, int]:
         if end <= onset:
             continue
         off_grid += not (begins_on and ends_on)
-        for pitch in element.pitches:
-            if LOWEST_PITCH <= pitch.midi <= HIGHEST_PITCH:
-                notes[onset, pitch.midi] = Note(onset, pitch.midi, end - onset, _VELOCITY)
+        for single in getattr(element, "notes", None) or (element,):
+            pitch, tie = single.pitch.midi, single.tie or element.tie
+            if not LOWEST_PITCH <= pitch <= HIGHEST_PITCH:
+                continue
+            start, before = onset, latest.get(pitch)
+            if tie and tie.type in ("stop", "continue") and before and before.offset_tick == onset:
+                start = before.onset_tick
+            latest[pitch] = notes[start, pitch] = Note(start, pitch, end - start, _VELOCITY)
     return Staff(part.partName or "", tuple(sorted(notes.values()))), off_grid
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from bicinium.score.texture import TwoVoices, two_voices
 from bicinium.tokens.codec import decode, encode, snap
 
 _CHUNK = 64  # files that one process takes at a time
+_CLUSTER_PATIENCE = "20s"
 _FEWEST_NOTES = 24
 _FEWEST_BARS = 4
 _LEAST_SOUNDING = 0.2  # of the bars, in each voice
@@ -122,21 +123,25 @@ def _spread(
             ) from error
 
 
-def _cluster(address: str | None) -> Any:
-    """The context in which joblib's work goes to a Dask cluster; none without an address."""
+@contextmanager
+def _cluster(address: str | None) -> Iterator[None]:
+    """Within it, joblib's work goes to a Dask cluster; without an address it stays here."""
     if address is None:
-        return nullcontext()
+        yield
+        return
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
         raise CorpusError(
             "a cluster needs dask: install it with pip install 'bicinium[cluster]'"
         ) from error
+    connect: Any = Client
     try:
-        client: Any = Client(address, timeout="20s", set_as_default=False)  # type: ignore[no-untyped-call]
+        client = connect(address, timeout=_CLUSTER_PATIENCE, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
-        raise CorpusError(f"there is no Dask scheduler at {address}: {error}") from error
-    return parallel_config(backend="dask", client=client)
+        raise CorpusError(f"there is no Dask scheduler at {address}") from error
+    with client, parallel_config(backend="dask", client=client):
+        yield
 
 
 def _key(source: SourceFile, program: str) -> str:

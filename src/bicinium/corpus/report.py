@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bicinium.corpus.prepare import MANIFEST_NAME, kind_of
 from bicinium.corpus.shards import Piece, load_pieces, score_of
@@ -20,6 +21,7 @@ from bicinium.errors import BiciniumError, CorpusError
 from bicinium.grammar.files import RollNote
 from bicinium.grammar.report import STYLE, roll
 from bicinium.score.notes import TICKS_PER_QUARTER, Meter, pitch_name
+from bicinium.tokens.vocabulary import KINDS, VALUES, Kind
 
 _SHOWN = 5  # of the worst and of the best
 _BARS_DRAWN = 24
@@ -112,21 +114,21 @@ def _charts(pieces: Sequence[Piece], rows: Sequence[Mapping[str, str]]) -> Itera
     yield _chart("Key (as found)", Counter(row["key"] or "unknown" for row in kept))
     yield _chart("Metre", Counter(piece.meter for piece in pieces))
     yield _histogram("Length in bars", [piece.bars for piece in pieces],
-                     (4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 10_000))  # fmt: skip
+                     (4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, np.inf))  # fmt: skip
     yield _histogram("Notes in a piece", [piece.notes for piece in pieces],
-                     (24, 50, 100, 200, 400, 800, 1600, 3200, 100_000))  # fmt: skip
+                     (24, 50, 100, 200, 400, 800, 1600, 3200, np.inf))  # fmt: skip
     pitches: Counter[int] = Counter()
     durations: Counter[int] = Counter()
     for piece in pieces:
-        for voice in score_of(piece).voices:
-            pitches.update(note.pitch + piece.transposition for note in voice.notes)
-            durations.update(note.duration_ticks for note in voice.notes)
-    octaves: Counter[str] = Counter()
-    for pitch in sorted(pitches, reverse=True):
-        octaves[f"{pitch_name(pitch // 4 * 4)} to {pitch_name(pitch // 4 * 4 + 3)}"] += pitches[
-            pitch
-        ]
-    yield _chart("Pitch (as notated)", octaves, sort=False)
+        pitch, duration = _notes(piece)
+        for counts, values in ((pitches, pitch + piece.transposition), (durations, duration)):
+            found, often = np.unique(values, return_counts=True)
+            counts.update(dict(zip(found.tolist(), often.tolist(), strict=True)))
+    ranges: Counter[str] = Counter()
+    for height in sorted(pitches, reverse=True):
+        lowest = height // 4 * 4
+        ranges[f"{pitch_name(lowest)} to {pitch_name(lowest + 3)}"] += pitches[height]
+    yield _chart("Pitch (as notated)", ranges, sort=False)
     yield _chart(
         "Duration in quarters",
         Counter({f"{ticks / TICKS_PER_QUARTER:.3g}": n for ticks, n in durations.most_common()}),
@@ -137,9 +139,31 @@ def _charts(pieces: Sequence[Piece], rows: Sequence[Mapping[str, str]]) -> Itera
                      (0, 0.5, 0.9, 0.99, 1))  # fmt: skip
 
 
+def _notes(piece: Piece) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pitch and ticks of each note, straight from the tokens: of two lines, ends follow onsets."""
+    tokens = piece.tokens.astype(np.int64)
+    kinds, values = KINDS[tokens], VALUES[tokens]
+    ticks = np.cumsum(np.where(kinds == Kind.TIME_SHIFT, values, 0))
+    changes = np.flatnonzero(kinds == Kind.PART)
+    part = np.concatenate([[0], values[changes]])[
+        np.searchsorted(changes, np.arange(len(tokens)), side="right")
+    ]
+    pitches, durations = [], []
+    for voice in np.unique(part):
+        begins = np.flatnonzero((kinds == Kind.NOTE_ON) & (part == voice))
+        ends = np.flatnonzero((kinds == Kind.NOTE_OFF) & (part == voice))
+        if len(begins) == len(ends):
+            pitches.append(values[begins])
+            durations.append(ticks[ends] - ticks[begins])
+    return np.concatenate(pitches), np.concatenate(durations)
+
+
 def _histogram(title: str, values: Sequence[float], edges: Sequence[float]) -> str:
     counts, _ = np.histogram(values, [*edges[:-1], edges[-1] + 1e-9])
-    names = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    names = [
+        f"{low:g} or more" if high == np.inf else f"{low:g} to {high:g}"
+        for low, high in pairwise(edges)
+    ]
     return _chart(title, Counter(dict(zip(names, counts.tolist(), strict=True))), sort=False)
 
 
