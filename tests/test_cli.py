@@ -357,6 +357,59 @@ def test_corpus_prepare_refuses_what_is_no_corpus(
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
+def test_corpus_validate_and_report_judge_raw_and_prepared_music(
+    bicinium: Callable[..., Ran], midi_folder: Path, founding_failure: Path, tmp_path: Path
+) -> None:
+    raw = bicinium("corpus", "validate", midi_folder, "--min-quality-score", 0, "--jobs", 1)
+    assert raw.status == 0
+    assert "8 fit, 0 not" in raw.out
+    strict = bicinium("corpus", "validate", midi_folder, "--min-quality-score", 0.9, "--json")
+    assert strict.status == 1
+    document = json.loads(strict.out)
+    assert document["fit"] + document["unfit"] == len(document["pieces"]) == 8
+    assert all(piece["fit"] == (piece["quality_score"] >= 0.9) for piece in document["pieces"])
+    failure = bicinium("corpus", "validate", founding_failure)
+    assert failure.status == 1
+    assert "holds no notes" in failure.out
+    bicinium("corpus", "prepare", midi_folder, "--out", "set", "--min-quality-score", 0)
+    prepared = bicinium("corpus", "validate", "set", "--min-quality-score", 0)
+    assert prepared.status == 0
+    assert "8 fit, 0 not" in prepared.out
+    assert bicinium("corpus", "report", "set").out == "the report is set/report.html\n"
+    assert "8 pieces of 8" in (tmp_path / "set" / "report.html").read_text()
+    _assert_refused(bicinium("corpus", "validate", "absent"), "there is nothing at absent")
+    _assert_refused(bicinium("corpus", "report", "absent"), "there is no prepared corpus at absent")
+
+
+def test_corpus_fetch_lists_with_licence_and_credit_and_fails_without_a_server(
+    bicinium: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bicinium.corpus import fetch
+
+    listed = bicinium("corpus", "fetch", "inventions", "--list")
+    assert listed.status == 0
+    assert len(listed.out.splitlines()) == 15
+    assert re.search(r"J\. S\. Bach, Invention 1 \(.+; typeset by .+\)", listed.out)
+    _assert_refused(bicinium("corpus", "fetch", "fugues"), "'fugues' is not in the catalogue")
+    monkeypatch.setattr(fetch.time, "sleep", lambda seconds: None)
+    failed = bicinium("corpus", "fetch", "arabesque", "--server", "http://127.0.0.1:9/")
+    assert failed.status == 1
+    assert "0 of 1 works are in data/mutopia" in failed.out
+
+
+def test_quality_stands_in_the_json_of_validate_and_compose(
+    bicinium: Callable[..., Ran], tiny_model: Path, good: Path, founding_failure: Path
+) -> None:
+    ran = bicinium("validate", "--json", good, founding_failure)
+    valid, empty = json.loads(ran.out)["files"]
+    assert 0 <= valid["quality_score"] <= 1
+    assert empty["quality_score"] is None
+    composed = bicinium("compose", "-n", 1, "--bars", 4, "--model", tiny_model, "--json")
+    (piece,) = json.loads(composed.out)["pieces"]
+    again = json.loads(bicinium("validate", "--json", piece["path"]).out)["files"][0]
+    assert again["quality_score"] == pytest.approx(piece["quality_score"], abs=1e-3)
+
+
 def test_train_refuses_what_cannot_be_run(bicinium: Callable[..., Ran], tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("training: {max_step: 3}\n")
     _assert_refused(bicinium("train", "run.yaml"), "did you mean training.max_steps")
