@@ -8,7 +8,7 @@ is read: it takes most of a second, and composing does not need it.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def _content(stream: Any, path: Path) -> MidiContent:
     anacrusis = _anacrusis(parts[0], changes[0][1])
     if anacrusis:
         shift = changes[0][1].bar_ticks - anacrusis
-        staves = [staff.shifted(shift) for staff in staves]
+        staves = [_later(staff, shift) for staff in staves]
         changes = [changes[0], *((tick + shift, meter) for tick, meter in changes[1:])]
     signature = next(iter(parts[0].recurse().getElementsByClass("KeySignature")), None)
     tempo = next(iter(stream.recurse().getElementsByClass("MetronomeMark")), None)
@@ -153,3 +153,8 @@ def _anacrusis(part: Any, meter: Meter) -> int:
         return 0
     first = _ticks(bars[1].offset - bars[0].offset)[0]
     return first if 0 < first < meter.bar_ticks else 0
+
+
+def _later(staff: Staff, ticks: int) -> Staff:
+    notes = (replace(note, onset_tick=note.onset_tick + ticks) for note in staff.notes)
+    return Staff(staff.name, tuple(notes))

@@ -73,6 +73,10 @@ class Key:
 ALL_KEYS = tuple(Key(tonic, mode) for mode in ("major", "minor") for tonic in range(12))
 
 
+_FIFTHS = np.array([key.fifths for key in ALL_KEYS])
+_TONICS = np.array([key.tonic for key in ALL_KEYS])
+
+
 def _key_profiles() -> np.ndarray:
     """(24, 12): the standardised profile of each of ALL_KEYS, by pitch class."""
     rows = [
@@ -88,7 +92,9 @@ KEY_PROFILES = _key_profiles()
 
 
 def find_key(
-    pitch_class_ticks: Sequence[float], final_bass: int | None = None, fifths: int | None = None
+    pitch_class_ticks: Sequence[float] | np.ndarray,
+    final_bass: int | None = None,
+    fifths: int | None = None,
 ) -> Key:
     """The key whose profile correlates best with how long each pitch class sounds.
 
@@ -99,9 +105,8 @@ def find_key(
     weights = np.asarray(pitch_class_ticks, dtype=float)
     centred = weights - weights.mean()
     scores = KEY_PROFILES @ centred / max(float(np.linalg.norm(centred)), 1e-9)
-    for index, key in enumerate(ALL_KEYS):
-        if fifths is not None and (key.fifths - fifths) % 12 == 0:
-            scores[index] += _SIGNATURE_BONUS
-        if final_bass is not None and key.tonic == final_bass % 12:
-            scores[index] += _FINAL_BASS_BONUS
+    if fifths is not None:
+        scores[(_FIFTHS - fifths) % 12 == 0] += _SIGNATURE_BONUS
+    if final_bass is not None:
+        scores[final_bass % 12 == _TONICS] += _FINAL_BASS_BONUS
     return ALL_KEYS[int(scores.argmax())]

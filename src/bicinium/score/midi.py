@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,12 @@ from bicinium.score.notes import (
     HIGHEST_PITCH,
     LOWEST_PITCH,
     TICKS_PER_QUARTER,
+    Columns,
     Meter,
     Note,
+    Notes,
     Score,
+    columns_of,
 )
 from bicinium.writing import whole_file
 
@@ -54,12 +57,7 @@ class Staff:
     """The notes of one track and channel, chords and all, in the order of onset, then pitch."""
 
     name: str
-    notes: tuple[Note, ...]
-
-    def shifted(self, ticks: int) -> Staff:
-        """The same notes, later."""
-        notes = (replace(note, onset_tick=note.onset_tick + ticks) for note in self.notes)
-        return Staff(self.name, tuple(notes))
+    notes: tuple[Note, ...] | Notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,21 +151,14 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
             (((onset * 24) % per_quarter != 0) | ((offset * 24) % per_quarter != 0)).sum()
         )
         onset, offset = to_grid(onset), to_grid(offset)
-        notes = sorted(
-            Note(start, key, max(1, end - start), speed)
-            for start, end, key, speed in zip(
-                onset.tolist(),
-                offset.tolist(),
-                pitch.tolist(),
-                columns["velocity"][keep].tolist(),
-                strict=True,
-            )
-        )
-        if notes:
-            staves.append(Staff(track.name, tuple(_without_restrikes(notes))))
+        velocity = columns["velocity"][keep].astype(np.int64)
+        notes = np.stack([onset, pitch, np.maximum(1, offset - onset), velocity])
+        if len(onset):
+            staves.append(Staff(track.name, Notes(_without_restrikes(notes))))
     if not staves:
         raise MidiFileError(f"{path} holds no notes")
-    end_tick = max(note.offset_tick for staff in staves for note in staff.notes)
+    ends = [columns_of(staff.notes)[[0, 2]].sum(axis=0).max() for staff in staves]
+    end_tick = int(max(ends))
     if end_tick > _MAX_TICKS:
         raise MidiFileError(f"{path} is damaged: its last note ends after {end_tick} ticks")
 
@@ -186,7 +177,7 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
         if second_tick == pickup.bar_ticks < meter.bar_ticks:
             anacrusis = pickup.bar_ticks
             shift = meter.bar_ticks - anacrusis
-            staves = [staff.shifted(shift) for staff in staves]
+            staves = [_shifted(staff, shift) for staff in staves]
             changes = [(0, meter), *((tick + shift, later) for tick, later in changes[2:])]
 
     signature = min(source.key_signatures, key=lambda event: int(event.time), default=None)
@@ -211,19 +202,27 @@ def _on_grid(source: Any, path: Path) -> MidiContent:
     )
 
 
-def _without_restrikes(notes: list[Note]) -> Iterator[Note]:
-    """End each note where the same pitch starts again; of two that start together, one stays."""
-    next_onset: dict[int, int] = {}
-    kept: list[Note] = []
-    for note in reversed(notes):
-        limit = next_onset.get(note.pitch)
-        if limit == note.onset_tick:
-            continue
-        next_onset[note.pitch] = note.onset_tick
-        if limit is not None and note.offset_tick > limit:
-            note = Note(note.onset_tick, note.pitch, limit - note.onset_tick, note.velocity)
-        kept.append(note)
-    return reversed(kept)
+def _without_restrikes(notes: Columns) -> Columns:
+    """The notes in the order of onset, then pitch.
+
+    Each ends where the same pitch starts again; of two that start together, the longest stays.
+    """
+    notes = notes[:, np.lexsort((notes[3], notes[2], notes[0], notes[1]))]  # by pitch, then onset
+    onset, pitch, duration, _ = notes
+    same_pitch = pitch[1:] == pitch[:-1]
+    stays = np.append(~(same_pitch & (onset[1:] == onset[:-1])), True)
+    if not stays.all():
+        return _without_restrikes(notes[:, stays])
+    cut = same_pitch & (onset[:-1] + duration[:-1] > onset[1:])
+    if cut.any():
+        duration[:-1][cut] = (onset[1:] - onset[:-1])[cut]
+    return notes[:, np.lexsort((pitch, onset))]
+
+
+def _shifted(staff: Staff, ticks: int) -> Staff:
+    columns = columns_of(staff.notes).copy()
+    columns[0] += ticks
+    return Staff(staff.name, Notes(columns))
 
 
 def write_midi(score: Score, path: str | Path) -> None:
