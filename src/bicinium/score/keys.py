@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -104,7 +105,7 @@ def find_key(
     """
     weights = np.asarray(pitch_class_ticks, dtype=float)
     centred = weights - weights.mean()
-    scores = KEY_PROFILES @ centred / max(float(np.linalg.norm(centred)), 1e-9)
+    scores = KEY_PROFILES @ centred / max(math.sqrt(centred @ centred), 1e-9)
     if fifths is not None:
         scores[(_FIFTHS - fifths) % 12 == 0] += _SIGNATURE_BONUS
     if final_bass is not None:

@@ -87,7 +87,7 @@ def _hands(staves: Sequence[Staff]) -> tuple[Columns, Columns, Columns, Method]:
     else:
         by_height = sorted(staves, key=lambda staff: -columns_of(staff.notes)[1].mean())
     columns = [columns_of(staff.notes) for staff in by_height]
-    neither_hand = np.concatenate([_NO_NOTES, *columns[1:-1]], axis=1)
+    neither_hand = np.concatenate(columns[1:-1], axis=1) if len(staves) > 2 else _NO_NOTES
     method: Method = "staves" if len(staves) == 2 else "outer staves"
     return columns[0], columns[-1], neither_hand, method
 
@@ -98,6 +98,8 @@ def _end_tick(notes: Columns) -> int:
 
 def _between(notes: Columns, start: int, end: int) -> Columns:
     """The notes that begin in [start, end), cut at ``end`` and counted from ``start``."""
+    if start == 0 and _end_tick(notes) <= end:
+        return notes
     onset = notes[0]
     chosen = notes[:, (onset >= start) & (onset < end)]
     chosen[2] = np.minimum(chosen[2], end - chosen[0])
@@ -116,8 +118,10 @@ def _line(notes: Columns, highest: bool) -> _Line:
     """The outer line of one hand; ``notes`` are in the order of onset, then pitch."""
     onset = notes[0]
     changes = onset[1:] != onset[:-1]
+    if (changes & (onset[1:] >= (onset + notes[2])[:-1])).all():  # no chords, no overlaps
+        return _Line(notes, 0, 0)
     outer = np.append(changes, True) if highest else np.append(True, changes)  # of each chord
-    line = notes[:, outer[: onset.size]]
+    line = notes[:, outer[: onset.size]]  # a copy, which may be changed
     dropped = onset.size - line.shape[1]
     onset, pitch, duration, _ = line
     overlaps = onset[:-1] + duration[:-1] > onset[1:]

@@ -77,12 +77,11 @@ def encode(score: Score) -> np.ndarray:
     tick, part = events >> _TICK_BITS, (events >> _PART_BITS) & (MAX_PARTS - 1)
     starts = (events >> _STARTS_BITS) & 1 == 1
     pitch, velocity = (events >> _PITCH_BITS) & 127, events & 31
-    waits = np.diff(tick, prepend=0)
+    waits = _changes(tick, 0)
     shifts = (waits + MAX_SHIFT_TICKS - 1) // MAX_SHIFT_TICKS  # TIME_SHIFTs before each event
-    turns = np.diff(part, prepend=0) != 0  # PART before it
-    loudness = velocity[starts]
+    turns = _changes(part, 0) != 0  # PART before it
     louder = np.zeros(len(events), np.bool_)  # VELOCITY before it
-    louder[starts] = np.diff(loudness, prepend=-1) != 0
+    louder[starts] = _changes(velocity[starts], -1) != 0
     last = np.cumsum(shifts + turns + louder + 1) + 1  # where each event's own token stands
     final = _shifts(score.end_tick - int(tick[-1]) if len(events) else score.end_tick)
     tokens = np.full((last[-1] + 1 if len(events) else 2) + len(final) + 1, _LONGEST, np.int16)
@@ -95,6 +94,14 @@ def encode(score: Score) -> np.ndarray:
     tokens[(last - louder - turns - 1)[waited]] = rest[waited] + _TIME_SHIFT
     tokens[len(tokens) - len(final) - 1 :] = [*final, END]
     return tokens
+
+
+def _changes(values: np.ndarray, before: int) -> np.ndarray:
+    """Of each value, how far it is from the one before it; of the first, from ``before``."""
+    changes = values.copy()
+    changes[1:] -= values[:-1]
+    changes[:1] -= before
+    return changes
 
 
 def _events(voice: Voice, part: int) -> np.ndarray:
