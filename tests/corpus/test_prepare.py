@@ -421,6 +421,26 @@ def test_a_program_that_reads_otherwise_reads_all_again(
     assert len(read_names) == 16
 
 
+def test_what_does_not_come_back_note_for_note_is_left_out(
+    midi_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that loses the last note of a voice; a codec that moves one."""
+    write, spell = reading.write_midi, reading.encode
+
+    def forgetful(score: Score, path: Path) -> None:
+        upper = Voice(tuple(score.voices[0].notes)[:-1])
+        write(replace(score, voices=(upper, score.voices[1])), path)
+
+    with monkeypatch.context() as once:
+        once.setattr(reading, "write_midi", forgetful)
+        with pytest.raises(CorpusError, match="the round trip through MIDI changed it"):
+            prepare(find_sources([midi_folder]), tmp_path / "one", jobs=1)
+    with monkeypatch.context() as once:
+        once.setattr(reading, "encode", lambda score: spell(score.transpose(1)))
+        with pytest.raises(CorpusError, match="the round trip through tokens changed it"):
+            prepare(find_sources([midi_folder]), tmp_path / "two", jobs=1)
+
+
 # ------------------------------------------------------------------ notation
 
 
