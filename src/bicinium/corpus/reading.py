@@ -34,7 +34,7 @@ from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, Meter, Score
 from bicinium.score.texture import TwoVoices, two_voices
 from bicinium.tokens.codec import decode, encode, snap
 
-_CHUNK = 64  # files that one process takes at a time
+_CHUNK = 16  # files that one process takes at a time
 _CLUSTER_PATIENCE = "20s"
 _FEWEST_NOTES = 24
 _FEWEST_BARS = 4
