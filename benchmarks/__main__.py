@@ -6,7 +6,10 @@ import sys
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: two threads are slower
 
-NAMES = ("grammar_speed", "compose_pieces", "corpus_speed", "quality_calibration")
+NAMES = (
+    "grammar_speed", "grammar_loss", "compose_pieces", "ablation", "corpus_speed",
+    "quality_calibration",
+)  # fmt: skip
 
 if __name__ == "__main__":
     chosen, options = (sys.argv[1:2], sys.argv[2:]) if len(sys.argv) > 1 else (list(NAMES), [])

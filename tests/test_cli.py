@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,11 +89,14 @@ def founding_failure(tmp_path: Path) -> Path:
 def test_help_names_every_command(bicinium: Callable[..., Ran]) -> None:
     ran = bicinium("--help")
     assert ran.status == 0
-    for command in ("compose", "validate", "train", "corpus"):
+    for command in ("compose", "validate", "train", "corpus", "runs", "doctor"):
         assert re.search(rf"\b{command}\b", ran.out)
 
 
-@pytest.mark.parametrize("command", [["compose"], ["validate"], ["train"], ["corpus", "prepare"]])
+@pytest.mark.parametrize(
+    "command",
+    [["compose"], ["validate"], ["train"], ["corpus", "prepare"], ["runs", "compare"], ["doctor"]],
+)
 def test_every_command_has_help(bicinium: Callable[..., Ran], command: list[str]) -> None:
     ran = bicinium(*command, "--help")
     assert ran.status == 0
@@ -247,6 +252,30 @@ def test_validate_json_prints_one_document_and_nothing_else(
     assert document["files"][0]["notes"] > 20
     for violation in document["files"][1]["violations"]:
         assert set(violation) == {"index", "tick", "bar", "beat", "part", "rule", "message"}
+
+
+def test_the_table_of_a_folder_has_a_line_for_each_file_that_nothing_cuts(
+    bicinium: Callable[..., Ran],
+    monkeypatch: pytest.MonkeyPatch,
+    good: Path,
+    founding_failure: Path,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = tmp_path / ("a folder with a name as long as a title " * 3)
+    folder.mkdir()
+    for index in range(30):
+        (folder / f"piece-{index:02d}.mid").write_bytes(good.read_bytes())
+    founding_failure.rename(folder / "failure.mid")
+    ran = bicinium("validate", folder)
+    table, found, summary = ran.out.rstrip().split("\n\n")
+    header, *rows = table.splitlines()
+    assert header.split() == ["verdict", "score", "notes", "violations", "judged", "as", "file"]
+    assert len(rows) == 31
+    assert all(re.search(r"(piece-\d\d|failure)\.mid$", row) for row in rows)
+    assert found.splitlines()[0].endswith("failure.mid (pairing 2)")
+    assert len(found.splitlines()) == 3
+    assert summary == "30 valid, 1 invalid"
 
 
 def test_validate_takes_folders_and_looks_below_them(
@@ -416,7 +445,12 @@ def test_train_refuses_what_cannot_be_run(bicinium: Callable[..., Ran], tmp_path
     _assert_refused(bicinium("train", "absent.yaml"), "absent.yaml cannot be read")
     (tmp_path / "run.yaml").write_text("data: {prepared: nowhere}\n")
     _assert_refused(bicinium("train", "run.yaml"), "there is no prepared corpus at nowhere")
-    _assert_refused(bicinium("train", "run.yaml", "--resume"), "nothing to resume")
+    _assert_refused(bicinium("train"), "name a configuration, or --resume RUN")
+    _assert_refused(bicinium("train", "--resume", "runs/none"), "config.yaml cannot be read")
+    _assert_refused(
+        bicinium("train", "run.yaml", "--resume", "runs/none"),
+        "nothing to resume at runs/none",
+    )
     _assert_refused(
         bicinium("train", "run.yaml", "--set", "model.vocab_size=100"), "there are 774 tokens"
     )
@@ -424,7 +458,9 @@ def test_train_refuses_what_cannot_be_run(bicinium: Callable[..., Ran], tmp_path
 
 _TINY_RUN = """
 model: {d_model: 32, n_layers: 1, n_heads: 2, d_ff: 32, context: 64}
-training: {max_steps: 3, batch_size: 2, precision: 32-true, threads: 1, warmup_steps: 1}
+training:
+  {max_steps: 3, batch_size: 2, precision: 32-true, threads: 1, warmup_steps: 1,
+  musical_grammar: {validate_every_n_batches: 2, live_pieces: 2, live_bars: 1}}
 """
 
 
@@ -443,29 +479,124 @@ def test_train_ends_with_a_model_that_compose_takes(
     )
 
 
-def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(
+def test_runs_compare_prints_a_table_and_draws_the_curves(
+    bicinium: Callable[..., Ran], prepared: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text(_TINY_RUN)
+    data = f"data.prepared={prepared}"
+    for name in ("one", "two"):
+        assert bicinium("train", "run.yaml", "--set", data, "--run", f"runs/{name}").status == 0
+    ran = bicinium("runs", "compare", "runs/one", "runs/two")
+    assert ran.status == 0
+    assert re.search(r"^run +one +two$", ran.out, re.MULTILINE)
+    assert re.search(r"^steps +3 +3$", ran.out, re.MULTILINE)
+    assert re.search(r"^live/grammar_score +[\d.e-]+ +[\d.e-]+$", ran.out, re.MULTILINE)
+    assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
+    ran = bicinium("runs", "compare", "runs/one", "--out", "one.png", "--json")
+    assert [row["run"] for row in json.loads(ran.out)["runs"]] == ["one"]
+    assert json.loads(ran.out)["curves"] == "one.png"
+    _assert_refused(bicinium("runs", "compare", "runs/none"), "runs/none holds no run")
+
+
+def test_a_run_that_cannot_be_saved_ends_with_1_and_a_sentence(
     bicinium: Callable[..., Ran],
     prepared: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from bicinium.training.trainer import GrammarTraining
+    from bicinium.training.trainer import TrainingRun
 
     (tmp_path / "run.yaml").write_text(_TINY_RUN + f"data: {{prepared: {prepared}}}\n")
-    original = GrammarTraining.training_step
-
-    def interrupted(self: GrammarTraining, *args: object) -> object:
-        if self.global_step == 2:
-            raise KeyboardInterrupt
-        return original(self, *args)
-
-    monkeypatch.setattr(GrammarTraining, "training_step", interrupted)
+    logits = TrainingRun._logits
+    monkeypatch.setattr(
+        TrainingRun, "_logits", lambda self, batch: logits(self, batch) * float("nan")
+    )
     ran = bicinium("train", "run.yaml", "--run", "runs/one")
-    assert ran.status == 130
-    assert "bicinium train run.yaml --run runs/one --resume" in ran.err
-    monkeypatch.undo()
-    monkeypatch.chdir(tmp_path)
-    assert (tmp_path / "runs" / "one" / "checkpoints" / "last.ckpt").is_file()
+    assert ran.status == 1
+    sentence = ran.err.splitlines()[-1]
+    assert sentence.startswith("bicinium: training collapsed at step 1 after 3 rollbacks")
+    assert "collapse.md" in sentence
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("when", ["a step", "a validation"])
+def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(
+    bicinium: Callable[..., Ran], prepared: Path, tmp_path: Path, when: str
+) -> None:
+    """A real signal to a real process, which then goes on where it stopped."""
+    grammar = (
+        "validate_every_n_batches: 5000, live_pieces: 1"
+        if when == "a step"
+        else "validate_every_n_batches: 3, live_pieces: 64, live_bars: 250"
+    )
+    text = _TINY_RUN.replace("validate_every_n_batches: 2, live_pieces: 2, live_bars: 1", grammar)
+    text = text.replace("max_steps: 3", "max_steps: 5000, checkpoint_every_steps: 10000")
+    (tmp_path / "run.yaml").write_text(text + f"data: {{prepared: {prepared}}}\n")
+    program = "import sys; from bicinium.cli import main; sys.argv[0] = 'bicinium'; main()"
+    run = [sys.executable, "-c", program, "train"]
+    ran = subprocess.Popen(
+        [*run, "run.yaml", "--run", "runs/one"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    last = tmp_path / "runs" / "one" / "checkpoints" / "last.ckpt"
+    metrics = last.parents[1] / "metrics.jsonl"
+    # steps are recorded from the first; before its validation the third is saved
+    _wait_until(lambda: metrics.is_file() if when == "a step" else _step_of(last) == 3)
+    time.sleep(0.5)
+    ran.send_signal(signal.SIGINT)
+    _, said = ran.communicate(timeout=60)
+    assert ran.returncode == 130, said
+    assert said.rstrip().splitlines()[-1] == (
+        "stopped and saved; go on with: bicinium train --resume runs/one"
+    )
+    assert "Traceback" not in said
+    stopped = _step_of(last)
+    assert stopped == 3 if when == "a validation" else 0 < stopped < 5000
+    settings = [f"training.max_steps={stopped + 1}"]
+    settings += [f"training.musical_grammar.{name}=1" for name in ("live_pieces", "live_bars")]
+    again = bicinium("train", "--resume", "runs/one", *(f"--set={each}" for each in settings))
+    assert again.status == 0, again.err
+    assert f"resumed: {stopped + 1} steps in all" in again.err
+    assert _step_of(last) == stopped + 1
+
+
+def _step_of(checkpoint: Path) -> int:
+    """The step at which it was saved; -1 where there is none."""
+    import torch
+
+    return torch.load(checkpoint, weights_only=True)["step"] if checkpoint.is_file() else -1
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.05)
+
+
+# ------------------------------------------------------------------ doctor
+
+
+def test_doctor_finds_the_model_in_the_package_well(bicinium: Callable[..., Ran]) -> None:
+    ran = bicinium("doctor")
+    assert ran.status == 0
+    assert len(ran.out.splitlines()) == 5
+    assert all(line.startswith("ok ") for line in ran.out.splitlines())
+
+
+def test_doctor_finds_what_is_wrong_and_ends_with_1(
+    bicinium: Callable[..., Ran], tiny_model: Path
+) -> None:
+    ran = bicinium("doctor", tiny_model)
+    assert ran.status == 1
+    assert re.search(r"^WRONG +does it pair notes unaided\?", ran.out, re.MULTILINE)
+    assert re.search(r"^ok +is it causal\?", ran.out, re.MULTILINE)
+    ran = bicinium("doctor", tiny_model, "--json")
+    assert ran.status == 1
+    findings = json.loads(ran.out)["findings"]
+    assert len(findings) == 5
+    assert all(set(finding) == {"question", "good", "evidence"} for finding in findings)
+    assert not all(finding["good"] for finding in findings)
+    _assert_refused(bicinium("doctor", "none.safetensors"), "there is no model at none")
 
 
 # ------------------------------------------------------------------ as a program

@@ -6,15 +6,18 @@ Exit status: 0 done; 1 the thing checked is not valid; 2 the call or a file is w
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bicinium.errors import BiciniumError, RequestError
+from bicinium.errors import BiciniumError, CollapseError, RequestError
 from bicinium.writing import whole_file
 
 if TYPE_CHECKING:
@@ -29,8 +32,11 @@ app = typer.Typer(
 )
 corpus = typer.Typer(no_args_is_help=True, help="Make a training set of music.")
 app.add_typer(corpus, name="corpus")
+runs = typer.Typer(no_args_is_help=True, help="Look at training runs.")
+app.add_typer(runs, name="runs")
 
 _MOST_VIOLATIONS_SHOWN = 5
+_LONGEST_NAME = 32  # for a table of 80 columns
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
@@ -120,29 +126,84 @@ def validate(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="A YAML file; see configs/training_configs.")],
+    config: Annotated[
+        Path | None, typer.Argument(help="A YAML file; see configs/training_configs.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Like training.max_steps=2000.")
     ] = None,
     run: Annotated[Path, typer.Option(help="The folder for all that the run writes.")] = Path(
         "runs/latest"
     ),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
+    resume: Annotated[
+        Path | None, typer.Option(help="The folder of a run that is to go on.")
+    ] = None,
 ) -> None:
-    """Train a model on a prepared corpus. Ctrl-C saves; --resume goes on."""
-    try:
+    """Train a model on a prepared corpus. Ctrl-C saves; --resume RUN goes on.
+
+    The run watches itself: it validates what the model writes, goes back to the best state where
+    it collapses, and stops where nothing is gained. Exit status 1 where it could not be saved.
+    """
+    with _needs("train"):
         from bicinium.training.config import load_config
+        from bicinium.training.trainer import CONFIG
         from bicinium.training.trainer import train as run_training
-    except ModuleNotFoundError as error:
-        raise RequestError(
-            f"training needs {error.name}: install it with pip install 'bicinium[train]'"
-        ) from error
+    if not config and not resume:
+        raise RequestError("there is nothing to train: name a configuration, or --resume RUN")
+    chosen = load_config(config or (resume or run) / CONFIG, settings or [])
     try:
-        path = run_training(load_config(config, settings or []), run, resume)
+        path = run_training(chosen, resume or run, resume=resume is not None)
     except KeyboardInterrupt:
-        _say(f"stopped and saved; go on with: bicinium train {config} --run {run} --resume")
+        _say(f"stopped and saved; go on with: bicinium train --resume {resume or run}")
         raise typer.Exit(130) from None
     typer.echo(f"the model is {path}; compose with: bicinium compose --model {path}")
+
+
+@runs.command("compare")
+def runs_compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    out: Annotated[Path, typer.Option(help="The picture of the curves.")] = Path("runs.png"),
+    as_json: AsJson = False,
+) -> None:
+    """Set runs side by side: their curves as a picture, their last numbers as a table."""
+    with _needs("train"):
+        from bicinium.training.compare import compare_runs, draw_curves
+
+    rows = compare_runs(folders)
+    draw_curves(folders, out)
+    if as_json:
+        _print_json({"runs": rows, "curves": str(out)})
+        return
+    width = max(len(name) for row in rows for name in row)
+    for name in rows[0]:
+        cells = [row[name] for row in rows]
+        shown = [f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in cells]
+        typer.echo(f"{name:<{width}}  " + "  ".join(f"{cell:>18}" for cell in shown))
+    typer.echo(f"curves: {out}")
+
+
+@app.command()
+def doctor(
+    model: Annotated[str, typer.Argument(help="A model file, or 'default'.")] = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Examine a model: is it causal, does it predict the next token, does it pair notes, does it
+    loop? Exit status 1 if anything is wrong.
+    """
+    from dataclasses import asdict
+
+    from bicinium.evaluation.doctor import examine
+    from bicinium.model.checkpoint import DEFAULT_MODEL
+
+    findings = examine(DEFAULT_MODEL if model == "default" else Path(model))
+    if as_json:
+        _print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            word = "ok   " if finding.good else "WRONG"
+            typer.echo(f"{word}  {finding.question}  {finding.evidence}")
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(1)
 
 
 @corpus.command("prepare")
@@ -171,18 +232,15 @@ def corpus_prepare(
     from bicinium.corpus.sources import find_sources
 
     try:
-        verdicts = prepare(
-            find_sources(sources or []),
-            out,
-            min_grammar_score,
-            jobs,
-            min_quality_score=min_quality_score,
-            cluster=cluster,
-        )
-    except ModuleNotFoundError as error:
-        raise RequestError(
-            f"a training set needs {error.name}: install it with pip install 'bicinium[train]'"
-        ) from error
+        with _needs("train"):
+            verdicts = prepare(
+                find_sources(sources or []),
+                out,
+                min_grammar_score,
+                jobs,
+                min_quality_score=min_quality_score,
+                cluster=cluster,
+            )
     except KeyboardInterrupt:
         _say("stopped; what was read is kept, and the same call goes on")
         raise typer.Exit(130) from None
@@ -301,6 +359,17 @@ def _write_page(path: Path, page: str) -> None:
         raise RequestError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+@contextmanager
+def _needs(extra: str) -> Iterator[None]:
+    """What this block imports is installed with ``extra``; where it is not, say so."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RequestError(
+            f"this needs {error.name}: install it with pip install 'bicinium[{extra}]'"
+        ) from error
+
+
 def _piece_row(piece: Composition, path: Path) -> dict[str, Any]:
     from bicinium.corpus.quality import quality
 
@@ -352,19 +421,54 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
 
 
 def _print_verdicts(verdicts: list[FileVerdict]) -> None:
-    for verdict in verdicts:
-        word = "valid  " if verdict.valid else "INVALID"
-        typer.echo(
-            f"{word}  {verdict.grammar_score:.3f}  {verdict.notes:6d} notes  {verdict.path}"
-            f"  (judged as {verdict.judged_as})"
+    """A table of the files; then what is wrong with each, and where."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    names = _short_names([verdict.path for verdict in verdicts])
+    table = Table(box=None, pad_edge=False, header_style="")
+    for header in ("verdict", "score", "notes", "violations"):
+        table.add_column(header, justify="left" if header == "verdict" else "right")
+    for header in ("judged as", "file"):
+        table.add_column(header, no_wrap=True)
+    for verdict, name in zip(verdicts, names, strict=True):
+        table.add_row(
+            Text("valid") if verdict.valid else Text("INVALID", "bold red"),
+            f"{verdict.grammar_score:.3f}",
+            str(verdict.notes),
+            str(len(verdict.violations) or ""),
+            verdict.judged_as,
+            Text(name),
         )
+    console = Console(highlight=False)
+    wide = Console(highlight=False, width=max(console.width, 60 + max(map(len, names), default=0)))
+    with wide.capture() as lines:
+        wide.print(table)
+    for line in lines.get().splitlines():
+        typer.echo(line.rstrip())  # a name that is too long for the terminal is not folded, nor cut
+    for verdict, name in zip(verdicts, names, strict=True):
+        if verdict.valid:
+            continue
+        rules = Counter(violation.rule for violation in verdict.violations).most_common()
+        counts = ", ".join(f"{rule} {count}" for rule, count in rules)
+        console.print(Text.assemble("\n", (name, "bold"), f" ({counts})"), soft_wrap=True)
         for violation in verdict.violations[:_MOST_VIOLATIONS_SHOWN]:
-            typer.echo(f"         {violation.rule}: {violation.message}")
+            console.print(Text(f"  {violation.rule}: {violation.message}"), soft_wrap=True)
         hidden = len(verdict.violations) - _MOST_VIOLATIONS_SHOWN
         if hidden > 0:
-            typer.echo(f"         and {hidden} more; --json shows all")
+            console.print(f"  and {hidden} more; --json and --report show all")
     invalid = sum(not verdict.valid for verdict in verdicts)
-    typer.echo(f"{len(verdicts) - invalid} valid, {invalid} invalid")
+    console.print(f"\n{len(verdicts) - invalid} valid, {invalid} invalid")
+
+
+def _short_names(paths: list[Path]) -> list[str]:
+    """The paths as given; where they are long, without what comes before their common folder."""
+    names = [str(path) for path in paths]
+    if len(paths) < 2 or max(map(len, names)) <= _LONGEST_NAME:
+        return names
+    common = Path(os.path.commonpath([path.absolute().parent for path in paths])).parent
+    return [str(path.absolute().relative_to(common)) for path in paths]
 
 
 def _print_json(document: dict[str, Any]) -> None:
@@ -381,7 +485,7 @@ def main() -> None:
         app()
     except BiciniumError as error:
         _say(f"bicinium: {error}")
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, CollapseError) else 2)
     except KeyboardInterrupt:
         _say("bicinium: stopped")
         sys.exit(130)

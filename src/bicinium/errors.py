@@ -9,6 +9,7 @@ BiciniumError               everything below
 ├── CorpusError             a corpus that is absent, empty or unreadable
 ├── CheckpointError         weights that do not fit this program
 ├── ConfigError             a configuration that cannot be run
+├── CollapseError           a training run that could not be saved
 └── RequestError            a piece that was asked for in terms nothing can meet
 
 Every message is one sentence: what is wrong, where, and what to do.
@@ -49,6 +50,10 @@ class CheckpointError(BiciniumError):
 
 class ConfigError(BiciniumError):
     """A configuration that cannot be run."""
+
+
+class CollapseError(BiciniumError):
+    """A training run that collapsed more often than it may be rolled back."""
 
 
 class RequestError(BiciniumError):

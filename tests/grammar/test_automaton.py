@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bicinium.errors import DeadEndError, GrammarError
-from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, MusicalGrammarValidator, Rule
+from bicinium.grammar import (
+    MusicalGrammar,
+    MusicalGrammarConfig,
+    MusicalGrammarValidator,
+    Rule,
+    column,
+)
 from bicinium.score.notes import Meter
 from bicinium.tokens.vocabulary import (
     BLOCKS,
@@ -207,12 +213,72 @@ def test_rules_that_forbid_everything_are_named():
         def time_shift(self, state, ticks):
             return True
 
-    grammar = MusicalGrammar(extra_rules=[Silence])
-    state = grammar.initial_state(bar_ticks=96)
-    for token in (START, token_id(Kind.TEMPO, 3)):
-        grammar.advance(state, [token])
-    with pytest.raises(DeadEndError, match="silence"):
-        random_legal(grammar.token_mask(state), np.random.default_rng(0))
+    with pytest.raises(DeadEndError, match=r"the rules .*silence together forbid all"):
+        MusicalGrammar(extra_rules=[Silence])
+
+
+class NoEnds(Rule):
+    name = "no_ends"
+
+    def note_off(self, state, pitch):
+        return True
+
+
+class ShortestNote(Rule):
+    """No note is shorter than an eighth. One may still begin where the last barline is nearer."""
+
+    name = "shortest_note"
+
+    def note_off(self, state, pitch):
+        held = state.here(state.held_onset)[:, :1]
+        return column(state.tick) - held < 12
+
+
+class SilentLowerVoice(Rule):
+    """The lower voice never plays. It may still be named by a PART, after which it must."""
+
+    name = "silent_lower_voice"
+
+    def note_on(self, state, pitch):
+        return column(state.part == 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "others"),
+    [(NoEnds, "order"), (ShortestNote, "voices"), (SilentLowerVoice, "order")],
+)
+def test_a_rule_that_conflicts_with_others_is_found_when_the_grammar_is_built(rule, others):
+    with pytest.raises(DeadEndError) as refusal:
+        MusicalGrammar(extra_rules=[rule])
+    named = str(refusal.value).split("the rules ")[1].split(" together")[0].split(", ")
+    assert rule.name in named
+    assert others in named
+    assert "range" not in named  # only those that conflict
+
+
+def test_a_rule_that_looks_ahead_is_taken():
+    class LowerVoiceNotNamed(SilentLowerVoice):
+        def part(self, state, part):
+            return part == 1
+
+    grammar = MusicalGrammar(extra_rules=[LowerVoiceNotNamed])
+    walks = random_walks(grammar, np.random.default_rng(4), 10, bar_ticks=96, bars=3)
+    results = MusicalGrammarValidator(grammar).validate_sequences(walks, [Meter(4, 4)] * 10)
+    assert all(result.valid for result in results)
+
+
+def test_a_dead_end_that_only_a_short_budget_makes_is_said_when_it_is_met():
+    class NoShortRests(Rule):
+        """One tick is what the way out takes when tokens are few."""
+
+        name = "no_short_rests"
+
+        def time_shift(self, state, ticks):
+            return column(state.end_tick - state.tick > 1) & (ticks == 1)
+
+    grammar = MusicalGrammar(extra_rules=[NoShortRests])
+    with pytest.raises(DeadEndError, match=r"no way leads to END .* tokens .*no_short_rests"):
+        random_walks(grammar, np.random.default_rng(0), 50, bar_ticks=96, bars=1, max_tokens=20)
 
 
 def test_a_rule_of_ones_own_is_obeyed_by_mask_and_validator():
@@ -240,6 +306,13 @@ def test_a_rule_of_ones_own_is_obeyed_by_mask_and_validator():
     assert all(result.valid for result in own.validate_sequences(walks, [Meter(2, 4)] * 20))
     broken = [v for r in own.validate_sequences(free, [Meter(2, 4)] * 20) for v in r.violations]
     assert {violation.rule for violation in broken} == {"no_repeated_pitch"}
+
+
+def test_without_rules_every_token_may_come():
+    grammar = MusicalGrammar(MusicalGrammarConfig(rules=()))
+    state = grammar.initial_state()
+    assert grammar.token_mask(state).all()
+    assert (grammar.broken_rule(state, [END]) == -1).all()
 
 
 def test_after_end_only_pad_is_legal():

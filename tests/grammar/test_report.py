@@ -40,6 +40,16 @@ def test_every_violation_of_a_token_file_is_marked_at_its_place(tmp_path):
     assert "open" in re.search(r'<rect class="([^"]*)"', page)[1]  # the note never ended
 
 
+def test_of_many_files_only_the_invalid_are_unfolded(tmp_path):
+    good = write_midi(tmp_path / "a.mid", ("note_on", 60, 0), ("note_off", 60, 96))
+    bad = write_midi(tmp_path / "b.mid", ("note_on", 60, 0), ("note_off", 100, 96))
+    few = [validate_file(good)] * 3
+    many = [validate_file(bad), *[validate_file(good)] * 20]
+    assert html_report(few).count("<details open>") == 3
+    assert html_report(many).count("<details open>") == 1
+    assert html_report(many).count("<svg") == 21
+
+
 def test_the_page_asks_for_nothing_from_outside(tmp_path):
     verdict = validate_file(
         write_midi(tmp_path / "a.mid", ("note_on", 60, 0), ("note_off", 60, 96))

@@ -64,13 +64,12 @@ def legal_pieces(legal_walks: Callable[..., list[np.ndarray]]) -> list[Piece]:
 
 
 def _training(
-    store: PieceStore, *, batch_size: int = 5, seed: int = 0, steps: int = 10_000,
-    repeats: int = 1, grammar_positions: int = 10**9, condition_dropout: float = 0.0,
+    store: PieceStore, *, batch_size: int = 5, seed: int = 0, repeats: int = 1,
+    grammar_positions: int = 10**9, condition_dropout: float = 0.0,
 ) -> TrainingBatches:  # fmt: skip
     return TrainingBatches(
         store,
         np.full(len(store.lengths), repeats),
-        steps=steps,
         batch_size=batch_size,
         seed=seed,
         condition_dropout=condition_dropout,
@@ -186,7 +185,7 @@ def test_targets_of_training_batches_are_the_next_tokens(
 ) -> None:
     batches = _training(PieceStore(legal_pieces, tiny_config))
     asked = sum(
-        _check_targets_are_the_next_tokens(batches[step], legal_pieces)
+        _check_targets_are_the_next_tokens(batches.batch(step), legal_pieces)
         for step in range(batches.steps_per_epoch)
     )
     assert asked >= sum(len(piece.tokens) - 1 for piece in legal_pieces)
@@ -211,7 +210,7 @@ def test_the_grammar_is_measured_at_the_state_before_the_target(
     grammar = MusicalGrammar()
     after_legal = []
     for step in range(batches.steps_per_epoch):
-        batch = batches[step]
+        batch = batches.batch(step)
         rows = batch.grammar_rows.numpy()
         targets = batch.targets.flatten().numpy()[rows]
         inputs = batch.features[..., 0].flatten().numpy()[rows]
@@ -261,7 +260,7 @@ def test_one_epoch_asks_for_every_training_token_end_included(
     batches = _training(PieceStore(legal_pieces, tiny_config), seed=3)
     shown = np.zeros(VOCAB_SIZE, np.int64)
     for index in range(batches.steps_per_epoch):
-        targets = batches[epoch * batches.steps_per_epoch + index].targets
+        targets = batches.batch(epoch * batches.steps_per_epoch + index).targets
         shown += np.bincount(targets[targets != IGNORED].numpy(), minlength=VOCAB_SIZE)
     there = np.bincount(
         np.concatenate([piece.tokens[1:] for piece in legal_pieces]), minlength=VOCAB_SIZE
@@ -333,7 +332,7 @@ def _loss_after_training(
     store = PieceStore(pieces(_STEPS * _BATCH // 3, 1), config)
     batches = _training(store, batch_size=_BATCH, grammar_positions=0)
     for step in range(min(_STEPS, batches.steps_per_epoch)):
-        batch = spoil(batches[step])
+        batch = spoil(batches.batch(step))
         loss = next_token_loss(model(batch.features), batch.targets)
         optimizer.zero_grad()
         loss.backward()

@@ -7,16 +7,41 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bicinium.errors import ConfigError
 from bicinium.tokens.vocabulary import VOCAB_SIZE
-from bicinium.training.config import TrainConfig, load_config
+from bicinium.training.config import TrainConfig, changed_keys, load_config
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
 _SHIPPED = (
     Path(__file__).resolve().parents[2] / "configs" / "training_configs" / "musical_grammar.yaml"
 )
+
+# What the user wrote, key for key.
+SEED_YAML = """
+model:
+  mode: "transformer"
+  vocab_size: 774
+  d_model: 256
+  n_layers: 4
+
+training:
+  musical_grammar:
+    enabled: true
+    note_pairing_weight: 10.0
+    sequence_coherence_weight: 5.0
+    repetition_penalty_weight: 3.0
+    validate_every_n_batches: 100
+    grammar_score_threshold: 0.8
+    early_stop_patience: 5
+
+data:
+  validate_grammar: true
+  filter_poor_grammar: true
+  min_grammar_score: 0.9
+"""
 
 
 @pytest.fixture
@@ -38,6 +63,36 @@ def test_the_shipped_configuration_loads_with_the_values_it_promises() -> None:
     assert (config.model.mode, config.model.vocab_size) == ("transformer", 774)
     assert (config.model.d_model, config.model.n_layers) == (256, 4)
     assert config.training.learning_rate == 1.5e-3
+
+
+def test_the_yaml_of_the_plan_is_taken_as_it_stands(written: Callable[[str], Path]) -> None:
+    config = load_config(written(SEED_YAML))
+    said = yaml.safe_load(SEED_YAML)
+    for section, values in (
+        (config.model, said["model"]),
+        (config.training.musical_grammar, said["training"]["musical_grammar"]),
+        (config.data, said["data"]),
+    ):
+        assert {name: getattr(section, name) for name in values} == values
+    assert len(said["training"]["musical_grammar"]) == 7
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("mode", "vocab_size", "d_model", "n_layers"),
+        *("enabled", "note_pairing_weight", "sequence_coherence_weight"),
+        *("repetition_penalty_weight", "validate_every_n_batches", "grammar_score_threshold"),
+        *("early_stop_patience", "validate_grammar", "filter_poor_grammar", "min_grammar_score"),
+    ],
+)
+def test_a_slip_in_any_key_of_the_plan_is_refused_and_the_key_named(
+    written: Callable[[str], Path], refuses: Refuses, key: str
+) -> None:
+    slipped = SEED_YAML.replace(f"{key}:", f"{key}x:")
+    assert slipped != SEED_YAML
+    with refuses(ConfigError, rf"unknown key [\w.]*{key}x; did you mean [\w.]*{key}\?"):
+        load_config(written(slipped))
 
 
 def test_an_empty_file_is_the_default_configuration(written: Callable[[str], Path]) -> None:
@@ -165,3 +220,51 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path, refuses: Refuses) ->
     path.write_bytes(b"\xff\xfe\x00binary")
     with refuses(ConfigError, "cannot be read"):
         load_config(path)
+
+
+# ------------------------------------------------------------------ what may change in a run
+
+
+def _changed(before: list[str], now: list[str], path: Path) -> list[str]:
+    one, other = (load_config(path, settings).model_dump(mode="json") for settings in (before, now))
+    return changed_keys(one, other)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("model.d_model=64", ["model.d_model (256, now 64)"]),
+        ("model.context=512", ["model.context (1024, now 512)"]),
+        ("data.keyboard_repeats=9", ["data.keyboard_repeats (3, now 9)"]),
+        ("training.seed=8", ["training.seed (1, now 8)"]),
+        ("training.batch_size=2", ["training.batch_size (8, now 2)"]),
+    ],
+)
+def test_what_decides_model_and_batches_must_stay(
+    written: Callable[[str], Path], setting: str, said: list[str]
+) -> None:
+    path = written("")
+    assert _changed([], [setting], path) == said
+    assert len(_changed([setting], ["model.rope_base=500"], path)) == 2
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "training.max_steps=9",
+        "training.learning_rate=1e-4",
+        "training.devices=2",
+        "training.musical_grammar.rollback=false",
+        "data.prepared=elsewhere",
+    ],
+)
+def test_the_rest_may_change_between_sessions(written: Callable[[str], Path], setting: str) -> None:
+    assert _changed([], [setting], written("")) == []
+
+
+def test_a_key_that_an_older_version_did_not_know_has_changed(
+    written: Callable[[str], Path],
+) -> None:
+    now = load_config(written("")).model_dump(mode="json")
+    before = {**now, "model": {**now["model"], "biases": True}}
+    assert changed_keys(before, now) == ["model.biases (True, now None)"]

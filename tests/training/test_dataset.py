@@ -41,7 +41,6 @@ def _batches(store: PieceStore, seed: int = 5, dropout: float = 0.3) -> Training
     return TrainingBatches(
         store,
         np.array([1 + index % 2 for index in range(len(store.lengths))]),
-        steps=1000,
         batch_size=4,
         seed=seed,
         condition_dropout=dropout,
@@ -87,16 +86,16 @@ def test_validation_windows_ask_once_and_give_all_the_context_there_is(
 def test_batches_are_a_function_of_seed_and_step(store: PieceStore) -> None:
     one, other = _batches(store), _batches(store)
     steps = [0, 1, 2, one.steps_per_epoch, one.steps_per_epoch * 3 + 1]
-    in_order = [one[step] for step in steps]
-    backwards = [other[step] for step in reversed(steps)][::-1]
+    in_order = [one.batch(step) for step in steps]
+    backwards = [other.batch(step) for step in reversed(steps)][::-1]
     assert all(map(_same, in_order, backwards))
 
 
 def test_another_seed_another_step_and_another_epoch_give_another_batch(store: PieceStore) -> None:
     batches = _batches(store)
-    assert not _same(batches[0], _batches(store, seed=6)[0])
-    assert not _same(batches[0], batches[1])
-    assert not _same(batches[0], batches[batches.steps_per_epoch])
+    assert not _same(batches.batch(0), _batches(store, seed=6).batch(0))
+    assert not _same(batches.batch(0), batches.batch(1))
+    assert not _same(batches.batch(0), batches.batch(batches.steps_per_epoch))
     assert batches.epoch_windows(0) != batches.epoch_windows(1)
 
 
@@ -127,8 +126,8 @@ def test_dropped_conditions_are_dropped_for_the_whole_window_each_by_itself(
     batches = _batches(store, dropout=0.5)
     patterns = set()
     for step in range(20):
-        columns = _condition_columns(batches[step], store.config)
-        real = batches[step].features[..., 0].numpy() != PAD
+        columns = _condition_columns(batches.batch(step), store.config)
+        real = batches.batch(step).features[..., 0].numpy() != PAD
         unknown_bars = columns["bars"][:, 0] == 0
         assert (columns["bars_left"][unknown_bars] == 0).all()
         assert (columns["bars_left"][~unknown_bars][:, 0] > 0).all()
@@ -145,14 +144,14 @@ def test_dropped_conditions_are_dropped_for_the_whole_window_each_by_itself(
 
 @pytest.mark.parametrize("dropout", [0.0, 1.0])
 def test_condition_dropout_of_none_and_of_all(store: PieceStore, dropout: float) -> None:
-    columns = _condition_columns(_batches(store, dropout=dropout)[0], store.config)
+    columns = _condition_columns(_batches(store, dropout=dropout).batch(0), store.config)
     for name in ("meter", "mode", "bars"):
         assert (columns[name][:, 0] > 0).all() == (dropout == 0)
         assert (columns[name] > 0).any() == (dropout == 0)
 
 
 def test_grammar_positions_are_real_sorted_and_as_many_as_asked(store: PieceStore) -> None:
-    batch = _batches(store)[3]
+    batch = _batches(store).batch(3)
     rows = batch.grammar_rows.numpy()
     assert len(rows) == len(batch.states) == 50
     assert (np.diff(rows) > 0).all()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, Rule, State
 from bicinium.tokens.vocabulary import END, START, VOCAB_SIZE, Kind, token_id
-from bicinium.training.config import GrammarLossConfig
+from bicinium.training.config import MusicalGrammarSection
 from bicinium.training.musical_grammar import IGNORED, MusicalGrammarLoss, illegal_mass
 
 _COMPONENTS = {
@@ -20,11 +20,12 @@ _COMPONENTS = {
     "repetition_penalty": "repetition",
     "velocity": "velocity",
 }
-_EVEN = GrammarLossConfig(
+_EVEN = MusicalGrammarSection(
     note_pairing_weight=1,
     sequence_coherence_weight=1,
     repetition_penalty_weight=1,
     velocity_weight=1,
+    entropy_floor=0,
 )
 _NOTHING = torch.zeros(())
 
@@ -86,7 +87,7 @@ def test_loss_is_zero_when_all_mass_is_legal(after_note: State) -> None:
     logits = torch.randn(1, VOCAB_SIZE).masked_fill(~legal, -1e4)
     total, parts = _loss(logits, after_note)
     assert total == pytest.approx(0, abs=1e-5)
-    assert set(parts) == set(_COMPONENTS)
+    assert set(parts) == {*_COMPONENTS, "entropy_floor"}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_weights_and_scale_multiply_the_components(after_note: State) -> None:
     config = _EVEN.model_copy(update={"note_pairing_weight": 10.0})
     base = torch.tensor(2.0)
     for scale in (0.0, 0.5, 1.0):
-        total, parts = MusicalGrammarLoss(config)(logits, target, base, after_note, scale)
+        total, parts = MusicalGrammarLoss(config)(logits, target, base, after_note, scale=scale)
         expected = 2 + scale * (9 * parts["note_pairing"] + sum(parts.values()))
         assert float(total) == pytest.approx(float(expected), abs=1e-5)
 
@@ -184,14 +185,18 @@ def test_ignored_positions_count_neither_in_the_sum_nor_in_the_mean(after_note: 
 
 def test_a_rule_that_forbids_everything_at_a_position_gives_no_nan(after_note: State) -> None:
     class Nothing(Rule):
+        """Only where the metre is unknown, so that the grammar itself can be built."""
+
         name = "nothing"
 
         def any_token(self, state: State, *_: object) -> np.ndarray:
-            return np.ones((len(state), 1), np.bool_)
+            return (state.bar_ticks == 0)[:, None]
 
+    state = after_note.take(np.arange(1))
+    state.bar_ticks[:] = 0
     loss = MusicalGrammarLoss(_EVEN, MusicalGrammar(extra_rules=[Nothing]))
     logits = torch.randn(1, VOCAB_SIZE, requires_grad=True)
-    total, parts = loss(logits, torch.tensor([_OFF_C4]), _NOTHING, after_note)
+    total, parts = loss(logits, torch.tensor([_OFF_C4]), _NOTHING, state)
     total.backward()
     assert torch.isfinite(total)
     assert float(parts["sequence_coherence"]) == 0
@@ -235,7 +240,7 @@ def test_legal_targets_cost_nothing_under_a_model_that_says_only_them(
     (walk,) = legal_walks(1, 2, 80)
     targets = torch.from_numpy(walk[1:].astype(np.int64))[None]
     logits = torch.nn.functional.one_hot(targets, VOCAB_SIZE).float() * 1e4
-    total, _ = MusicalGrammarLoss()(logits, targets, _NOTHING)
+    total, _ = MusicalGrammarLoss(_EVEN)(logits, targets, _NOTHING)
     assert float(total) == pytest.approx(0, abs=1e-5)
 
 
@@ -296,4 +301,4 @@ def test_grammar_config_may_leave_rules_out() -> None:
     _, parts = MusicalGrammarLoss(_EVEN, only)(
         torch.randn(1, VOCAB_SIZE), torch.tensor([_OFF_C4]), _NOTHING, _state_after(_PREFIX, only)
     )
-    assert set(parts) == {"note_pairing", "sequence_coherence"}
+    assert set(parts) == {"note_pairing", "sequence_coherence", "entropy_floor"}

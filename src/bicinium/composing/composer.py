@@ -105,7 +105,7 @@ class Composer:
         pieces: dict[int, Composition] = {}
         waiting = list(range(len(conditions)))
         for attempt in range(_MOST_DRAWS if use_grammar else 1):
-            drawn = self._draw(
+            drawn = self.draw(
                 [conditions[i] for i in waiting],
                 [np.random.default_rng([seeds[i], attempt]) for i in waiting],
                 sampling,
@@ -120,16 +120,22 @@ class Composer:
                 break
         return [pieces[i] for i in range(len(conditions))]
 
-    def _draw(
+    def draw(
         self,
         conditions: Sequence[Conditions],
         rngs: Sequence[np.random.Generator],
-        sampling: Sampling,
-        use_grammar: bool,
+        sampling: Sampling = DEFAULT_SAMPLING,
+        use_grammar: bool = True,
+        max_tokens: int | None = None,
     ) -> list[NDArray[np.int16]]:
-        """The tokens of each piece, START included."""
+        """The tokens of each piece, START included, as they are drawn.
+
+        max_tokens: of each piece; None is more than any needs. Without the grammar, a piece that
+            has come so far just stops.
+        """
         budgets = [
-            _HEADER_TOKENS
+            max_tokens
+            or _HEADER_TOKENS
             + _MAX_TOKENS_PER_QUARTER * -(-asked.bars * asked.meter.bar_ticks // TICKS_PER_QUARTER)
             for asked in conditions
         ]
@@ -166,8 +172,9 @@ class Composer:
                 self.decoder.keep(going)
                 if not len(rows):
                     break
-            logits = self.decoder.step(features(self.config, state, tokens.astype(np.int32), told))
+            seen = features(self.config, state, tokens.astype(np.int32), told)
             mask = self.grammar.token_mask(state) if use_grammar else None
+            logits = self.decoder.step(seen)
             uniform = np.array([rngs[row].random() for row in rows.tolist()])
             tokens = draw(probabilities(logits, mask, sampling), uniform)
             if len(pieces[rows[0]]) == 1:  # the second token is the tempo, where one was asked for

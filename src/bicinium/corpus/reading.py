@@ -176,6 +176,7 @@ def read_files(sources: Sequence[SourceFile]) -> list[Reading]:
         [stretch.tokens for stretch in usable],
         [Meter.parse(stretch.meter) for stretch in usable],
         [stretch.bars for stretch in usable],
+        [stretch.transposition for stretch in usable],
     )
 
     def judged(stretch: Stretch) -> Stretch:

@@ -124,7 +124,10 @@ def _reasons(pieces: Sequence[Piece], min_grammar_score: float) -> Iterator[str]
         except BiciniumError:
             meters.append(None)
     results = MusicalGrammarValidator().validate_sequences(
-        [piece.tokens for piece in pieces], meters, [piece.bars for piece in pieces]
+        [piece.tokens for piece in pieces],
+        meters,
+        [piece.bars for piece in pieces],
+        [piece.transposition for piece in pieces],
     )
     for piece, meter, result in zip(pieces, meters, results, strict=True):
         if meter is None:

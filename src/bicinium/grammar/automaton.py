@@ -5,19 +5,22 @@ Knows the rules and the meaning of tokens; knows no model and no files.
 
 No dead ends: from every state that the mask can reach, END can be reached. The rules look one event
 ahead (a note is never begun or passed over that could not end in time), and where the number of
-tokens is limited, ``closing`` keeps a reserve.
+tokens is limited, ``closing`` keeps a reserve. ``probing`` looks for those that rules of the
+caller's own would make.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bicinium.errors import DeadEndError, GrammarError
-from bicinium.grammar import closing, transitions
+from bicinium.grammar import along, closing, probing, transitions
 from bicinium.grammar.rules import (
     FAR,
     RULES,
@@ -27,22 +30,26 @@ from bicinium.grammar.rules import (
     Ints,
     Moment,
     MusicalGrammarConfig,
+    Question,
     Rule,
     Stage,
     State,
     column,
+    either,
+    is_any,
 )
 from bicinium.tokens.vocabulary import BLOCKS, KINDS, VALUES, VOCAB_SIZE, Kind
 
 _TOKENS = np.arange(VOCAB_SIZE, dtype=np.int32)[None]  # (1, V)
-_VALUES = VALUES.astype(np.int32)
+_VALUES, _KINDS = VALUES.astype(np.int32), KINDS.astype(np.int8)
 _BLOCK_VALUES = {block.kind: _VALUES[None, block.ids] for block in BLOCKS}  # (1, n) of each kind
 
 
 class MusicalGrammar:
     """The rules that ``config`` names, in that order, and any further ones of the caller's own.
 
-    A token that breaks several rules counts as a violation of the first.
+    A token that breaks several rules counts as a violation of the first. Raises DeadEndError, with
+    the names, where the caller's rules conflict with others.
     """
 
     def __init__(
@@ -50,17 +57,21 @@ class MusicalGrammar:
     ) -> None:
         self.config = config or MusicalGrammarConfig()
         chosen = [*(RULES[name] for name in self.config.rules), *extra_rules]
-        self.rules: tuple[Rule, ...] = tuple(rule(self.config) for rule in chosen)
-        self._questions = {
-            kind: [
-                (index, question)
-                for index, rule in enumerate(self.rules)
-                if (question := rule.question(kind)) is not None
-            ]
-            for kind in Kind
-        }
-        names = [rule.name for rule in self.rules]
+        self._obey([rule(self.config) for rule in chosen])
+        if extra_rules:
+            probing.find_dead_ends(self)
+
+    def _obey(self, rules: Sequence[Rule]) -> None:
+        self.rules: tuple[Rule, ...] = tuple(rules)
+        self._questions = {kind: who for kind in Kind if (who := self._who_answers(kind))}
+        names = [rule.name for rule in rules]
         self._looks_ahead = names.index("velocity") if "velocity" in names else 0
+        self._order = names.index("order") if "order" in names else 0
+
+    def _who_answers(self, kind: Kind) -> list[tuple[int, Question]]:
+        """The rules that have an opinion on a kind of token: index and method."""
+        questions = [rule.question(kind) for rule in self.rules]
+        return [(index, question) for index, question in enumerate(questions) if question]
 
     # ------------------------------------------------------------------ states
 
@@ -124,7 +135,7 @@ class MusicalGrammar:
 
     def advance(self, state: State, tokens: ArrayLike) -> None:
         """Move each row of ``state`` by its token (B,), legal or not, in place."""
-        transitions.advance(self.config, state, np.asarray(tokens, dtype=np.int32))
+        transitions.advance(self.config, state, np.array(tokens, dtype=np.intp))
 
     def states_along(self, sequences: Sequence[ArrayLike], **asked: Any) -> State:
         """The states along many sequences, one below the other.
@@ -134,7 +145,7 @@ class MusicalGrammar:
         """
         arrays = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
         initial = self.initial_state(len(arrays), **asked)
-        return transitions.states_along(self.config, initial, arrays)
+        return along.states_along(self.config, initial, arrays)
 
     def ended(self, state: State) -> Bools:
         """(B,) True where END has come."""
@@ -147,35 +158,37 @@ class MusicalGrammar:
 
         Raises DeadEndError, naming the rules, where a row would allow nothing.
         """
-        forbidden = np.zeros((len(state), VOCAB_SIZE), np.bool_)
-        for block in BLOCKS:
-            of_block = forbidden[:, block.ids]
-            if block.kind == Kind.NOTE_ON:
-                of_block[:], no_note_fits = self._judge_notes(state)
-                continue
-            for _, answer in self._answers(state, block.kind, _BLOCK_VALUES[block.kind]):
-                if answer is not False:
-                    of_block |= answer
-                if answer is True:
-                    break
-        forbidden[:, BLOCKS[Kind.VELOCITY].ids] |= no_note_fits
+        forbidden = self._forbidden(state)
+        closing.restrict(state, forbidden)
+        dead = np.logical_and.reduce(forbidden, axis=1)
+        if is_any(dead):
+            raise DeadEndError(self._dead_end_sentence(state.take(np.flatnonzero(dead)[:1])))
+        return np.logical_not(forbidden, out=forbidden)
+
+    def _forbidden(self, state: State) -> Bools:
+        """(B, 774) True where a rule forbids a token."""
+        whatever_kind: Forbidden = False
         for rule in self.rules:
-            answer = rule.any_token(state, _TOKENS)
+            whatever_kind = either(whatever_kind, rule.any_token(state, _TOKENS))
+        forbidden = np.asarray(whatever_kind)
+        if forbidden.shape != (len(state), VOCAB_SIZE):
+            forbidden = np.full((len(state), VOCAB_SIZE), whatever_kind)
+        notes, no_note_fits = self._judge_notes(state)
+        for kind in self._questions:
+            answer = notes if kind == Kind.NOTE_ON else self._together(state, kind)
+            if kind == Kind.VELOCITY:
+                answer = either(answer, no_note_fits)
             if answer is not False:
-                forbidden |= answer
-        mask = ~forbidden
-        closing.restrict(state, mask)
-        alive = mask.any(axis=1)
-        if not alive.all():
-            raise DeadEndError(self._dead_end_sentence(state.take(np.flatnonzero(~alive)[:1])))
-        return mask
+                of_kind = forbidden[:, BLOCKS[kind].ids]
+                of_kind |= answer
+        return forbidden
 
     def rule_masks(self, state: State) -> Iterator[tuple[Rule, Bools]]:
         """For each rule, (B, 774) True where that rule forbids a token of the music."""
         masks = np.zeros((len(self.rules), len(state), VOCAB_SIZE), np.bool_)
-        for block in BLOCKS:
-            for index, answer in self._answers(state, block.kind, _BLOCK_VALUES[block.kind]):
-                masks[index][:, block.ids] = answer
+        for kind in self._questions:
+            for index, answer in self._answers(state, kind, _BLOCK_VALUES[kind]):
+                masks[index][:, BLOCKS[kind].ids] = answer
         for index, rule in enumerate(self.rules):
             masks[index] |= rule.any_token(state, _TOKENS)
         _, no_note_fits = self._judge_notes(state)
@@ -185,61 +198,85 @@ class MusicalGrammar:
     def broken_rule(self, state: State, tokens: ArrayLike) -> Ints:
         """(B,) index in ``rules`` of the first that forbids each row's token, -1 where none does.
 
-        Outside the music only ``order`` has a say. Token budgets are not looked at: they are a
-        matter of composing, not of what is valid.
+        Outside the music a token in the wrong place breaks ``order``, whatever else it breaks.
+        Token budgets are not looked at: they are a matter of composing, not of what is valid.
         """
-        tokens = np.asarray(tokens, dtype=np.int32)
-        kinds = KINDS[tokens]
-        last = len(self.rules)
-        broken = np.full(len(state), last, np.int32)
+        tokens = np.asarray(tokens, dtype=np.intp)
+        none = len(self.rules)
+        broken = np.full(len(state), none, np.int32)
+        out_of_place = np.zeros(len(state), np.bool_)
         for index, rule in enumerate(self.rules):
             answer = rule.any_token(state, column(tokens))
             if answer is not False:
-                guilty = np.flatnonzero(answer)
-                broken[guilty] = np.minimum(broken[guilty], index)
-        for kind in Kind:
+                guilty = np.broadcast_to(answer, (len(state), 1))[:, 0]
+                np.minimum(broken, index, out=broken, where=guilty)
+                if rule.name == "order":
+                    out_of_place = guilty & (state.stage != Stage.MUSIC)
+        kinds = _KINDS.take(tokens)
+        for kind in self._questions:
             rows = np.flatnonzero(kinds == kind)
             if not len(rows):
                 continue
-            some = state if len(rows) == len(state) else state.take(rows)
-            answers = list(self._answers(some, kind, column(_VALUES[tokens[rows]])))
+            some = state.look_at(rows)
+            answers = self._answers(some, kind, column(_VALUES.take(tokens[rows])))
             if kind == Kind.VELOCITY:
-                answers.append((self._looks_ahead, self._judge_notes(some)[1]))
-            outside = some.stage != Stage.MUSIC
+                answers = chain(answers, [(self._looks_ahead, self._judge_notes(some)[1])])
             for index, answer in answers:
-                if answer is False:
-                    continue
-                guilty = np.broadcast_to(answer, (len(rows), 1))[:, 0]
-                if self.rules[index].name == "order":
-                    broken[rows[guilty & outside]] = index - last  # before all others
-                guilty = rows[guilty & ~outside]
-                broken[guilty] = np.minimum(broken[guilty], index)
-        return np.where(broken < 0, broken + last, np.where(broken == last, -1, broken))
+                if answer is not False:
+                    guilty = rows[np.broadcast_to(answer, (len(rows), 1))[:, 0]]
+                    broken[guilty] = np.minimum(broken[guilty], index)
+        broken[out_of_place] = self._order
+        broken[broken == none] = -1
+        return broken
 
     def _answers(self, state: State, kind: Kind, value: Ints) -> Iterator[tuple[int, Forbidden]]:
         """What each rule that has an opinion on a kind says, with its index."""
-        for index, question in self._questions[kind]:
+        for index, question in self._questions.get(kind, ()):
             yield index, question(state, value)
+
+    def _together(self, state: State, kind: Kind) -> Forbidden:
+        """(B, n) the tokens of a kind that are forbidden by some rule."""
+        forbidden: Forbidden = False
+        for _, answer in self._answers(state, kind, _BLOCK_VALUES[kind]):
+            forbidden = either(forbidden, answer)
+            if forbidden is True:
+                break
+        return forbidden
 
     def _judge_notes(self, state: State) -> tuple[Bools, Bools]:
         """(B, 88) the NOTE_ONs that are forbidden, and (B, 1) True where none would be allowed even
         if a VELOCITY came first: then that VELOCITY is forbidden too.
         """
         pitches = _BLOCK_VALUES[Kind.NOTE_ON]
-        forbidden = np.zeros((len(state), pitches.shape[1]), np.bool_)
+        others = np.zeros((len(state), pitches.shape[1]), np.bool_)
         no_velocity_yet: Forbidden = False
         for index, answer in self._answers(state, Kind.NOTE_ON, pitches):
             if self.rules[index].name == "velocity":
                 no_velocity_yet = answer
             elif answer is not False:
-                forbidden |= answer
-        nothing_fits = np.asarray(forbidden.all(axis=1, keepdims=True))
-        return forbidden | no_velocity_yet, nothing_fits
+                others |= answer
+        nothing_fits = np.logical_and.reduce(others, axis=1, keepdims=True)
+        return others | no_velocity_yet, nothing_fits
 
     def _dead_end_sentence(self, state: State) -> str:
-        """Which rules together forbid everything in this single row."""
-        guilty = [rule.name for rule, mask in self.rule_masks(state) if mask.any()]
+        """Which rules forbid everything in this single row, none of which could be left out."""
+        where, guilty = f"at tick {state.tick[0]}", list(self.rules)
+        if not self._all_is_forbidden(state, guilty):
+            names = ", ".join(rule.name for rule in guilty)
+            return (
+                f"no way leads to END {where} in the {state.tokens_left[0]} tokens that are left: "
+                f"give more, or loosen one of the rules {names}"
+            )
+        for rule in self.rules:
+            others = [other for other in guilty if other is not rule]
+            if self._all_is_forbidden(state, others):
+                guilty = others
         return (
-            f"no token may follow at tick {state.tick[0]}: the rules {', '.join(guilty)} together "
-            "forbid all of them; loosen one"
+            f"no token may follow {where}: the rules {', '.join(rule.name for rule in guilty)} "
+            "together forbid all of them, so loosen one"
         )
+
+    def _all_is_forbidden(self, state: State, rules: Sequence[Rule]) -> bool:
+        smaller = copy(self)
+        smaller._obey(rules)
+        return bool(smaller._forbidden(state).all())

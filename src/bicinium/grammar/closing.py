@@ -11,12 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bicinium.grammar.rules import FAR, Bools, Ints, Moment, Stage, State
+from bicinium.grammar.rules import FAR, Bools, Ints, Moment, Stage, State, is_any
 from bicinium.tokens.vocabulary import BLOCKS, END, MAX_SHIFT_TICKS, VOCAB_SIZE, Kind, token_id
 
 _GROWTH = 3  # a single token (a NOTE_ON) makes the reserve at most so much larger
 _LONGEST_REST_TICKS = 4 * MAX_SHIFT_TICKS - 1  # three longest shifts and one that is not
 _MOST_CLOSING = 32  # for each slot, far more tokens than closing could take
+_LEAST_TICKS_A_REST = 64  # far fewer than a token of a rest takes
 _ONE_MORE_NOTE = 5  # VELOCITY, NOTE_ON, TIME_SHIFT, PART, NOTE_OFF
 
 
@@ -38,14 +39,16 @@ def _gap(state: State) -> Ints:
     return np.where(state.end_tick < FAR, state.end_tick - state.tick, state.bar_ticks)
 
 
-def restrict(state: State, mask: Bools) -> None:
-    """Leave in ``mask`` (B, 774) of the rows that are short of tokens only the way out."""
-    gap = _gap(state)
-    if state.tokens_left.min() > _MOST_CLOSING * state.held_pitch[0].size + int(gap.max()) // 64:
+def restrict(state: State, forbidden: Bools) -> None:
+    """Forbid (B, 774) in the rows that are short of tokens all but the way out."""
+    if "plenty" not in state.lasting:  # the reserve is never larger, and seldom looked at
+        slots = state.held_pitch[0].size
+        state.lasting["plenty"] = _MOST_CLOSING * slots + _gap(state) // _LEAST_TICKS_A_REST
+    if not is_any(state.tokens_left <= state.lasting["plenty"]):
         return
     scarce = (state.stage == Stage.MUSIC) & (state.tokens_left <= reserve(state) + _GROWTH)
     for row in np.flatnonzero(scarce):
-        mask[row] = _next_step(state.take(np.array([row])), mask[row])
+        forbidden[row] = ~_next_step(state.take(np.array([row])), ~forbidden[row])
 
 
 def _next_step(state: State, allowed: Bools) -> Bools:

@@ -25,7 +25,14 @@ from numpy.typing import NDArray
 from bicinium.errors import GrammarError
 from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, pitch_name
 from bicinium.tokens.codec import LOWEST_AUDIBLE_BIN
-from bicinium.tokens.vocabulary import MAX_PARTS, MAX_SHIFT_TICKS, Kind, describe
+from bicinium.tokens.vocabulary import (
+    KINDS,
+    MAX_PARTS,
+    MAX_SHIFT_TICKS,
+    VOCAB_SIZE,
+    Kind,
+    describe,
+)
 
 Ints: TypeAlias = NDArray[np.int32]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -141,15 +148,21 @@ class State:
     held_pitch: Ints  # (B, P, S) sounding pitches, SILENT where none
     held_onset: Ints  # (B, P, S) their onset ticks
     held_until: Ints  # (B, P, S) the ticks by which they must end, FAR where none sounds
-    # what follows from the above and several rules ask for: computed once between two tokens
+    # what follows from the above and is asked for more than once: kept until the next token, or as
+    # long as the rows are the same
     derived: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    lasting: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.tick)
 
     def take(self, rows: NDArray[np.integer]) -> State:
         """A copy of the rows asked for."""
-        return State(*(getattr(self, name)[rows] for name in STATE_FIELDS))
+        return State(*(getattr(self, name).take(rows, axis=0) for name in STATE_FIELDS))
+
+    def look_at(self, rows: NDArray[np.integer]) -> State:
+        """Like ``take``, but a column is copied only when it is asked for. To read, not to move."""
+        return _Glimpse(self, rows)
 
     @property
     def position(self) -> Ints:
@@ -164,26 +177,24 @@ class State:
     @property
     def silent(self) -> Bools:
         """(B,) True where no note sounds in any part."""
-        return np.asarray((self.held_pitch == SILENT).all(axis=(1, 2)))
+        return np.asarray(self.first_due == FAR)
+
+    @property
+    def first_due(self) -> Ints:
+        """(B,) the tick by which the first of the sounding notes must end, FAR where none is."""
+        return self._once("first_due", self._find_first_due)
 
     def here(self, by_part: NDArray[Any]) -> NDArray[Any]:
         """(B, …) the entry of the current part in an array of shape (B, P, …)."""
-        return by_part[self._once("rows", lambda: np.arange(len(self))), self.part]
+        if "part 0" not in self.lasting:
+            self.lasting["part 0"] = by_part.shape[1] * np.arange(len(self))
+        at = self._once("at", lambda: self.lasting["part 0"] + self.part)
+        return by_part.reshape(-1, *by_part.shape[2:]).take(at, axis=0)
 
     @property
     def held_here(self) -> Ints:
         """(B, S) the sounding pitches of the current part."""
         return self._once("held_here", lambda: self.here(self.held_pitch))
-
-    @property
-    def only_music(self) -> bool:
-        """True where every row is in the music itself."""
-        return self._once("only_music", lambda: bool((self.stage == Stage.MUSIC).all()))
-
-    @property
-    def event_owed(self) -> Bools:
-        """(B, 1) True after a PART or a VELOCITY, and outside the music."""
-        return self._once("event_owed", self._find_event_owed)
 
     @property
     def at_end(self) -> Forbidden:
@@ -195,13 +206,17 @@ class State:
         """(B, P, S) the notes that must end in this tick; None where there are none."""
         return self._once("due", self._find_due)
 
+    def _find_first_due(self) -> Ints:
+        first, *others = self.held_until.reshape(len(self), -1).T
+        for other in others:  # there are few: quicker than a minimum along axes
+            first = np.minimum(first, other)
+        return first
+
     def _find_due(self) -> Bools | None:
+        if not is_any(self.first_due <= self.tick):
+            return None
         due = self.held_until == self.tick[:, None, None]
         return due if due.any() else None
-
-    def _find_event_owed(self) -> Bools:
-        owed = (self.moment == Moment.ENTERED) | (self.moment == Moment.READY)
-        return column(owed if self.only_music else owed | (self.stage != Stage.MUSIC))
 
     def _once(self, name: str, compute: Callable[[], Any]) -> Any:
         if name not in self.derived:
@@ -209,16 +224,47 @@ class State:
         return self.derived[name]
 
 
-STATE_FIELDS = tuple(f.name for f in fields(State) if f.name != "derived")
+class _Glimpse(State):
+    """Some rows of a state, of which a column is copied when it is first asked for."""
+
+    __slots__ = ("rows", "whole")
+
+    def __init__(self, whole: State, rows: NDArray[np.integer]) -> None:
+        self.whole, self.rows = whole, rows
+        self.derived, self.lasting = {}, {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in STATE_FIELDS:
+            raise AttributeError(f"a state has no {name!r}")
+        setattr(self, name, getattr(self.whole, name).take(self.rows, axis=0))
+        return getattr(self, name)
+
+
+Question: TypeAlias = Callable[[State, Ints], Forbidden]
+STATE_FIELDS = tuple(f.name for f in fields(State) if f.name not in ("derived", "lasting"))
 
 
 def _if_any(where: Bools) -> Forbidden:
-    return where if where.any() else False
+    return where if is_any(where) else False
+
+
+def is_any(where: Bools) -> bool:
+    """``where.any()``, but quicker: most often there is none."""
+    return len(where.nonzero()[0]) > 0
 
 
 def column(values: NDArray[Any]) -> NDArray[Any]:
     """(B,) → (B, 1), to stand against token values."""
     return values[:, None]
+
+
+def either(one: Forbidden, other: Forbidden) -> Forbidden:
+    """``one | other``, without work where one of them is the same for all."""
+    if one is False or other is True:
+        return other
+    if other is False or one is True:
+        return one
+    return one | other
 
 
 class Rule:
@@ -231,14 +277,17 @@ class Rule:
         self.config = config
 
     def any_token(self, state: State, token: Ints) -> Forbidden:
-        """Asked about every token of every kind, with its id instead of its value."""
+        """Asked about every token of every kind, with its id instead of its value.
+
+        The array answered is the caller's to change.
+        """
         return False
 
     def message(self, state: State, token: int) -> str:
         """Why ``token`` may not come next in ``state`` (a single row): the end of a sentence."""
         return f"breaks the rule {self.name}"
 
-    def question(self, kind: Kind) -> Callable[[State, Ints], Forbidden] | None:
+    def question(self, kind: Kind) -> Question | None:
         """The method that answers for a kind of token; None where the rule has no opinion."""
         return getattr(self, kind.name.lower(), None)
 
@@ -251,19 +300,11 @@ class Pairing(Rule):
     name = "pairing"
     weight = 2.0
 
-    @staticmethod
-    def _sounds(state: State, pitch: Ints) -> Bools:
-        held = state.held_here
-        sounds = held[:, :1] == pitch
-        for slot in range(1, held.shape[1]):
-            sounds = sounds | (held[:, slot : slot + 1] == pitch)
-        return np.asarray(sounds)
-
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        return self._sounds(state, pitch)
+        return _is_among(state.held_here, pitch)
 
     def note_off(self, state: State, pitch: Ints) -> Forbidden:
-        return ~self._sounds(state, pitch)
+        return ~_is_among(state.held_here, pitch)
 
     def sustain_on(self, state: State, _: Ints) -> Forbidden:
         return column(state.here(state.pedal) > 0) if self.config.sustain else True
@@ -272,7 +313,10 @@ class Pairing(Rule):
         return column(state.here(state.pedal) == 0) if self.config.sustain else True
 
     def end(self, state: State, _: Ints) -> Forbidden:
-        return column(~state.silent | (state.notes == 0) | (state.pedal > 0).any(axis=1))
+        too_soon = ~state.silent | (state.notes == 0)
+        if self.config.sustain:
+            too_soon |= (state.pedal > 0).any(axis=1)
+        return column(too_soon)
 
     def message(self, state: State, token: int) -> str:
         sounding = [pitch_name(p) for p in sorted(state.held_pitch[0].ravel()) if p != SILENT]
@@ -305,14 +349,9 @@ class Duration(Rule):
         return _passes_over_due(state, HIGHEST_PITCH + 1)
 
     def note_off(self, state: State, pitch: Ints) -> Forbidden:
-        begun_now = (state.here(state.held_onset) == column(state.tick)) & (
-            state.held_here != SILENT
-        )
-        too_short: Forbidden = False
-        if begun_now.any():
-            held_now = np.where(begun_now, state.held_here, SILENT)
-            too_short = (held_now[:, :, None] == pitch[:, None, :]).any(axis=1)
-        return too_short | _passes_over_due(state, pitch)
+        begun_now = state.here(state.held_onset) == column(state.tick)
+        too_short = _is_among(np.where(begun_now, state.held_here, SILENT), pitch)
+        return either(too_short, _passes_over_due(state, pitch))
 
     def sustain_on(self, state: State, _: Ints) -> Forbidden:
         return _passes_over_due(state, LOWEST_PITCH)
@@ -328,8 +367,8 @@ class Duration(Rule):
         return part > column(first_part)
 
     def time_shift(self, state: State, ticks: Ints) -> Forbidden:
-        left = state.held_until.min(axis=(1, 2)) - state.tick
-        return ticks > column(np.where(left >= 0, left, FAR))  # what is overdue was said before
+        left = state.first_due - state.tick
+        return _longer(ticks, np.where(left >= 0, left, FAR))  # what is overdue was said before
 
     def message(self, state: State, token: int) -> str:
         held = np.isin(state.held_onset[0], state.tick[0]) & (state.held_pitch[0] != SILENT)
@@ -385,14 +424,13 @@ class Time(Rule):
 
     def time_shift(self, state: State, ticks: Ints) -> Forbidden:
         left = state.end_tick - state.tick
-        most = left - (state.notes == 0)  # a piece without notes may not even reach its end
+        most = np.where(state.notes == 0, left - 1, left)  # without notes not even to the end
         most = np.where(left >= 0, most, FAR)  # what is beyond the end was said before
-        most = np.where(state.moment == Moment.ARRIVED, 0, most)
-        return ticks > column(most)
+        return _longer(ticks, np.where(state.moment == Moment.ARRIVED, 0, most))
 
     def end(self, state: State, _: Ints) -> Forbidden:
         too_early = (state.tick < state.end_tick) & (state.end_tick < FAR)
-        return column((state.position != 0) | too_early)
+        return column(too_early if too_early.all() else too_early | (state.position != 0))
 
     def message(self, state: State, token: int) -> str:
         what = describe(token)
@@ -427,6 +465,27 @@ class Voices(Rule):
         return f"is one note too many in this voice; sounding: {', '.join(sounding)}"
 
 
+_EVENTS = {Kind.SUSTAIN_ON, Kind.SUSTAIN_OFF, Kind.NOTE_OFF, Kind.VELOCITY, Kind.NOTE_ON}
+_PEDAL = {Kind.SUSTAIN_ON, Kind.SUSTAIN_OFF}
+_GOING_ON = {Kind.PART, Kind.TIME_SHIFT, Kind.END}
+
+# The kinds of token that may come next, by what has happened: the automaton of the canonical order.
+_IN_MUSIC: dict[int, set[Kind]] = {
+    Moment.ARRIVED: _EVENTS | _GOING_ON,
+    Moment.LONG: _EVENTS | _GOING_ON,
+    Moment.ENTERED: _EVENTS,
+    Moment.PEDAL: _EVENTS - _PEDAL | _GOING_ON,
+    Moment.OFF: _EVENTS - _PEDAL | _GOING_ON,
+    Moment.ON: {Kind.VELOCITY, Kind.NOTE_ON} | _GOING_ON,
+    Moment.READY: {Kind.NOTE_ON},
+}
+_OUTSIDE = {
+    Stage.BEFORE_START: {Kind.START},
+    Stage.BEFORE_TEMPO: {Kind.TEMPO},
+    Stage.ENDED: {Kind.PAD},
+}
+
+
 class Order(Rule):
     """One spelling only: the header first, parts rising, in a part the pedal, then NOTE_OFF, then
     NOTE_ON, pitches rising, PART only for a change that an event follows, after END only PAD.
@@ -434,48 +493,32 @@ class Order(Rule):
 
     name = "order"
 
-    def start(self, state: State, _: Ints) -> Forbidden:
-        return state.only_music or column(state.stage != Stage.BEFORE_START)
+    def __init__(self, config: MusicalGrammarConfig) -> None:
+        super().__init__(config)
+        self.misplaced = np.array(  # (stages × moments, V)
+            [
+                ~np.isin(KINDS, list(_OUTSIDE.get(stage, following)))
+                for stage in range(Stage.ENDED + 1)
+                for _, following in sorted(_IN_MUSIC.items())
+            ]
+        )
 
-    def tempo(self, state: State, _: Ints) -> Forbidden:
-        return state.only_music or column(state.stage != Stage.BEFORE_TEMPO)
-
-    def pad(self, state: State, _: Ints) -> Forbidden:
-        return state.only_music or column(state.stage != Stage.ENDED)
-
-    def unk(self, state: State, _: Ints) -> Forbidden:
-        return True
+    def any_token(self, state: State, token: Ints) -> Forbidden:
+        place = state.stage * len(_IN_MUSIC) + state.moment
+        if token.shape[1] == VOCAB_SIZE:
+            return self.misplaced.take(place, axis=0)
+        return self.misplaced[column(place), token]
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        return self._outside(state) | (pitch <= column(state.last_on))
+        return pitch <= column(state.last_on)
 
     def note_off(self, state: State, pitch: Ints) -> Forbidden:
-        too_late = column(state.moment >= Moment.ON) | self._outside(state)
-        return too_late | (pitch <= column(state.last_off))
-
-    def sustain_on(self, state: State, _: Ints) -> Forbidden:
-        return column(state.moment >= Moment.PEDAL) | self._outside(state)
-
-    def sustain_off(self, state: State, _: Ints) -> Forbidden:
-        return column(state.moment >= Moment.PEDAL) | self._outside(state)
-
-    def time_shift(self, state: State, ticks: Ints) -> Forbidden:
-        return state.event_owed
-
-    def end(self, state: State, _: Ints) -> Forbidden:
-        return state.event_owed
-
-    def velocity(self, state: State, velocity_bin: Ints) -> Forbidden:
-        return column(state.moment == Moment.READY) | self._outside(state)
+        return pitch <= column(state.last_off)
 
     def part(self, state: State, part: Ints) -> Forbidden:
+        """An event has come in this part: the next part is higher. None has: it is another."""
         here = column(state.part)
-        event_before = column(state.moment >= Moment.PEDAL)
-        return state.event_owed | (part == here) | (event_before & (part < here))
-
-    @staticmethod
-    def _outside(state: State) -> Forbidden:
-        return False if state.only_music else column(state.stage != Stage.MUSIC)
+        return np.where(column(state.moment >= Moment.PEDAL), part <= here, part == here)
 
     def message(self, state: State, token: int) -> str:
         match int(state.stage[0]):
@@ -519,8 +562,10 @@ class Repetition(Rule):
     name = "repetition"
 
     def any_token(self, state: State, token: Ints) -> Forbidden:
-        full = (state.run >= self.config.max_identical_tokens) & (state.stage != Stage.ENDED)
-        return column(full) & (token == column(state.last_token)) if full.any() else False
+        full = state.run >= self.config.max_identical_tokens
+        if not is_any(full):
+            return False
+        return column(full & (state.stage != Stage.ENDED)) & (token == column(state.last_token))
 
     def message(self, state: State, token: int) -> str:
         return f"stands more than {self.config.max_identical_tokens} times in a row"
@@ -537,7 +582,7 @@ class Range(Rule):
         self.bounds = np.array(ranges, dtype=np.int32)  # (P, 2)
 
     def note_on(self, state: State, pitch: Ints) -> Forbidden:
-        bounds = self.bounds[state.part] - column(state.transposition)
+        bounds = self.bounds.take(state.part, axis=0) - column(state.transposition)
         return (pitch < bounds[:, :1]) | (pitch > bounds[:, 1:])
 
     def message(self, state: State, token: int) -> str:
@@ -549,6 +594,24 @@ RULES: dict[str, type[Rule]] = {
     rule.name: rule
     for rule in (Pairing, Duration, Time, Voices, Order, Velocity, Repetition, Range)
 }
+
+
+def _is_among(pitches: Ints, pitch: Ints) -> Bools:
+    """(B, n) is ``pitch`` one of ``pitches`` (B, S)?"""
+    found = pitches[:, :1] == pitch
+    for slot in range(1, pitches.shape[1]):
+        found |= pitches[:, slot : slot + 1] == pitch
+    return np.asarray(found)
+
+
+def _longer(ticks: Ints, limit: Ints) -> Bools:
+    """(B, n) ``ticks > column(limit)``; of all ticks at once, as the mask asks, by looking up."""
+    if ticks.shape[1] == MAX_SHIFT_TICKS:
+        return _LONGER.take(limit, axis=0, mode="clip")
+    return np.asarray(ticks > column(limit))
+
+
+_LONGER = np.arange(1, MAX_SHIFT_TICKS + 1) > np.arange(MAX_SHIFT_TICKS + 1)[:, None]  # by limit
 
 
 def _passes_over_due(state: State, pitch: Ints | int) -> Forbidden:

@@ -6,6 +6,8 @@ wins), so that one slip is reported once.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +21,8 @@ from bicinium.score.notes import COMMON_TIME, TICKS_PER_QUARTER, Meter
 from bicinium.tokens.vocabulary import KINDS, PAD, UNK, VOCAB_SIZE, Kind, describe
 
 _PART_NAMES = ("upper voice", "lower voice")
-_TOKENS_AT_ONCE = 100_000
+_TOKENS_AT_ONCE = 32_000
+_KINDS = KINDS.astype(np.int8)
 
 # The kinds of token each rule is concerned with: how often it could have been broken.
 _CONCERNS: dict[str, tuple[Kind, ...]] = {
@@ -107,8 +110,7 @@ class MusicalGrammarValidator:
         transpositions: Sequence[int],
     ) -> Iterator[ValidationResult]:
         """Judge some sequences at once."""
-        known = [(tokens >= 0) & (tokens < VOCAB_SIZE) for tokens in arrays]
-        tokens = [np.where(k, t, UNK).astype(np.int32) for k, t in zip(known, arrays, strict=True)]
+        tokens = [np.where((t >= 0) & (t < VOCAB_SIZE), t, UNK) for t in arrays]
         states = self.grammar.states_along(
             tokens,
             bar_ticks=[meter.bar_ticks if meter else 0 for meter in meters],
@@ -117,52 +119,69 @@ class MusicalGrammarValidator:
             ],
             transposition=transpositions,
         )
-        last_rows = np.cumsum([len(sequence) + 1 for sequence in tokens]) - 1
-        following = np.concatenate([np.append(sequence, PAD) for sequence in tokens])
+        nothing = np.array([PAD])  # follows the last token
+        following = np.concatenate([part for sequence in tokens for part in (sequence, nothing)])
         broken = self.grammar.broken_rule(states, following)
+        last_rows = np.cumsum([len(sequence) + 1 for sequence in tokens]) - 1
+        first_rows = np.append(0, last_rows[:-1] + 1)
         broken[last_rows] = -1
-        paired = (KINDS[following] == Kind.NOTE_OFF) & (broken < 0)
-        first = 0
-        for sequence, meter, last in zip(arrays, meters, last_rows.tolist(), strict=True):
+        paired = (_KINDS.take(following) == Kind.NOTE_OFF) & (broken < 0)
+        by_piece = zip(
+            arrays,
+            meters,
+            first_rows.tolist(),
+            last_rows.tolist(),
+            np.logical_or.reduceat(broken >= 0, first_rows).tolist(),
+            (states.stage[last_rows] == Stage.ENDED).tolist(),
+            np.add.reduceat(paired, first_rows, dtype=np.int64).tolist(),
+            states.notes[last_rows].tolist(),
+            strict=True,
+        )
+        for sequence, meter, first, last, wrong, ended, pairs, notes in by_piece:
             violations = []
-            for row in (first + np.flatnonzero(broken[first:last] >= 0)).tolist():
-                state, rule = states.take(np.array([row])), self.grammar.rules[broken[row]]
-                why = rule.message(state, int(following[row]))
-                token = int(sequence[row - first])
-                violations.append(_violation(state, meter, row - first, rule.name, token, why))
-            if states.stage[last] != Stage.ENDED:
+            if wrong:
+                for row in (first + np.flatnonzero(broken[first:last] >= 0)).tolist():
+                    state, rule = states.take(np.array([row])), self.grammar.rules[broken[row]]
+                    why = rule.message(state, int(following[row]))
+                    token = int(sequence[row - first])
+                    violations.append(_violation(state, meter, row - first, rule.name, token, why))
+            if not ended:
                 end = states.take(np.array([last]))
                 violations.append(_missing_end(end, meter, len(sequence)))
-            pairs, notes = int(paired[first:last].sum()), int(states.notes[last])
             yield self._result(sequence, violations, pairs, notes)
-            first = last + 1
 
     def _result(
         self, tokens: NDArray[np.int64], violations: list[Violation], paired: int, notes: int
     ) -> ValidationResult:
-        known = tokens[(tokens >= 0) & (tokens < VOCAB_SIZE)]
-        counts = np.bincount(KINDS[known], minlength=len(Kind))
-        scores: dict[str, float] = {}
-        total = 1.0 if notes else 0.0
-        for rule in self.grammar.rules:
-            broken = sum(violation.rule == rule.name for violation in violations)
-            if rule.name == "pairing":
-                events = max(counts[Kind.NOTE_ON], counts[Kind.NOTE_OFF], 1)
-                score = float(paired / events) if broken else 1.0
-            else:
-                kinds = _CONCERNS.get(rule.name)
-                chances = int(counts[list(kinds)].sum()) if kinds else len(tokens)
-                score = max(0.0, 1.0 - broken / max(1, chances))
-            scores[rule.name] = score
-            total *= score**rule.weight
+        scores = {rule.name: 1.0 for rule in self.grammar.rules}
+        if violations:
+            scores |= self._scores_of_broken_rules(tokens, violations, paired)
+        product = math.prod(scores[rule.name] ** rule.weight for rule in self.grammar.rules)
         return ValidationResult(
             valid=not violations,
-            grammar_score=total,
+            grammar_score=product if notes else 0.0,
             rule_scores=scores,
             violations=tuple(violations),
             notes=notes,
             paired_notes=paired,
         )
+
+    def _scores_of_broken_rules(
+        self, tokens: NDArray[np.int64], violations: Sequence[Violation], paired: int
+    ) -> dict[str, float]:
+        known = tokens[(tokens >= 0) & (tokens < VOCAB_SIZE)]
+        counts = np.bincount(KINDS[known], minlength=len(Kind))
+        times = Counter(violation.rule for violation in violations)
+        scores = {}
+        for name in {rule.name for rule in self.grammar.rules} & set(times):
+            if name == "pairing":
+                events = max(counts[Kind.NOTE_ON], counts[Kind.NOTE_OFF], 1)
+                scores[name] = float(paired / events)
+            else:
+                kinds = _CONCERNS.get(name)
+                chances = int(counts[list(kinds)].sum()) if kinds else len(tokens)
+                scores[name] = max(0.0, 1.0 - times[name] / max(1, chances))
+        return scores
 
 
 def _violation(

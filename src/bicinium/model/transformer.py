@@ -7,8 +7,10 @@ automaton's state after it, of the piece's conditions. Knows integers; knows no 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bicinium.model.config import ModelConfig
@@ -38,6 +40,10 @@ class Transformer(nn.Module):
         for block in self.blocks:
             x = block(x, cos, sin)
         return self.head(self.norm(x))
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """The weights as they stand, by name: what ``Decoder`` and checkpoints take."""
+        return {name: w.detach().float().cpu().numpy() for name, w in self.state_dict().items()}
 
 
 class Block(nn.Module):

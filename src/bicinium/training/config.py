@@ -21,31 +21,51 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class GrammarLossConfig(_Section):
-    """Weights of the grammar loss beside the cross-entropy, in nats per position."""
+class MusicalGrammarSection(_Section):
+    """The grammar in training: the loss, live validation, and what is done about a collapse."""
 
-    enabled: bool = True
-    note_pairing_weight: float = Field(10.0, ge=0)
+    enabled: bool = True  # False trains on cross-entropy alone; it is validated all the same
+    note_pairing_weight: float = Field(10.0, ge=0)  # these four: in nats a position
     sequence_coherence_weight: float = Field(5.0, ge=0)  # order, time, voices, duration, range
-    repetition_penalty_weight: float = Field(3.0, ge=0)
+    repetition_penalty_weight: float = Field(3.0, ge=0)  # of one token, and of longer loops
     velocity_weight: float = Field(1.0, ge=0)
     ramp_steps: int = Field(200, ge=0)  # from nothing to full weight
     positions: int = Field(1024, ge=1)  # of a batch, drawn anew each step, on which it is measured
+    entropy_floor: float = Field(0.2, ge=0)  # nats a token; below it the model grows rigid
+    entropy_weight: float = Field(1.0, ge=0)
+
+    on_policy_weight: float = Field(1.0, ge=0)  # of the same loss along the model's own pieces
+    on_policy_every_n_batches: int = Field(25, ge=1)
+    on_policy_pieces: int = Field(8, ge=1)
+    on_policy_tokens: int = Field(256, ge=8)  # of each
+
+    validate_every_n_batches: int = Field(100, ge=1)
+    live_pieces: int = Field(8, ge=1)  # drawn from the model, unconstrained, at each validation
+    live_bars: int = Field(16, ge=1)
+    saved_pieces: int = Field(2, ge=0)  # of them, kept to be heard and seen
+    grammar_score_threshold: float = Field(0.8, ge=0, le=1)
+    early_stop_patience: int = Field(5, ge=1)  # validations, before giving up or rolling back
+    rollback: bool = True  # False: a collapse is reported, and training goes on
+    max_rollbacks: int = Field(3, ge=0)
+    loss_spike_factor: float = Field(2.0, ge=0)  # times the median of late; 0 never sees a spike
 
 
 class TrainingSection(_Section):
-    seed: int = 1
+    seed: int = Field(1, ge=0)
     max_steps: int = Field(2000, ge=1)
-    batch_size: int = Field(8, ge=1)  # windows of model.context tokens
+    batch_size: int = Field(8, ge=1)  # windows of model.context tokens, over all devices
     learning_rate: float = Field(1.5e-3, gt=0)  # at its peak; cosine to a twentieth of it
     warmup_steps: int = Field(100, ge=0)
     weight_decay: float = Field(0.1, ge=0)
     gradient_clip: float = Field(1.0, gt=0)  # norm
-    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "bf16-mixed"  # Lightning's names
-    threads: int = Field(0, ge=0)  # of torch; 0 leaves it to torch
-    validate_every_steps: int = Field(250, ge=1)
     checkpoint_every_steps: int = Field(100, ge=1)
-    musical_grammar: GrammarLossConfig = GrammarLossConfig()
+    threads: int = Field(0, ge=0)  # of torch in each process; 0 leaves it to torch
+    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "bf16-mixed"  # Lightning's names,
+    accelerator: str = "cpu"  # these four too: "cpu", "cuda", "auto"
+    devices: int = Field(1, ge=1)  # on each node
+    num_nodes: int = Field(1, ge=1)
+    strategy: str = "auto"  # or "ddp"
+    musical_grammar: MusicalGrammarSection = MusicalGrammarSection()
 
 
 class DataSection(_Section):
@@ -53,6 +73,9 @@ class DataSection(_Section):
     keyboard_repeats: int = Field(3, ge=1)  # how often an epoch shows each keyboard piece
     condition_dropout: float = Field(0.15, ge=0, le=1)  # how often a condition is left unknown
     validation_tokens: int = Field(80_000, ge=1)  # at most, of the other validation pieces
+    validate_grammar: bool = True  # judge the pieces again when they are loaded
+    filter_poor_grammar: bool = True  # leave out what scores less than min_grammar_score
+    min_grammar_score: float = Field(0.9, ge=0, le=1)
 
 
 class TrainConfig(_Section):
@@ -76,6 +99,25 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_explain(error)}") from error
+
+
+def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What must stay as it was when a run is resumed, and has not: keys with their old values.
+
+    Both are ``TrainConfig.model_dump(mode="json")``. All of ``model`` and ``data`` must stay (the
+    corpus may lie elsewhere), and of ``training`` what decides the batches.
+    """
+    fixed = {
+        "model": before["model"].keys(),
+        "data": before["data"].keys() - {"prepared"},
+        "training": {"seed", "batch_size"},
+    }
+    return [
+        f"{section}.{key} ({before[section].get(key)}, now {now[section].get(key)})"
+        for section, keys in fixed.items()
+        for key in sorted(keys)
+        if before[section].get(key) != now[section].get(key)
+    ]
 
 
 def _set(values: dict[str, Any], override: str) -> None:

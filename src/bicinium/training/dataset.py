@@ -8,22 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from bicinium.corpus.shards import Piece
-from bicinium.grammar import MusicalGrammar, State
+from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
 from bicinium.model.config import ModelConfig
 from bicinium.model.features import PieceConditions, features
-from bicinium.score.notes import Meter
-from bicinium.tokens.vocabulary import PAD
+from bicinium.score.notes import TICKS_PER_QUARTER, Meter
+from bicinium.tokens.vocabulary import KINDS, PAD, VALUES, Kind
 from bicinium.training.musical_grammar import IGNORED
 
 KEYBOARD_STYLES = ("bach", "baroque", "classical", "romantic", "study")
+
+
+class Spelled(Protocol):
+    """A piece as tokens, and what must be known to read them."""
+
+    @property
+    def tokens(self) -> NDArray[np.int16]: ...
+    @property
+    def meter(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def style(self) -> str | None: ...
+    @property
+    def bars(self) -> int: ...
+    @property
+    def transposition(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +54,28 @@ class Window:
     scored: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """What a training step sees; not frozen, because Lightning moves its tensors.
-
-    ``states`` has a row for each position of ``grammar_rows``.
-    """
+    """What a training step sees. ``states`` has a row for each position of ``grammar_rows``."""
 
     features: Tensor  # (B, T, F) int32
     targets: Tensor  # (B, T) int64, IGNORED where nothing is asked
+    styles: tuple[str, ...]  # of each window's piece
     states: State
     grammar_rows: Tensor  # (N,) positions in the flattened batch on which the grammar is measured
 
 
 class PieceStore:
-    """Pieces as one long run of tokens, with the automaton's state after each of them."""
+    """Pieces as one long run of tokens, with the automaton's state after each of them.
 
-    def __init__(self, pieces: Sequence[Piece], config: ModelConfig) -> None:
+    ``spare_slots`` is what ``MusicalGrammar.initial_state`` takes; legal pieces need none.
+    """
+
+    def __init__(
+        self, pieces: Sequence[Spelled], config: ModelConfig, spare_slots: int = 0
+    ) -> None:
         self.config = config
+        self.styles = [piece.style or "unknown" for piece in pieces]
         self.lengths = np.array([len(piece.tokens) for piece in pieces])
         self.first_row = np.concatenate([[0], np.cumsum(self.lengths)])
         self.tokens = np.concatenate([piece.tokens for piece in pieces]).astype(np.int64)
@@ -63,7 +84,7 @@ class PieceStore:
             bar_ticks=[Meter.parse(piece.meter).bar_ticks for piece in pieces],
             bars=[piece.bars for piece in pieces],
             transposition=[piece.transposition for piece in pieces],
-            spare_slots=0,
+            spare_slots=spare_slots,
         )
         self.conditions = PieceConditions.of(
             config,
@@ -117,6 +138,7 @@ class PieceStore:
         return Batch(
             features=torch.from_numpy(seen.reshape(len(windows), length, -1)),
             targets=torch.from_numpy(targets),
+            styles=tuple(self.styles[window.piece] for window in windows),
             states=states.take(chosen),
             grammar_rows=torch.from_numpy(chosen),
         )
@@ -144,46 +166,49 @@ def tile(length: int, context: int, piece: int, rng: np.random.Generator | None)
     ]
 
 
-class TrainingBatches(Dataset[Batch]):
-    """Batch ``step`` of a run; the same for the same seed, whatever came before."""
+class TrainingBatches:
+    """The batches of a run: a function of seed, step and rollbacks, whatever came before.
+
+    process: (number, of how many); each takes its share of every batch.
+    """
 
     def __init__(
         self,
         store: PieceStore,
         repeats: NDArray[np.int64],
         *,
-        steps: int,
         batch_size: int,
         seed: int,
         condition_dropout: float,
         grammar_positions: int,
+        process: tuple[int, int] = (0, 1),
     ) -> None:
-        self.store, self.repeats, self.steps = store, repeats, steps
-        self.batch_size, self.seed = batch_size, seed
+        self.store, self.repeats = store, repeats
+        self.batch_size, self.seed, self.process = batch_size, seed, process
         self.condition_dropout, self.grammar_positions = condition_dropout, grammar_positions
         windows = -(-(store.lengths - 1) // store.config.context)
         self.steps_per_epoch = -(-int((windows * repeats).sum()) // batch_size)
-        self._epoch = -1
+        self._epoch = (-1, -1)
         self._plan: list[Window] = []
 
-    def __len__(self) -> int:
-        return self.steps
-
-    def __getitem__(self, step: int) -> Batch:
+    def batch(self, step: int, rollbacks: int = 0) -> Batch:
+        """What the step shows; after a rollback, something else than before."""
         epoch, index = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._plan = epoch, self.epoch_windows(epoch)
+        if (epoch, rollbacks) != self._epoch:
+            self._epoch = epoch, rollbacks
+            self._plan = self.epoch_windows(epoch, rollbacks)
         windows = self._plan[index * self.batch_size : (index + 1) * self.batch_size]
+        rank, processes = self.process
         return self.store.batch(
-            windows,
-            np.random.default_rng([self.seed, 1, step]),
+            windows[rank::processes] or windows[:1],  # the last batch of an epoch may be small
+            np.random.default_rng([self.seed, 1, step, rollbacks, rank]),
             self.condition_dropout,
-            self.grammar_positions,
+            -(-self.grammar_positions // processes),
         )
 
-    def epoch_windows(self, epoch: int) -> list[Window]:
+    def epoch_windows(self, epoch: int, rollbacks: int = 0) -> list[Window]:
         """All windows of an epoch in the order in which they are shown."""
-        rng = np.random.default_rng([self.seed, 0, epoch])
+        rng = np.random.default_rng([self.seed, 0, epoch, rollbacks])
         windows = [
             window
             for piece, times in enumerate(self.repeats)
@@ -195,7 +220,7 @@ class TrainingBatches(Dataset[Batch]):
         return [windows[i] for i in rng.permutation(len(windows))]
 
 
-class ValidationBatches(Dataset[Batch]):
+class ValidationBatches:
     """Every token of every piece once, each with as much context as there is."""
 
     def __init__(self, store: PieceStore, batch_size: int) -> None:
@@ -214,6 +239,53 @@ class ValidationBatches(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         rng = np.random.default_rng(0)
         return self.store.batch(self.batches[index], rng, grammar_positions=10**9)
+
+
+def own_batch(
+    pieces: Sequence[Spelled], config: ModelConfig, positions: int, seed: Sequence[int]
+) -> Batch:
+    """A window of each of the model's own pieces, which may be ungrammatical."""
+    rng = np.random.default_rng(seed)
+    store = PieceStore(pieces, config, spare_slots=3)
+    tiles = [tile(int(n), config.context, i, rng) for i, n in enumerate(store.lengths)]
+    windows = [windows[rng.integers(len(windows))] for windows in tiles]
+    return store.batch(windows, rng, grammar_positions=positions)
+
+
+def batch_contents(grammar: MusicalGrammar, batch: Batch) -> dict[str, float]:
+    """What a batch holds, to be watched.
+
+    The share of its targets that are legal (of ``grammar_rows``), notes a quarter, padding, and the
+    share of windows of each style.
+    """
+    targets = batch.targets.numpy()
+    rows = batch.grammar_rows.numpy()
+    asked = targets.ravel()[rows]
+    tokens = targets[targets != IGNORED]
+    kinds = KINDS[tokens]
+    quarters = VALUES[tokens][kinds == Kind.TIME_SHIFT].sum() / TICKS_PER_QUARTER
+    contents = {
+        "legal": float((grammar.broken_rule(batch.states, asked) < 0).mean()),
+        "notes_per_quarter": float((kinds == Kind.NOTE_ON).sum() / max(1.0, quarters)),
+        "padding": 1 - len(tokens) / targets.size,
+    }
+    styles = sorted(set(batch.styles))
+    return contents | {f"style/{s}": batch.styles.count(s) / len(batch.styles) for s in styles}
+
+
+def poor_pieces(pieces: Sequence[Piece], least_score: float) -> dict[int, str]:
+    """Which of the pieces, by their place, have a grammar score under ``least_score``, and why."""
+    results = MusicalGrammarValidator().validate_sequences(
+        [piece.tokens for piece in pieces],
+        [Meter.parse(piece.meter) for piece in pieces],
+        [piece.bars for piece in pieces],
+        [piece.transposition for piece in pieces],
+    )
+    return {
+        place: f"{pieces[place].name} ({result.grammar_score:.3f}: {result.violations[0].message})"
+        for place, result in enumerate(results)
+        if result.grammar_score < least_score
+    }
 
 
 def validation_pieces(pieces: Sequence[Piece], other_tokens: int) -> dict[str, list[Piece]]:

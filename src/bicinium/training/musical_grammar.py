@@ -1,6 +1,6 @@
 """The grammar as a loss: how much probability lies on tokens that may not come next.
 
-At each position the automaton, run over the true prefix, says what rule r forbids. The loss of r is
+At each position the automaton, run over the prefix, says what rule r forbids. The loss of r is
 −log(1 − p_r), where p_r is the probability on what r forbids: the semantic loss of Xu et al. (2018,
 arXiv:1711.11157) for the constraint "the next token is legal". It is computed as a difference of
 two log-sums-of-exponentials, so it has a gradient everywhere and no argmax.
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bicinium.grammar import MusicalGrammar, State
+from bicinium.grammar.loops import loop_continuations
 from bicinium.tokens.vocabulary import PAD, START
-from bicinium.training.config import GrammarLossConfig
+from bicinium.training.config import MusicalGrammarSection
 
 IGNORED = -100  # the target of positions that do not count
 
@@ -30,16 +32,17 @@ class MusicalGrammarLoss(nn.Module):
     """Adds the weighted grammar loss to a base loss. Works with any model over this vocabulary."""
 
     def __init__(
-        self, config: GrammarLossConfig | None = None, grammar: MusicalGrammar | None = None
+        self, config: MusicalGrammarSection | None = None, grammar: MusicalGrammar | None = None
     ) -> None:
         super().__init__()
-        self.config = config or GrammarLossConfig()
+        self.config = config or MusicalGrammarSection()
         self.grammar = grammar or MusicalGrammar()
         self.weights = {
             "note_pairing": self.config.note_pairing_weight,
             "sequence_coherence": self.config.sequence_coherence_weight,
             "repetition_penalty": self.config.repetition_penalty_weight,
             "velocity": self.config.velocity_weight,
+            "entropy_floor": self.config.entropy_weight,
         }
 
     def forward(
@@ -48,33 +51,53 @@ class MusicalGrammarLoss(nn.Module):
         target_tokens: Tensor,
         base_loss: Tensor,
         states: State | None = None,
+        rows: Tensor | None = None,
         scale: float = 1.0,
+        on_policy: bool = False,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """(…, V) logits, (…) targets and the base loss → the total loss and its components.
+        """(B, T, V) logits, (B, T) targets and the base loss → the total loss and its components.
 
-        ``states`` has one row for each position, in row-major order: the automaton's state before
-        the target. Without it, each row of ``target_tokens`` (B, T) is taken to begin right after
-        START. Positions whose target is IGNORED do not count. ``scale`` ramps the weights.
+        rows: (N,) the positions of the flattened batch to measure on; all of them where None.
+        states: the automaton's state before the target at each of these positions. Without it, each
+            row of ``target_tokens`` is taken to begin right after START.
+        scale: of the weights, to ramp them in.
+        on_policy: the targets are the model's own. Music may go on with a loop, and then that token
+            is not held against the model; where the model itself has begun one, it is.
+
+        Positions whose target is IGNORED do not count. The components are unweighted, in nats.
         """
-        logits = predicted_tokens.reshape(-1, predicted_tokens.shape[-1]).float()
         targets = target_tokens.reshape(-1)
         if states is None:
             states = self._states_before(target_tokens)
-        counted = targets != IGNORED
-        masks = self._forbidden(states)
+            if rows is not None:
+                states = states.take(rows.numpy())
+        if rows is None:
+            rows = torch.arange(len(targets))
+        logits = predicted_tokens.flatten(0, -2)[rows]
+        logits = logits.float() if logits.dtype.itemsize < 4 else logits
+        asked = targets[rows]
+        counted = asked != IGNORED
+        some = counted.sum().clamp(min=1)
+        loops = _loops(target_tokens)[rows.cpu().numpy()]
+        if not on_policy:
+            loops[loops == asked.cpu().numpy()] = -1
         everything = logits.logsumexp(dim=-1)
         components: dict[str, Tensor] = {}
+        for name, forbidden in self._forbidden(states, loops).items():
+            mask = torch.from_numpy(forbidden).to(logits.device)
+            components[name] = (avoidance(logits, mask, everything) * counted).sum() / some
+        log_p = logits - everything[:, None]
+        finite = log_p.clamp(
+            min=torch.finfo(log_p.dtype).min
+        )  # 0 times minus infinity is no number
+        entropy = -((log_p.exp() * finite).sum(dim=-1) * counted).sum() / some
+        components["entropy_floor"] = (self.config.entropy_floor - entropy).clamp(min=0)
         total = base_loss
-        for name, forbidden in masks.items():
-            allowed = logits.masked_fill(torch.from_numpy(forbidden), -torch.inf)
-            # a position at which the rule forbids all (there is none in valid music) counts nothing
-            some = torch.from_numpy(~forbidden.all(axis=1)) & counted
-            loss = (everything - allowed.logsumexp(dim=-1))[some].sum() / counted.sum().clamp(min=1)
-            components[name] = loss
-            total = total + scale * self.weights[name] * loss
+        for name, component in components.items():
+            total = total + scale * self.weights[name] * component
         return total, components
 
-    def _forbidden(self, states: State) -> dict[str, np.ndarray]:
+    def _forbidden(self, states: State, loops: NDArray[np.integer]) -> dict[str, NDArray[np.bool_]]:
         """(N, V) for each component: what its rules forbid."""
         by_rule = {rule.name: mask for rule, mask in self.grammar.rule_masks(states)}
         named = {rule for rules in _COMPONENTS.values() for rule in rules}
@@ -85,6 +108,9 @@ class MusicalGrammarLoss(nn.Module):
                 present += [mask for rule, mask in by_rule.items() if rule not in named]
             if present:
                 masks[component] = np.logical_or.reduce(present)
+        if "repetition_penalty" in masks:
+            looping = np.flatnonzero(loops >= 0)
+            masks["repetition_penalty"][looping, loops[looping]] = True
         return masks
 
     def _states_before(self, target_tokens: Tensor) -> State:
@@ -96,6 +122,26 @@ class MusicalGrammarLoss(nn.Module):
         return states.take(np.delete(np.arange(len(states)), begins))
 
 
+def avoidance(logits: Tensor, forbidden: Tensor, everything: Tensor | None = None) -> Tensor:
+    """(N,) −log(1 − p), p being the probability of (N, V) ``logits`` on what is ``forbidden``.
+
+    0 where all is forbidden (there is no such position in valid music). ``everything`` is the
+    log-sum-exp of the logits, where it is known already.
+    """
+    if everything is None:
+        everything = logits.logsumexp(dim=-1)
+    nothing_left = forbidden.all(dim=-1, keepdim=True)
+    allowed = logits.masked_fill(forbidden & ~nothing_left, -torch.inf)
+    return everything - allowed.logsumexp(dim=-1)
+
+
 def illegal_mass(logits: Tensor, forbidden: Tensor) -> Tensor:
     """(…) probability that softmax of ``logits`` (…, V) puts on ``forbidden`` tokens."""
     return (logits.float().softmax(dim=-1) * forbidden).sum(dim=-1)
+
+
+def _loops(target_tokens: Tensor) -> NDArray[np.int64]:
+    """(B·T,) the token by which each target would continue a loop of the targets before it."""
+    targets = target_tokens.cpu().numpy().reshape(-1, target_tokens.shape[-1])
+    after = loop_continuations(targets)
+    return np.concatenate([np.full((len(after), 1), -1), after[:, :-1]], axis=1).ravel()

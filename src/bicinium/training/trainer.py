@@ -1,166 +1,530 @@
-"""The training run: Lightning's loop around the model, the loss and the windows.
+"""The training run: one loop around the model, the loss, the batches and the monitor.
 
-A run is a folder: ``config.yaml``, ``checkpoints/last.ckpt`` (to resume from), ``metrics.csv`` (of
-the sessions before a resumption ``metrics-1.csv``, …) and TensorBoard's files, and at the end
-``model.safetensors``. A run that was interrupted and resumed ends with the same weights as one that
-was not: batches and random numbers are functions of the seed and the optimiser's step.
+A run is a folder: ``config.yaml``; ``model.safetensors``, the best validated state so far;
+``checkpoints/last.ckpt`` to resume from and ``checkpoints/best.ckpt`` to roll back to;
+``metrics.jsonl``, ``events.jsonl`` and TensorBoard's files; ``samples/``, what the model wrote at
+each validation. Batches, learning rate and random numbers are functions of the seed, the step and
+the number of rollbacks, so a run that was interrupted ends like one that was not, bit for bit.
+
+Devices, nodes and precision are Lightning Fabric's. Every process runs this loop; the first one
+validates and writes, and the others are told.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-import warnings
-from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
 import yaml
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.fabric import Fabric
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
 
-from bicinium.corpus.shards import Piece, load_pieces
+from bicinium.corpus.shards import load_pieces
 from bicinium.corpus.sources import STYLES
-from bicinium.errors import ConfigError
+from bicinium.errors import CollapseError, ConfigError
 from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.transformer import Transformer
-from bicinium.training.config import TrainConfig
+from bicinium.training.config import TrainConfig, TrainingSection, changed_keys
 from bicinium.training.dataset import (
     KEYBOARD_STYLES,
     Batch,
     PieceStore,
     TrainingBatches,
     ValidationBatches,
+    batch_contents,
+    own_batch,
+    poor_pieces,
     validation_pieces,
 )
-from bicinium.training.musical_grammar import IGNORED, MusicalGrammarLoss, illegal_mass
+from bicinium.training.interrupts import Interrupts
+from bicinium.training.monitor import DataMonitor, Monitor, Validation
+from bicinium.training.musical_grammar import IGNORED, MusicalGrammarLoss
+from bicinium.training.run_log import EVENTS, RunLog, read_records
+from bicinium.training.validation import (
+    LiveModel,
+    OwnPiece,
+    held_out_metrics,
+    own_pieces,
+    save_pieces,
+)
+from bicinium.writing import whole_file
 
-# What validation tells the model beyond metre and mode, in bits a piece: key, bars, style.
-_TOLD_BITS = math.log2(12) + math.log2(64) + math.log2(len(STYLES))
+CONFIG, MODEL, COLLAPSE_REPORT = "config.yaml", "model.safetensors", "collapse.md"
+_LOG_EVERY = 10  # steps
+_EASED = 0.5  # the learning rate after a rollback, of what it was
+_STRICTER = 1.5  # the grammar's weights after a rollback, of what they were
+_MOST_BARS_ON_POLICY = 16
+_MOST_NAMED = 3  # pieces, in an alert
+_SHOWN = (
+    "cross_entropy",
+    "note_pairing",
+    "sequence_coherence",
+    "repetition_penalty",
+)  # of the losses, on the console
 
 
-class GrammarTraining(L.LightningModule):
-    """The model, its loss and its optimiser."""
+def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
+    """Train and return the path of the model. ``run`` is the folder that receives everything.
 
-    def __init__(self, config: TrainConfig, held_out: dict[str, list[Piece]]) -> None:
-        super().__init__()
-        self.config = config
-        self.model = Transformer(config.model)
-        self.grammar_loss = MusicalGrammarLoss(config.training.musical_grammar)
-        self.held_out = held_out
-        self._sums: dict[str, np.ndarray] = {}
+    Raises KeyboardInterrupt where it was stopped (and saved), CollapseError where it was rolled
+    back as often as the configuration allows and has collapsed again.
+    """
+    if resume and not last_checkpoint(run).is_file():
+        raise ConfigError(f"there is nothing to resume at {run}; start without --resume")
+    if not resume and last_checkpoint(run).is_file():
+        raise ConfigError(f"{run} holds a run already; resume it with --resume or name another")
+    training = config.training
+    if training.threads:
+        torch.set_num_threads(training.threads)
+    for name in ("lightning.fabric", "lightning.pytorch"):  # what they tell of themselves
+        logging.getLogger(name).setLevel(logging.WARNING)
+    fabric = Fabric(
+        accelerator=training.accelerator,
+        devices=training.devices,
+        num_nodes=training.num_nodes,
+        strategy=training.strategy,
+        precision=training.precision,
+    )
+    return fabric.launch(lambda process: TrainingRun(process, config, run, resume).work())
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self.model(features)
 
-    def on_train_batch_start(self, batch: Batch, index: int) -> None:
-        rng = np.random.default_rng([self.config.training.seed, 2, self.global_step])
-        torch.manual_seed(int(rng.integers(2**63)))  # for dropout
+class TrainingRun:
+    """A run in one process. Its state is the model, the optimiser, the monitors, the step and how
+    often it was rolled back; all of that is in a checkpoint.
+    """
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        logits = self(batch.features)
-        cross_entropy = next_token_loss(logits, batch.targets)
-        grammar = self.config.training.musical_grammar
-        self.log("train/cross_entropy", cross_entropy.detach(), prog_bar=True)
-        if not grammar.enabled:
-            return cross_entropy
-        scale = min(1.0, self.global_step / max(1, grammar.ramp_steps))
-        total, components = self.grammar_loss(
-            predicted_tokens=logits.flatten(0, 1)[batch.grammar_rows],
-            target_tokens=batch.targets.flatten()[batch.grammar_rows],
-            base_loss=cross_entropy,
+    def __init__(self, fabric: Fabric, config: TrainConfig, run: Path, resume: bool) -> None:
+        self.fabric, self.run = fabric, run
+        config = config.model_copy(
+            update={"model": config.model.model_copy(update={"styles": STYLES})}
+        )
+        self.config, self.training = config, config.training
+        self.grammar = config.training.musical_grammar
+        data, pieces = config.data, load_pieces(config.data.prepared)
+        poor = poor_pieces(pieces, data.min_grammar_score) if data.validate_grammar else {}
+        if data.filter_poor_grammar:
+            pieces = [piece for place, piece in enumerate(pieces) if place not in poor]
+        shown = [piece for piece in pieces if piece.split == "train"]
+        self.held_out = validation_pieces(pieces, config.data.validation_tokens)
+        if not shown or not self.held_out:
+            raise ConfigError(
+                f"{config.data.prepared} has {len(shown)} training pieces and "
+                f"{len(pieces) - len(shown)} validation pieces; both are needed"
+            )
+        repeats = np.array(
+            [config.data.keyboard_repeats if p.style in KEYBOARD_STYLES else 1 for p in shown]
+        )
+        store = PieceStore(shown, config.model)
+        self.corpus = [len(shown), len(store.tokens)]  # by which it is known again
+        self.batches = TrainingBatches(
+            store,
+            repeats,
+            batch_size=self.training.batch_size,
+            seed=self.training.seed,
+            condition_dropout=config.data.condition_dropout,
+            grammar_positions=self.grammar.positions,
+            process=(fabric.global_rank, fabric.world_size),
+        )
+        self.validation = {
+            name: ValidationBatches(PieceStore(chosen, config.model), self.training.batch_size)
+            for name, chosen in self.held_out.items()
+        }
+        torch.manual_seed(self.training.seed)
+        self.net = Transformer(config.model)
+        self.model, self.optimizer = fabric.setup(self.net, self._new_optimizer())
+        self.loss = MusicalGrammarLoss(self.grammar)
+        self.live = LiveModel(self.net, shown, repeats)
+        self.monitor = Monitor(
+            self.grammar.grammar_score_threshold,
+            self.grammar.early_stop_patience,
+            self.grammar.loss_spike_factor,
+        )
+        self.data_monitor = DataMonitor()
+        self.step = self.rollbacks = 0
+        self.saved = -1  # the step of last.ckpt
+        self.ended = ""  # why
+        self.losses = self.validated = ""  # as they are shown
+        self.own: list[OwnPiece] = []  # what the last validation drew, until it is learned from
+        if resume:
+            self._restore(last_checkpoint(run))
+        if fabric.is_global_zero:
+            run.mkdir(parents=True, exist_ok=True)
+            with whole_file(run / CONFIG) as temporary:
+                temporary.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+        self.log = RunLog(run, Console(stderr=True), fabric.is_global_zero)
+        if poor:
+            done = "are left out" if data.filter_poor_grammar else "are shown all the same"
+            self.log.event(
+                "alert",
+                self.step,
+                f"{len(poor)} pieces score less than {data.min_grammar_score:g}, and {done}: "
+                f"{'; '.join(list(poor.values())[:_MOST_NAMED])}",
+            )
+        self.started, self.first_step = time.monotonic(), self.step
+        if resume:
+            self.log.event("resumed", self.step, f"{self.training.max_steps} steps in all")
+
+    # ------------------------------------------------------------------ the loop
+
+    def work(self) -> Path:
+        """Train until the steps are done or the monitor ends it; see ``train``."""
+        if not self.step:
+            self._save(best_checkpoint(self.run))  # the start, until something was validated
+        with Interrupts() as interrupts, self._progress() as progress:
+            bar = progress.add_task("", total=self.training.max_steps)
+            try:
+                while not self.ended:
+                    if self._mean(torch.tensor(float(interrupts.asked))):
+                        raise KeyboardInterrupt
+                    due = self._validation_is_due()
+                    # before a validation, so that its pieces, which no checkpoint holds, come again
+                    if due or self.step % self.training.checkpoint_every_steps == 0:
+                        self._save_last()
+                    if due:
+                        with interrupts.at_once():
+                            found, self.own = self.fabric.broadcast(self._measure())
+                        self._judge(found)
+                    elif self.step >= self.training.max_steps:
+                        self.ended = "all steps are done"
+                    else:
+                        self._advance()
+                    progress.update(bar, completed=self.step, description=self.status)
+            except KeyboardInterrupt:
+                self._save_last()
+                raise
+            finally:
+                self.log.close()
+        return self._finish()
+
+    def _advance(self) -> None:
+        """One step of the optimiser."""
+        step, grammar = self.step, self.grammar
+        seed = np.random.default_rng(self._seed(2)).integers(2**63)
+        torch.manual_seed(int(seed))  # for dropout
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.training, step) * _EASED**self.rollbacks
+        scale = min(1.0, step / max(1, grammar.ramp_steps)) * _STRICTER**self.rollbacks
+        measured: dict[str, Tensor] = {}
+        self.optimizer.zero_grad()
+        own = self._own_batch() if grammar.enabled and grammar.on_policy_weight else None
+        if own is not None:
+            with self.fabric.no_backward_sync(self.model):
+                nothing = torch.zeros((), device=self.fabric.device)
+                loss, parts = self._grammar_loss(
+                    own, self._logits(own), nothing, scale * grammar.on_policy_weight, True
+                )
+                self.fabric.backward(loss)
+            measured |= {f"on_policy/{name}": part for name, part in parts.items()}
+        batch = self.batches.batch(step, self.rollbacks)
+        logits = self._logits(batch)
+        loss = cross_entropy = next_token_loss(logits, batch.targets.to(logits.device))
+        if grammar.enabled:
+            loss, parts = self._grammar_loss(batch, logits, cross_entropy, scale, False)
+            measured |= {f"train/{name}": part for name, part in parts.items()}
+        self.fabric.backward(loss)
+        norm = self.fabric.clip_gradients(
+            self.model,
+            self.optimizer,
+            max_norm=self.training.gradient_clip,
+            error_if_nonfinite=False,
+        )
+        self.optimizer.step()
+        self.step += 1
+        numbers = {name: float(value.detach()) for name, value in measured.items()}
+        numbers["train/cross_entropy"] = self._mean(cross_entropy.detach())
+        numbers["train/gradient_norm"] = float(norm) if norm is not None else math.nan
+        self._look_at(batch, numbers)
+
+    def _look_at(self, batch: Batch, measured: dict[str, float]) -> None:
+        """What the step says about the run and its data."""
+        contents = batch_contents(self.loss.grammar, batch)
+        if drift := self.data_monitor.after_batch(contents):
+            self.log.event("alert", self.step, drift)
+        if self.step % _LOG_EVERY == 0 or self.step == 1:
+            rate = (self.step - self.first_step) / (time.monotonic() - self.started)
+            measured["train/learning_rate"] = self.optimizer.param_groups[0]["lr"]
+            measured["train/steps_per_second"] = rate
+            measured |= {f"data/{name}": value for name, value in contents.items()}
+            self.log.metrics(self.step, measured)
+        self.losses = " ".join(
+            f"{name.rpartition('/')[2]} {value:.3g}"
+            for name, value in measured.items()
+            if name.startswith("train/") and name.rpartition("/")[2] in _SHOWN
+        )
+        if why := self.monitor.after_step(measured["train/cross_entropy"]):
+            self._collapsed(why)
+
+    def _logits(self, batch: Batch) -> Tensor:
+        return self.model(batch.features.to(self.fabric.device))
+
+    def _grammar_loss(
+        self, batch: Batch, logits: Tensor, base: Tensor, scale: float, on_policy: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.loss(
+            predicted_tokens=logits,
+            target_tokens=batch.targets.to(logits.device),
+            base_loss=base,
             states=batch.states,
+            rows=batch.grammar_rows,
             scale=scale,
+            on_policy=on_policy,
         )
-        self.log_dict({f"train/{name}": value.detach() for name, value in components.items()})
-        return total
 
-    def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
-        logits = self(batch.features)
-        nats = F.cross_entropy(
-            logits.flatten(0, 1).float(),
-            batch.targets.flatten(),
-            ignore_index=IGNORED,
-            reduction="sum",
+    def _own_batch(self) -> Batch | None:
+        """The model's own pieces to learn from at this step: those of the validation just done, or
+        from time to time new ones.
+        """
+        pieces, self.own = self.own[self.fabric.global_rank :: self.fabric.world_size], []
+        grammar = self.grammar
+        if not pieces and self.step and self.step % grammar.on_policy_every_n_batches == 0:
+            pieces = self.live.write(
+                -(-grammar.on_policy_pieces // self.fabric.world_size),
+                _MOST_BARS_ON_POLICY,
+                grammar.on_policy_tokens,
+                [*self._seed(3), self.fabric.global_rank],
+            )
+        if not pieces:
+            return None
+        return own_batch(pieces, self.config.model, grammar.positions, self._seed(4))
+
+    def _seed(self, purpose: int) -> list[int]:
+        """The seed of random numbers at this step."""
+        return [self.training.seed, purpose, self.step, self.rollbacks]
+
+    def _mean(self, value: Tensor) -> float:
+        """Over all processes, so that each judges the same number."""
+        if self.fabric.world_size == 1:
+            return float(value)
+        return float(cast(Tensor, self.fabric.all_reduce(value, reduce_op="mean")))
+
+    # ------------------------------------------------------------------ validation
+
+    def _validation_is_due(self) -> bool:
+        due = self.step % self.grammar.validate_every_n_batches == 0 and self.step > 0
+        last = self.step >= self.training.max_steps
+        return (due or last) and self.monitor.validated_step != self.step
+
+    def _measure(self) -> tuple[Validation, list[OwnPiece]]:
+        """Validate the weights as they stand. A failure to do so is an event, and no number."""
+        if not self.fabric.is_global_zero:
+            return Validation(self.step, None, None), []
+        if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
+            return Validation(self.step, math.nan, 0.0, "the weights are not finite"), []
+        try:
+            with self.fabric.autocast():
+                sets = {
+                    name: held_out_metrics(self.net, batches, self.held_out[name])
+                    for name, batches in self.validation.items()
+                }
+            live = self.live.validate(
+                self.grammar.live_pieces, self.grammar.live_bars, [self.training.seed, 5]
+            )
+            page = save_pieces(
+                live.pieces[: self.grammar.saved_pieces], self.run / "samples" / f"{self.step:06d}"
+            )
+        except (
+            Exception
+        ) as error:  # whatever it is: the state is then unknown, and training goes on
+            self.log.event("alert", self.step, f"validation failed: {error!r}")
+            return Validation(self.step, None, None), []
+        bits = next(iter(sets.values()))["bits_per_note"]  # of what the model is for
+        metrics = {
+            f"validation/{name}/{key}": v
+            for name, found in sets.items()
+            for key, v in found.items()
+        }
+        metrics |= {f"live/{name}": value for name, value in live.metrics.items()}
+        self.log.metrics(self.step, metrics)
+        score = live.metrics["grammar_score"]
+        self.validated = f"grammar score {score:.3f}, {bits:.2f} bits a note"
+        self.log.event(
+            "validation",
+            self.step,
+            f"{self.validated}, {live.metrics['valid']:.0%} of {len(live.pieces)} pieces valid",
+            samples=str(page) if page else None,
+            **metrics,
         )
-        rows = batch.grammar_rows
-        mask = self.grammar_loss.grammar.token_mask(batch.states)
-        illegal = illegal_mass(logits.flatten(0, 1)[rows], torch.from_numpy(~mask)).sum()
-        name = list(self.held_out)[dataloader_idx]
-        sums = self._sums.setdefault(name, np.zeros(3))
-        sums += [float(nats), float(illegal), len(rows)]
+        own = own_pieces([p.tokens for p in live.pieces], [p.conditions for p in live.pieces])
+        return Validation(self.step, bits, score, live.degenerate), own
 
-    def on_validation_epoch_end(self) -> None:
-        for name, (nats, illegal, tokens) in self._sums.items():
-            pieces = self.held_out[name]
-            bits = nats / math.log(2) + len(pieces) * _TOLD_BITS
-            bits_per_note = bits / sum(piece.notes for piece in pieces)
-            self.log(f"validation/{name}/bits_per_note", bits_per_note, prog_bar=True)
-            self.log(f"validation/{name}/bits_per_token", nats / math.log(2) / tokens)
-            self.log(f"validation/{name}/illegal_mass", illegal / tokens)
-        self._sums.clear()
+    def _judge(self, found: Validation) -> None:
+        """Act on what a validation found."""
+        finding = self.monitor.after_validation(found)
+        if finding.alert:
+            self.log.event("alert", self.step, finding.alert)
+        if finding.best:
+            self._save(best_checkpoint(self.run))
+            self._write_model(found)
+        if finding.collapse:
+            self._collapsed(finding.collapse)
+        elif finding.stop and self.step < self.training.max_steps:
+            self.ended = finding.stop
 
-    def configure_optimizers(self) -> Any:
-        training = self.config.training
-        matrices = [p for p in self.model.parameters() if p.ndim >= 2]
-        vectors = [p for p in self.model.parameters() if p.ndim < 2]
-        optimizer = torch.optim.AdamW(
+    # ------------------------------------------------------------------ collapse
+
+    def _collapsed(self, why: str) -> None:
+        """Go back to the best validated state, or end where that was done often enough."""
+        at, best = self.step, self.monitor.best
+        self.log.event("collapse", at, why)
+        if not self.grammar.rollback:
+            return
+        if self.rollbacks >= self.grammar.max_rollbacks:
+            self._report_collapse(why)
+            where = f"the best state is of step {best.step}" if best else "no state was any good"
+            raise CollapseError(
+                f"training collapsed at step {at} after {self.rollbacks} rollbacks ({why}); "
+                f"{where}; see {self.run / COLLAPSE_REPORT}"
+            )
+        rollbacks = self.rollbacks + 1
+        self._restore(best_checkpoint(self.run))
+        self.rollbacks, self.own = rollbacks, []
+        self._save(last_checkpoint(self.run))
+        self.log.begin_again()
+        self.log.event(
+            "rollback",
+            self.step,
+            f"back from step {at} to {self.step}, number {rollbacks} of at most "
+            f"{self.grammar.max_rollbacks}; learning rate times {_EASED**rollbacks:g}, grammar "
+            f"weights times {_STRICTER**rollbacks:g}, other batches",
+            left=at,
+        )
+
+    def _report_collapse(self, why: str) -> None:
+        """What happened, for those who come in the morning."""
+        if not self.fabric.is_global_zero:
+            return
+        best = self.monitor.best
+        lines = [
+            f"# Training collapsed at step {self.step}\n",
+            f"{why[:1].upper()}{why[1:]}. It was rolled back {self.rollbacks} times before.\n",
+            f"The best validated state: {best}.\n" if best else "No state was validated.\n",
+            f"Its weights: {self.run / MODEL if best else 'none'}; the whole of it: "
+            f"{best_checkpoint(self.run)}.\n",
+            "| step | event | |\n|---|---|---|",
+        ]
+        lines += [
+            f"| {event['step']} | {event['kind']} | {event['message']} |"
+            for event in read_records(self.run / EVENTS)
+        ]
+        with whole_file(self.run / COLLAPSE_REPORT) as temporary:
+            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    # ------------------------------------------------------------------ what lies on the disk
+
+    def _save_last(self) -> None:
+        if self.saved != self.step:
+            self._save(last_checkpoint(self.run))
+
+    def _save(self, path: Path) -> None:
+        """Write the whole state, in the first process."""
+        if path == last_checkpoint(self.run):
+            self.saved = self.step
+        if not self.fabric.is_global_zero:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = {
+            "step": self.step,
+            "rollbacks": self.rollbacks,
+            "model": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "monitor": self.monitor.state_dict(),
+            "data_monitor": self.data_monitor.state_dict(),
+            "config": self.config.model_dump(mode="json"),
+            "corpus": self.corpus,
+        }
+        with whole_file(path) as temporary:
+            torch.save(state, temporary)
+
+    def _restore(self, path: Path) -> None:
+        """Take up the state that was saved, in every process."""
+        self.fabric.barrier()
+        state = torch.load(path, weights_only=True, map_location=self.fabric.device)
+        changed = changed_keys(state["config"], self.config.model_dump(mode="json"))
+        if changed:
+            raise ConfigError(
+                f"{path} belongs to a run with another {', '.join(changed)}: resume it as it was, "
+                "or start a new run"
+            )
+        if state["corpus"] != self.corpus:
+            raise ConfigError(
+                f"{path} was trained on another corpus than {self.config.data.prepared} holds "
+                f"(pieces and tokens {state['corpus']}, now {self.corpus}): prepare the same "
+                "corpus again, or start a new run"
+            )
+        self.net.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.monitor.load_state_dict(state["monitor"])
+        self.data_monitor.load_state_dict(state["data_monitor"])
+        self.step, self.rollbacks = state["step"], state["rollbacks"]
+        self.saved = self.step
+
+    def _write_model(self, found: Validation) -> None:
+        """The weights as a model file, with the record of how they came to be."""
+        if not self.fabric.is_global_zero:
+            return
+        record = {
+            "config": self.config.model_dump(mode="json"),
+            "steps": self.step,
+            "rollbacks": self.rollbacks,
+            "training_pieces": self.corpus[0],
+            "training_tokens": self.corpus[1],
+            "hours_of_this_session": round((time.monotonic() - self.started) / 3600, 2),
+            "torch_threads": torch.get_num_threads(),
+            "validation": asdict(found),
+        }
+        weights = {
+            name: w.detach().float().cpu().numpy() for name, w in self.net.state_dict().items()
+        }
+        save_checkpoint(self.run / MODEL, self.config.model, weights, record, dtype=np.float16)
+
+    def _finish(self) -> Path:
+        self._save_last()
+        best = self.monitor.best
+        if best is None:
+            raise CollapseError(
+                f"no state of {self.run} could be validated, so none was chosen; the last one is "
+                f"{last_checkpoint(self.run)}"
+            )
+        self.log.event("ended", self.step, f"{self.ended}; the best state is of step {best.step}")
+        return self.run / MODEL
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        parameters = list(self.net.parameters())
+        return torch.optim.AdamW(
             [
-                {"params": matrices, "weight_decay": training.weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
+                {
+                    "params": [p for p in parameters if p.ndim >= 2],
+                    "weight_decay": self.training.weight_decay,
+                },
+                {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
             ],
-            lr=training.learning_rate,
+            lr=self.training.learning_rate,
             betas=(0.9, 0.95),
         )
 
-        def factor(step: int) -> float:
-            if step < training.warmup_steps:
-                return (step + 1) / training.warmup_steps
-            span = max(1, training.max_steps - training.warmup_steps)
-            done = min(1.0, (step - training.warmup_steps) / span)
-            return 0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2
+    @property
+    def status(self) -> str:
+        """One line for those who watch."""
+        return f"{self.losses}\n{self.validated}"
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-
-class _StepsToDo(Sampler[int]):
-    """The steps from where the optimiser stands: Lightning alone would begin a resumed run again at
-    the first batch."""
-
-    def __init__(self, module: L.LightningModule, steps: int) -> None:
-        self.module, self.steps = module, steps
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.module.global_step, self.steps))
-
-    def __len__(self) -> int:
-        return self.steps
-
-
-class _SaveOnException(L.Callback):
-    """Saves where an exception or Ctrl-C ends the run. (Lightning's own callback for this deletes
-    its file at the end of a run that went well.)"""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_exception(
-        self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException
-    ) -> None:
-        if trainer.global_step:  # else the checkpoint to resume from may be what failed
-            # an interrupted validation begins again: the sums of its first half are not saved
-            trainer.fit_loop.epoch_loop.val_loop.batch_progress.current.reset()
-            trainer.save_checkpoint(self.path)
+    def _progress(self) -> Progress:
+        return Progress(
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=self.log.console,
+            disable=not self.fabric.is_global_zero,
+        )
 
 
 def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -168,106 +532,20 @@ def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
 
 
-def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
-    """Train and return the path of the model. ``run`` is the folder that receives everything."""
-    last = run / "checkpoints" / "last.ckpt"
-    if resume and not last.is_file():
-        raise ConfigError(f"there is nothing to resume at {last}; start without --resume")
-    if not resume and (last.is_file() or (run / "model.safetensors").is_file()):
-        raise ConfigError(f"{run} holds a run already; resume it with --resume or name another")
-    training = config.training
-    if training.threads:
-        torch.set_num_threads(training.threads)
-    L.seed_everything(training.seed, verbose=False)
-    config = config.model_copy(update={"model": config.model.model_copy(update={"styles": STYLES})})
-
-    pieces = load_pieces(config.data.prepared)
-    shown = [piece for piece in pieces if piece.split == "train"]
-    held_out = validation_pieces(pieces, config.data.validation_tokens)
-    if not shown or not held_out:
-        raise ConfigError(
-            f"{config.data.prepared} has {len(shown)} training pieces and "
-            f"{len(pieces) - len(shown)} validation pieces; both are needed"
-        )
-    repeats = np.array(
-        [config.data.keyboard_repeats if p.style in KEYBOARD_STYLES else 1 for p in shown]
-    )
-    batches = TrainingBatches(
-        PieceStore(shown, config.model),
-        repeats,
-        steps=training.max_steps,
-        batch_size=training.batch_size,
-        seed=training.seed,
-        condition_dropout=config.data.condition_dropout,
-        grammar_positions=training.musical_grammar.positions,
-    )
-    validation = [
-        ValidationBatches(PieceStore(chosen, config.model), training.batch_size)
-        for chosen in held_out.values()
-    ]
-
-    run.mkdir(parents=True, exist_ok=True)
-    _keep_metrics(run)
-    (run / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    module = GrammarTraining(config, held_out)
-    trainer = L.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_steps=training.max_steps,
-        max_epochs=-1,
-        precision=training.precision,
-        gradient_clip_val=training.gradient_clip,
-        val_check_interval=min(training.validate_every_steps, training.max_steps),
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-        logger=[CSVLogger(run, name="", version=""), TensorBoardLogger(run, name="", version="")],
-        callbacks=[
-            RichProgressBar(),
-            ModelCheckpoint(
-                run / "checkpoints",
-                filename="last",
-                every_n_train_steps=training.checkpoint_every_steps,
-                enable_version_counter=False,
-            ),
-            _SaveOnException(last),
-        ],
-        enable_model_summary=False,
-    )
-    started = time.monotonic()
-    with warnings.catch_warnings():
-        for untrue in ("your dataloader is not resumable", "Previous log files .* will be deleted"):
-            warnings.filterwarnings("ignore", f".*{untrue}")
-        try:
-            trainer.fit(
-                module,
-                DataLoader(
-                    batches, batch_size=None, sampler=_StepsToDo(module, training.max_steps)
-                ),
-                [DataLoader(batches, batch_size=None) for batches in validation],
-                ckpt_path=last if resume else None,
-            )
-        except SystemExit:  # what Lightning makes of Ctrl-C
-            if trainer.interrupted:
-                raise KeyboardInterrupt from None
-            raise
-    path = run / "model.safetensors"
-    metrics = {name: round(float(v), 4) for name, v in trainer.callback_metrics.items()}
-    record = {
-        "config": config.model_dump(mode="json"),
-        "steps": trainer.global_step,
-        "training_pieces": len(shown),
-        "hours_of_this_session": round((time.monotonic() - started) / 3600, 2),
-        "torch_threads": torch.get_num_threads(),
-        "metrics": metrics,
-    }
-    weights = {name: w.detach().float().numpy() for name, w in module.model.state_dict().items()}
-    save_checkpoint(path, config.model, weights, record, dtype=np.float16)
-    return path
+def learning_rate(training: TrainingSection, step: int) -> float:
+    """Of the step: rising to its peak in a line, then falling as a cosine to a twentieth of it."""
+    if step < training.warmup_steps:
+        return training.learning_rate * (step + 1) / training.warmup_steps
+    span = max(1, training.max_steps - training.warmup_steps)
+    done = min(1.0, (step - training.warmup_steps) / span)
+    return training.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
 
 
-def _keep_metrics(run: Path) -> None:
-    """Put the metrics of an earlier session aside: the logger begins a new file."""
-    metrics = run / "metrics.csv"
-    if metrics.is_file():
-        metrics.rename(run / f"metrics-{len(list(run.glob('metrics-*.csv'))) + 1}.csv")
+def last_checkpoint(run: Path) -> Path:
+    """What a run is resumed from."""
+    return run / "checkpoints" / "last.ckpt"
+
+
+def best_checkpoint(run: Path) -> Path:
+    """What a run is rolled back to: the best validated state, or else the start."""
+    return run / "checkpoints" / "best.ckpt"

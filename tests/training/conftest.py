@@ -1,0 +1,56 @@
+"""What the tests of whole runs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bicinium.corpus.shards import Piece, write_shards
+from bicinium.score.keys import Key
+from bicinium.score.notes import COMMON_TIME, Note, Score, Voice
+from bicinium.tokens.codec import encode
+
+_BARS = 4
+
+
+def _stroll(seed: int) -> Score:
+    """Two voices that stroll through C major, quarters over halves."""
+    rng = np.random.default_rng(seed)
+    voices = []
+    for lowest, length in ((60, 24), (48, 48)):
+        notes, degree = [], 4
+        for onset in range(0, _BARS * COMMON_TIME.bar_ticks, length):
+            degree = int(np.clip(degree + rng.integers(-2, 3), 0, 6))
+            notes.append(Note(onset, lowest + (0, 2, 4, 5, 7, 9, 11)[degree], length, 79))
+        voices.append(Voice(tuple(notes)))
+    return Score(tuple(voices), _BARS, COMMON_TIME, Key.parse("C major"), tempo_qpm=96.0)
+
+
+def _piece(seed: int) -> Piece:
+    score = _stroll(seed)
+    return Piece(
+        name=f"stroll {seed}",
+        composer="",
+        title="",
+        licence="",
+        credit="",
+        cluster="",
+        style="bach",
+        split="validation" if seed < 2 else "train",
+        meter="4/4",
+        mode="major",
+        transposition=0,
+        bars=_BARS,
+        notes=score.note_count,
+        tokens=encode(score),
+    )
+
+
+@pytest.fixture(scope="session")
+def strolls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of 150 short pieces."""
+    out = tmp_path_factory.mktemp("strolls")
+    write_shards(out, [_piece(seed) for seed in range(152)])
+    return out

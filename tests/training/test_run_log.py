@@ -1,0 +1,141 @@
+"""The records of a run, whatever a crash or a rollback has left of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from bicinium.training.run_log import EVENTS, METRICS, RunLog, read_metrics, read_records
+
+Session = Callable[[Sequence[int]], None]
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    """Record these steps as one session of the run, each value being a new one."""
+    numbers = iter(range(10_000))
+
+    def record(steps: Sequence[int]) -> None:
+        log = RunLog(tmp_path, Console(file=io.StringIO()))
+        for step in steps:
+            log.metrics(step, {"loss": next(numbers)})
+        log.close()
+
+    return record
+
+
+def test_what_was_measured_is_read_as_curves(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, Console(file=io.StringIO()))
+    log.metrics(10, {"loss": 2.0, "rate": 0.1})
+    log.metrics(20, {"loss": 1.0})
+    log.metrics(20, {"live": 0.5})  # a step may be recorded in two lines
+    log.close()
+    assert read_metrics(tmp_path) == {
+        "loss": [(10, 2.0), (20, 1.0)],
+        "rate": [(10, 0.1)],
+        "live": [(20, 0.5)],
+    }
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_none_is_written_as_json_and_left_out(
+    tmp_path: Path, value: float
+) -> None:
+    log = RunLog(tmp_path, Console(file=io.StringIO()))
+    log.metrics(1, {"loss": value, "norm": 3.0})
+    log.close()
+    (line,) = (tmp_path / METRICS).read_text().splitlines()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    assert json.loads(line, parse_constant=refuse) == {"step": 1, "loss": None, "norm": 3.0}
+    assert read_metrics(tmp_path) == {"norm": [(1, 3.0)]}
+
+
+def test_a_line_that_a_crash_has_torn_is_left_out_and_the_next_is_whole(
+    tmp_path: Path, session: Session
+) -> None:
+    session([10, 20])
+    path = tmp_path / METRICS
+    for cut in range(1, len('{"step": 20, "loss": 1}\n')):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-cut])
+        assert {step for step, _ in read_metrics(tmp_path)["loss"]} >= {10}
+        session([30])
+        assert [step for step, _ in read_metrics(tmp_path)["loss"]][-1] == 30
+        assert all(step in (10, 20, 30) for step, _ in read_metrics(tmp_path)["loss"])
+        path.write_bytes(whole)
+
+
+def test_a_session_that_goes_back_takes_the_place_of_what_it_repeats(
+    tmp_path: Path, session: Session
+) -> None:
+    session([10, 20, 30])  # 0, 1, 2
+    session([20, 30, 40])  # 3, 4, 5
+    assert read_metrics(tmp_path)["loss"] == [(10, 0), (20, 3), (30, 4), (40, 5)]
+    session([15])
+    assert read_metrics(tmp_path)["loss"] == [(10, 0), (15, 6)]
+
+
+@given(st.lists(st.integers(0, 12), max_size=40))
+def test_curves_are_the_run_as_it_stands(steps: list[int]) -> None:
+    """A run at step n has nothing to say of the steps after it; what it measured last counts."""
+    from tempfile import TemporaryDirectory
+
+    standing: dict[int, int] = {}
+    lines = []
+    for value, step in enumerate(steps):
+        standing = {old: v for old, v in standing.items() if old < step} | {step: value}
+        lines.append(json.dumps({"step": step, "loss": value}) + "\n")
+    with TemporaryDirectory() as folder:
+        (Path(folder) / METRICS).write_text("".join(lines))
+        curves = read_metrics(Path(folder))
+    assert curves.get("loss", []) == sorted(standing.items())
+
+
+def test_tensorboard_shows_the_run_as_it_stands_too(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, Console(file=io.StringIO()))
+    for step in (10, 20, 30):
+        log.metrics(step, {"loss": float(step)})
+    log.begin_again()
+    log.metrics(20, {"loss": 7.0})
+    log.close()
+    board = EventAccumulator(str(tmp_path))
+    board.Reload()
+    assert [(event.step, event.value) for event in board.Scalars("loss")] == [(10, 10.0), (20, 7.0)]
+
+
+def test_events_go_to_the_file_and_to_the_console(tmp_path: Path) -> None:
+    said = io.StringIO()
+    log = RunLog(tmp_path, Console(file=said, width=200))
+    log.event("rollback", 20, "back from step 30 to 20", left=30)
+    assert read_records(tmp_path / EVENTS) == [
+        {"step": 20, "kind": "rollback", "message": "back from step 30 to 20", "left": 30}
+    ]
+    assert said.getvalue() == "step 20: rollback: back from step 30 to 20\n"
+
+
+def test_a_log_that_is_not_active_writes_nothing(tmp_path: Path) -> None:
+    said = io.StringIO()
+    log = RunLog(tmp_path, Console(file=said), active=False)
+    log.metrics(1, {"loss": 1.0})
+    log.event("alert", 1, "nobody hears it")
+    log.begin_again()
+    log.close()
+    assert list(tmp_path.iterdir()) == []
+    assert said.getvalue() == ""
+
+
+def test_of_a_folder_without_records_there_are_none(tmp_path: Path) -> None:
+    assert read_records(tmp_path / EVENTS) == []
+    assert read_metrics(tmp_path) == {}
