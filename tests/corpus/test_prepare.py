@@ -462,6 +462,16 @@ def test_notation_and_midi_of_the_same_music_are_the_same_piece(
     assert (one.notes, one.bars, one.meter) == (other.notes, other.bars, other.meter)
 
 
+def test_what_a_file_says_of_its_licence_stands_beside_what_its_source_says(
+    tmp_path: Path,
+) -> None:
+    (corelli,) = (s for s in find_sources(["music21"]) if s.style == "corelli")
+    prepare([corelli], tmp_path, jobs=1)
+    (piece,) = load_pieces(tmp_path)
+    assert piece.licence.startswith("as distributed with music21")
+    assert "Creative Commons License (CC-BY)" in piece.licence
+
+
 def test_pairs_of_voices_are_taken_from_a_score_of_many(tmp_path: Path) -> None:
     sources = [s for s in find_sources(["music21"]) if "Agnus_00" in s.name or "bwv269" in s.name]
     verdicts = prepare(sources, tmp_path, jobs=1)
@@ -471,6 +481,8 @@ def test_pairs_of_voices_are_taken_from_a_score_of_many(tmp_path: Path) -> None:
         ("music21/palestrina/Agnus_00.krn-inner", True),
     ]
     chorale, outer, inner = load_pieces(tmp_path)
+    assert chorale.licence == "as distributed with music21 (corpus/license.txt)"
+    assert outer.licence.count("John Miller") == 1
     assert chorale.style == "chorale"
     assert (outer.style, outer.meter, outer.title) == ("palestrina", "4/2", "Agnus")
     assert outer.cluster == inner.cluster

@@ -48,6 +48,12 @@ class Verdict:
     def notes(self) -> int:
         return self.stretch.notes if self.stretch else 0
 
+    @property
+    def licence(self) -> str:
+        """What the source says of it and, where that is something else, what the file says."""
+        of_source, of_file = self.source.licence, self.reading.licence
+        return of_source if of_file in of_source else "; ".join(filter(None, (of_source, of_file)))
+
 
 def prepare(
     sources: Iterable[SourceFile],
@@ -132,7 +138,7 @@ def _pieces(verdicts: Sequence[Verdict]) -> list[Piece]:
                 name=verdict.name,
                 composer=source.composer or reading.composer,
                 title=source.title or reading.title,
-                licence=source.licence or reading.licence,
+                licence=verdict.licence,
                 credit=source.credit,
                 cluster=source.cluster,
                 style=source.style,
@@ -191,7 +197,7 @@ def _write_manifest(path: Path, verdicts: Sequence[Verdict], splits: dict[str, s
                 "composer": source.composer or reading.composer,
                 "title": source.title or reading.title,
                 "opus": source.opus,
-                "licence": source.licence or reading.licence,
+                "licence": verdict.licence,
                 "credit": source.credit,
                 "style": source.style,
                 "cluster": source.cluster,
