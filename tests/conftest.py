@@ -16,8 +16,8 @@ import hypothesis
 import numpy as np
 import pytest
 
-from bicinium.corpus.prepare import prepare, split_of
-from bicinium.corpus.sources import find_sources
+from bicinium.corpus.prepare import prepare
+from bicinium.corpus.sources import find_sources, split_of
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.config import ModelConfig

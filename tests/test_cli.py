@@ -20,7 +20,7 @@ import mido
 import pytest
 
 from bicinium import cli
-from bicinium.corpus.prepare import load_pieces
+from bicinium.corpus.shards import load_pieces
 from bicinium.score.midi import write_midi
 from bicinium.score.notes import Score
 from bicinium.score.reading import read_score
@@ -443,12 +443,15 @@ def test_validate_of_nothing_is_refused(bicinium: Callable[..., Ran], tmp_path: 
 def test_corpus_prepare_says_what_was_kept_and_what_was_not(
     bicinium: Callable[..., Ran], midi_folder: Path, founding_failure: Path, tmp_path: Path
 ) -> None:
-    ran = bicinium("corpus", "prepare", midi_folder, founding_failure, "--out", "set", "--jobs", 1)
+    ran = bicinium(
+        "corpus", "prepare", midi_folder, founding_failure,
+        "--out", "set", "--jobs", 1, "--min-quality-score", 0,
+    )  # fmt: skip
     assert ran.status == 0
     assert re.search(r"left out failure\.mid: .*no notes", ran.out)
     assert "kept 8 of 9 pieces" in ran.out
     assert len(load_pieces(tmp_path / "set")) == 8
-    assert (tmp_path / "set" / "report.csv").is_file()
+    assert (tmp_path / "set" / "manifest.csv").is_file()
 
 
 def test_corpus_prepare_refuses_what_is_no_corpus(
@@ -460,6 +463,59 @@ def test_corpus_prepare_refuses_what_is_no_corpus(
     (tmp_path / "empty").mkdir()
     _assert_refused(bicinium("corpus", "prepare", "empty"), "there are no MIDI files below empty")
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_corpus_validate_and_report_judge_raw_and_prepared_music(
+    bicinium: Callable[..., Ran], midi_folder: Path, founding_failure: Path, tmp_path: Path
+) -> None:
+    raw = bicinium("corpus", "validate", midi_folder, "--min-quality-score", 0, "--jobs", 1)
+    assert raw.status == 0
+    assert "8 fit, 0 not" in raw.out
+    strict = bicinium("corpus", "validate", midi_folder, "--min-quality-score", 0.9, "--json")
+    assert strict.status == 1
+    document = json.loads(strict.out)
+    assert document["fit"] + document["unfit"] == len(document["pieces"]) == 8
+    assert all(piece["fit"] == (piece["quality_score"] >= 0.9) for piece in document["pieces"])
+    failure = bicinium("corpus", "validate", founding_failure)
+    assert failure.status == 1
+    assert "holds no notes" in failure.out
+    bicinium("corpus", "prepare", midi_folder, "--out", "set", "--min-quality-score", 0)
+    prepared = bicinium("corpus", "validate", "set", "--min-quality-score", 0)
+    assert prepared.status == 0
+    assert "8 fit, 0 not" in prepared.out
+    assert bicinium("corpus", "report", "set").out == "the report is set/report.html\n"
+    assert "8 pieces of 8" in (tmp_path / "set" / "report.html").read_text()
+    _assert_refused(bicinium("corpus", "validate", "absent"), "there is nothing at absent")
+    _assert_refused(bicinium("corpus", "report", "absent"), "there is no prepared corpus at absent")
+
+
+def test_corpus_fetch_lists_with_licence_and_credit_and_fails_without_a_server(
+    bicinium: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bicinium.corpus import fetch
+
+    listed = bicinium("corpus", "fetch", "inventions", "--list")
+    assert listed.status == 0
+    assert len(listed.out.splitlines()) == 15
+    assert re.search(r"J\. S\. Bach, Invention 1 \(.+; typeset by .+\)", listed.out)
+    _assert_refused(bicinium("corpus", "fetch", "fugues"), "'fugues' is not in the catalogue")
+    monkeypatch.setattr(fetch.time, "sleep", lambda seconds: None)
+    failed = bicinium("corpus", "fetch", "arabesque", "--server", "http://127.0.0.1:9/")
+    assert failed.status == 1
+    assert "0 of 1 works are in data/mutopia" in failed.out
+
+
+def test_quality_stands_in_the_json_of_validate_and_compose(
+    bicinium: Callable[..., Ran], tiny_model: Path, good: Path, founding_failure: Path
+) -> None:
+    ran = bicinium("validate", "--json", good, founding_failure)
+    valid, empty = json.loads(ran.out)["files"]
+    assert 0 <= valid["quality_score"] <= 1
+    assert empty["quality_score"] is None
+    composed = bicinium("compose", "-n", 1, "--bars", 4, "--model", tiny_model, "--json")
+    (piece,) = json.loads(composed.out)["pieces"]
+    again = json.loads(bicinium("validate", "--json", piece["path"]).out)["files"][0]
+    assert again["quality_score"] == pytest.approx(piece["quality_score"], abs=1e-3)
 
 
 def test_train_refuses_what_cannot_be_run(bicinium: Callable[..., Ran], tmp_path: Path) -> None:

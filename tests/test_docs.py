@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["docs/grammar.md", "docs/training.md", "README.md"])
+@pytest.mark.parametrize(
+    "name", ["docs/grammar.md", "docs/quality.md", "docs/training.md", "README.md"]
+)
 def test_examples_print_what_they_say(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = doctest.testfile(str(ROOT / name), module_relative=False)

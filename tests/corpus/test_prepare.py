@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import mido
 import numpy as np
-import pyarrow.parquet as parquet
 import pytest
 
-from bicinium.corpus.prepare import (
-    PREPARED_NAME,
-    Piece,
-    at_home,
-    dropped_share,
-    load_pieces,
-    prepare,
-    split_of,
-)
-from bicinium.corpus.sources import SourceFile, find_sources
+from bicinium.corpus import reading
+from bicinium.corpus.prepare import MANIFEST_NAME, SUMMARY_NAME, dropped_share, prepare
+from bicinium.corpus.reading import at_home
+from bicinium.corpus.shards import Piece, load_pieces, score_of, write_shards
+from bicinium.corpus.sources import SourceFile, find_sources, split_of
 from bicinium.errors import CorpusError
 from bicinium.grammar import MusicalGrammarValidator
 from bicinium.score.keys import ALL_KEYS, Key
@@ -35,7 +32,7 @@ MakeScore = Callable[..., Score]
 
 
 def _report(folder: Path) -> dict[str, dict[str, str]]:
-    with (folder / "report.csv").open(newline="", encoding="utf-8") as file:
+    with (folder / MANIFEST_NAME).open(newline="", encoding="utf-8") as file:
         return {row["name"]: row for row in csv.DictReader(file)}
 
 
@@ -86,8 +83,9 @@ def test_pieces_of_one_cluster_are_on_one_side(made_up_score: MakeScore, tmp_pat
 
 
 def test_the_training_set_comes_back_as_it_was_written(midi_folder: Path, tmp_path: Path) -> None:
-    verdicts = prepare(find_sources([midi_folder]), tmp_path, jobs=1)
-    written = [piece for verdict in verdicts for piece in verdict.pieces]
+    prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    written = load_pieces(tmp_path)
+    write_shards(tmp_path, written)
     read = load_pieces(tmp_path)
     assert len(read) == len(written) == 8
     for one, other in zip(written, read, strict=True):
@@ -122,21 +120,23 @@ def test_the_same_input_gives_the_same_bytes_however_many_processes_work(
 ) -> None:
     for name, jobs in (("one", 1), ("again", 1), ("two", 2)):
         prepare(find_sources([midi_folder]), tmp_path / name, jobs=jobs)
-    for name in (PREPARED_NAME, "report.csv"):
+    results = ("pieces-000.parquet", MANIFEST_NAME, SUMMARY_NAME)
+    for name in results:
         first = (tmp_path / "one" / name).read_bytes()
         assert (tmp_path / "again" / name).read_bytes() == first
         assert (tmp_path / "two" / name).read_bytes() == first
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
-        PREPARED_NAME,
-        "report.csv",
+        *sorted((MANIFEST_NAME, SUMMARY_NAME)),
+        "pieces-000.parquet",
+        "readings.sqlite",
     ]
 
 
 def test_preparing_anew_replaces_what_was_there(midi_folder: Path, tmp_path: Path) -> None:
     prepare(find_sources([midi_folder]), tmp_path, jobs=1)
     prepare(find_sources([midi_folder / "piece-2.mid"]), tmp_path, jobs=1)
-    assert [piece.name for piece in load_pieces(tmp_path)] == ["piece-2.mid"]
-    assert list(_report(tmp_path)) == ["piece-2.mid"]
+    assert [piece.name for piece in load_pieces(tmp_path)] == ["music/piece-2.mid"]
+    assert list(_report(tmp_path)) == ["music/piece-2.mid"]
 
 
 # ------------------------------------------------------------------ what is left out, and why
@@ -203,7 +203,7 @@ def test_nothing_left_is_an_error_that_names_the_reasons(
     write_midi(made_up_score(0, 2), tmp_path / "music" / "short.mid")
     with pytest.raises(CorpusError, match="nothing could be kept of 1 files: too short"):
         prepare(find_sources([tmp_path / "music"]), tmp_path / "out", jobs=1)
-    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "out").glob("*.parquet"))
 
 
 def test_files_of_one_name_in_two_folders_are_judged_each_by_itself(
@@ -227,7 +227,9 @@ def test_the_share_of_dropped_notes_counts_kept_pieces_only(tmp_path: Path) -> N
     folder.mkdir()
     _write_chords(folder / "chords.mid")
     verdicts = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
-    assert [(v.kept, v.notes, v.notes_dropped) for v in verdicts] == [(True, 32, 32)]
+    (verdict,) = verdicts
+    assert verdict.stretch
+    assert (verdict.kept, verdict.notes, verdict.stretch.notes_dropped) == (True, 32, 32)
     assert dropped_share(verdicts) == 0.5
     assert dropped_share([]) == 0
 
@@ -283,6 +285,211 @@ def test_a_piece_that_changes_its_metre_becomes_two(
     assert len({piece.split for piece in pieces}) == 1
 
 
+# ------------------------------------------------------------------ choosing
+
+
+def test_what_scores_too_low_is_left_out_with_its_score(midi_folder: Path, tmp_path: Path) -> None:
+    """The made-up music is a random walk; some of it is worse than the rest."""
+    everything = prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    scores = {v.name: v.stretch.quality_score for v in everything if v.stretch}
+    limit = sorted(scores.values())[4]
+    some = prepare(find_sources([midi_folder]), tmp_path, jobs=1, min_quality_score=limit)
+    for verdict in some:
+        assert verdict.kept == (scores[verdict.name] >= limit)
+        assert verdict.kept or verdict.reason.startswith("quality_score ")
+    kept = {piece.name: piece for piece in load_pieces(tmp_path)}
+    assert set(kept) == {name for name, score in scores.items() if score >= limit}
+    assert all(kept[name].quality_score == scores[name] for name in kept)
+
+
+def test_the_same_piece_twice_is_kept_once_and_its_works_are_on_one_side(
+    made_up_score: MakeScore, tmp_path: Path
+) -> None:
+    folder = tmp_path / "music"
+    folder.mkdir()
+    clusters = [f"work {n}" for n in range(300)]
+    held = next(c for c in clusters if split_of(f"music/{c}") == "validation")
+    shown = [c for c in clusters if split_of(f"music/{c}") == "train"][:8]
+    rows = ["path,cluster"]
+    for index, cluster in enumerate((*shown, held)):
+        score = made_up_score(index, 12)
+        if cluster == held:  # the first piece again, in another key and at another tempo
+            score = replace(made_up_score(0, 12).transpose(3), tempo_qpm=60.0)
+        write_midi(score, folder / f"{index}.mid")
+        rows.append(f"{index}.mid,{cluster}")
+    (folder / "manifest.csv").write_text("\n".join(rows))
+    verdicts = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    assert verdicts[-1].reason == "duplicate of music/0.mid"
+    pieces = load_pieces(tmp_path / "out")
+    assert [piece.split for piece in pieces] == ["validation"] + ["train"] * 7
+
+
+def test_licence_and_credit_of_every_file_are_in_the_manifest(
+    midi_folder: Path, tmp_path: Path
+) -> None:
+    prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    for row in _report(tmp_path).values():
+        assert (row["licence"], row["credit"]) == ("Public Domain", "nobody")
+        assert row["composer"] in ("J. S. Bach", "F. Schubert")
+        assert float(row["quality_score"]) >= 0
+    summary = json.loads((tmp_path / SUMMARY_NAME).read_text())
+    assert summary["kept"] == 8
+    assert summary["licences"] == {"Public Domain": 8}
+    shard = (tmp_path / "pieces-000.parquet").read_bytes()
+    assert summary["shards"] == {"pieces-000.parquet": hashlib.sha256(shard).hexdigest()}
+
+
+# ------------------------------------------------------------------ again, and interrupted
+
+
+@pytest.fixture
+def read_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are really read, as they are."""
+    names: list[str] = []
+    original = reading._read
+
+    def spied(source: SourceFile, scratch: Path) -> reading.Reading:
+        names.append(source.path.name)
+        return original(source, scratch)
+
+    monkeypatch.setattr(reading, "_read", spied)
+    return names
+
+
+def _results(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "readings.sqlite"}
+
+
+def test_what_has_not_changed_is_not_read_again(
+    midi_folder: Path, made_up_score: MakeScore, tmp_path: Path, read_names: list[str]
+) -> None:
+    folder = tmp_path / "music"
+    shutil.copytree(midi_folder, folder)
+    prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    assert len(read_names) == 8
+    first = _results(tmp_path / "out")
+    read_names.clear()
+    prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    assert read_names == []
+    assert _results(tmp_path / "out") == first
+    write_midi(made_up_score(77, 8), folder / "piece-3.mid")
+    (folder / "piece-4.mid").unlink()
+    prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    assert read_names == ["piece-3.mid"]
+    prepare(find_sources([folder]), tmp_path / "fresh", jobs=1)
+    assert _results(tmp_path / "out") == _results(tmp_path / "fresh")
+
+
+def test_an_interrupted_run_goes_on_where_it_was(
+    midi_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_names: list[str]
+) -> None:
+    monkeypatch.setattr(reading, "_CHUNK", 2)
+    spied = reading._read
+
+    def interrupted(source: SourceFile, scratch: Path) -> reading.Reading:
+        if len(read_names) == 5:
+            raise KeyboardInterrupt
+        return spied(source, scratch)
+
+    with monkeypatch.context() as once:
+        once.setattr(reading, "_read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(find_sources([midi_folder]), tmp_path / "out", jobs=1)
+    assert not list((tmp_path / "out").glob("*.parquet"))
+    assert len(read_names) == 5
+    read_names.clear()
+    prepare(find_sources([midi_folder]), tmp_path / "out", jobs=1)
+    assert read_names == [f"piece-{index}.mid" for index in (4, 5, 6, 7)]
+    prepare(find_sources([midi_folder]), tmp_path / "fresh", jobs=1)
+    assert _results(tmp_path / "out") == _results(tmp_path / "fresh")
+
+
+def test_a_damaged_memory_is_begun_anew(midi_folder: Path, tmp_path: Path) -> None:
+    prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    first = _results(tmp_path)
+    (tmp_path / "readings.sqlite").write_bytes(b"no database" * 500)
+    prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    assert _results(tmp_path) == first
+
+
+def test_a_program_that_reads_otherwise_reads_all_again(
+    midi_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_names: list[str]
+) -> None:
+    prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    monkeypatch.setattr(reading, "program_hash", lambda: "another")
+    prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    assert len(read_names) == 16
+
+
+def test_what_does_not_come_back_note_for_note_is_left_out(
+    midi_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that loses the last note of a voice; a codec that moves one."""
+    write, spell = reading.write_midi, reading.encode
+
+    def forgetful(score: Score, path: Path) -> None:
+        upper = Voice(tuple(score.voices[0].notes)[:-1])
+        write(replace(score, voices=(upper, score.voices[1])), path)
+
+    with monkeypatch.context() as once:
+        once.setattr(reading, "write_midi", forgetful)
+        with pytest.raises(CorpusError, match="the round trip through MIDI changed it"):
+            prepare(find_sources([midi_folder]), tmp_path / "one", jobs=1)
+    with monkeypatch.context() as once:
+        once.setattr(reading, "encode", lambda score: spell(score.transpose(1)))
+        with pytest.raises(CorpusError, match="the round trip through tokens changed it"):
+            prepare(find_sources([midi_folder]), tmp_path / "two", jobs=1)
+
+
+# ------------------------------------------------------------------ notation
+
+
+def test_notation_and_midi_of_the_same_music_are_the_same_piece(
+    made_up_score: MakeScore, tmp_path: Path
+) -> None:
+    music21 = pytest.importorskip("music21")
+    folder = tmp_path / "music"
+    folder.mkdir()
+    score = made_up_score(4, 8)
+    write_midi(score, folder / "piece.mid")
+    music21.converter.parse(folder / "piece.mid").write("musicxml", folder / "piece.musicxml")
+    verdicts = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    assert [verdict.kept for verdict in verdicts] == [True, False]
+    assert verdicts[1].reason == "duplicate of music/piece.mid"
+    one, other = (verdict.stretch for verdict in verdicts)
+    assert one
+    assert other
+    assert (one.notes, one.bars, one.meter) == (other.notes, other.bars, other.meter)
+
+
+def test_what_a_file_says_of_its_licence_stands_beside_what_its_source_says(
+    tmp_path: Path,
+) -> None:
+    (corelli,) = (s for s in find_sources(["music21"]) if s.style == "corelli")
+    prepare([corelli], tmp_path, jobs=1)
+    (piece,) = load_pieces(tmp_path)
+    assert piece.licence.startswith("as distributed with music21")
+    assert "Creative Commons License (CC-BY)" in piece.licence
+
+
+def test_pairs_of_voices_are_taken_from_a_score_of_many(tmp_path: Path) -> None:
+    sources = [s for s in find_sources(["music21"]) if "Agnus_00" in s.name or "bwv269" in s.name]
+    verdicts = prepare(sources, tmp_path, jobs=1)
+    assert [(v.name, v.kept) for v in verdicts] == [
+        ("music21/bach/bwv269.mxl-outer", True),
+        ("music21/palestrina/Agnus_00.krn-outer", True),
+        ("music21/palestrina/Agnus_00.krn-inner", True),
+    ]
+    chorale, outer, inner = load_pieces(tmp_path)
+    assert chorale.licence == "as distributed with music21 (corpus/license.txt)"
+    assert outer.licence.count("John Miller") == 1
+    assert chorale.style == "chorale"
+    assert (outer.style, outer.meter, outer.title) == ("palestrina", "4/2", "Agnus")
+    assert outer.cluster == inner.cluster
+    highest = [max(n.pitch for n in score_of(p).voices[0].notes) for p in (outer, inner)]
+    assert highest[0] > highest[1]
+
+
 # ------------------------------------------------------------------ home
 
 
@@ -305,32 +512,6 @@ def test_where_the_near_way_leaves_the_piano_the_octave_is_taken() -> None:
     assert home.transpose(back) == high
 
 
-# ------------------------------------------------------------------ reading
-
-
-def test_no_prepared_corpus_is_one_sentence(tmp_path: Path, refuses: Refuses) -> None:
-    with refuses(CorpusError, "there is no prepared corpus at .*; run 'bicinium corpus prepare'"):
-        load_pieces(tmp_path)
-
-
-def test_a_damaged_training_set_is_one_sentence(
-    prepared: Path, tmp_path: Path, refuses: Refuses
-) -> None:
-    data = (prepared / PREPARED_NAME).read_bytes()
-    (tmp_path / PREPARED_NAME).write_bytes(data[: len(data) // 2])
-    with refuses(CorpusError, "is damaged; run 'bicinium corpus prepare' again"):
-        load_pieces(tmp_path)
-
-
-def test_a_training_set_with_other_columns_is_one_sentence(
-    prepared: Path, tmp_path: Path, refuses: Refuses
-) -> None:
-    table = parquet.read_table(prepared / PREPARED_NAME)
-    parquet.write_table(table.drop_columns(["mode"]), tmp_path / PREPARED_NAME)
-    with refuses(CorpusError, "is not of this version of bicinium"):
-        load_pieces(tmp_path)
-
-
 def test_real_music_is_kept(shared_corpus: Path, tmp_path: Path) -> None:
     """Six inventions: all kept, hardly a note lost, and valid."""
     sources = [
@@ -346,6 +527,7 @@ def test_real_music_is_kept(shared_corpus: Path, tmp_path: Path) -> None:
     assert min(piece.notes for piece in pieces) > 300
 
 
-def test_a_source_file_alone_has_no_known_composer(midi_folder: Path) -> None:
-    (source,) = find_sources([midi_folder / "piece-1.mid"])
-    assert source == SourceFile(midi_folder / "piece-1.mid", "piece-1.mid", cluster="piece-1.mid")
+def test_a_file_alone_is_what_the_manifest_beside_it_says(midi_folder: Path) -> None:
+    (alone,) = find_sources([midi_folder / "piece-1.mid"])
+    assert alone == next(s for s in find_sources([midi_folder]) if s.path == alone.path)
+    assert alone.composer == "J. S. Bach"

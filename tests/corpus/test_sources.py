@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bicinium.corpus.sources import CORPUS_VARIABLE, STYLES, SourceFile, find_sources
+from bicinium.corpus.sources import (
+    CORPUS_VARIABLE,
+    STYLES,
+    SourceFile,
+    find_sources,
+    held_out,
+    split_of,
+)
 from bicinium.errors import CorpusError
 
 Refuses = Callable[..., AbstractContextManager[None]]
@@ -149,3 +156,85 @@ def test_a_manifest_that_cannot_be_used_is_one_sentence(
     (folder / "manifest.csv").write_bytes(content)
     with refuses(CorpusError, "manifest.csv cannot be read"):
         list(find_sources([folder]))
+
+
+# ------------------------------------------------------------------ which side
+
+
+def test_notation_files_are_found_too(folder: Path) -> None:
+    for name in ("f.krn", "g.mxl", "h.abc", "i.musicxml", "j.XML"):
+        (folder / name).write_bytes(b"")
+    found = {source.path.name for source in find_sources([folder])}
+    assert {"f.krn", "g.mxl", "h.abc", "i.musicxml", "j.XML"} < found
+
+
+def test_a_share_of_every_collection_is_held_out_by_name() -> None:
+    """At least 8 %, at most 12 % unless the names that draw lowest are more; the same each time."""
+    for seed in range(20):
+        music = {f"work {seed}-{index}": 100.0 + index for index in range(60)}
+        chosen = held_out(music)
+        share = sum(music[cluster] for cluster in chosen) / sum(music.values())
+        always = {cluster for cluster in music if split_of(cluster) == "validation"}
+        assert always <= chosen
+        assert 0.08 <= share <= 0.12 or chosen == always
+        assert held_out(dict(reversed(music.items()))) == chosen
+
+
+def test_no_single_large_work_fills_the_validation() -> None:
+    music = {f"work {index}": 1.0 for index in range(50)}
+    large = next(c for n in range(999) if 0.06 < _draw(c := f"large {n}") < 0.07)
+    music[large] = 20.0
+    assert large not in held_out(music)
+    assert held_out({"alone": 5.0}) == set()
+    assert held_out({}) == set()
+
+
+def _draw(cluster: str) -> float:
+    from bicinium.corpus import sources
+
+    return sources._draw(cluster)
+
+
+def test_a_part_of_a_collection_is_divided_as_the_whole_is(tmp_path: Path) -> None:
+    """A subfolder or a single file finds the manifest above it, and with it name and side."""
+    folder = tmp_path / "music"
+    (folder / "midi" / "bach").mkdir(parents=True)
+    rows = ["path,composer,cluster,notes_right,notes_left"]
+    for index in range(40):
+        (folder / "midi" / "bach" / f"{index}.mid").write_bytes(b"")
+        rows.append(f"midi/bach/{index}.mid,J. S. Bach,work {index % 20},{100 + index},50")
+    (folder / "manifest.csv").write_text("\n".join(rows))
+    whole = list(find_sources([folder]))
+    assert {source.split for source in whole} == {"train", "validation"}
+    assert list(find_sources([folder / "midi" / "bach"])) == whole
+    assert list(find_sources([whole[7].path])) == [whole[7]]
+    sides: dict[str, set[str]] = {}
+    for source in whole:
+        sides.setdefault(source.cluster, set()).add(source.split)
+    assert all(len(of_one_work) == 1 for of_one_work in sides.values())
+
+
+def test_a_manifest_above_that_does_not_name_the_files_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.mid").write_bytes(b"")
+    (tmp_path / "manifest.csv").write_text("path,composer\nother.mid,Nobody\n")
+    (source,) = find_sources([tmp_path / "mine"])
+    assert (source.name, source.composer) == ("mine/a.mid", "")
+
+
+# ------------------------------------------------------------------ music21's corpus
+
+
+def test_the_corpus_of_music21_is_a_source_without_keyboard_and_test_works() -> None:
+    found = list(find_sources(["music21"]))
+    assert len(found) > 1500
+    assert {source.style for source in found} <= set(STYLES)
+    assert all(source.licence and source.credit and source.composer for source in found)
+    assert all(source.pairs for source in found)
+    names = {source.name for source in found}
+    assert "music21/bach/bwv269.mxl" in names
+    assert "music21/bach/bwv846.mxl" not in names
+    assert not any("opus59no1" in name or "k156" in name or "opus132" in name for name in names)
+    palestrina = next(s for s in found if s.name == "music21/palestrina/Agnus_00.krn")
+    assert palestrina.cluster == "music21/palestrina/Missa De Beata Marie Virginis (II)"
+    assert "John Miller" in palestrina.licence

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bicinium.corpus import prepare as corpus
-from bicinium.corpus.prepare import Piece
+from bicinium.corpus.shards import Piece, write_shards
 from bicinium.score.keys import Key
 from bicinium.score.notes import COMMON_TIME, Note, Score, Voice
 from bicinium.tokens.codec import encode
@@ -53,5 +52,5 @@ def _piece(seed: int) -> Piece:
 def strolls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of 150 short pieces."""
     out = tmp_path_factory.mktemp("strolls")
-    corpus._write_pieces(out / corpus.PREPARED_NAME, [_piece(seed) for seed in range(152)])
+    write_shards(out, [_piece(seed) for seed in range(152)])
     return out

@@ -17,7 +17,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bicinium.corpus.prepare import Piece
+from bicinium.corpus.shards import Piece
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.corpus.prepare import Piece, load_pieces
+from bicinium.corpus.shards import Piece, load_pieces
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
 from bicinium.model.features import feature_sizes

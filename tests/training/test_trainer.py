@@ -23,8 +23,8 @@ import yaml
 from lightning.fabric import Fabric
 
 from bicinium.api import compose_many
-from bicinium.corpus import prepare as corpus
-from bicinium.corpus.prepare import Piece, load_pieces, prepare
+from bicinium.corpus.prepare import prepare
+from bicinium.corpus.shards import Piece, load_pieces, write_shards
 from bicinium.corpus.sources import STYLES, find_sources
 from bicinium.errors import ConfigError, CorpusError
 from bicinium.grammar import MusicalGrammar
@@ -475,7 +475,7 @@ def test_another_model_other_batches_or_another_seed_are_refused(
 
 def _write_corpus(out: Path, pieces: list[Piece]) -> Path:
     out.mkdir()
-    corpus._write_pieces(out / corpus.PREPARED_NAME, pieces)
+    write_shards(out, pieces)
     return out
 
 

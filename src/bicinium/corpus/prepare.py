@@ -1,268 +1,242 @@
-"""A folder of MIDI files becomes a training set: read, put on the grid, reduced to two voices,
-moved to C major or A minor, encoded, checked, and written as one Parquet file.
+"""A folder of music becomes a training set: read (``reading``), chosen from, written as shards.
 
-Every file that was read stands in the table ``report.csv`` beside it, kept or with the reason why
-not. The same input gives the same bytes.
+What was read is remembered in ``readings.sqlite`` beside the result: what has not changed is not
+read again, and an interrupted run goes on where it was. Choosing what to keep is quick, and done
+anew each time.
+
+Every file stands in ``manifest.csv``, kept or with the reason why not, with its licence and whom to
+credit. The same input gives the same bytes.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
-from numpy.typing import NDArray
-from rich.progress import track
 
+from bicinium.corpus.duplicates import find_duplicates
+from bicinium.corpus.reading import Reading, Stretch, read_sources
+from bicinium.corpus.shards import Piece, write_shards
 from bicinium.corpus.sources import SourceFile
-from bicinium.errors import BiciniumError, CorpusError
-from bicinium.grammar import MusicalGrammarValidator
-from bicinium.score.midi import read_midi
-from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, Meter, Score
-from bicinium.score.texture import two_voices
-from bicinium.tokens.codec import decode, encode, snap
+from bicinium.errors import CorpusError
 from bicinium.writing import whole_file
 
-PREPARED_NAME = "pieces.parquet"
-_CHUNK = 256  # files that one process takes at a time
-_FEWEST_NOTES = 24
-_FEWEST_BARS = 4
-_LEAST_SOUNDING = 0.2  # of the bars, in each voice
-_MOST_OFF_GRID = 0.05  # of the notes
-_VALIDATION_SHARE = 0.06  # of the clusters
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A training piece. ``tokens`` spell it in C major or A minor."""
-
-    name: str
-    composer: str
-    title: str
-    licence: str
-    credit: str
-    cluster: str
-    style: str
-    split: str  # "train" or "validation"
-    meter: str
-    mode: str
-    transposition: int  # semitones that lead back to the source's key
-    bars: int
-    notes: int
-    tokens: NDArray[np.int16]
+MANIFEST_NAME = "manifest.csv"
+SUMMARY_NAME = "manifest.json"
+MIN_QUALITY_SCORE = 0.05  # what the command line asks for
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one file, or of one stretch of it in one metre."""
+    """What became of one file, or of one stretch of it."""
 
+    source: SourceFile
     name: str
     kept: bool
-    reason: str = ""
-    method: str = ""
-    notes: int = 0
-    notes_dropped: int = 0
-    notes_shortened: int = 0
-    notes_off_grid: int = 0
-    pieces: list[Piece] = field(default_factory=list, repr=False)
+    reason: str
+    reading: Reading
+    stretch: Stretch | None  # None where the file could not be read
+
+    @property
+    def notes(self) -> int:
+        return self.stretch.notes if self.stretch else 0
+
+    @property
+    def licence(self) -> str:
+        """What the source says of it and, where that is something else, what the file says."""
+        of_source, of_file = self.source.licence, self.reading.licence
+        return of_source if of_file in of_source else "; ".join(filter(None, (of_source, of_file)))
 
 
 def prepare(
-    sources: Iterable[SourceFile], out: Path, min_grammar_score: float = 1.0, jobs: int = -1
+    sources: Iterable[SourceFile],
+    out: Path,
+    min_grammar_score: float = 1.0,
+    jobs: int = -1,
+    *,
+    min_quality_score: float = 0.0,
+    cluster: str | None = None,
 ) -> list[Verdict]:
     """Write the training set to the folder ``out`` and say what became of every file.
 
-    ``jobs`` processes share the work; -1 is one for each core.
+    ``jobs`` processes share the reading; -1 is one for each core. ``cluster`` is the address of a
+    Dask scheduler whose workers do it instead; they must see the files under the same paths.
     """
     sources = list(sources)
-    chunks = [sources[i : i + _CHUNK] for i in range(0, len(sources), _CHUNK)]
-    work = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_prepare_files)(chunk, min_grammar_score) for chunk in chunks
-    )
-    done = track(work, "preparing", total=len(chunks), transient=True)
-    verdicts = [verdict for chunk in done for verdict in chunk]
-    pieces = [piece for verdict in verdicts for piece in verdict.pieces]
+    out.mkdir(parents=True, exist_ok=True)
+    readings = read_sources(sources, jobs, cluster=cluster, store=out / "readings.sqlite")
+    verdicts = choose(sources, readings, min_grammar_score, min_quality_score)
+    pieces = _pieces(verdicts)
     if not pieces:
         reasons = sorted({verdict.reason for verdict in verdicts})
         raise CorpusError(
             f"nothing could be kept of {len(sources)} files: {'; '.join(reasons[:3])}"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    _write_pieces(out / PREPARED_NAME, pieces)
-    _write_report(out / "report.csv", verdicts)
+    shards = write_shards(out, pieces)
+    splits = {piece.name: piece.split for piece in pieces}
+    _write_manifest(out / MANIFEST_NAME, verdicts, splits)
+    settings = {"min_grammar_score": min_grammar_score, "min_quality_score": min_quality_score}
+    _write_summary(out / SUMMARY_NAME, verdicts, pieces, shards, settings)
     return verdicts
 
 
-def load_pieces(folder: Path) -> list[Piece]:
-    """Read what ``prepare`` wrote."""
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    path = folder / PREPARED_NAME
-    if not path.is_file():
-        raise CorpusError(f"there is no prepared corpus at {folder}; run 'bicinium corpus prepare'")
-    try:
-        table = parquet.read_table(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise CorpusError(f"{path} is damaged; run 'bicinium corpus prepare' again") from error
-    if set(table.column_names) != {field.name for field in fields(Piece)}:
-        raise CorpusError(
-            f"{path} is not of this version of bicinium; run 'bicinium corpus prepare' again"
-        )
-    columns = {
-        name: table.column(name).to_pylist() for name in table.column_names if name != "tokens"
-    }
-    tokens = [np.array(row.values, np.int16) for row in table.column("tokens")]
-    names = list(columns)
-    rows = zip(*columns.values(), strict=True)
-    return [
-        Piece(**dict(zip(names, row, strict=True)), tokens=piece)
-        for row, piece in zip(rows, tokens, strict=True)
-    ]
+# ------------------------------------------------------------------ choosing
 
 
-def split_of(cluster: str) -> str:
-    """A cluster of works goes to one side as a whole, by its name alone."""
-    draw = int(hashlib.sha256(cluster.encode()).hexdigest()[:8], 16) / 16**8
-    return "validation" if draw < _VALIDATION_SHARE else "train"
-
-
-def at_home(score: Score) -> tuple[Score, int]:
-    """The score in C major or A minor, and the semitones that lead back.
-
-    An octave further where the nearest direction leaves the piano; ScoreError where both do.
-    """
-    shift = score.key.semitones_to_home if score.key else 0
-    pitches = [note.pitch for voice in score.voices for note in voice.notes]
-    for way in (shift, shift - 12 if shift > 0 else shift + 12):
-        if min(pitches) + way >= LOWEST_PITCH and max(pitches) + way <= HIGHEST_PITCH:
-            return score.transpose(way), -way
-    return score.transpose(shift), -shift  # raises, naming the pitch
-
-
-def _prepare_files(sources: Sequence[SourceFile], min_grammar_score: float) -> list[Verdict]:
-    """Prepare some files; their grammar is checked together, which is much faster."""
-    verdicts = [verdict for source in sources for verdict in _prepare_file(source)]
-    pieces = [piece for verdict in verdicts for piece in verdict.pieces]
-    results = MusicalGrammarValidator().validate_sequences(
-        [piece.tokens for piece in pieces],
-        [Meter.parse(piece.meter) for piece in pieces],
-        [piece.bars for piece in pieces],
-    )
-
-    def checked(verdict: Verdict) -> Verdict:
-        for _ in verdict.pieces:
-            result = next(results)
-            if result.grammar_score < min_grammar_score:
-                reason = f"grammar_score {result.grammar_score:.3f}: {result.violations[0].message}"
-                return replace(verdict, kept=False, reason=reason, pieces=[])
-        return verdict
-
-    return [checked(verdict) for verdict in verdicts]
-
-
-def _prepare_file(source: SourceFile) -> list[Verdict]:
-    try:
-        content = read_midi(source.path)
-        stretches = two_voices(content)
-    except BiciniumError as error:
-        return [Verdict(source.name, False, str(error))]
-    total = sum(len(staff.notes) for staff in content.staves)
+def choose(
+    sources: Sequence[SourceFile],
+    readings: Sequence[Reading],
+    min_grammar_score: float,
+    min_quality_score: float,
+) -> list[Verdict]:
+    """A verdict for each stretch, and for each file that has none; in order."""
     verdicts = []
-    for index, stretch in enumerate(stretches):
-        name = source.name if len(stretches) == 1 else f"{source.name}#{index + 1}"
-        if content.notes_off_grid > _MOST_OFF_GRID * total:
-            reason: str | None = f"{content.notes_off_grid} of {total} notes are off the grid"
-        else:
-            reason = _unfit(stretch.score)
-        pieces: list[Piece] = []
-        if reason is None:
-            try:
-                pieces.append(_piece(source, name, stretch.score))
-            except BiciniumError as error:
-                reason = str(error)
-        verdicts.append(
-            Verdict(
-                name=name,
-                kept=reason is None,
-                reason=reason or "",
-                method=stretch.method,
-                notes=stretch.score.note_count,
-                notes_dropped=stretch.notes_dropped,
-                notes_shortened=stretch.notes_shortened,
-                notes_off_grid=content.notes_off_grid if index == 0 else 0,
-                pieces=pieces,
-            )
-        )
+    for source, reading in zip(sources, readings, strict=True):
+        if not reading.stretches:
+            flaw = reading.flaw or "it holds no music"
+            verdicts.append(Verdict(source, source.name, False, flaw, reading, None))
+        for stretch in reading.stretches:
+            reason = stretch.flaw
+            if not reason and stretch.grammar_score < min_grammar_score:
+                reason = f"grammar_score {stretch.grammar_score:.3f}: {stretch.grammar_fault}"
+            if not reason and stretch.quality_score < min_quality_score:
+                reason = f"quality_score {stretch.quality_score:.3f} is under {min_quality_score:g}"
+            name = source.name + stretch.label
+            verdicts.append(Verdict(source, name, not reason, reason, reading, stretch))
+    kept = [i for i, verdict in enumerate(verdicts) if verdict.kept]
+    repeated = find_duplicates([v.stretch.figures for i in kept if (v := verdicts[i]).stretch])
+    for later, earlier in repeated.items():
+        reason = f"duplicate of {verdicts[kept[earlier]].name}"
+        verdicts[kept[later]] = replace(verdicts[kept[later]], kept=False, reason=reason)
     return verdicts
 
 
-def _unfit(score: Score) -> str | None:
-    """Why a score is not two-voice music to learn from, if it is not."""
-    if score.note_count < _FEWEST_NOTES or score.bars < _FEWEST_BARS:
-        return f"too short: {score.note_count} notes in {score.bars} bars"
-    for voice, name in zip(score.voices, ("upper", "lower"), strict=True):
-        bars = {note.onset_tick // score.meter.bar_ticks for note in voice.notes}
-        if len(bars) < _LEAST_SOUNDING * score.bars:
-            return f"the {name} voice begins a note in only {len(bars)} of {score.bars} bars"
-    return None
-
-
-def _piece(source: SourceFile, name: str, score: Score) -> Piece:
-    home, transposition = at_home(snap(score))
-    tokens = encode(home)
-    if decode(tokens, home.meter, home.key, home.anacrusis_ticks) != home:
-        raise CorpusError("the round trip through tokens changed it")  # never seen; never silent
-    return Piece(
-        name=name,
-        composer=source.composer,
-        title=source.title,
-        licence=source.licence,
-        credit=source.credit,
-        cluster=source.cluster,
-        style=source.style,
-        split=split_of(source.cluster),
-        meter=str(home.meter),
-        mode=home.key.mode if home.key else "",
-        transposition=transposition,
-        bars=home.bars,
-        notes=home.note_count,
-        tokens=tokens,
-    )
-
-
-def _write_pieces(path: Path, pieces: Sequence[Piece]) -> None:
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    rows = [asdict(piece) for piece in pieces]
-    table = pyarrow.table(
-        {
-            name: pyarrow.array(
-                [row[name] for row in rows],
-                type=pyarrow.list_(pyarrow.int16()) if name == "tokens" else None,
+def _pieces(verdicts: Sequence[Verdict]) -> list[Piece]:
+    """The pieces to keep. Works that share a piece are on one side, that of validation if either
+    is."""
+    split = {verdict.source.cluster: verdict.source.split for verdict in verdicts}
+    by_name = {verdict.name: verdict for verdict in verdicts}
+    for verdict in verdicts:
+        if verdict.reason.startswith("duplicate of "):
+            other = by_name[verdict.reason.removeprefix("duplicate of ")].source.cluster
+            if "validation" in (split[verdict.source.cluster], split[other]):
+                split[verdict.source.cluster] = split[other] = "validation"
+    pieces = []
+    for verdict in verdicts:
+        source, stretch, reading = verdict.source, verdict.stretch, verdict.reading
+        if not verdict.kept or stretch is None:
+            continue
+        pieces.append(
+            Piece(
+                name=verdict.name,
+                composer=source.composer or reading.composer,
+                title=source.title or reading.title,
+                licence=verdict.licence,
+                credit=source.credit,
+                cluster=source.cluster,
+                style=source.style,
+                split=split[source.cluster],
+                meter=stretch.meter,
+                mode=stretch.mode,
+                transposition=stretch.transposition,
+                bars=stretch.bars,
+                notes=stretch.notes,
+                tokens=np.array(stretch.tokens, np.int16),
+                anacrusis_ticks=stretch.anacrusis_ticks,
+                grammar_score=stretch.grammar_score,
+                quality_score=stretch.quality_score,
             )
-            for name in rows[0]
-        }
-    )
-    with whole_file(path) as temporary:
-        parquet.write_table(table, temporary, compression="zstd")
+        )
+    return pieces
 
 
-def _write_report(path: Path, verdicts: Sequence[Verdict]) -> None:
-    names = ("name", "kept", "reason", "method", "notes", "notes_dropped", "notes_shortened",
-             "notes_off_grid")  # fmt: skip
-    rows = [[getattr(verdict, name) for name in names] for verdict in verdicts]
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([names, *rows])
+def kind_of(reason: str) -> str:
+    """A reason without its particulars, to count by."""
+    for kind, sign in (
+        ("not in two voices", "voice begins a note"),
+        ("too short", "too short"),
+        ("off the grid", "off the grid"),
+        ("grammar", "grammar_score"),
+        ("quality", "quality_score"),
+        ("duplicate", "duplicate of"),
+        ("round trip", "round trip"),
+    ):
+        if sign in reason:
+            return kind
+    return "cannot be read" if reason else "kept"
 
 
 def dropped_share(verdicts: Sequence[Verdict]) -> float:
     """Share of the source's notes that no voice kept, over the pieces that were kept."""
-    kept = [verdict for verdict in verdicts if verdict.kept]
-    dropped = sum(verdict.notes_dropped for verdict in kept)
-    return dropped / max(1, dropped + sum(verdict.notes for verdict in kept))
+    kept = [verdict.stretch for verdict in verdicts if verdict.kept and verdict.stretch]
+    dropped = sum(stretch.notes_dropped for stretch in kept)
+    return dropped / max(1, dropped + sum(stretch.notes for stretch in kept))
+
+
+# ------------------------------------------------------------------ writing
+
+
+def _write_manifest(path: Path, verdicts: Sequence[Verdict], splits: dict[str, str]) -> None:
+    """One row for each verdict: what it is, whose it is, what became of it and why."""
+    rows: list[dict[str, Any]] = []
+    for verdict in verdicts:
+        source, reading = verdict.source, verdict.reading
+        stretch = verdict.stretch or Stretch("", "", "", 0, 0, 0, 0)
+        rows.append(
+            {
+                "name": verdict.name,
+                "kept": verdict.kept,
+                "reason": verdict.reason,
+                "composer": source.composer or reading.composer,
+                "title": source.title or reading.title,
+                "opus": source.opus,
+                "licence": verdict.licence,
+                "credit": source.credit,
+                "style": source.style,
+                "cluster": source.cluster,
+                "split": splits.get(verdict.name, ""),
+                "method": stretch.method,
+                "key": stretch.key,
+                "meter": stretch.meter,
+                "bars": stretch.bars,
+                "notes": stretch.notes,
+                "notes_dropped": stretch.notes_dropped,
+                "notes_shortened": stretch.notes_shortened,
+                "notes_off_grid": reading.notes_off_grid,
+                "notes_left_out": reading.notes_left_out,
+                "grammar_score": stretch.grammar_score,
+                "quality_score": stretch.quality_score,
+            }
+        )
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_summary(
+    path: Path,
+    verdicts: Sequence[Verdict],
+    pieces: Sequence[Piece],
+    shards: Sequence[Path],
+    settings: dict[str, float],
+) -> None:
+    """What the set is as a whole: settings, counts, licences, and the hash of each shard."""
+    document = {
+        "settings": settings,
+        "kept": len(pieces),
+        "dropped": dict(sorted(Counter(kind_of(v.reason) for v in verdicts if not v.kept).items())),
+        "notes": sum(piece.notes for piece in pieces),
+        "validation_pieces": sum(piece.split == "validation" for piece in pieces),
+        "licences": dict(sorted(Counter(piece.licence for piece in pieces).items())),
+        "shards": {shard.name: hashlib.sha256(shard.read_bytes()).hexdigest() for shard in shards},
+    }
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -86,7 +86,8 @@ def validate_file(path: Path, validator: MusicalGrammarValidator | None = None) 
         return FileVerdict(path, False, 0.0, 0, (unreadable,), "nothing")
 
 
-def _validate_tokens(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:
+def read_token_file(path: Path) -> tuple[list[int], Meter | None, int | None]:
+    """Tokens, metre and bars of a token file, the last two where it has them; else ScoreError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         about = content if isinstance(content, dict) else {"tokens": content}
@@ -95,6 +96,11 @@ def _validate_tokens(path: Path, validator: MusicalGrammarValidator) -> FileVerd
         bars = operator.index(about["bars"]) if "bars" in about else None
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ScoreError(f"{path} is not a token file (a JSON list of ids): {error}") from error
+    return tokens, meter, bars
+
+
+def _validate_tokens(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:
+    tokens, meter, bars = read_token_file(path)
     result = validator.validate_sequence(tokens, meter, bars)
     return FileVerdict(
         path=path,

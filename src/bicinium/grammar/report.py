@@ -14,10 +14,11 @@ from bicinium.score.roll import LIGHT, STYLE, Mark, piano_roll
 _MOST_LISTED = 500
 _MOST_UNFOLDED = 10  # files; of more, only what is invalid is shown at once
 
-_PAGE = Template("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>bicinium validate</title>
-<style>
-:root { color-scheme: light dark; $light }
+# What the pages of reports share; the page of a corpus uses it too.
+PAGE_STYLE = (
+    ":root { color-scheme: light dark; "
+    + " ".join(f"--{name}: {colour};" for name, colour in LIGHT.items())
+    + """ }
 @media (prefers-color-scheme: dark) { :root { --paper: #16181c; --ink: #e6e6e6; --line: #333;
   --upper: #63a4e8; --lower: #e0a94a; --wrong: #fc8181; } }
 body { font: 15px/1.45 system-ui, sans-serif; background: var(--paper); color: var(--ink);
@@ -27,7 +28,13 @@ h2 { font-size: 1.05rem; overflow-wrap: anywhere; }
 .invalid { color: var(--wrong); font-weight: 600; }
 summary { cursor: pointer; margin-top: 1.6rem; } summary h2 { display: inline; }
 summary p { margin: .2rem 0 .5rem; }
-$roll_style
+"""
+    + STYLE
+)
+
+_PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>bicinium validate</title>
+<style>$style
 </style></head><body>
 <h1>bicinium validate</h1>
 <p>$summary The upper voice is blue, the lower one brown; a red line marks a violation (its number
@@ -44,12 +51,7 @@ def html_report(verdicts: Sequence[FileVerdict]) -> str:
     worst_first = sorted(verdicts, key=lambda verdict: verdict.grammar_score)
     few = len(verdicts) <= _MOST_UNFOLDED
     sections = (_section(verdict, few or not verdict.valid) for verdict in worst_first)
-    return _PAGE.substitute(
-        summary=summary,
-        files="\n".join(sections),
-        light=" ".join(f"--{name}: {colour};" for name, colour in LIGHT.items()),
-        roll_style=STYLE,
-    )
+    return _PAGE.substitute(style=PAGE_STYLE, summary=summary, files="\n".join(sections))
 
 
 def _section(verdict: FileVerdict, unfolded: bool) -> str:

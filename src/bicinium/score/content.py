@@ -5,11 +5,12 @@ The staves are kept apart, chords and all; ``texture`` makes two voices of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import numpy as np
 
 from bicinium.score.keys import Key
-from bicinium.score.notes import Meter, Note
+from bicinium.score.notes import Columns, Meter, Note, Notes, columns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,13 @@ class Staff:
     """The notes of one staff (in MIDI, of one track and channel), in the order of onset, pitch."""
 
     name: str
-    notes: tuple[Note, ...]
+    notes: tuple[Note, ...] | Notes
 
     def shift(self, ticks: int) -> Staff:
         """The same music, ``ticks`` later."""
-        notes = (replace(note, onset_tick=note.onset_tick + ticks) for note in self.notes)
-        return Staff(self.name, tuple(notes))
+        columns = columns_of(self.notes).copy()
+        columns[0] += ticks
+        return Staff(self.name, Notes(columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +43,23 @@ class Content:
     end_tick: int | None = None  # the last barline, where the file says it
     title: str = ""
     composer: str = ""
+    rights: str = ""  # what the file says of its licence
 
 
-def without_restrikes(notes: Iterable[Note]) -> tuple[Note, ...]:
-    """End each note where the same pitch starts again; of two that start together, one stays."""
-    next_onset: dict[int, int] = {}
-    kept: list[Note] = []
-    for note in sorted(notes, reverse=True):
-        limit = next_onset.get(note.pitch)
-        if limit == note.onset_tick:
-            continue
-        next_onset[note.pitch] = note.onset_tick
-        if limit is not None and note.offset_tick > limit:
-            note = replace(note, duration_ticks=limit - note.onset_tick)
-        kept.append(note)
-    return tuple(reversed(kept))
+def without_restrikes(notes: Columns) -> Columns:
+    """The notes in the order of onset, then pitch.
+
+    Each ends where the same pitch starts again; of two that start together, the longest stays.
+    """
+    if (notes[0, 1:] >= (notes[0] + notes[2])[:-1]).all():  # a line: nothing to do
+        return notes
+    notes = notes[:, np.lexsort((notes[3], notes[2], notes[0], notes[1]))]  # by pitch, then onset
+    onset, pitch, duration, _ = notes
+    same_pitch = pitch[1:] == pitch[:-1]
+    stays = np.append(~(same_pitch & (onset[1:] == onset[:-1])), True)
+    if not stays.all():
+        return without_restrikes(notes[:, stays])
+    cut = same_pitch & (onset[:-1] + duration[:-1] > onset[1:])
+    if cut.any():
+        duration[:-1][cut] = (onset[1:] - onset[:-1])[cut]
+    return notes[:, np.lexsort((pitch, onset))]

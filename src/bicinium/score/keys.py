@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -79,6 +80,10 @@ class Key:
 ALL_KEYS = tuple(Key(tonic, mode) for mode in ("major", "minor") for tonic in range(12))
 
 
+_FIFTHS = np.array([key.fifths for key in ALL_KEYS])
+_TONICS = np.array([key.tonic for key in ALL_KEYS])
+
+
 def _key_profiles() -> np.ndarray:
     """(24, 12): the standardised profile of each of ALL_KEYS, by pitch class."""
     rows = [
@@ -90,11 +95,13 @@ def _key_profiles() -> np.ndarray:
     return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True))
 
 
-_PROFILES = _key_profiles()
+KEY_PROFILES = _key_profiles()
 
 
 def find_key(
-    pitch_class_ticks: Sequence[float], final_bass: int | None = None, fifths: int | None = None
+    pitch_class_ticks: Sequence[float] | np.ndarray,
+    final_bass: int | None = None,
+    fifths: int | None = None,
 ) -> Key:
     """The key whose profile correlates best with how long each pitch class sounds.
 
@@ -104,10 +111,9 @@ def find_key(
     """
     weights = np.asarray(pitch_class_ticks, dtype=float)
     centred = weights - weights.mean()
-    scores = _PROFILES @ centred / max(float(np.linalg.norm(centred)), 1e-9)
-    for index, key in enumerate(ALL_KEYS):
-        if fifths is not None and (key.fifths - fifths) % 12 == 0:
-            scores[index] += _SIGNATURE_BONUS
-        if final_bass is not None and key.tonic == final_bass % 12:
-            scores[index] += _FINAL_BASS_BONUS
+    scores = KEY_PROFILES @ centred / max(math.sqrt(centred @ centred), 1e-9)
+    if fifths is not None:
+        scores[(_FIFTHS - fifths) % 12 == 0] += _SIGNATURE_BONUS
+    if final_bass is not None:
+        scores[final_bass % 12 == _TONICS] += _FINAL_BASS_BONUS
     return ALL_KEYS[int(scores.argmax())]

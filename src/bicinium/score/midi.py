@@ -39,8 +39,9 @@ from bicinium.score.notes import (
     LOWEST_PITCH,
     TICKS_PER_QUARTER,
     Meter,
-    Note,
+    Notes,
     Score,
+    columns_of,
 )
 from bicinium.writing import whole_file
 
@@ -105,8 +106,9 @@ def _without_programs(path: Path) -> bytes:
 def _on_grid(source: Any, path: Path) -> Content:
     per_quarter = int(source.ticks_per_quarter)
 
-    def to_grid(source_ticks: NDArray[np.int64]) -> NDArray[np.int64]:
-        return (2 * source_ticks * TICKS_PER_QUARTER + per_quarter) // (2 * per_quarter)
+    def to_grid(times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Source ticks, times 24, to the nearest tick."""
+        return (2 * times + per_quarter) // (2 * per_quarter)
 
     staves: list[Staff] = []
     off_grid = left_out = 0
@@ -114,32 +116,23 @@ def _on_grid(source: Any, path: Path) -> Content:
         if track.is_drum or not len(track.notes):
             continue
         columns = track.notes.numpy()
-        onset = columns["time"].astype(np.int64)
-        offset = onset + columns["duration"]
-        pitch = columns["pitch"].astype(np.int64)
-        keep = (offset > onset) & (pitch >= LOWEST_PITCH) & (pitch <= HIGHEST_PITCH)
-        keep &= (onset >= 0) & (columns["velocity"] > 0)
-        left_out += int((~keep).sum())
-        onset, offset, pitch = onset[keep], offset[keep], pitch[keep]
-        off_grid += int(
-            (((onset * 24) % per_quarter != 0) | ((offset * 24) % per_quarter != 0)).sum()
-        )
-        onset, offset = to_grid(onset), to_grid(offset)
-        notes = [
-            Note(start, key, max(1, end - start), speed)
-            for start, end, key, speed in zip(
-                onset.tolist(),
-                offset.tolist(),
-                pitch.tolist(),
-                columns["velocity"][keep].tolist(),
-                strict=True,
-            )
-        ]
-        if notes:
-            staves.append(Staff(track.name, without_restrikes(notes)))
+        onset, pitch = columns["time"].astype(np.int64), columns["pitch"].astype(np.int64)
+        notes = np.stack([onset, pitch, onset + columns["duration"], columns["velocity"]])
+        keep = (notes[2] > onset) & (pitch >= LOWEST_PITCH) & (pitch <= HIGHEST_PITCH)
+        keep &= (onset >= 0) & (notes[3] > 0)
+        if not keep.all():
+            notes = notes[:, keep]
+        left_out += len(keep) - notes.shape[1]
+        times = notes[[0, 2]] * TICKS_PER_QUARTER
+        off_grid += int((times % per_quarter != 0).any(axis=0).sum())
+        onset, offset = to_grid(times)
+        notes[0], notes[2] = onset, np.maximum(1, offset - onset)
+        if len(onset):
+            staves.append(Staff(track.name, Notes(without_restrikes(notes))))
     if not staves:
         raise MidiFileError(f"{path} holds no notes")
-    end_tick = max(note.offset_tick for staff in staves for note in staff.notes)
+    columns_of_staves = [columns_of(staff.notes) for staff in staves]
+    end_tick = int(max((notes[0] + notes[2]).max() for notes in columns_of_staves))
     if end_tick > _MAX_TICKS:
         raise MidiFileError(f"{path} is damaged: its last note ends after {end_tick} ticks")
 
@@ -149,7 +142,7 @@ def _on_grid(source: Any, path: Path) -> Content:
             meter = Meter(event.numerator, event.denominator)
         except ScoreError as error:
             raise MidiFileError(f"{path} cannot be put into bars: {error}") from error
-        meters[int(to_grid(np.array(event.time)))] = meter
+        meters[int(to_grid(np.array(event.time * TICKS_PER_QUARTER)))] = meter
     changes = [item for item in sorted(meters.items()) if item[0] < end_tick]
     changes = [item for i, item in enumerate(changes) if i == 0 or item[1] != changes[i - 1][1]]
     anacrusis = 0

@@ -42,7 +42,9 @@ from bicinium.score.notes import (
     TICKS_PER_QUARTER,
     Meter,
     Note,
+    Notes,
     Score,
+    columns_of,
 )
 from bicinium.score.spelling import Spelling, sharps_of, spell
 from bicinium.writing import whole_file
@@ -193,7 +195,7 @@ def content_of(root: Element, path: Path) -> Content:
     changes = [later for (_, earlier), (_, later) in pairwise(tempi) if abs(later - earlier) > 1e-6]
     return Content(
         staves=tuple(
-            Staff(name, without_restrikes(notes))
+            Staff(name, Notes(without_restrikes(columns_of(tuple(notes)))))
             for name, notes in zip(names, staves, strict=True)
             if notes
         ),
@@ -206,6 +208,9 @@ def content_of(root: Element, path: Path) -> Content:
         notes_left_out=left_out,
         tempo_changes=len(changes),
         end_tick=_rounded(layout.end * TICKS_PER_QUARTER),
+        rights=" ".join(
+            word for r in root.iterfind("identification/rights") for word in (r.text or "").split()
+        ),
         title=_text(root, "work/work-title") or _text(root, "movement-title"),
         composer=next(
             (

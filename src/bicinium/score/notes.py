@@ -6,14 +6,22 @@ Tick 0 is always a downbeat; a piece with an anacrusis starts late in its first 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bicinium.errors import ScoreError
 from bicinium.score.keys import Key
 
 TICKS_PER_QUARTER = 24
 LOWEST_PITCH, HIGHEST_PITCH = 21, 108  # the piano: A0 to C8
+
+Columns = NDArray[np.int64]  # (4, notes): onset_tick, pitch, duration_ticks, velocity
+_PITCH = 1  # the row of the pitches
 
 _PITCH_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 
@@ -35,6 +43,52 @@ class Note:
     @property
     def offset_tick(self) -> int:
         return self.onset_tick + self.duration_ticks
+
+
+class Notes(Sequence[Note]):
+    """A tuple of notes kept as columns, so that reading a file need not make an object of each.
+
+    Equal to the tuple of the same notes, and as unchangeable.
+    """
+
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return int(self.columns.shape[1])
+
+    @overload
+    def __getitem__(self, index: int) -> Note: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Note, ...]: ...
+    def __getitem__(self, index: int | slice) -> Note | tuple[Note, ...]:
+        if isinstance(index, slice):
+            return tuple(Notes(self.columns[:, index]))
+        return Note(*self.columns[:, index].tolist())
+
+    def __iter__(self) -> Iterator[Note]:
+        return map(Note, *self.columns.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Notes):
+            return np.array_equal(self.columns, other.columns)
+        return isinstance(other, tuple) and tuple(self) == other
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+def columns_of(notes: Sequence[Note]) -> Columns:
+    """The notes as columns."""
+    if isinstance(notes, Notes):
+        return notes.columns
+    rows = [(n.onset_tick, n.pitch, n.duration_ticks, n.velocity) for n in notes]
+    return np.array(rows, np.int64).reshape(-1, 4).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +138,11 @@ class Voice:
     Raises ScoreError where notes overlap, have no length, or lie off the piano.
     """
 
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] | Notes = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.notes, Notes) and _is_line(self.notes.columns):
+            return
         for note in self.notes:
             if note.duration_ticks < 1 or note.onset_tick < 0:
                 raise ScoreError(f"{note} must start at tick 0 or later and last a tick or more")
@@ -109,7 +165,20 @@ class Voice:
         return self.notes[-1].offset_tick if self.notes else 0
 
     def transpose(self, semitones: int) -> Voice:
-        return Voice(tuple(replace(note, pitch=note.pitch + semitones) for note in self.notes))
+        columns = columns_of(self.notes).copy()
+        columns[_PITCH] += semitones
+        return Voice(Notes(columns))
+
+
+def _is_line(columns: Columns) -> bool:
+    """Whether columns are those of one monophonic line on the piano."""
+    if not columns.shape[1]:
+        return True
+    onset, _, duration, _ = columns
+    least, most = columns.min(axis=1), columns.max(axis=1)
+    fits = least[0] >= 0 and least[1] >= LOWEST_PITCH and least[2] >= 1 and least[3] >= 1
+    fits = fits and most[1] <= HIGHEST_PITCH and most[3] <= 127
+    return bool(fits and (onset[1:] >= onset[:-1] + duration[:-1]).all())
 
 
 @dataclass(frozen=True, slots=True)

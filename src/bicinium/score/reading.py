@@ -1,31 +1,28 @@
 """Music files in, whatever their format: the suffix says which reader.
 
-MIDI and MusicXML are read by bicinium itself. For Humdrum ``kern`` and ABC, music21 (the extra
-``notation``) writes MusicXML, which is then read like any other.
+MIDI and MusicXML are read by bicinium itself, kern, ABC and MEI with music21 (the extra
+``notation``).
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from xml.etree import ElementTree
 
-from bicinium.errors import NotationFileError, ScoreError
-from bicinium.extras import needed
+from bicinium.errors import ScoreError
 from bicinium.score.content import Content
 from bicinium.score.midi import read_midi
-from bicinium.score.musicxml import MUSICXML_SUFFIXES, content_of, read_musicxml
+from bicinium.score.musicxml import MUSICXML_SUFFIXES, read_musicxml
 from bicinium.score.notes import Score
+from bicinium.score.streams import STREAM_SUFFIXES, read_stream
 from bicinium.score.texture import two_voices
 
 MIDI_SUFFIXES = (".mid", ".midi")
-_MUSIC21_SUFFIXES = {".krn": "humdrum", ".abc": "abc"}
-NOTATION_SUFFIXES = (*MUSICXML_SUFFIXES, *_MUSIC21_SUFFIXES)
+NOTATION_SUFFIXES = (*MUSICXML_SUFFIXES, *STREAM_SUFFIXES)
 MUSIC_SUFFIXES = (*MIDI_SUFFIXES, *NOTATION_SUFFIXES)
 
 
 def read_music(path: str | Path) -> Content:
-    """Read MIDI, MusicXML (compressed too), kern or ABC; a suffix that is none of these as MIDI.
+    """Read MIDI, MusicXML (compressed too), kern, ABC or MEI; any other suffix as MIDI.
 
     Raises MidiFileError or NotationFileError where the file cannot be read or has no notes,
     RequestError where reading it needs what is not installed.
@@ -34,8 +31,8 @@ def read_music(path: str | Path) -> Content:
     suffix = path.suffix.lower()
     if suffix in MUSICXML_SUFFIXES:
         return read_musicxml(path)
-    if suffix in _MUSIC21_SUFFIXES:
-        return _read_by_music21(path, _MUSIC21_SUFFIXES[suffix])
+    if suffix in STREAM_SUFFIXES:
+        return read_stream(path)
     return read_midi(path)
 
 
@@ -78,19 +75,3 @@ def _refuse_more(path: Path, content: Content, stretches: int, lost: int) -> Non
             f"{path} has {content.notes_off_grid} notes off the grid of 24 ticks to the quarter "
             "note; round them with --reduce"
         )
-
-
-def _read_by_music21(path: Path, form: str) -> Content:
-    music21 = needed("music21", "notation", f"reading {path.suffix} files")
-    exporter = needed("music21.musicxml.m21ToXml", "notation", f"reading {path.suffix} files")
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise NotationFileError(f"{path} cannot be opened: {error.strerror or error}") from error
-    try:
-        score = music21.converter.parseData(text, format=form)
-        written = exporter.GeneralObjectExporter(score).parse()
-    except Exception as error:  # music21 raises errors of every kind on damaged files
-        reason = re.sub(r"[\s.]+", " ", str(error)).strip() or type(error).__name__
-        raise NotationFileError(f"{path} cannot be read as {form}: {reason[:120]}") from error
-    return content_of(ElementTree.fromstring(written), path)

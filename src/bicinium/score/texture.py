@@ -9,16 +9,19 @@ and left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+import numpy as np
+
 from bicinium.score.content import Content, Staff
 from bicinium.score.keys import Key, find_key
-from bicinium.score.notes import Note, Score, Voice
+from bicinium.score.notes import Columns, Note, Notes, Score, Voice, columns_of
 
 Method = Literal["staves", "outer staves", "split"]
+_NO_NOTES: Columns = np.zeros((4, 0), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +45,24 @@ def two_voices(content: Content) -> list[TwoVoices]:
     A note that sounds across a change of metre ends there. Stretches without notes are left out.
     """
     upper, lower, neither, method = _hands(content.staves)
-    ends = [tick for tick, _ in content.meters[1:]] + [_end_tick(upper, lower, neither)]
+    last_end = max(_end_tick(hand) for hand in (upper, lower, neither))
+    ends = [tick for tick, _ in content.meters[1:]] + [last_end]
     pieces = []
     for index, ((start, meter), end) in enumerate(zip(content.meters, ends, strict=True)):
         lines = [
             _line(_between(upper, start, end), highest=True),
             _line(_between(lower, start, end), highest=False),
         ]
-        if not any(line.notes for line in lines):
+        if not any(line.notes.size for line in lines):
             continue
-        last = max(line.notes[-1].offset_tick for line in lines if line.notes)
+        last = max(_end_tick(line.notes) for line in lines)
         if content.end_tick is not None and index == len(ends) - 1:
             last = max(last, content.end_tick - start)
         score = Score(
-            voices=tuple(Voice(line.notes) for line in lines),
+            voices=tuple(Voice(Notes(line.notes)) for line in lines),
             bars=-(-last // meter.bar_ticks),
             meter=meter,
+            key=content.key or _found_key([line.notes for line in lines], content.fifths),
             tempo_qpm=content.tempo_qpm,
             anacrusis_ticks=content.anacrusis_ticks if index == 0 else 0,
             title=content.title,
@@ -65,76 +70,96 @@ def two_voices(content: Content) -> list[TwoVoices]:
         )
         pieces.append(
             TwoVoices(
-                score=replace(score, key=content.key or _found_key(score, content.fifths)),
+                score=score,
                 method=method,
                 notes_dropped=sum(line.dropped for line in lines)
-                + len(_between(neither, start, end)),
+                + _between(neither, start, end).shape[1],
                 notes_shortened=sum(line.shortened for line in lines),
             )
         )
     return pieces
 
 
-def _hands(
-    staves: Sequence[Staff],
-) -> tuple[Sequence[Note], Sequence[Note], Sequence[Note], Method]:
+def _hands(staves: Sequence[Staff]) -> tuple[Columns, Columns, Columns, Method]:
     """Notes of the upper hand, of the lower, of neither, and how they were told apart."""
     if len(staves) == 1:
-        return *_split(staves[0].notes), "split"
-    by_height = sorted(staves, key=lambda staff: -_mean_pitch(staff))
+        upper, lower, neither = _split(staves[0].notes)
+        return columns_of(upper), columns_of(lower), columns_of(neither), "split"
     named = {staff.name.strip().lower(): staff for staff in staves}
     if len(staves) == 2 and {"right", "left"} <= named.keys():
         by_height = [named["right"], named["left"]]
-    neither = [note for staff in by_height[1:-1] for note in staff.notes]
+    else:
+        by_height = sorted(staves, key=lambda staff: -columns_of(staff.notes)[1].mean())
+    columns = [columns_of(staff.notes) for staff in by_height]
+    neither_hand = np.concatenate(columns[1:-1], axis=1) if len(staves) > 2 else _NO_NOTES
     method: Method = "staves" if len(staves) == 2 else "outer staves"
-    return by_height[0].notes, by_height[-1].notes, neither, method
+    return columns[0], columns[-1], neither_hand, method
 
 
-def _mean_pitch(staff: Staff) -> float:
-    return sum(note.pitch for note in staff.notes) / len(staff.notes)
+def _end_tick(notes: Columns) -> int:
+    return int((notes[0] + notes[2]).max()) if notes.size else 0
 
 
-def _end_tick(*hands: Iterable[Note]) -> int:
-    return max(note.offset_tick for hand in hands for note in hand)
-
-
-def _between(notes: Iterable[Note], start: int, end: int) -> list[Note]:
+def _between(notes: Columns, start: int, end: int) -> Columns:
     """The notes that begin in [start, end), cut at ``end`` and counted from ``start``."""
-    return [
-        replace(
-            note,
-            onset_tick=note.onset_tick - start,
-            duration_ticks=min(note.offset_tick, end) - note.onset_tick,
-        )
-        for note in notes
-        if start <= note.onset_tick < end
-    ]
+    if start == 0 and _end_tick(notes) <= end:
+        return notes
+    onset = notes[0]
+    chosen = notes[:, (onset >= start) & (onset < end)]
+    chosen[2] = np.minimum(chosen[2], end - chosen[0])
+    chosen[0] -= start
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    notes: tuple[Note, ...]
+    notes: Columns
     dropped: int
     shortened: int
 
 
-def _line(notes: Iterable[Note], highest: bool) -> _Line:
-    """The outer line of one hand."""
+def _line(notes: Columns, highest: bool) -> _Line:
+    """The outer line of one hand; ``notes`` are in the order of onset, then pitch."""
+    onset = notes[0]
+    changes = onset[1:] != onset[:-1]
+    if (changes & (onset[1:] >= (onset + notes[2])[:-1])).all():  # no chords, no overlaps
+        return _Line(notes, 0, 0)
+    outer = np.append(changes, True) if highest else np.append(True, changes)  # of each chord
+    line = notes[:, outer[: onset.size]]  # a copy, which may be changed
+    dropped = onset.size - line.shape[1]
+    onset, pitch, duration, _ = line
+    overlaps = onset[:-1] + duration[:-1] > onset[1:]
+    if not overlaps.any():
+        return _Line(line, dropped, 0)
+    rises = pitch[1:] - pitch[:-1]
+    inside = rises < 0 if highest else rises > 0
+    if not (overlaps & inside).any():
+        duration[:-1][overlaps] = (onset[1:] - onset[:-1])[overlaps]
+        return _Line(line, dropped, int(overlaps.sum()))
     outward = 1 if highest else -1
-    line: list[Note] = []
-    dropped = shortened = 0
-    for onset, group in groupby(sorted(notes), key=lambda note: note.onset_tick):
-        chord = list(group)
-        outer = max(chord, key=lambda note: outward * note.pitch)
-        dropped += len(chord) - 1
-        if line and line[-1].offset_tick > onset:
-            if outward * (outer.pitch - line[-1].pitch) < 0:
-                dropped += 1
+    stays, lengths = _without_inner(onset.tolist(), pitch.tolist(), duration.tolist(), outward)
+    shortened = int((np.array(lengths) != duration[stays]).sum())
+    line = line[:, stays]
+    line[2] = lengths
+    return _Line(line, dropped + onset.size - len(stays), shortened)
+
+
+def _without_inner(
+    onsets: list[int], pitches: list[int], durations: list[int], outward: int
+) -> tuple[list[int], list[int]]:
+    """Which notes of a line stay, and how long each then lasts: what starts inside a sounding note
+    is an inner voice; what does not ends it.
+    """
+    stays: list[int] = []
+    lengths: list[int] = []
+    for index, (onset, pitch) in enumerate(zip(onsets, pitches, strict=True)):
+        if stays and onsets[stays[-1]] + lengths[-1] > onset:
+            if outward * (pitch - pitches[stays[-1]]) < 0:
                 continue
-            line[-1] = replace(line[-1], duration_ticks=onset - line[-1].onset_tick)
-            shortened += 1
-        line.append(outer)
-    return _Line(tuple(line), dropped, shortened)
+            lengths[-1] = onset - onsets[stays[-1]]
+        stays.append(index)
+        lengths.append(durations[index])
+    return stays, lengths
 
 
 def _split(notes: Sequence[Note]) -> tuple[list[Note], list[Note], list[Note]]:
@@ -157,10 +182,8 @@ def _split(notes: Sequence[Note]) -> tuple[list[Note], list[Note], list[Note]]:
     return upper, lower, neither
 
 
-def _found_key(score: Score, fifths: int | None) -> Key:
-    ticks = [0.0] * 12
-    for voice in score.voices:
-        for note in voice.notes:
-            ticks[note.pitch % 12] += note.duration_ticks
-    bass = score.voices[-1].notes or score.voices[0].notes
-    return find_key(ticks, final_bass=bass[-1].pitch, fifths=fifths)
+def _found_key(lines: Sequence[Columns], fifths: int | None) -> Key:
+    notes = np.concatenate(lines, axis=1)
+    ticks = np.bincount(notes[1] % 12, weights=notes[2], minlength=12)
+    bass = lines[-1] if lines[-1].size else lines[0]
+    return find_key(ticks, final_bass=int(bass[1, -1]), fifths=fifths)

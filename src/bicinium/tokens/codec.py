@@ -8,7 +8,6 @@ Metre, key and anacrusis are not in the tokens; ``decode`` is told them.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -16,8 +15,9 @@ import numpy as np
 
 from bicinium.errors import ScoreError, TokenError
 from bicinium.score.keys import Key
-from bicinium.score.notes import Meter, Note, Score, Voice
+from bicinium.score.notes import Meter, Note, Notes, Score, Voice, columns_of
 from bicinium.tokens.vocabulary import (
+    BLOCKS,
     END,
     KINDS,
     MAX_PARTS,
@@ -36,19 +36,31 @@ from bicinium.tokens.vocabulary import (
 
 LOWEST_AUDIBLE_BIN = 4  # velocities up to 16 do not sound on a piano
 
+# An event packed into a number: tick, part (4 bits), starts (1), pitch (7), velocity bin (5).
+_PITCH_BITS, _STARTS_BITS, _PART_BITS, _TICK_BITS = 5, 12, 13, 17
+
+# What to add to a value to have its token.
+_NOTE_ON, _NOTE_OFF, _TIME_SHIFT, _VELOCITY, _PART = (
+    BLOCKS[kind].first_id - BLOCKS[kind].first_value
+    for kind in (Kind.NOTE_ON, Kind.NOTE_OFF, Kind.TIME_SHIFT, Kind.VELOCITY, Kind.PART)
+)
+_LONGEST = token_id(Kind.TIME_SHIFT, MAX_SHIFT_TICKS)
+
 
 def snap(score: Score) -> Score:
     """The nearest score that tokens can spell: velocities and tempo moved to their bins."""
 
-    def snapped(note: Note) -> Note:
-        return replace(note, velocity=bin_velocity(_audible_bin(note.velocity)))
+    def snapped(voice: Voice) -> Voice:
+        columns = columns_of(voice.notes).copy()
+        columns[3] = bin_velocity(_audible_bins(columns[3]))
+        return Voice(Notes(columns))
 
-    voices = tuple(Voice(tuple(map(snapped, voice.notes))) for voice in score.voices)
+    voices = tuple(map(snapped, score.voices))
     return replace(score, voices=voices, tempo_qpm=bin_tempo_qpm(tempo_bin(score.tempo_qpm)))
 
 
-def _audible_bin(velocity: int) -> int:
-    return max(LOWEST_AUDIBLE_BIN, velocity_bin(velocity))
+def _audible_bins(velocities: np.ndarray) -> np.ndarray:
+    return np.maximum(LOWEST_AUDIBLE_BIN, velocity_bin(velocities))
 
 
 def encode(score: Score) -> np.ndarray:
@@ -61,28 +73,44 @@ def encode(score: Score) -> np.ndarray:
         raise TokenError(
             f"{len(score.voices)} voices are more than the {MAX_PARTS} parts there are"
         )
-    moments: dict[int, list[tuple[int, bool, int, int]]] = defaultdict(list)
-    for part, voice in enumerate(score.voices):
-        for note in voice.notes:
-            moments[note.offset_tick].append((part, False, note.pitch, 0))
-            moments[note.onset_tick].append((part, True, note.pitch, _audible_bin(note.velocity)))
-    tokens = [START, token_id(Kind.TEMPO, tempo_bin(score.tempo_qpm))]
-    tick = part_now = 0
-    velocity_now = -1
-    for moment in sorted(moments):
-        tokens += _shifts(moment - tick)
-        tick = moment
-        for part, starts, pitch, velocity in sorted(moments[moment]):
-            if part != part_now:
-                tokens.append(token_id(Kind.PART, part))
-                part_now = part
-            if starts and velocity != velocity_now:
-                tokens.append(token_id(Kind.VELOCITY, velocity))
-                velocity_now = velocity
-            tokens.append(token_id(Kind.NOTE_ON if starts else Kind.NOTE_OFF, pitch))
-    tokens += _shifts(score.end_tick - tick)
-    tokens.append(END)
-    return np.array(tokens, dtype=np.int16)
+    events = np.sort(np.concatenate([_events(v, part) for part, v in enumerate(score.voices)]))
+    tick, part = events >> _TICK_BITS, (events >> _PART_BITS) & (MAX_PARTS - 1)
+    starts = (events >> _STARTS_BITS) & 1 == 1
+    pitch, velocity = (events >> _PITCH_BITS) & 127, events & 31
+    waits = _changes(tick, 0)
+    shifts = (waits + MAX_SHIFT_TICKS - 1) // MAX_SHIFT_TICKS  # TIME_SHIFTs before each event
+    turns = _changes(part, 0) != 0  # PART before it
+    louder = np.zeros(len(events), np.bool_)  # VELOCITY before it
+    louder[starts] = _changes(velocity[starts], -1) != 0
+    last = np.cumsum(shifts + turns + louder + 1) + 1  # where each event's own token stands
+    final = _shifts(score.end_tick - int(tick[-1]) if len(events) else score.end_tick)
+    tokens = np.full((last[-1] + 1 if len(events) else 2) + len(final) + 1, _LONGEST, np.int16)
+    tokens[:2] = START, token_id(Kind.TEMPO, tempo_bin(score.tempo_qpm))
+    tokens[last] = pitch + np.where(starts, _NOTE_ON, _NOTE_OFF)
+    tokens[(last - 1)[louder]] = velocity[louder] + _VELOCITY
+    tokens[(last - louder - 1)[turns]] = part[turns] + _PART
+    waited = shifts > 0
+    rest = waits - MAX_SHIFT_TICKS * (shifts - 1)  # what the last TIME_SHIFT of a run is for
+    tokens[(last - louder - turns - 1)[waited]] = rest[waited] + _TIME_SHIFT
+    tokens[len(tokens) - len(final) - 1 :] = [*final, END]
+    return tokens
+
+
+def _changes(values: np.ndarray, before: int) -> np.ndarray:
+    """Of each value, how far it is from the one before it; of the first, from ``before``."""
+    changes = values.copy()
+    changes[1:] -= values[:-1]
+    changes[:1] -= before
+    return changes
+
+
+def _events(voice: Voice, part: int) -> np.ndarray:
+    """Each end and each start of a note as one number; their order is the canonical order."""
+    onset, pitch, duration, velocity = columns_of(voice.notes)
+    own = (part << _PART_BITS) | (pitch << _PITCH_BITS)
+    ends = ((onset + duration) << _TICK_BITS) | own
+    starts = (onset << _TICK_BITS) | own | (1 << _STARTS_BITS) | _audible_bins(velocity)
+    return np.concatenate([ends, starts])
 
 
 def _shifts(ticks: int) -> list[int]:

@@ -16,10 +16,13 @@ import hashlib
 import math
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 
 from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, pitch_name
+
+_Number = TypeVar("_Number", int, np.ndarray)
 
 
 class Kind(IntEnum):
@@ -128,11 +131,11 @@ def describe(token: int) -> str:
             return kind.name
 
 
-def velocity_bin(velocity: int) -> int:
+def velocity_bin(velocity: _Number) -> _Number:
     return (velocity - 1) // 4
 
 
-def bin_velocity(index: int) -> int:
+def bin_velocity(index: _Number) -> _Number:
     """The MIDI velocity a bin stands for: 3, 7, … 127."""
     return 4 * index + 3
 

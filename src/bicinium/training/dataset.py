@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bicinium.corpus.prepare import Piece
-from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
+from bicinium.corpus.shards import Piece
+from bicinium.grammar import MusicalGrammar, State
 from bicinium.model.config import ModelConfig
 from bicinium.model.features import PieceConditions, features
 from bicinium.score.notes import TICKS_PER_QUARTER, Meter
@@ -271,21 +271,6 @@ def batch_contents(grammar: MusicalGrammar, batch: Batch) -> dict[str, float]:
     }
     styles = sorted(set(batch.styles))
     return contents | {f"style/{s}": batch.styles.count(s) / len(batch.styles) for s in styles}
-
-
-def poor_pieces(pieces: Sequence[Piece], least_score: float) -> dict[int, str]:
-    """Which of the pieces, by their place, have a grammar score under ``least_score``, and why."""
-    results = MusicalGrammarValidator().validate_sequences(
-        [piece.tokens for piece in pieces],
-        [Meter.parse(piece.meter) for piece in pieces],
-        [piece.bars for piece in pieces],
-        [piece.transposition for piece in pieces],
-    )
-    return {
-        place: f"{pieces[place].name} ({result.grammar_score:.3f}: {result.violations[0].message})"
-        for place, result in enumerate(results)
-        if result.grammar_score < least_score
-    }
 
 
 def validation_pieces(pieces: Sequence[Piece], other_tokens: int) -> dict[str, list[Piece]]:

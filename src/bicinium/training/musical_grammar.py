@@ -42,6 +42,7 @@ class MusicalGrammarLoss(nn.Module):
             "sequence_coherence": self.config.sequence_coherence_weight,
             "repetition_penalty": self.config.repetition_penalty_weight,
             "velocity": self.config.velocity_weight,
+            "legality": self.config.legality_weight,
             "entropy_floor": self.config.entropy_weight,
         }
 
@@ -111,7 +112,7 @@ class MusicalGrammarLoss(nn.Module):
         if "repetition_penalty" in masks:
             looping = np.flatnonzero(loops >= 0)
             masks["repetition_penalty"][looping, loops[looping]] = True
-        return masks
+        return masks | {"legality": np.logical_or.reduce(list(masks.values()))}
 
     def _states_before(self, target_tokens: Tensor) -> State:
         targets = target_tokens.cpu().numpy()

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from bicinium.corpus.prepare import load_pieces
+from bicinium.corpus.shards import load_checked, load_pieces
 from bicinium.corpus.sources import STYLES
 from bicinium.errors import CollapseError, ConfigError
 from bicinium.model.transformer import Transformer
@@ -37,7 +37,6 @@ from bicinium.training.dataset import (
     ValidationBatches,
     batch_contents,
     own_batch,
-    poor_pieces,
     validation_pieces,
 )
 from bicinium.training.interrupts import Interrupts
@@ -114,10 +113,11 @@ class TrainingRun:
         )
         self.config, self.training = config, config.training
         self.grammar = config.training.musical_grammar
-        data, pieces = config.data, load_pieces(config.data.prepared)
-        poor = poor_pieces(pieces, data.min_grammar_score) if data.validate_grammar else {}
-        if data.filter_poor_grammar:
-            pieces = [piece for place, piece in enumerate(pieces) if place not in poor]
+        data, refused = config.data, []
+        if data.validate_grammar:
+            pieces, refused = load_checked(data.prepared, data.min_grammar_score)
+        if not (data.validate_grammar and data.filter_poor_grammar):
+            pieces = load_pieces(data.prepared)
         shown = [piece for piece in pieces if piece.split == "train"]
         self.held_out = validation_pieces(pieces, config.data.validation_tokens)
         if not shown or not self.held_out:
@@ -164,13 +164,11 @@ class TrainingRun:
         if fabric.is_global_zero:
             write_config(run, config)
         self.log = RunLog(run, Console(stderr=True), fabric.is_global_zero)
-        if poor:
+        if refused:
             done = "are left out" if data.filter_poor_grammar else "are shown all the same"
+            named = "; ".join(f"{one.name} ({one.reason})" for one in refused[:_MOST_NAMED])
             self.log.event(
-                "alert",
-                self.step,
-                f"{len(poor)} pieces score less than {data.min_grammar_score:g}, and {done}: "
-                f"{'; '.join(list(poor.values())[:_MOST_NAMED])}",
+                "alert", self.step, f"{len(refused)} pieces are unfit, and {done}: {named}"
             )
         self.started, self.first_step = time.monotonic(), self.step
         if resume:

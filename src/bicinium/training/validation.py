@@ -21,7 +21,7 @@ from torch import Tensor
 from bicinium.composing.composer import Composer, Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.sampling import Sampling
-from bicinium.corpus.prepare import Piece
+from bicinium.corpus.shards import Piece
 from bicinium.corpus.sources import STYLES
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.files import validate_file

@@ -1,0 +1,312 @@
+"""How well quality_score tells music from nonsense; with --fit, its weights are fitted anew.
+
+Usage: python -m benchmarks quality_calibration --prepared FOLDER [--fit] [--pieces 3200]
+
+FOLDER is what ``bicinium corpus prepare`` wrote, best with --min-quality-score 0. Weights are
+fitted on pieces of its training side and everything is measured on pieces of works of the other
+side: each piece whole and its last 16 bars, against seven kinds of nonsense made of it. A metric
+without which the fit is as good (on a third of the works of the training side) is dropped. Prints
+the tables of docs/quality.md; --fit writes src/bicinium/corpus/quality.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+
+from bicinium.corpus import quality
+from bicinium.corpus.nonsense import CLASSES, OTHER_LOWER_VOICE, other_lower_voice
+from bicinium.corpus.quality import METRICS, Term, Weights, measure
+from bicinium.corpus.shards import Piece, load_pieces, score_of
+from bicinium.score.notes import Score, Voice
+from bicinium.training.dataset import KEYBOARD_STYLES
+from bicinium.writing import whole_file
+
+REAL = "music"
+NONSENSE = (*CLASSES, OTHER_LOWER_VOICE)
+EXCERPT_BARS = 16
+STRENGTH = 0.3  # of scikit-learn's C: smaller pulls the weights more to 0
+WORTH = 0.001  # a metric whose loss raises the log-loss by less than this share is dropped
+WEIGHTS_PATH = Path(quality.__file__).with_name("quality.json")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One piece or one nonsense made of it, measured."""
+
+    side: str  # "fit", "choose" or "held out"
+    keyboard: bool
+    whole: bool  # or the last bars only
+    kind: str
+    values: tuple[float, ...]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, fit where asked, print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prepared", type=Path, default=Path("data/prepared"))
+    parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--pieces", type=int, default=3200)
+    options = parser.parse_args(arguments)
+    samples = gather(load_pieces(options.prepared), options.pieces)
+    if options.fit:
+        weights = fit(samples)
+        write(weights, samples)
+        quality._weights_of_metrics.cache_clear()
+    report(samples)
+    speed(load_pieces(options.prepared)[::40])
+
+
+def gather(pieces: Sequence[Piece], most: int) -> list[Sample]:
+    """Measure all keyboard pieces and as many others as fill up ``most``, evenly."""
+    keyboard = [piece for piece in pieces if piece.style in KEYBOARD_STYLES]
+    others = [piece for piece in pieces if piece.style not in KEYBOARD_STYLES]
+    held_out = [piece for piece in others if piece.split == "validation"]
+    trained = [piece for piece in others if piece.split == "train"]
+    room = max(1, most - len(keyboard)) // 2
+    chosen = [*keyboard, *evenly(held_out, room), *evenly(trained, room)]
+    alike: dict[tuple[str, str, str], list[Piece]] = {}
+    for piece in chosen:
+        alike.setdefault((piece.split, piece.meter, piece.mode), []).append(piece)
+    work = []
+    for index, piece in enumerate(chosen):
+        rng = np.random.default_rng(index)
+        strangers = [
+            other
+            for other in alike[piece.split, piece.meter, piece.mode]
+            if other.composer != piece.composer
+        ]
+        if strangers:
+            work.append((index, piece, strangers[rng.integers(len(strangers))]))
+    measured = Parallel(n_jobs=-1)(delayed(samples_of)(*item) for item in work)
+    return [sample for samples in measured for sample in samples]
+
+
+def evenly(pieces: Sequence[Piece], count: int) -> list[Piece]:
+    return list(pieces[:: max(1, len(pieces) // count)])
+
+
+def samples_of(seed: int, piece: Piece, stranger: Piece) -> list[Sample]:
+    """A piece and its nonsense, whole and as its last bars."""
+    rng = np.random.default_rng([seed, 1])
+    side = "held out" if piece.split == "validation" else "fit"
+    if side == "fit" and hashlib.sha256(piece.cluster.encode()).digest()[0] % 3 == 0:
+        side = "choose"
+    samples = []
+    for whole in (True, False):
+        score = score_of(piece) if whole else last_bars(score_of(piece), EXCERPT_BARS)
+        made = {REAL: score}
+        if min(len(voice.notes) for voice in score.voices) >= 2:
+            made |= {kind: spoil(score, rng) for kind, spoil in CLASSES.items()}
+            made[OTHER_LOWER_VOICE] = other_lower_voice(score, score_of(stranger))
+        for kind, made_of_it in made.items():
+            measured = measure(made_of_it)
+            if measured is not None:
+                values = tuple(measured.values())
+                samples.append(Sample(side, piece.style in KEYBOARD_STYLES, whole, kind, values))
+    return samples
+
+
+def last_bars(score: Score, bars: int) -> Score:
+    """The end of a piece, from a barline on."""
+    if score.bars <= bars:
+        return score
+    cut = (score.bars - bars) * score.meter.bar_ticks
+    voices = tuple(
+        Voice(
+            tuple(
+                replace(note, onset_tick=note.onset_tick - cut)
+                for note in voice.notes
+                if note.onset_tick >= cut
+            )
+        )
+        for voice in score.voices
+    )
+    return replace(score, voices=voices, bars=bars, anacrusis_ticks=0)
+
+
+# ------------------------------------------------------------------ fitting
+
+
+def fit(samples: Sequence[Sample]) -> Weights:
+    """Logistic regression on z and |z| of each metric; what is not worth its place is dropped."""
+    fitting = [sample for sample in samples if sample.side == "fit"]
+    choosing = [sample for sample in samples if sample.side == "choose"]
+    scales = scales_of(fitting)
+    names = list(METRICS)
+    loss = loss_of(names, scales, fitting, choosing)
+    print(f"  log-loss with all {len(names)} metrics: {loss:.4f}")
+    while True:
+        without = {
+            name: loss_of([n for n in names if n != name], scales, fitting, choosing)
+            for name in names
+        }
+        least = min(without, key=lambda name: without[name])
+        if without[least] > loss * (1 + WORTH):
+            break
+        names.remove(least)
+        loss = min(loss, without[least])
+        print(f"  dropped {least}: log-loss {without[least]:.4f}", flush=True)
+    trained = fitting + choosing
+    scales = scales_of(trained)
+    model = regression(names, scales, trained)
+    weights, count = model.coef_[0], len(names)
+    terms = {
+        name: Term(
+            *(round(number, 4) for number in scales[name]),
+            round(float(weights[index]), 4),
+            round(float(weights[index + count]), 4),
+        )
+        for index, name in enumerate(names)
+    }
+    return Weights(round(float(model.intercept_[0]), 4), terms)
+
+
+def scales_of(samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
+    """Of each metric, median and quartiles' distance over real music."""
+    values = np.array([sample.values for sample in samples if sample.kind == REAL])
+    low, middle, high = np.nanpercentile(values, [25, 50, 75], axis=0)
+    spread = np.maximum(high - low, np.nanstd(values, axis=0) / 2 + 1e-6)
+    return {
+        name: (float(middle[index]), float(spread[index])) for index, name in enumerate(METRICS)
+    }
+
+
+def columns(
+    names: Sequence[str], scales: dict[str, tuple[float, float]], samples: Sequence[Sample]
+) -> np.ndarray:
+    """(N, 2 · names): z of each metric, then |z|."""
+    values = np.array([sample.values for sample in samples])
+    z = np.stack(
+        [
+            np.clip((values[:, list(METRICS).index(name)] - scales[name][0]) / scales[name][1],
+                    -quality.FARTHEST, quality.FARTHEST)
+            for name in names
+        ],
+        axis=1,
+    )  # fmt: skip
+    z = np.where(np.isnan(z), 0.0, z)
+    return np.concatenate([z, np.abs(z)], axis=1)
+
+
+def emphasis(samples: Sequence[Sample]) -> np.ndarray:
+    """Real music counts as much as all nonsense together, keyboard music twice."""
+    share = {REAL: 1.0} | dict.fromkeys(NONSENSE, 1 / len(NONSENSE))
+    return np.array([share[s.kind] * (2.0 if s.keyboard else 1.0) for s in samples])
+
+
+def is_real(samples: Sequence[Sample]) -> np.ndarray:
+    return np.array([sample.kind == REAL for sample in samples])
+
+
+def regression(
+    names: Sequence[str], scales: dict[str, tuple[float, float]], samples: Sequence[Sample]
+) -> LogisticRegression:
+    model = LogisticRegression(C=STRENGTH, max_iter=3000, tol=1e-3)
+    return model.fit(
+        columns(names, scales, samples), is_real(samples), sample_weight=emphasis(samples)
+    )
+
+
+def loss_of(
+    names: Sequence[str],
+    scales: dict[str, tuple[float, float]],
+    fitting: Sequence[Sample],
+    choosing: Sequence[Sample],
+) -> float:
+    model = regression(names, scales, fitting)
+    chances = model.predict_proba(columns(names, scales, choosing))[:, 1]
+    return float(log_loss(is_real(choosing), chances, sample_weight=emphasis(choosing)))
+
+
+def write(weights: Weights, samples: Sequence[Sample]) -> None:
+    """quality.json, with the command that made it."""
+    sides = {
+        side: sum(s.kind == REAL and s.whole and s.side == side for s in samples)
+        for side in ("fit", "choose", "held out")
+    }
+    document = {
+        "made_by": "python -m benchmarks quality_calibration --fit",
+        "pieces": sides,
+        "bias": weights.bias,
+        "terms": {name: asdict(term) for name, term in weights.terms.items()},
+    }
+    with whole_file(WEIGHTS_PATH) as temporary:
+        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+# ------------------------------------------------------------------ reporting
+
+
+def report(samples: Sequence[Sample]) -> None:
+    """The tables: areas under the ROC curve, of the score and of each metric alone."""
+    weights = quality._weights_of_metrics()
+    index = {name: place for place, name in enumerate(METRICS)}
+    held_out = [sample for sample in samples if sample.side == "held out"]
+
+    def judged(sample: Sample) -> float:
+        return weights.log_odds({name: sample.values[index[name]] for name in weights.terms})
+
+    print(f"\n| held-out music | pieces | {' | '.join(NONSENSE)} |")
+    print("|---" * (len(NONSENSE) + 2) + "|")
+    for label, keep in (
+        ("all, whole", lambda s: s.whole),
+        ("keyboard, whole", lambda s: s.whole and s.keyboard),
+        ("OpenScore, whole", lambda s: s.whole and not s.keyboard),
+        (f"all, last {EXCERPT_BARS} bars", lambda s: not s.whole),
+    ):
+        chosen = [sample for sample in held_out if keep(sample)]
+        count = sum(sample.kind == REAL for sample in chosen)
+        areas = [area(chosen, [judged(s) for s in chosen], kind) for kind in NONSENSE]
+        print(f"| {label} | {count} | {' | '.join(f'{a:.3f}' for a in areas)} |")
+
+    whole = [sample for sample in held_out if sample.whole]
+    fitting = [sample for sample in samples if sample.side != "held out"]
+    scales = scales_of(fitting)
+    print(f"\n| metric alone | {' | '.join(NONSENSE)} | kept |")
+    print("|---" * (len(NONSENSE) + 2) + "|")
+    for name in METRICS:
+        chances = regression([name], scales, fitting).decision_function(
+            columns([name], scales, whole)
+        )
+        areas = [area(whole, chances.tolist(), kind) for kind in NONSENSE]
+        kept = "yes" if name in weights.terms else "no"
+        print(f"| `{name}` | {' | '.join(f'{a:.2f}' for a in areas)} | {kept} |")
+
+    print(f"\n| quality_score of held-out | {' | '.join(map(str, QUANTILES))} |")
+    print("|---" * (len(QUANTILES) + 1) + "|")
+    for kind in (REAL, *NONSENSE):
+        scores = [1 / (1 + np.exp(-judged(s))) for s in whole if s.kind == kind]
+        row = np.percentile(scores, QUANTILES)
+        print(f"| {kind} | {' | '.join(f'{q:.2f}' for q in row)} |")
+
+
+QUANTILES = (1, 5, 25, 50, 75, 95, 99)
+
+
+def area(samples: Sequence[Sample], judged: Sequence[float], kind: str) -> float:
+    """Area under the ROC curve of real music against one kind of nonsense."""
+    chosen = [(s.kind == REAL, j) for s, j in zip(samples, judged, strict=True)
+              if s.kind in (REAL, kind)]  # fmt: skip
+    truths, values = zip(*chosen, strict=True)
+    return float(roc_auc_score(truths, values))
+
+
+def speed(pieces: Sequence[Piece]) -> None:
+    scores = [score_of(piece) for piece in pieces]
+    started = time.perf_counter()
+    for score in scores:
+        quality.quality(score)
+    milliseconds = 1000 * (time.perf_counter() - started) / len(scores)
+    notes = sum(score.note_count for score in scores) / len(scores)
+    print(f"\n  {milliseconds:.1f} ms a piece of {notes:.0f} notes")
