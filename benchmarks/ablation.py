@@ -3,9 +3,10 @@
 Usage: python -m benchmarks ablation [--prepared data/prepared] [--runs runs/ablation]
                                      [--steps 600] [--seeds 1 2 3]
 
-Six variants (cross-entropy; and the grammar loss, teacher-forced; and on-policy; each with and
-without the embedding of the automaton's state), some seeds each. Runs that are done are not done
-again, so this can be interrupted. Prints a row for each variant: mean ± standard deviation.
+Eight variants (cross-entropy; and the grammar loss, teacher-forced; and on-policy; and of what any
+rule forbids; each with and without the embedding of the automaton's state), some seeds each. Runs
+that are done are not done again, so this can be interrupted. Prints a row for each variant: mean ±
+standard deviation.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from bicinium.training.trainer import train
 
 LOSSES = {
     "cross-entropy": {"enabled": False},
-    "+ teacher-forced": {"on_policy_weight": 0.0},
-    "+ on-policy": {},
+    "+ teacher-forced": {"on_policy_weight": 0.0, "legality_weight": 0.0},
+    "+ on-policy": {"legality_weight": 0.0},
+    "+ legality": {},
 }
 MEASURED = {
     "validation/keyboard/bits_per_note": "bits/note",

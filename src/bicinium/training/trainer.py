@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from bicinium.corpus.shards import load_checked, load_pieces
+from bicinium.corpus.shards import Refused, load_checked, load_pieces
 from bicinium.corpus.sources import STYLES
 from bicinium.errors import CollapseError, ConfigError
 from bicinium.model.transformer import Transformer
@@ -113,7 +113,8 @@ class TrainingRun:
         )
         self.config, self.training = config, config.training
         self.grammar = config.training.musical_grammar
-        data, refused = config.data, []
+        data = config.data
+        refused: list[Refused] = []
         if data.validate_grammar:
             pieces, refused = load_checked(data.prepared, data.min_grammar_score)
         if not (data.validate_grammar and data.filter_poor_grammar):
