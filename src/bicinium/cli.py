@@ -139,19 +139,23 @@ def validate(
         list[Path], typer.Argument(help="MIDI, notation, token files; folders, patterns.")
     ],
     report: Annotated[
-        Path | None, typer.Option(help="Write an HTML page with piano rolls here.")
+        Path | None,
+        typer.Option(
+            help="Write an HTML page with piano rolls here; .svg for an image of one file."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what is wrong with MIDI, notation or token files, and where. Exit 1 if any is invalid."""
     from bicinium.grammar.files import find_files, validate_file
-    from bicinium.grammar.report import html_report
+    from bicinium.grammar.report import html_report, svg_report
 
     verdicts = [validate_file(path) for path in find_files(paths)]
     if report:
+        text = svg_report(verdicts) if report.suffix.lower() == ".svg" else html_report(verdicts)
         try:
             with whole_file(report) as temporary:
-                temporary.write_text(html_report(verdicts), encoding="utf-8")
+                temporary.write_text(text, encoding="utf-8")
         except OSError as error:
             raise RequestError(f"{report} cannot be written: {error.strerror or error}") from error
     invalid = sum(not verdict.valid for verdict in verdicts)

@@ -11,7 +11,7 @@ import pytest
 
 from bicinium.errors import RequestError
 from bicinium.grammar.files import find_files, validate_file
-from bicinium.grammar.report import html_report
+from bicinium.grammar.report import html_report, svg_report
 
 FOUNDING_FAILURE = [0, 746, 716, 43, 203, 171, 227, 1]
 
@@ -38,6 +38,17 @@ def test_every_violation_of_a_token_file_is_marked_at_its_place(tmp_path):
     assert "E7" in page
     assert page.count("<rect") == len(verdict.roll) == 1
     assert "open" in re.search(r'<rect class="([^"]*)"', page)[1]  # the note never ended
+
+
+def test_the_image_of_one_file_has_its_marks_and_its_own_colours(tmp_path):
+    path = tmp_path / "piece.json"
+    path.write_text(json.dumps({"tokens": FOUNDING_FAILURE, "meter": "3/4"}))
+    verdict = validate_file(path)
+    image = svg_report([verdict])
+    assert image.count('class="mark"') == len(verdict.violations) == 2
+    assert "var(" not in image
+    with pytest.raises(RequestError, match="an SVG image shows one file, not 2"):
+        svg_report([verdict, verdict])
 
 
 def test_the_page_asks_for_nothing_from_outside(tmp_path):
