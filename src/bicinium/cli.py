@@ -145,17 +145,21 @@ def validate(
         list[Path], typer.Argument(help="MIDI, notation, token files; folders, patterns.")
     ],
     report: Annotated[
-        Path | None, typer.Option(help="Write an HTML page with piano rolls here.")
+        Path | None,
+        typer.Option(
+            help="Write an HTML page with piano rolls here; .svg for an image of one file."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what is wrong with MIDI, notation or token files, and where. Exit 1 if any is invalid."""
     from bicinium.grammar.files import find_files, validate_file
-    from bicinium.grammar.report import html_report
+    from bicinium.grammar.report import html_report, svg_report
 
     verdicts = [validate_file(path) for path in find_files(paths)]
     if report:
-        _write_page(report, html_report(verdicts))
+        svg = report.suffix.lower() == ".svg"
+        _write_page(report, svg_report(verdicts) if svg else html_report(verdicts))
     invalid = sum(not verdict.valid for verdict in verdicts)
     if as_json:
         rows = [_verdict_row(verdict) for verdict in verdicts]

@@ -11,7 +11,7 @@ import pytest
 
 from bicinium.errors import RequestError
 from bicinium.grammar.files import find_files, validate_file
-from bicinium.grammar.report import html_report
+from bicinium.grammar.report import html_report, svg_report
 
 FOUNDING_FAILURE = [0, 746, 716, 43, 203, 171, 227, 1]
 
@@ -48,6 +48,17 @@ def test_of_many_files_only_the_invalid_are_unfolded(tmp_path):
     assert html_report(few).count("<details open>") == 3
     assert html_report(many).count("<details open>") == 1
     assert html_report(many).count("<svg") == 21
+
+
+def test_the_image_of_one_file_has_its_marks_and_its_own_colours(tmp_path):
+    path = tmp_path / "piece.json"
+    path.write_text(json.dumps({"tokens": FOUNDING_FAILURE, "meter": "3/4"}))
+    verdict = validate_file(path)
+    image = svg_report([verdict])
+    assert image.count('class="mark"') == len(verdict.violations) == 2
+    assert "var(" not in image
+    with pytest.raises(RequestError, match="an SVG image shows one file, not 2"):
+        svg_report([verdict, verdict])
 
 
 def test_the_page_asks_for_nothing_from_outside(tmp_path):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 import zipfile
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bicinium.errors import MidiFileError, NotationFileError, RequestError, ScoreError
 from bicinium.score.midi import write_midi
 from bicinium.score.notes import Meter
 from bicinium.score.reading import read_music, read_score
+from bicinium.score.saving import write_score
 
 KERN = """**kern\t**kern
 *clefF4\t*clefG2
@@ -184,6 +188,8 @@ def test_a_compressed_score_is_unpacked(tmp_path):
         ("<score-partwise><part/></score-partwise>", "holds no bars"),
         (musicxml(rest(48)), "holds no notes"),
         (musicxml(note("H", 5, 48)), "measure 1, is damaged"),
+        (musicxml(note("C", 5, -48)), "measure 1, is damaged: a duration of -48"),
+        (musicxml(note("C", 5, 10**12)), "is damaged: it lasts for over 40000 quarters"),
         (musicxml(note("C", 5, 0).replace("<duration>0", "<duration>x")), "measure 1, is damaged"),
         (
             musicxml("<note><unpitched/><duration>48</duration></note>"),
@@ -217,6 +223,49 @@ def test_damaged_archives_and_absent_files_are_refused(tmp_path, refuses):
         read_music(tmp_path / "absent.mxl")
     with refuses(MidiFileError, "is not a MIDI file"):
         read_music(written(tmp_path, "nothing", "piece.txt"))
+
+
+@pytest.mark.parametrize("name", ["piece.musicxml", "piece.mxl"])
+@given(data=st.data())
+def test_damage_anywhere_is_refused_or_read_but_never_a_surprise(
+    name, data, tmp_path_factory, made_up_score
+):
+    path = tmp_path_factory.mktemp("damage") / name
+    write_score(made_up_score(1, bars=1), path)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))])
+    with suppress(ScoreError):
+        read_score(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<duration>12<", "<duration><"),
+        ("<duration>12<", "<duration>1e999<"),
+        ("<duration>12<", "<duration>-12<"),
+        ("<duration>12<", "<duration>99999999999<"),
+        ("<divisions>12<", "<divisions>0<"),
+        ("<octave>5<", "<octave>99<"),
+        ("<step>C</step>", ""),
+        ("<beats>4<", "<beats>x<"),
+        ("<beats>4<", "<beats>-4<"),
+        ("<beat-type>4<", "<beat-type>7<"),
+        ("<divisions>", "<staves>-3</staves><divisions>"),
+        ("<divisions>", "<key><fifths>99</fifths><mode>minor</mode></key><divisions>"),
+        ("<note>", '<sound tempo="nan"/><note>'),
+        ("<note>", '<sound tempo="x"/><note>'),
+        ("<note>", '<sound dynamics="-5"/><note>'),
+    ],
+)
+def test_values_that_are_none_are_refused_or_left_aside(tmp_path, old, new):
+    text = musicxml(note("C", 5, 12) * 4, note("C", 4, 48), attributes=time(4, 4))
+    assert old in text
+    with suppress(ScoreError):
+        read_music(written(tmp_path, text.replace(old, new, 1)))
 
 
 def test_a_score_is_two_voices_or_it_is_refused(tmp_path, refuses):

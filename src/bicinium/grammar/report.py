@@ -1,5 +1,5 @@
 """The validator's findings as one self-contained HTML page: a piano roll for each file, with every
-violation marked at its place.
+violation marked at its place; or the roll of one file as an image.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from html import escape
 from string import Template
 
+from bicinium.errors import RequestError
 from bicinium.grammar.files import FileVerdict
-from bicinium.score.roll import LIGHT, STYLE, Mark, piano_roll
+from bicinium.score.roll import LIGHT, STYLE, Mark, piano_roll, standing_alone
 
 _MOST_LISTED = 500
 _MOST_UNFOLDED = 10  # files; of more, only what is invalid is shown at once
@@ -72,7 +73,24 @@ def _section(verdict: FileVerdict, unfolded: bool) -> str:
     )
 
 
+def svg_report(verdicts: Sequence[FileVerdict]) -> str:
+    """The piano roll of one file as an image. Raises RequestError for more, or for an empty one."""
+    if len(verdicts) != 1:
+        raise RequestError(
+            f"an SVG image shows one file, not {len(verdicts)}: ask for a page, like report.html"
+        )
+    (verdict,) = verdicts
+    drawing = _drawing(verdict)
+    if not drawing:
+        raise RequestError(f"there is nothing to draw in {verdict.path}")
+    return standing_alone(drawing)
+
+
 def _roll(verdict: FileVerdict) -> str:
-    marks = [Mark(v.tick, f"{v.rule}: {v.message}") for v in verdict.violations]
-    drawing = piano_roll(verdict.roll, marks, verdict.meter)
+    drawing = _drawing(verdict)
     return f'<div class="roll" tabindex="0">{drawing}</div>' if drawing else ""
+
+
+def _drawing(verdict: FileVerdict) -> str:
+    marks = [Mark(v.tick, f"{v.rule}: {v.message}") for v in verdict.violations]
+    return piano_roll(verdict.roll, marks, verdict.meter)

@@ -19,6 +19,7 @@ until a note is complete, then rounded to the grid from its absolute position.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ SOFTWARE = "bicinium"  # a file that names it states its mode, where others stat
 _MARKS = {"ppp": 33, "pp": 49, "p": 62, "mp": 70, "mf": 78, "f": 94, "ff": 110, "fff": 126}
 _LOUDNESS = 90  # the MIDI velocity that MusicXML counts as 100 %
 _NO_MARK = 80
-_MAX_BARS = 20_000  # beyond is a damaged file
+_MAX_QUARTERS = 40_000  # ten thousand bars of 4/4: beyond is a damaged file
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +137,11 @@ def parse_musicxml(path: Path) -> Element:
         return ElementTree.fromstring(data)
     except OSError as error:
         raise NotationFileError(f"{path} cannot be opened: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError
+    ) as error:  # fmt: skip
         raise NotationFileError(f"{path} is damaged and cannot be unpacked: {error}") from error
-    except (ElementTree.ParseError, LookupError) as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise NotationFileError(f"{path} is not well-formed XML: {error}") from error
 
 
@@ -273,16 +276,16 @@ def _part(part: Element, path: Path) -> _Part:
             try:
                 match element.tag:
                     case "note":
-                        duration = _fraction(element, "duration") / divisions
+                        duration = _length(element) / divisions
                         if element.find("chord") is None:
                             onset = now
                         _take_note(bar, element, onset, duration, transposition)
                         if element.find("chord") is None and element.find("grace") is None:
                             now += duration
                     case "backup":
-                        now = max(Fraction(0), now - _fraction(element, "duration") / divisions)
+                        now = max(Fraction(0), now - _length(element) / divisions)
                     case "forward":
-                        now += _fraction(element, "duration") / divisions
+                        now += _length(element) / divisions
                     case "attributes":
                         divisions = _fraction(element, "divisions") or divisions
                         staves = int(_text(element, "staves", str(staves)))
@@ -295,13 +298,18 @@ def _part(part: Element, path: Path) -> _Part:
                 raise NotationFileError(f"{path}, {where}, is damaged: {error}") from error
             bar.length = max(bar.length, now)
         bars.append(bar)
-    if len(bars) > _MAX_BARS:
-        raise NotationFileError(f"{path} is damaged: it has {len(bars)} bars")
     return _Part(part.get("name", ""), max(1, staves), bars)
 
 
 def _fraction(element: Element, path: str) -> Fraction:
     return Fraction(_text(element, path, "0"))
+
+
+def _length(element: Element) -> Fraction:
+    length = _fraction(element, "duration")
+    if length < 0:
+        raise ValueError(f"a duration of {length}")
+    return length
 
 
 def _transposition(attributes: Element, before: int) -> int:
@@ -318,7 +326,9 @@ def _take_attributes(bar: _Bar, attributes: Element) -> None:
         beats = sum(int(number) for number in _text(time, "beats").split("+"))
         bar.meter = Meter(beats, int(_text(time, "beat-type")))
     if (key := attributes.find("key")) is not None and key.find("fifths") is not None:
-        bar.fifths, bar.mode = int(_text(key, "fifths")), _text(key, "mode").lower()
+        fifths = int(_text(key, "fifths"))
+        if abs(fifths) <= 7:
+            bar.fifths, bar.mode = fifths, _text(key, "mode").lower()
 
 
 def _take_note(
@@ -415,6 +425,8 @@ def _layout(parts: Sequence[_Part], path: Path) -> _Layout:
             now += bar - beyond
         starts.append(now)
         now += length
+    if now > _MAX_QUARTERS:
+        raise NotationFileError(f"{path} is damaged: it lasts for over {_MAX_QUARTERS} quarters")
     if beyond := (now - stretch) % _quarters(meter):
         now += _quarters(meter) - beyond
     return _Layout(starts, meters, anacrusis, now)

@@ -59,16 +59,21 @@ def roll_notes(score: Score) -> list[RollNote]:
     ]
 
 
-def write_roll(score: Score, path: str | Path, marks: Sequence[Mark] = ()) -> None:
+def write_roll(score: Score, path: str | Path) -> None:
     """Write the piano roll of a score as an SVG image that stands alone."""
-    drawing = piano_roll(roll_notes(score), marks, score.meter)
+    image = standing_alone(piano_roll(roll_notes(score), (), score.meter))
+    with whole_file(Path(path)) as temporary:
+        temporary.write_text(image, encoding="utf-8")
+
+
+def standing_alone(drawing: str) -> str:
+    """A drawing of ``piano_roll`` with paper and colours of its own."""
     style = STYLE
     for name, colour in LIGHT.items():
         style = style.replace(f"var(--{name})", colour)
     head, body = drawing.split(">", 1)
     paper = f'<rect width="100%" height="100%" style="fill: {LIGHT["paper"]}"/>'
-    with whole_file(Path(path)) as temporary:
-        temporary.write_text(f"{head}><style>{style}</style>{paper}{body}", encoding="utf-8")
+    return f"{head}><style>{style}</style>{paper}{body}"
 
 
 def piano_roll(notes: Sequence[RollNote], marks: Sequence[Mark], meter: Meter) -> str:
