@@ -54,3 +54,30 @@ def strolls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("strolls")
     write_shards(out, [_piece(seed) for seed in range(152)])
     return out
+
+
+@pytest.fixture(scope="session")
+def plan() -> str:
+    """The configuration that the user wrote, key for key."""
+    return """
+model:
+  mode: "transformer"
+  vocab_size: 774
+  d_model: 256
+  n_layers: 4
+
+training:
+  musical_grammar:
+    enabled: true
+    note_pairing_weight: 10.0
+    sequence_coherence_weight: 5.0
+    repetition_penalty_weight: 3.0
+    validate_every_n_batches: 100
+    grammar_score_threshold: 0.8
+    early_stop_patience: 5
+
+data:
+  validate_grammar: true
+  filter_poor_grammar: true
+  min_grammar_score: 0.9
+"""

@@ -19,30 +19,6 @@ _SHIPPED = (
     Path(__file__).resolve().parents[2] / "configs" / "training_configs" / "musical_grammar.yaml"
 )
 
-# What the user wrote, key for key.
-SEED_YAML = """
-model:
-  mode: "transformer"
-  vocab_size: 774
-  d_model: 256
-  n_layers: 4
-
-training:
-  musical_grammar:
-    enabled: true
-    note_pairing_weight: 10.0
-    sequence_coherence_weight: 5.0
-    repetition_penalty_weight: 3.0
-    validate_every_n_batches: 100
-    grammar_score_threshold: 0.8
-    early_stop_patience: 5
-
-data:
-  validate_grammar: true
-  filter_poor_grammar: true
-  min_grammar_score: 0.9
-"""
-
 
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[[str], Path]:
@@ -65,9 +41,11 @@ def test_the_shipped_configuration_loads_with_the_values_it_promises() -> None:
     assert config.training.learning_rate == 1.5e-3
 
 
-def test_the_yaml_of_the_plan_is_taken_as_it_stands(written: Callable[[str], Path]) -> None:
-    config = load_config(written(SEED_YAML))
-    said = yaml.safe_load(SEED_YAML)
+def test_the_yaml_of_the_plan_is_taken_as_it_stands(
+    written: Callable[[str], Path], plan: str
+) -> None:
+    config = load_config(written(plan))
+    said = yaml.safe_load(plan)
     for section, values in (
         (config.model, said["model"]),
         (config.training.musical_grammar, said["training"]["musical_grammar"]),
@@ -87,10 +65,10 @@ def test_the_yaml_of_the_plan_is_taken_as_it_stands(written: Callable[[str], Pat
     ],
 )
 def test_a_slip_in_any_key_of_the_plan_is_refused_and_the_key_named(
-    written: Callable[[str], Path], refuses: Refuses, key: str
+    written: Callable[[str], Path], refuses: Refuses, plan: str, key: str
 ) -> None:
-    slipped = SEED_YAML.replace(f"{key}:", f"{key}x:")
-    assert slipped != SEED_YAML
+    slipped = plan.replace(f"{key}:", f"{key}x:")
+    assert slipped != plan
     with refuses(ConfigError, rf"unknown key [\w.]*{key}x; did you mean [\w.]*{key}\?"):
         load_config(written(slipped))
 

@@ -251,12 +251,15 @@ class TrainingRun:
         contents = batch_contents(self.loss.grammar, batch)
         if drift := self.data_monitor.after_batch(contents):
             self.log.event("alert", self.step, drift)
+        on_policy = {name: v for name, v in measured.items() if name.startswith("on_policy/")}
         if self.step % _LOG_EVERY == 0 or self.step == 1:
             rate = (self.step - self.first_step) / (time.monotonic() - self.started)
             measured["train/learning_rate"] = self.optimizer.param_groups[0]["lr"]
             measured["train/steps_per_second"] = rate
             measured |= {f"data/{name}": value for name, value in contents.items()}
             self.log.metrics(self.step, measured)
+        elif on_policy:
+            self.log.metrics(self.step, on_policy)
         self.losses = " ".join(
             f"{name.rpartition('/')[2]} {value:.3g}"
             for name, value in measured.items()
