@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.sampling import Sampling, draw, probabilities
@@ -180,26 +182,29 @@ class Composer:
         rows = np.arange(len(conditions))  # the pieces that are not finished
         tokens = np.full(len(rows), START, np.int64)
         self.decoder.start(len(rows))
-        while len(rows):
-            self.grammar.advance(state, tokens)
-            over = self.grammar.ended(state) | (state.tokens_left <= 0)
-            if over.any():
-                going = np.flatnonzero(~over)
-                rows, tokens, state = rows[going], tokens[going], state.take(going)
-                told = told.take(going)
-                self.decoder.keep(going)
-                if not len(rows):
-                    break
-            seen = features(self.config, state, tokens.astype(np.int32), told)
-            mask = self.grammar.token_mask(state) if use_grammar else None
-            logits = self.decoder.step(seen)
-            uniform = np.array([rngs[row].random() for row in rows.tolist()])
-            tokens = draw(probabilities(logits, mask, sampling), uniform)
-            if len(pieces[rows[0]]) == 1:  # the second token is the tempo, where one was asked for
-                asked_tempi = np.array([tempi[row] for row in rows])
-                tokens = np.where(asked_tempi != PAD, asked_tempi, tokens)
-            for row, token in zip(rows, tokens.tolist(), strict=True):
-                pieces[row].append(token)
+        with _one_thread():
+            while len(rows):
+                self.grammar.advance(state, tokens)
+                over = self.grammar.ended(state) | (state.tokens_left <= 0)
+                if over.any():
+                    going = np.flatnonzero(~over)
+                    rows, tokens, state = rows[going], tokens[going], state.take(going)
+                    told = told.take(going)
+                    self.decoder.keep(going)
+                    if not len(rows):
+                        break
+                seen = features(self.config, state, tokens.astype(np.int32), told)
+                mask = self.grammar.token_mask(state) if use_grammar else None
+                logits = self.decoder.step(seen)
+                uniform = np.array([rngs[row].random() for row in rows.tolist()])
+                tokens = draw(probabilities(logits, mask, sampling), uniform)
+                if (
+                    len(pieces[rows[0]]) == 1
+                ):  # the second token is the tempo, where one was asked for
+                    asked_tempi = np.array([tempi[row] for row in rows])
+                    tokens = np.where(asked_tempi != PAD, asked_tempi, tokens)
+                for row, token in zip(rows, tokens.tolist(), strict=True):
+                    pieces[row].append(token)
         return [np.array(piece, np.int16) for piece in pieces]
 
     def _finish(
@@ -217,6 +222,13 @@ class Composer:
                 composer="bicinium",
             )
         return Composition(asked, seed, tokens, result, score, draws, self.model)
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """The matrices are small: a second thread of BLAS gains nothing, and where another program is
+    busy it makes composing ten times slower (docs/log.md).
+    """
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def _both_play(score: Score | None) -> bool:
