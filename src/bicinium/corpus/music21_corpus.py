@@ -66,7 +66,7 @@ def music21_sources() -> Iterator[SourceFile]:
     """The files of every repertoire. Raises CorpusError where music21 is not installed."""
     package = find_spec("music21")
     if package is None or package.origin is None:
-        raise CorpusError("the music21 corpus needs music21: pip install 'bicinium[train]'")
+        raise CorpusError("the music21 corpus needs music21: pip install 'bicinium[notation]'")
     root = Path(package.origin).parent / "corpus"
     found: list[SourceFile] = []
     for repertoire in REPERTOIRES:

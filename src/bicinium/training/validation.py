@@ -21,6 +21,7 @@ from torch import Tensor
 from bicinium.composing.composer import Composer, Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.sampling import Sampling
+from bicinium.corpus.quality import quality
 from bicinium.corpus.shards import Piece
 from bicinium.corpus.sources import STYLES
 from bicinium.grammar import MusicalGrammar
@@ -205,6 +206,7 @@ def written_metrics(pieces: Sequence[Composition]) -> dict[str, float]:
     quarters = values[kinds == Kind.TIME_SHIFT].sum() / TICKS_PER_QUARTER
     classes = np.bincount(pitches % 12, minlength=12) / max(1, len(pitches))
     notes = sum(result.notes for result in results)
+    judged = [quality(piece.score) if piece.score else None for piece in pieces]
     return {
         "grammar_score": float(np.mean([result.grammar_score for result in results])),
         "least_grammar_score": min(result.grammar_score for result in results),
@@ -216,6 +218,7 @@ def written_metrics(pieces: Sequence[Composition]) -> dict[str, float]:
             -(classes * np.log2(np.maximum(classes, 1e-12))).sum()
         ),  # bits
         "distinct": distinct_share([piece.tokens for piece in pieces]),
+        "quality_score": float(np.mean([one.score if one else 0.0 for one in judged])),
         "in_scale": float(classes[list(_SCALE)].sum()),  # of notes
     }
 
