@@ -196,6 +196,8 @@ def train(
         from bicinium.training.trainer import train as run_training
     if not config and not resume:
         raise RequestError("there is nothing to train: name a configuration, or --resume RUN")
+    if resume and not (resume / CONFIG).is_file():
+        raise RequestError(f"there is no run at {resume}: name the folder of one to go on with")
     chosen = load_config(config or (resume or run) / CONFIG, settings or [])
     try:
         path = run_training(chosen, resume or run, resume=resume is not None)
