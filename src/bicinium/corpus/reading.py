@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
@@ -27,6 +26,7 @@ from bicinium.corpus.quality import quality
 from bicinium.corpus.reading_store import ReadingStore, program_hash
 from bicinium.corpus.sources import SourceFile
 from bicinium.errors import BiciniumError, CorpusError
+from bicinium.extras import needed
 from bicinium.grammar import MusicalGrammarValidator
 from bicinium.score.content import Content
 from bicinium.score.midi import read_midi, write_midi
@@ -130,15 +130,9 @@ def _cluster(address: str | None) -> Iterator[None]:
     if address is None:
         yield
         return
+    distributed = needed("distributed", "cluster", "a cluster")
     try:
-        from distributed import Client
-    except ModuleNotFoundError as error:
-        raise CorpusError(
-            "a cluster needs dask: install it with pip install 'bicinium[cluster]'"
-        ) from error
-    connect: Any = Client
-    try:
-        client = connect(address, timeout=_CLUSTER_PATIENCE, set_as_default=False)
+        client = distributed.Client(address, timeout=_CLUSTER_PATIENCE, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise CorpusError(f"there is no Dask scheduler at {address}") from error
     with client, parallel_config(backend="dask", client=client):

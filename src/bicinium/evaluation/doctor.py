@@ -19,7 +19,7 @@ from bicinium.composing.conditions import Conditions
 from bicinium.composing.sampling import Sampling, draw, probabilities
 from bicinium.errors import CheckpointError
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, ValidationResult
-from bicinium.grammar.loops import looped_share
+from bicinium.grammar.loops import MOST_LOOPED, looped_share
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions, features
@@ -35,7 +35,6 @@ _BARS = 8
 _PIECES = 8
 _MOST_TOKENS = 300  # of a piece by a model given as a function
 _LEAST_PAIRED = 0.95  # of the notes; chance is 1 in 88
-_MOST_LOOPED = 0.4  # of the tokens; the loopiest of 311 keyboard pieces has 0.29
 _HOME = Key.parse("C major")
 
 
@@ -130,7 +129,7 @@ def _does_not_loop(written: list[NDArray[np.int64]]) -> Finding:
     ended = sum(bool(tokens[-1] == END) for tokens in written)
     return Finding(
         "does it keep from looping, and end?",
-        looped <= _MOST_LOOPED and ended > 0,
+        looped <= MOST_LOOPED and ended > 0,
         f"{looped:.1%} of the tokens stand in loops; {ended} of {len(written)} pieces reach END",
     )
 

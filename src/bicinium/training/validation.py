@@ -26,7 +26,7 @@ from bicinium.corpus.shards import Piece
 from bicinium.corpus.sources import STYLES
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.files import validate_file
-from bicinium.grammar.loops import looped_share
+from bicinium.grammar.loops import MOST_LOOPED, looped_share
 from bicinium.grammar.report import html_report
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.transformer import Transformer
@@ -43,10 +43,9 @@ _HOME = {"major": Key.parse("C major"), "minor": Key.parse("A minor")}
 _SCALE = (0, 2, 4, 5, 7, 9, 11)  # of both homes
 _UNTOUCHED = Sampling()
 
-# Music that is none. Of 311 keyboard pieces the sparsest has 0.6 notes a quarter, and the one with
-# most loops 29 % of its tokens in them; the trained model's mean entropy is 0.8 nats a token.
+# Music that is none. Of 311 keyboard pieces the sparsest has 0.6 notes a quarter; the trained
+# model's mean entropy is 0.8 nats a token.
 _FEWEST_NOTES = 0.2  # a quarter
-_MOST_LOOPED = 0.4
 _LEAST_ENTROPY = 0.05  # nats a token
 
 
@@ -232,7 +231,7 @@ def distinct_share(sequences: Sequence[NDArray[np.integer]]) -> float:
 def _degenerate(metrics: Mapping[str, float]) -> str:
     if metrics["notes_per_quarter"] < _FEWEST_NOTES:
         return f"only {metrics['notes_per_quarter']:.2f} notes a quarter"
-    if metrics["looped"] > _MOST_LOOPED:
+    if metrics["looped"] > MOST_LOOPED:
         return f"{metrics['looped']:.0%} of the tokens stand in loops"
     if metrics["entropy"] < _LEAST_ENTROPY:
         return f"the entropy is {metrics['entropy']:.3f} nats a token"
