@@ -11,7 +11,8 @@ BiciniumError               everything below
 ├── CheckpointError         weights that do not fit this program
 ├── ConfigError             a configuration that cannot be run
 ├── CollapseError           a training run that could not be saved
-└── RequestError            a piece that was asked for in terms nothing can meet
+├── RequestError            a piece that was asked for in terms nothing can meet
+└── CancelledError          composing that was stopped by whoever asked for it
 
 Every message is one sentence: what is wrong, where, and what to do.
 """
@@ -63,3 +64,7 @@ class CollapseError(BiciniumError):
 
 class RequestError(BiciniumError):
     """A request that no piece can meet."""
+
+
+class CancelledError(BiciniumError):
+    """Composing that was stopped by whoever asked for it."""

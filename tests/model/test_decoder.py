@@ -32,11 +32,15 @@ def both(random_weights: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
 
 
 def _noise(config: ModelConfig, batch: int, length: int, seed: int = 0) -> np.ndarray:
-    """(B, T, F) random rows of the embedding table, each feature in its own range."""
+    """(B, T, F + 1) random rows of the embedding table, each feature in its own range, and ticks
+    that now and then move on.
+    """
     sizes = np.array(list(feature_sizes(config).values()))
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     rng = np.random.default_rng(seed)
-    return (rng.integers(0, sizes, (batch, length, len(sizes))) + first).astype(np.int32)
+    rows = rng.integers(0, sizes, (batch, length, len(sizes))) + first
+    ticks = rng.choice([0, 0, 6, 12], (batch, length, 1)).cumsum(axis=1)
+    return np.concatenate([rows, ticks], axis=2).astype(np.int32)
 
 
 def _torch_logits(model: Transformer, seen: np.ndarray) -> np.ndarray:
@@ -49,7 +53,11 @@ def _numpy_logits(decoder: Decoder, seen: np.ndarray) -> np.ndarray:
     return np.stack([decoder.step(seen[:, t]) for t in range(seen.shape[1])], axis=1)
 
 
-@pytest.mark.parametrize("state_embedding", [True, False], ids=["state", "no state"])
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"state_embedding": False}, {"foresight": False}, {"time_heads": 0}, {"time_heads": 1}],
+    ids=str,
+)
 @pytest.mark.parametrize("batch", [1, 2, 7])
 def test_logits_agree_at_every_step_of_legal_music(
     both: Callable[..., Any],
@@ -57,9 +65,9 @@ def test_logits_agree_at_every_step_of_legal_music(
     legal_walks: Callable[..., list[np.ndarray]],
     shown_along: Callable[..., np.ndarray],
     batch: int,
-    state_embedding: bool,
+    shape: dict[str, Any],
 ) -> None:
-    config = tiny_config.model_copy(update={"state_embedding": state_embedding})
+    config = tiny_config.model_copy(update=shape)
     model, decoder = both(config)
     asked = {"bar_ticks": 96, "bars": 4}
     walks = legal_walks(batch, seed=batch, **asked)
@@ -87,15 +95,27 @@ def test_logits_agree_at_the_size_that_ships(
     )
 
 
-def test_fp16_weights_are_computed_with_as_float32(
-    tiny_config: ModelConfig, random_weights: Callable[..., dict[str, Any]]
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_fp16_weights_are_widened_to_what_is_computed_in(
+    tiny_config: ModelConfig, random_weights: Callable[..., dict[str, Any]], dtype: type
 ) -> None:
     halves = {n: w.astype(np.float16) for n, w in random_weights(tiny_config, 0, _SPREAD).items()}
-    widened = {name: w.astype(np.float32) for name, w in halves.items()}
+    widened = {name: w.astype(dtype) for name, w in halves.items()}
     seen = _noise(tiny_config, 2, 10)
-    logits = _numpy_logits(Decoder(tiny_config, halves), seen)
-    assert logits.dtype == np.float32
-    np.testing.assert_array_equal(logits, _numpy_logits(Decoder(tiny_config, widened), seen))
+    logits = _numpy_logits(Decoder(tiny_config, halves, dtype), seen)
+    assert logits.dtype == dtype
+    np.testing.assert_array_equal(logits, _numpy_logits(Decoder(tiny_config, widened, dtype), seen))
+
+
+def test_double_precision_is_the_default_and_single_as_good_as_torchs(
+    tiny_config: ModelConfig, random_weights: Callable[..., dict[str, Any]]
+) -> None:
+    weights = random_weights(tiny_config, 0, _SPREAD)
+    seen = _noise(tiny_config, 2, 60)
+    double = _numpy_logits(Decoder(tiny_config, weights), seen)
+    single = _numpy_logits(Decoder(tiny_config, weights, np.float32), seen)
+    assert double.dtype == np.float64
+    np.testing.assert_allclose(single, double, atol=1e-4, rtol=0)
 
 
 def test_kept_rows_go_on_as_if_they_had_always_been_alone(
@@ -132,8 +152,61 @@ def test_a_sequence_does_not_depend_on_its_company(
     others = seen.copy()
     others[1:] = _noise(tiny_config, 3, 12, seed=9)
     together, apart = _numpy_logits(decoder, seen), _numpy_logits(decoder, others)
-    np.testing.assert_allclose(together[0], apart[0], atol=1e-6, rtol=0)
+    np.testing.assert_allclose(together[0], apart[0], atol=1e-12, rtol=0)
     assert np.abs(together[1] - apart[1]).max() > 0.1
+
+
+@pytest.mark.parametrize("size", ["tiny", "as it ships"])
+def test_a_sequence_alone_is_as_it_is_among_many(
+    tiny_config: ModelConfig, random_weights: Callable[..., dict[str, Any]], size: str
+) -> None:
+    config = tiny_config if size == "tiny" else ModelConfig(n_layers=2)
+    decoder = Decoder(config, random_weights(config, 1, _SPREAD if size == "tiny" else 2.0))
+    seen = _noise(config, 32, 40)
+    together = _numpy_logits(decoder, seen)
+    for row in (0, 31):
+        alone = _numpy_logits(decoder, seen[row : row + 1])
+        np.testing.assert_allclose(alone[0], together[row], atol=1e-10, rtol=0)
+
+
+# ---------------------------------------------------------------- heads that count ticks
+
+
+def _shifted(seen: np.ndarray, ticks: int) -> np.ndarray:
+    later = seen.copy()
+    later[..., -1] += ticks
+    return later
+
+
+def test_only_distances_in_ticks_count(both: Callable[..., Any], tiny_config: ModelConfig) -> None:
+    _, decoder = both(tiny_config)
+    seen = _noise(tiny_config, 2, 30)
+    logits = _numpy_logits(decoder, seen)
+    np.testing.assert_allclose(_numpy_logits(decoder, _shifted(seen, 960)), logits, atol=1e-5)
+    stretched = seen.copy()
+    stretched[..., -1] *= 2
+    assert np.abs(_numpy_logits(decoder, stretched) - logits).max() > 0.1
+
+
+def test_without_time_heads_ticks_say_nothing(
+    both: Callable[..., Any], tiny_config: ModelConfig
+) -> None:
+    _, decoder = both(tiny_config.model_copy(update={"time_heads": 0}))
+    seen = _noise(tiny_config, 2, 30)
+    still = seen.copy()
+    still[..., -1] = 0
+    np.testing.assert_array_equal(_numpy_logits(decoder, seen), _numpy_logits(decoder, still))
+
+
+@pytest.mark.parametrize("ticks", [960, 9_216])  # after 10 and 96 bars of 4/4
+def test_logits_agree_late_in_long_pieces(
+    both: Callable[..., Any], tiny_config: ModelConfig, ticks: int
+) -> None:
+    model, decoder = both(tiny_config)
+    seen = _shifted(_noise(tiny_config, 2, 60), ticks)
+    np.testing.assert_allclose(
+        _numpy_logits(decoder, seen), _torch_logits(model, seen), atol=1e-4, rtol=0
+    )
 
 
 def test_start_forgets_everything(both: Callable[..., Any], tiny_config: ModelConfig) -> None:
@@ -156,7 +229,7 @@ _CONTEXT, _LENGTH = 16, 60
 
 @pytest.fixture
 def short_context(tiny_config: ModelConfig) -> ModelConfig:
-    return tiny_config.model_copy(update={"context": _CONTEXT})
+    return tiny_config.model_copy(update={"context": _CONTEXT, "time_heads": 1})
 
 
 def test_beyond_the_context_every_layer_attends_to_the_last_context_positions(

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import COMMON_METERS, ModelConfig
-from bicinium.model.features import UNKNOWN, PieceConditions, feature_sizes
-from bicinium.score.notes import Meter
+from bicinium.model.features import UNKNOWN, PieceConditions, feature_sizes, features
+from bicinium.model.foresight import Foresight, Lines
+from bicinium.score.notes import Meter, Note, columns_of
 from bicinium.tokens.vocabulary import END, KINDS, START, VOCAB_SIZE, Kind, token_id
 
 _CONFIG = ModelConfig(styles=("bach", "classical"))
@@ -94,8 +96,70 @@ def test_features_equal_what_one_counts_by_hand(
     assert seen[name] == _COUNTED[name]
 
 
-def test_the_counted_table_has_every_feature() -> None:
-    assert list(_COUNTED) == list(feature_sizes(_CONFIG))
+_TICKS = [0] * 6 + [24] * 4 + [72] * 2 + [108] * 3 + [144] * 2
+_SEEN_A4, _SEEN_C3 = _A4 - 19, _C3 - 19  # 0 is not known, 1 silence, 2 is A0
+# The same piece, all of its lower voice known beforehand, its upper from the second beat to the
+# end. By tick: 0, 24, 72, 108, 144.
+_FORESEEN = {
+    "known_0": [0, _SEEN_A4, 1, 1, 0],
+    "next_0_0": [_SEEN_A4, 0, 0, 0, 0],
+    "until_0_0": [24 + 1, 0, 0, 0, 0],
+    "next_0_1": [0, 0, 0, 0, 0],
+    "until_0_1": [0, 0, 0, 0, 0],
+    "beat_0_1": [_SEEN_A4, _SEEN_A4, 1, 1, 0],
+    "beat_0_2": [_SEEN_A4, 1, 1, 0, 0],
+    "beat_0_4": [1, 1, 0, 0, 0],
+    "known_1": [_SEEN_C3, _SEEN_C3, _SEEN_C3, 1, 1],
+    "next_1_0": [0, 0, 0, 0, 0],
+    "until_1_0": [0, 0, 0, 0, 0],
+    "next_1_1": [0, 0, 0, 0, 0],
+    "until_1_1": [0, 0, 0, 0, 0],
+    "beat_1_1": [_SEEN_C3, _SEEN_C3, _SEEN_C3, 1, 1],
+    "beat_1_2": [_SEEN_C3, _SEEN_C3, 1, 1, 1],
+    "beat_1_4": [_SEEN_C3, 1, 1, 1, 1],
+}
+
+
+def _foreseen_rows() -> np.ndarray:
+    """The rows of ``_PIECE`` with that foresight."""
+    lines = Lines([[
+        columns_of((Note(0, _C5, 24), Note(24, _A4, 48))), columns_of((Note(0, _C3, 108),))
+    ]])  # fmt: skip
+    foresight = Foresight(lines, np.array([0]), np.array([[24, 0]]), np.array([[144, 2**30]]))
+    grammar = MusicalGrammar()
+    state = grammar.initial_state(1, bar_ticks=72, bars=2)
+    rows = []
+    for token in _PIECE:
+        grammar.advance(state, np.array([token]))
+        rows.append(features(_CONFIG, state, np.array([token], np.int32), _told(), foresight))
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize("name", _FORESEEN)
+def test_what_is_known_to_come_equals_what_one_counts_by_hand(name: str) -> None:
+    by_tick = dict(zip([0, 24, 72, 108, 144], _FORESEEN[name], strict=True))
+    assert _columns(_foreseen_rows())[name] == [by_tick[tick] for tick in _TICKS]
+
+
+def test_what_is_known_to_come_changes_nothing_else(
+    along: Callable[..., dict[str, list[int]]],
+) -> None:
+    foreseen = _columns(_foreseen_rows())
+    blind = along(_PIECE, _told(), bar_ticks=72, bars=2)
+    assert all(foreseen[name] == blind[name] for name in _COUNTED)
+    assert all(set(blind[name]) == {UNKNOWN} for name in _FORESEEN)
+
+
+def test_the_last_column_is_the_tick(shown_along: Callable[..., np.ndarray]) -> None:
+    rows = shown_along(_CONFIG, _PIECE, _told(), bar_ticks=72, bars=2)
+    assert rows[:, -1].tolist() == _foreseen_rows()[:, -1].tolist() == _TICKS
+    assert rows.shape[1] == len(feature_sizes(_CONFIG)) + 1
+
+
+def test_the_counted_tables_have_every_feature() -> None:
+    assert [*_COUNTED, *_FORESEEN] == list(feature_sizes(_CONFIG))
+    blind = _CONFIG.model_copy(update={"foresight": False})
+    assert list(_COUNTED) == list(feature_sizes(blind))
 
 
 def test_long_notes_and_long_pieces_are_told_in_coarser_classes(
@@ -132,6 +196,7 @@ def test_long_notes_and_long_pieces_are_told_in_coarser_classes(
     bars=st.integers(1, 80),
     style=st.sampled_from([None, "bach", "someone else"]),
     state_embedding=st.booleans(),
+    foresight=st.booleans(),
 )
 @settings(max_examples=40, deadline=None)
 def test_every_feature_of_every_legal_walk_lies_in_its_range(
@@ -142,8 +207,9 @@ def test_every_feature_of_every_legal_walk_lies_in_its_range(
     bars: int,
     style: str | None,
     state_embedding: bool,
+    foresight: bool,
 ) -> None:
-    config = _CONFIG.model_copy(update={"state_embedding": state_embedding})
+    config = _CONFIG.model_copy(update={"state_embedding": state_embedding, "foresight": foresight})
     asked = {"bar_ticks": Meter.parse(meter).bar_ticks, "bars": bars}
     (walk,) = legal_walks(1, seed, **asked)
     told = _told(meter, "major", style, bars, config)
@@ -197,10 +263,10 @@ def test_a_style_the_model_was_not_trained_on_counts_as_unknown() -> None:
 def test_without_state_embedding_only_token_and_conditions_are_shown(
     shown_along: Callable[..., np.ndarray],
 ) -> None:
-    config = _CONFIG.model_copy(update={"state_embedding": False})
+    config = _CONFIG.model_copy(update={"state_embedding": False, "foresight": False})
     assert list(feature_sizes(config)) == ["token", "meter", "mode", "style", "bars"]
     rows = shown_along(config, _PIECE, _told(config=config), bar_ticks=72, bars=2)
-    assert rows.shape == (len(_PIECE), 5)
+    assert rows.shape == (len(_PIECE), 5 + 1)
 
 
 def test_taking_rows_of_conditions_keeps_them_together() -> None:

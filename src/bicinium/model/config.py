@@ -29,6 +29,9 @@ class ModelConfig(BaseModel):
     rope_base: float = Field(10_000.0, gt=1)
     dropout: float = Field(0.0, ge=0, lt=1)
     state_embedding: bool = True  # embed the automaton's state; off only to measure what it brings
+    foresight: bool = True  # embed what is known of the notes to come (a given voice, a gap's end)
+    time_heads: int = Field(2, ge=0)  # of n_heads, those that measure distance in ticks, not tokens
+    time_base: float = Field(1_000.0, gt=1)  # the rotary base of those heads
     meters: tuple[str, ...] = COMMON_METERS
     styles: tuple[str, ...] = ()
 
@@ -40,4 +43,6 @@ class ModelConfig(BaseModel):
             raise ValueError(
                 f"d_model={self.d_model} must be a multiple of twice n_heads={self.n_heads}"
             )
+        if self.time_heads > self.n_heads:
+            raise ValueError(f"time_heads={self.time_heads} are more than n_heads={self.n_heads}")
         return self

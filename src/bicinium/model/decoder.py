@@ -2,6 +2,9 @@
 
 Keys and values of past tokens are cached; beyond ``context`` tokens the oldest are overwritten, so
 that pieces of any length slide through (attention does not care in which order the cache lies).
+
+In double precision, the default, a piece does not depend on how many are composed beside it, nor on
+the machine: what rounding does to the logits is too small for any draw to notice.
 """
 
 from __future__ import annotations
@@ -13,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.model.config import ModelConfig
+from bicinium.model.rotary import rotary_speeds
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 _FIRST_ROOM = 128  # tokens
 _FEW_ROWS = 5
+_FULL_ENOUGH = 0.75  # of the cache; below, it is moved together
 
 
 class _Layer(NamedTuple):
@@ -31,13 +36,18 @@ class _Layer(NamedTuple):
 class Decoder:
     """Weights by the names ``transformer`` gives them, and the KV cache of B sequences."""
 
-    def __init__(self, config: ModelConfig, weights: Mapping[str, NDArray[np.floating]]) -> None:
-        self.config = config
-        named = {name: np.asarray(w, np.float32) for name, w in weights.items()}
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: Mapping[str, NDArray[np.floating]],
+        dtype: type[np.floating] = np.float64,
+    ) -> None:
+        self.config, self.dtype = config, dtype
+        named = {name: np.asarray(w, dtype) for name, w in weights.items()}
 
         def matrix(name: str, norm: str = "") -> Floats:
             """(in, out), the scale of the norm before it folded in."""
-            scale = named[f"{norm}.weight"][:, None] if norm else np.float32(1)
+            scale = named[f"{norm}.weight"][:, None] if norm else dtype(1)
             return np.ascontiguousarray(named[f"{name}.weight"].T * scale)
 
         self.embedding = named["embedding.weight"]
@@ -51,43 +61,54 @@ class Decoder:
             )
             for index in range(config.n_layers)
         ]
-        half = config.d_model // config.n_heads // 2
-        self.speed = config.rope_base ** (-np.arange(half, dtype=np.float32) / half)
+        self.speeds = rotary_speeds(config).astype(dtype)  # (H, D/H/2)
         self.start(1)
 
     def start(self, batch: int) -> None:
         """Forget everything and begin ``batch`` new sequences."""
         heads, size = self.config.n_heads, self.config.d_model // self.config.n_heads
-        # (2, L, B, H, T, D/H): keys and values; T grows as needed, up to the context
-        self.cache = np.empty((2, self.config.n_layers, batch, heads, 0, size), np.float32)
+        # (2, L, S, H, T, D/H): keys and values; T grows as needed, up to the context
+        self.cache = np.empty((2, self.config.n_layers, batch, heads, 0, size), self.dtype)
+        self.slots = np.arange(batch)  # where in S each sequence lies
         self.length = 0
 
     def keep(self, rows: NDArray[np.integer]) -> None:
-        """Go on with these sequences only."""
-        self.cache = self.cache[:, :, rows]
+        """Go on with these sequences only, each once, in this order."""
+        self.slots = self.slots[rows]
+        if len(rows) <= _FULL_ENOUGH * self.cache.shape[2]:  # else to move them costs more
+            filled = min(self.length, self.config.context)
+            order = np.argsort(self.slots)
+            for place, slot in enumerate(self.slots[order].tolist()):
+                if place != slot:
+                    self.cache[:, :, place, :, :filled] = self.cache[:, :, slot, :, :filled]
+            self.cache, self.slots = self.cache[:, :, : len(rows)], np.argsort(order)
 
     def step(self, features: NDArray[np.integer]) -> Floats:
-        """(B, F) feature rows of one more token → (B, V) logits of the next."""
+        """(B, F + 1) feature rows and tick of one more token → (B, V) logits of the next."""
         config = self.config
         batch, heads = len(features), config.n_heads
+        counted = heads - config.time_heads  # heads that count tokens
         slot = self.length % config.context
         filled = min(self.length + 1, config.context)
         if filled > self.cache.shape[4]:
             self._grow()
-        angle = np.float32(self.length) * self.speed
+        place = np.empty((batch, heads, 1), self.dtype)
+        place[:, :counted], place[:, counted:] = self.length, features[:, -1, None, None]
+        angle = (place * self.speeds)[:, None]  # (B, 1, H, D/H/2)
         cos, sin = np.cos(angle), np.sin(angle)
-        x = self.embedding[features].sum(axis=1)  # (B, D)
+        x = self.embedding[features[:, :-1]].sum(axis=1)  # (B, D)
         for layer, (keys, values) in zip(self.layers, self.cache.swapaxes(0, 1), strict=True):
             qkv = _times(_normed(x), layer.qkv).reshape(batch, 3, heads, -1)
             turned = _rotate(qkv[:, :2], cos, sin)  # (B, 2, H, D/H) queries and keys
-            keys[:, :, slot] = turned[:, 1]
-            values[:, :, slot] = qkv[:, 2]
-            query = turned[:, 0, :, :, None] * np.float32(turned.shape[-1] ** -0.5)
-            weight = np.matmul(keys[:, :, :filled], query)[..., 0]  # (B, H, T)
+            keys[self.slots, :, slot] = turned[:, 1]
+            values[self.slots, :, slot] = qkv[:, 2]
+            query = np.zeros((len(keys), heads, turned.shape[-1], 1), self.dtype)  # (S, H, D/H, 1)
+            query[self.slots, :, :, 0] = turned[:, 0] * self.dtype(turned.shape[-1] ** -0.5)
+            weight = np.matmul(keys[:, :, :filled], query)[..., 0]  # (S, H, T)
             weight = np.exp(weight - weight.max(axis=-1, keepdims=True))
             weight /= weight.sum(axis=-1, keepdims=True)
-            y = np.matmul(weight[:, :, None], values[:, :, :filled]).reshape(batch, -1)
-            x = x + _times(y, layer.out)
+            y = np.matmul(weight[:, :, None], values[:, :, :filled]).reshape(len(keys), -1)
+            x = x + _times(y[self.slots], layer.out)
             hidden = _times(_normed(x), layer.gate_up)
             gate, up = hidden[:, : config.d_ff], hidden[:, config.d_ff :]
             x = x + _times(gate / (1 + np.exp(-gate)) * up, layer.down)
@@ -96,11 +117,15 @@ class Decoder:
 
     def _grow(self) -> None:
         """Make room for twice as many tokens."""
-        shape = list(self.cache.shape)
-        shape[4] = min(self.config.context, max(_FIRST_ROOM, 2 * shape[4]))
-        grown = np.empty(shape, np.float32)
-        grown[:, :, :, :, : self.cache.shape[4]] = self.cache
+        slots, length = self.cache.shape[2], self.cache.shape[4]
+        grown = self._room(slots, min(self.config.context, max(_FIRST_ROOM, 2 * length)))
+        grown[:, :, :, :, :length] = self.cache
         self.cache = grown
+
+    def _room(self, slots: int, length: int) -> Floats:
+        shape = list(self.cache.shape)
+        shape[2], shape[4] = slots, length
+        return np.zeros(shape, self.dtype)
 
 
 def _times(x: Floats, matrix: Floats) -> Floats:
@@ -116,8 +141,8 @@ def _times(x: Floats, matrix: Floats) -> Floats:
 
 def _normed(x: Floats) -> Floats:
     """RMSNorm without its scale, which is folded into the matrix that follows."""
-    mean_square = np.einsum("bd,bd->b", x, x) / np.float32(x.shape[1])
-    return np.asarray(x / np.sqrt(mean_square + np.float32(1e-6))[:, None])
+    mean_square = np.einsum("bd,bd->b", x, x) / x.dtype.type(x.shape[1])
+    return np.asarray(x / np.sqrt(mean_square + x.dtype.type(1e-6))[:, None])
 
 
 def _rotate(x: Floats, cos: Floats, sin: Floats) -> Floats:

@@ -1,6 +1,8 @@
-"""What the model sees: the token, the automaton's state and the conditions, as small integers.
+"""What the model sees: the token, the automaton's state, the conditions and what is known of the
+notes to come, as small integers.
 
 Each feature has its own range in one embedding table; the transformer and the decoder add the rows.
+A last column, which is not embedded, is the tick: where in the score attention is to look from.
 The same function serves training, validation and composing.
 """
 
@@ -15,6 +17,13 @@ from numpy.typing import NDArray
 
 from bicinium.grammar.rules import FAR, Ints, State
 from bicinium.model.config import ModelConfig
+from bicinium.model.foresight import (
+    FIRST_PITCH,
+    NEXT_BEATS,
+    NEXT_ONSETS,
+    Foresight,
+    columns_of_foresight,
+)
 from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER
 from bicinium.tokens.vocabulary import PITCHES, VELOCITY_BINS, VOCAB_SIZE
 
@@ -73,15 +82,30 @@ def feature_sizes(config: ModelConfig) -> dict[str, int]:
             sizes |= {f"pitch_{voice}": PITCHES + 1, f"age_{voice}": _AGE_CLASSES}
         sizes |= {"interval": 2 * _WIDEST_INTERVAL + 2, "bars_left": _BAR_CLASSES}
     sizes |= {"meter": len(config.meters) + 1, "mode": len(MODES) + 1}
-    return sizes | {"style": len(config.styles) + 1, "bars": _BAR_CLASSES}
+    sizes |= {"style": len(config.styles) + 1, "bars": _BAR_CLASSES}
+    if config.foresight:
+        for voice in range(_VOICES):
+            sizes |= {f"known_{voice}": PITCHES + FIRST_PITCH}
+            for index in range(NEXT_ONSETS):
+                sizes |= {f"next_{voice}_{index}": PITCHES + FIRST_PITCH}
+                sizes |= {f"until_{voice}_{index}": _AGE_CLASSES}
+            for beats in NEXT_BEATS:
+                sizes |= {f"beat_{voice}_{beats}": PITCHES + FIRST_PITCH}
+    return sizes
 
 
 def features(
-    config: ModelConfig, state: State, tokens: Ints, conditions: PieceConditions
+    config: ModelConfig,
+    state: State,
+    tokens: Ints,
+    conditions: PieceConditions,
+    foresight: Foresight | None = None,
 ) -> NDArray[np.int32]:
-    """(N, F) rows of the embedding table for N tokens, the states after them and their pieces.
+    """(N, F + 1) rows of the embedding table for N tokens, the states after them and their pieces;
+    in the last column their ticks.
 
-    Where ``conditions.bars`` is unknown, so are the bars left.
+    Where ``conditions.bars`` is unknown, so are the bars left. ``foresight`` None: no note is known
+    before it comes.
     """
     columns: list[NDArray[np.integer]] = [tokens]
     if config.state_embedding:
@@ -104,14 +128,36 @@ def features(
         left = -(-(state.end_tick - state.tick) // np.maximum(state.bar_ticks, 1))
         columns.append(np.where(known, _bar_class(left), 0))
     columns += [conditions.meter, conditions.mode, conditions.style, _bar_class(conditions.bars)]
-    return (np.stack(columns, axis=1) + _first_rows(config)).astype(np.int32)
+    first = _first_rows(config)
+    seen = np.empty((len(tokens), len(first)), np.int32)
+    seen[:, : len(columns)] = np.stack(columns, axis=1)
+    if config.foresight:
+        seen[:, len(columns) : -1] = 0 if foresight is None else _known(foresight, state.tick)
+    seen += first
+    seen[:, -1] = state.tick
+    return seen
+
+
+def _known(foresight: Foresight, tick: Ints) -> NDArray[np.integer]:
+    """(N, C) the columns of what is known of the notes to come."""
+    columns = foresight.columns(tick)
+    waits = _is_wait()
+    columns[:, waits] = np.where(columns[:, waits] > 0, _age_class(columns[:, waits]), 0)
+    return columns
 
 
 @cache
-def _first_rows(config: ModelConfig) -> NDArray[np.int64]:
-    """(F,) the row of the embedding table at which each feature begins."""
+def _is_wait() -> NDArray[np.bool_]:
+    """(C,) which of those columns are ticks."""
+    of_voice = [False, *[False, True] * NEXT_ONSETS, *[False] * len(NEXT_BEATS)]
+    return np.array(of_voice * (columns_of_foresight() // len(of_voice)))
+
+
+@cache
+def _first_rows(config: ModelConfig) -> NDArray[np.int32]:
+    """(F + 1,) the row of the embedding table at which each feature begins; 0 for the ticks."""
     sizes = list(feature_sizes(config).values())
-    return np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    return np.concatenate([[0], np.cumsum(sizes)[:-1], [0]]).astype(np.int32)
 
 
 def _age_class(ticks: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -1,8 +1,9 @@
 """The model in PyTorch, to be trained. ``decoder`` is the same in numpy.
 
-Decoder-only transformer: pre-norm RMSNorm, rotary positions (RoFormer, arXiv:2104.09864), SwiGLU
-(arXiv:2002.05202), causal attention. Its input is the sum of embeddings: of the token, of the
-automaton's state after it, of the piece's conditions. Knows integers; knows no music.
+Decoder-only transformer: pre-norm RMSNorm, rotary positions (RoFormer, arXiv:2104.09864) counted in
+tokens by some heads and in ticks by others, SwiGLU (arXiv:2002.05202), causal attention. Its input
+is the sum of embeddings: of the token, of the automaton's state after it, of the piece's
+conditions, of what is known to come. Knows integers; knows no music.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from bicinium.model.config import ModelConfig
 from bicinium.model.features import feature_sizes
+from bicinium.model.rotary import rotary_speeds
 
 
 class Transformer(nn.Module):
@@ -33,10 +35,11 @@ class Transformer(nn.Module):
                 nn.init.normal_(weight, std=0.02 / (2 * config.n_layers) ** 0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, T, F) feature rows → (B, T, V) logits of the next token at each position."""
+        """(B, T, F + 1) feature rows and ticks → (B, T, V) logits of the next token."""
         batch, length, _ = features.shape
-        x = self.embedding(features.flatten(0, 1)).view(batch, length, -1)  # (B, T, D)
-        cos, sin = rotary_tables(self.config, length, x.device)
+        rows, ticks = features[..., :-1], features[..., -1]
+        x = self.embedding(rows.flatten(0, 1)).view(batch, length, -1)  # (B, T, D)
+        cos, sin = rotary_tables(self.config, ticks)
         for block in self.blocks:
             x = block(x, cos, sin)
         return self.head(self.norm(x))
@@ -87,11 +90,15 @@ class FeedForward(nn.Module):
         return self.down(F.silu(gate) * up)
 
 
-def rotary_tables(config: ModelConfig, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(T, D/H/2) cosines and sines of the angle of each position and pair of channels."""
-    half = config.d_model // config.n_heads // 2
-    speed = config.rope_base ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
-    angle = torch.arange(length, device=device, dtype=torch.float32)[:, None] * speed
+def rotary_tables(config: ModelConfig, ticks: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, T) ticks → (B, H, T, D/H/2) cosines and sines of the angle of each pair of channels.
+
+    The first heads turn with the place among the tokens, the last ``time_heads`` with score time.
+    """
+    speeds = torch.from_numpy(rotary_speeds(config)).to(ticks.device)  # (H, D/H/2)
+    place = torch.arange(ticks.shape[1], device=ticks.device).expand_as(ticks)
+    heads = [place] * (config.n_heads - config.time_heads) + [ticks] * config.time_heads
+    angle = torch.stack(heads, dim=1)[..., None] * speeds[:, None]
     return angle.cos(), angle.sin()
 
 
