@@ -6,6 +6,7 @@ import sys
 import zipfile
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 
 from bicinium.errors import MidiFileError, NotationFileError, RequestError, ScoreError
 from bicinium.score.midi import write_midi
-from bicinium.score.notes import Meter
-from bicinium.score.reading import read_music, read_score
+from bicinium.score.notes import Meter, Note, Score, Voice
+from bicinium.score.reading import read_line, read_music, read_score
 from bicinium.score.saving import write_score
 
 KERN = """**kern\t**kern
@@ -288,6 +289,77 @@ def test_a_score_is_two_voices_or_it_is_refused(tmp_path, refuses):
         read_score(written(tmp_path, musicxml(fives, parts=2), "fives.xml"))
     assert read_score(three, reduce=True).note_count == 2
     assert [v.notes[0].pitch for v in read_score(thick, reduce=True).voices] == [76, 72]
+
+
+def test_a_line_alone_is_no_score_and_is_not_torn_in_two(tmp_path, refuses):
+    leaps = "".join(note("C", octave, 12) for octave in (5, 3, 6, 2))
+    path = written(tmp_path, musicxml(leaps, attributes=time(4, 4)))
+    for reduce in (False, True):
+        with refuses(ScoreError, "has no lower voice: a score of two voices is needed"):
+            read_score(path, reduce)
+
+
+# ------------------------------------------------------------------ one line
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("suffix", ["mid", "musicxml", "mxl"])
+def test_a_staff_alone_is_the_voice_that_is_asked_for(tmp_path, made_up_score, suffix, part):
+    score = made_up_score(1, 4, "3/4", "D minor")
+    path = tmp_path / f"line.{suffix}"
+    write_score(replace(score, voices=(score.voices[1], Voice(()))), path)
+    line = read_line(path, part)
+    assert line.voices[part] == score.voices[1]
+    assert line.voices[1 - part] == Voice(())
+    assert (line.bars, line.meter, str(line.key)) == (4, Meter(3, 4), "D minor")
+    assert line.tempo_qpm == pytest.approx(96, abs=0.01)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("suffix", ["mid", "musicxml"])
+def test_of_two_voices_the_one_that_is_asked_for_is_taken(tmp_path, made_up_score, suffix, part):
+    score = made_up_score(2, 4, "6/8", "A major")
+    path = tmp_path / f"piece.{suffix}"
+    write_score(score, path)
+    line = read_line(path, part)
+    assert line.voices[part] == score.voices[part]
+    assert line.voices[1 - part] == Voice(())
+    assert replace(line, voices=()) == replace(read_score(path), voices=())
+
+
+def test_a_line_keeps_its_anacrusis_and_the_rest_after_it(tmp_path):
+    line = Voice((Note(72, 67, 24), Note(96, 72, 48)))
+    score = Score((line, Voice(())), 4, Meter(4, 4), anacrusis_ticks=24)
+    write_score(score, tmp_path / "line.musicxml")
+    read = read_line(tmp_path / "line.musicxml", 1)
+    assert (read.voices[1].notes, read.bars, read.anacrusis_ticks) == (line.notes, 4, 24)
+
+
+def test_notes_that_touch_are_a_line_and_notes_that_overlap_are_none(tmp_path, refuses):
+    write_midi(
+        Score((Voice((Note(0, 60, 24), Note(24, 60, 24))), Voice(())), 1), tmp_path / "a.mid"
+    )
+    assert len(read_line(tmp_path / "a.mid", 0).voices[0].notes) == 2
+    legato = note("C", 5, 13) + "<backup><duration>1</duration></backup>" + note("D", 5, 36)
+    path = written(tmp_path, musicxml(legato, attributes=time(4, 4)))
+    with refuses(ScoreError, "has notes that sound together in its one staff"):
+        read_line(path, 0)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_what_is_more_than_a_line_is_refused(tmp_path, refuses, part):
+    chord = note("C", 5, 48) + note("E", 5, 48).replace("<note>", "<note><chord/>")
+    change = f"<attributes>{time(3, 4)}</attributes>"
+    fives = note("C", 5, 12).replace("12<", "12/5<") * 5
+    for text, pattern in [
+        (musicxml(chord), "has notes that sound together in its one staff"),
+        (musicxml(chord, parts=2), "has more than two voices: 2 of its 4 notes fit in neither"),
+        (musicxml(note("C", 5, 48), parts=3), "has 3 staves, not two voices"),
+        (musicxml(note("C", 5, 48), change + note("C", 5, 36)), "changes its metre to 3/4"),
+        (musicxml(fives), "5 notes off the grid"),
+    ]:
+        with refuses(ScoreError, pattern):
+            read_line(written(tmp_path, text), part)
 
 
 def test_midi_is_read_through_the_same_door(tmp_path, made_up_score):

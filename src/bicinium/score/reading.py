@@ -6,15 +6,16 @@ MIDI and MusicXML are read by bicinium itself, kern, ABC and MEI with music21 (t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bicinium.errors import ScoreError
 from bicinium.score.content import Content
 from bicinium.score.midi import read_midi
 from bicinium.score.musicxml import MUSICXML_SUFFIXES, read_musicxml
-from bicinium.score.notes import Score
+from bicinium.score.notes import Score, Voice
 from bicinium.score.streams import STREAM_SUFFIXES, read_stream
-from bicinium.score.texture import two_voices
+from bicinium.score.texture import one_voice, two_voices
 
 MIDI_SUFFIXES = (".mid", ".midi")
 NOTATION_SUFFIXES = (*MUSICXML_SUFFIXES, *STREAM_SUFFIXES)
@@ -44,6 +45,8 @@ def read_score(path: str | Path, reduce: bool = False) -> Score:
     """
     path = Path(path)
     content = read_music(path)
+    if one_voice(content, 0):  # to be divided between two hands would tear it apart
+        raise ScoreError(f"{path} has no lower voice: a score of two voices is needed")
     pieces = two_voices(content)
     first = pieces[0]
     if not reduce:
@@ -53,6 +56,29 @@ def read_score(path: str | Path, reduce: bool = False) -> Score:
     if silent:
         raise ScoreError(f"{path} has no {silent[0]} voice: a score of two voices is needed")
     return first.score
+
+
+def read_line(path: str | Path, part: int) -> Score:
+    """The voice ``part`` (0 the upper, 1 the lower) in a file, the other voice silent.
+
+    A file of a single line is that voice; of one with two voices, its own upper or lower is taken.
+    More is a ScoreError.
+    """
+    path = Path(path)
+    content = read_music(path)
+    line = one_voice(content, part)
+    if line is None:
+        if len(content.staves) == len(content.meters) == 1:
+            raise ScoreError(
+                f"{path} has notes that sound together in its one staff: give a line alone, or "
+                "each of two voices its own staff"
+            )
+        score = read_score(path)
+        voices = [Voice(()), Voice(())]
+        voices[part] = score.voices[part]
+        return replace(score, voices=tuple(voices))
+    _refuse_more(path, content, 1, 0)
+    return line
 
 
 def _refuse_more(path: Path, content: Content, stretches: int, lost: int) -> None:

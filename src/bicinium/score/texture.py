@@ -39,6 +39,29 @@ class TwoVoices:
         return self.notes_dropped / max(1, self.notes_dropped + self.score.note_count)
 
 
+def one_voice(content: Content, part: int) -> Score | None:
+    """The score whose voice ``part`` is all of ``content`` and whose other voice is silent; None
+    where the content is more than one line, or changes its metre.
+    """
+    if len(content.staves) > 1 or len(content.meters) > 1:
+        return None
+    notes = columns_of(content.staves[0].notes)
+    if (notes[0, 1:] < (notes[0] + notes[2])[:-1]).any():
+        return None
+    meter, end = content.meters[0][1], max(_end_tick(notes), content.end_tick or 0)
+    line, silence = Voice(Notes(notes)), Voice(())
+    return Score(
+        voices=(line, silence) if part == 0 else (silence, line),
+        bars=-(-end // meter.bar_ticks),
+        meter=meter,
+        key=content.key or _found_key([notes], content.fifths),
+        tempo_qpm=content.tempo_qpm,
+        anacrusis_ticks=content.anacrusis_ticks,
+        title=content.title,
+        composer=content.composer,
+    )
+
+
 def two_voices(content: Content) -> list[TwoVoices]:
     """One two-voice score for each stretch of ``content`` in one metre.
 
