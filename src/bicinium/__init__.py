@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bicinium.api import compose, compose_many, read, validate, write
+    from bicinium.api import compose, compose_many, read, stream, validate, write
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compose", "compose_many", "read", "validate", "write"]
+__all__ = ["__version__", "compose", "compose_many", "read", "stream", "validate", "write"]
 
 
 def __getattr__(name: str) -> object:

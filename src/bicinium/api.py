@@ -2,22 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
-import numpy as np
-
-from bicinium.composing.composer import DEFAULT_SAMPLING, Composer, Composition, Progress
-from bicinium.composing.conditions import Conditions, draw_key, draw_meter, draw_style
+from bicinium.composing.composer import DEFAULT_SAMPLING, Composer, NoteEvent, Progress
+from bicinium.composing.composition import Composition
+from bicinium.composing.conditions import Conditions
+from bicinium.composing.constraints import Constraints
+from bicinium.composing.originality import QuotationIndex, quotations_path
+from bicinium.composing.ranking import rank, score_sheet
+from bicinium.composing.request import Request
 from bicinium.composing.sampling import Sampling
 from bicinium.errors import RequestError
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.files import FileVerdict, validate_file
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
-from bicinium.score.keys import Key
-from bicinium.score.notes import Meter, Score
+from bicinium.score.notes import Score
 from bicinium.score.reading import read_score
 from bicinium.score.saving import write_score
+
+
+class Asked(TypedDict, total=False):
+    """What a piece may be asked to be; all of it is optional."""
+
+    key: str | None  # like "D minor"; drawn from the common keys where left out
+    meter: str | None  # like "3/4"; likewise
+    bars: int | None  # exact; 16, or what a file asks for
+    tempo: float | None  # quarter notes a minute; the model's choice
+    style: str | None  # like "bach"; drawn from the styles of keyboard music
+    continue_from: str | Path | None  # a score that is to go on, to ``bars`` bars in all
+    upper: str | Path | None  # an upper voice, to which the lower is to be written
+    lower: str | Path | None  # a lower voice, to which the upper is to be written
+    rewrite: str | Path | None  # a score of which …
+    rewrite_bars: tuple[int, int] | None  # … these bars, from 1, first and last, are composed anew
+    subject: str | None  # like "D4:1/8 E4:1/8 F4:1/4": opens the piece and is answered below
+    answer: str  # of the subject: at the "octave" or the "fifth"
+    temperature: float  # under 1 is tamer, over 1 wilder
+    top_p: float  # draw from the likeliest tokens that hold so much probability
+    top_k: int  # draw from so many of the likeliest; 0 is all
+    min_p: float  # draw from those at least so likely as this share of the likeliest
+    repetition_penalty: float  # nats off a note for each time it came among the last 16
+    constraints: Constraints | None  # beyond the grammar; None is none
+    max_quote: int | None  # bars; a piece that quotes more of the training set is drawn again
+    use_grammar: bool  # False lets the model err
+    grammar: MusicalGrammar | None  # another than the default one
+    model: str | Path  # a checkpoint
 
 
 @lru_cache(maxsize=2)
@@ -26,86 +58,112 @@ def load_composer(model: Path = DEFAULT_MODEL) -> Composer:
     return Composer(load_checkpoint(model))
 
 
+@lru_cache(maxsize=2)
+def load_quotations(model: Path = DEFAULT_MODEL) -> QuotationIndex | None:
+    """The fingerprints of what a model was trained on; None where none lie beside it."""
+    path = quotations_path(model)
+    return QuotationIndex.load(path) if path.is_file() else None
+
+
 def compose_many(
     n: int = 4,
     *,
-    key: str | None = None,
-    meter: str | None = None,
-    bars: int = 16,
-    tempo: float | None = None,
-    style: str | None = None,
     seed: int = 0,
-    temperature: float = DEFAULT_SAMPLING.temperature,
-    top_p: float = DEFAULT_SAMPLING.top_p,
-    use_grammar: bool = True,
-    grammar: MusicalGrammar | None = None,
-    model: str | Path = DEFAULT_MODEL,
+    best_of: int = 1,
     progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    **asked: Unpack[Asked],
 ) -> list[Composition]:
-    """Compose ``n`` pieces; piece i is drawn with seed ``seed + i``.
+    """Compose ``n`` pieces; piece i is drawn with seed ``seed + i``, and its ``sheet`` judges it.
 
-    key: like ``"D minor"``; drawn from the common keys where None. meter: like ``"3/4"``; likewise.
-    style: like ``"bach"``; likewise, from the styles of keyboard music.
-    tempo: quarter notes a minute; left to the model where None.
-    grammar: another grammar than the default one. use_grammar: False lets the model err.
+    best_of: draw so many candidates for each piece, with as many seeds (piece i has those from
+        ``seed + i · best_of`` on), and keep the one with the best sheet.
+    cancelled: asked all the time; once it says True, composing ends with CancelledError.
 
-    Raises RequestError where no piece can be so, ScoreError for a key or metre that is none.
+    Raises RequestError where no piece can be so, ScoreError for a key, metre or file that is none.
     """
-    if n < 1:
-        raise RequestError(f"{n} pieces cannot be composed: ask for 1 or more")
+    for name, count in (("pieces", n), ("candidates", best_of)):
+        if count < 1:
+            raise RequestError(f"{count} {name} cannot be composed: ask for 1 or more")
+    composer, sampling, request = _prepared(seed, asked)
+    seeds = [seed + index for index in range(n * best_of)]
+    pieces = composer.compose(
+        request.conditions(seeds, composer.config),
+        seeds,
+        sampling,
+        asked.get("use_grammar", True),
+        progress,
+        _constraints(asked),
+        _not_quoting(asked),
+        cancelled,
+    )
+    index = load_quotations(_model(asked))
+    judged = [replace(piece, sheet=score_sheet(piece, index)) for piece in pieces]
+    groups = [judged[first : first + best_of] for first in range(0, len(judged), best_of)]
+    return [group[rank([piece.sheet for piece in group if piece.sheet])[0]] for group in groups]
+
+
+def compose(*, seed: int = 0, best_of: int = 1, **asked: Unpack[Asked]) -> Composition:
+    """Compose one piece; see ``compose_many`` and ``Asked``."""
+    return compose_many(1, seed=seed, best_of=best_of, **asked)[0]
+
+
+def stream(*, seed: int = 0, **asked: Unpack[Asked]) -> Iterator[NoteEvent]:
+    """Compose one piece and give its notes as they are made; see ``Composer.stream``."""
+    composer, sampling, request = _prepared(seed, asked)
+    (conditions,) = request.conditions([seed], composer.config)
+    return composer.stream(conditions, seed, sampling, _constraints(asked))
+
+
+def _prepared(seed: int, asked: Asked) -> tuple[Composer, Sampling, Request]:
     if seed < 0:
         raise RequestError(f"seed {seed} must be 0 or more")
-    seeds = [seed + index for index in range(n)]
-    composer = load_composer(Path(model))
-    if grammar is not None:
+    composer = load_composer(_model(asked))
+    if grammar := asked.get("grammar"):
         composer = composer.with_grammar(grammar)
-    asked = []
-    for one in seeds:
-        rng = np.random.default_rng([one, 2**16])
-        drawn_key, drawn_meter = draw_key(rng), draw_meter(rng)
-        drawn_style = draw_style(rng, composer.config)
-        asked.append(
-            Conditions(
-                key=Key.parse(key) if key else drawn_key,
-                meter=Meter.parse(meter) if meter else drawn_meter,
-                bars=bars,
-                tempo_qpm=tempo,
-                style=style or drawn_style,
-            )
+    return composer, replace(DEFAULT_SAMPLING, **_of(Sampling, asked)), Request(**_request(asked))
+
+
+def _of(kind: Any, asked: Asked) -> dict[str, Any]:
+    """What was asked that is a field of a dataclass."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in asked.items() if name in names}
+
+
+def _request(asked: Asked) -> dict[str, Any]:
+    files = ("continue_from", "upper", "lower", "rewrite")
+    return {
+        name: Path(value) if name in files and value is not None else value
+        for name, value in _of(Request, asked).items()
+    }
+
+
+def _model(asked: Asked) -> Path:
+    return Path(asked.get("model", DEFAULT_MODEL))
+
+
+def _constraints(asked: Asked) -> Constraints | None:
+    return asked.get("constraints", Constraints())
+
+
+def _not_quoting(asked: Asked) -> Callable[[Score, Conditions], str] | None:
+    """What says why a score quotes too much; None where it may."""
+    most = asked.get("max_quote")
+    if most is None:
+        return None
+    index = load_quotations(_model(asked))
+    if index is None:
+        raise RequestError(
+            f"nothing says what {_model(asked)} was trained on, so quotations cannot be refused: "
+            "leave --max-quote out"
         )
-    how = Sampling(temperature=temperature, top_p=top_p)
-    return composer.compose(asked, seeds, how, use_grammar, progress)
 
+    def why(score: Score, conditions: Conditions) -> str:
+        given = conditions.given
+        found = index.longest_quotation(score, given.composed_onsets(score) if given else None)
+        return f"it quotes {found.bars} bars of {found.source}" if found.bars > most else ""
 
-def compose(
-    *,
-    key: str | None = None,
-    meter: str | None = None,
-    bars: int = 16,
-    tempo: float | None = None,
-    style: str | None = None,
-    seed: int = 0,
-    temperature: float = DEFAULT_SAMPLING.temperature,
-    top_p: float = DEFAULT_SAMPLING.top_p,
-    use_grammar: bool = True,
-    grammar: MusicalGrammar | None = None,
-    model: str | Path = DEFAULT_MODEL,
-) -> Composition:
-    """Compose one piece; see ``compose_many`` for what can be asked."""
-    return compose_many(
-        1,
-        key=key,
-        meter=meter,
-        bars=bars,
-        tempo=tempo,
-        style=style,
-        seed=seed,
-        temperature=temperature,
-        top_p=top_p,
-        use_grammar=use_grammar,
-        grammar=grammar,
-        model=model,
-    )[0]
+    return why
 
 
 def validate(path: str | Path) -> FileVerdict:

@@ -10,6 +10,8 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +22,8 @@ from bicinium.extras import needs
 from bicinium.writing import whole_file
 
 if TYPE_CHECKING:
-    from bicinium.composing.composer import Composition
+    from bicinium.composing.composer import NoteEvent
+    from bicinium.composing.composition import Composition
     from bicinium.grammar.files import FileVerdict
 
 app = typer.Typer(
@@ -46,7 +49,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stand
 @app.command()
 def compose(
     n: Annotated[int, typer.Option("-n", help="How many pieces.")] = 4,
-    bars: Annotated[int, typer.Option(help="Length of each piece, exact.")] = 16,
+    bars: Annotated[
+        int | None, typer.Option(help="Length of each piece, exact; 16 if left out.")
+    ] = None,
     key: Annotated[str | None, typer.Option(help="Like 'D minor'; drawn if left out.")] = None,
     meter: Annotated[str | None, typer.Option(help="Like 3/4; drawn if left out.")] = None,
     tempo: Annotated[
@@ -56,8 +61,46 @@ def compose(
         str | None, typer.Option(help="Like bach or classical; drawn if left out.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same piece.")] = 0,
+    best_of: Annotated[
+        int, typer.Option(help="Compose so many for each piece and keep the best.")
+    ] = 1,
+    continue_from: Annotated[
+        Path | None, typer.Option("--continue", help="A score to go on from, to --bars in all.")
+    ] = None,
+    upper: Annotated[
+        Path | None, typer.Option(help="An upper voice; the lower is written to it.")
+    ] = None,
+    lower: Annotated[
+        Path | None, typer.Option(help="A lower voice; the upper is written to it.")
+    ] = None,
+    rewrite: Annotated[
+        Path | None, typer.Option(help="A score; --rewrite-bars of it are composed anew.")
+    ] = None,
+    rewrite_bars: Annotated[str | None, typer.Option(help="The bars to rewrite, like 3-4.")] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(help="Opens the piece, like 'D4:1/8 E4:1/8 r:1/4'; the lower voice answers."),
+    ] = None,
+    answer: Annotated[str, typer.Option(help="Of the subject: at the octave or fifth.")] = "octave",
     temperature: Annotated[float, typer.Option(help="Under 1 is tamer, over 1 wilder.")] = 0.9,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens only.")] = 0.9,
+    top_k: Annotated[int, typer.Option(help="Draw from the k likeliest tokens; 0 is all.")] = 0,
+    min_p: Annotated[
+        float, typer.Option(help="Draw from tokens this much as likely as the likeliest.")
+    ] = 0.0,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Nats off a note for each time it came of late.")
+    ] = 0.0,
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option(help="Like leap=1 or max_leap=9; strengths are 0 (off) to 1. 'list' shows."),
+    ] = None,
+    no_constraints: Annotated[
+        bool, typer.Option("--no-constraints", help="Nothing but the grammar.")
+    ] = False,
+    max_quote: Annotated[
+        int | None, typer.Option(help="Refuse pieces that quote more bars of the training set.")
+    ] = None,
     no_grammar: Annotated[
         bool, typer.Option("--no-grammar", help="Let the model err: no token is forbidden.")
     ] = False,
@@ -67,27 +110,52 @@ def compose(
         str, typer.Option(help="Of mid, musicxml, mxl, svg, png, pdf, roll.svg, wav, ogg.")
     ] = "mid",
     perform: Perform = False,
+    streamed: Annotated[
+        bool,
+        typer.Option("--stream", help="Print one piece's notes as they are made; no files."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compose two-voice pieces and write them as MIDI, scores, images and sound."""
-    from bicinium.api import compose_many
+    from bicinium.api import Asked, compose_many, stream
+    from bicinium.composing.constraints import Constraints
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
-    suffixes = _suffixes(formats)
-    started = time.perf_counter()
-    pieces = compose_many(
-        n,
+    if constraint == ["list"]:
+        _print_constraints()
+        return
+    wanted = Constraints.none() if no_constraints else Constraints.parse(constraint or [])
+    asked = Asked(
         key=key,
         meter=meter,
         bars=bars,
         tempo=tempo,
         style=style,
-        seed=seed,
+        continue_from=continue_from,
+        upper=upper,
+        lower=lower,
+        rewrite=rewrite,
+        rewrite_bars=_bar_numbers(rewrite_bars),
+        subject=subject,
+        answer=answer,
         temperature=temperature,
         top_p=top_p,
+        top_k=top_k,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        constraints=wanted,
+        max_quote=max_quote,
         use_grammar=not no_grammar,
         model=model or DEFAULT_MODEL,
     )
+    if streamed:
+        for event in stream(seed=seed, **asked):
+            _print_line(event)
+        return
+    suffixes = _suffixes(formats)
+    started = time.perf_counter()
+    with _progress() as progress:
+        pieces = compose_many(n, seed=seed, best_of=best_of, progress=progress, **asked)
     seconds = time.perf_counter() - started
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -252,6 +320,56 @@ def doctor(
             typer.echo(f"{word}  {finding.question}  {finding.evidence}")
     if not all(finding.good for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A model file, or 'default'.")],
+    data: Annotated[Path, typer.Option(help="A prepared corpus, or a folder of music files.")],
+    pieces: Annotated[
+        int, typer.Option(help="Composed to be set beside real ones; 0 only predicts.")
+    ] = 200,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
+    out: Annotated[Path, typer.Option(help="The folder for the page and the JSON.")] = Path(
+        "evaluation"
+    ),
+    listen: Annotated[
+        bool, typer.Option("--listen", help="Also make a page for a blind listening test.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on music that it has not seen: how well it predicts it, how well it writes
+    unaided, and what it composes beside the real. Of a prepared corpus the held-out pieces count.
+    """
+    from bicinium.evaluation.clips import check_installed
+    from bicinium.evaluation.evaluate import evaluate as measure
+    from bicinium.evaluation.listen import listening_page
+    from bicinium.evaluation.page import page
+    from bicinium.evaluation.table import as_text, table
+    from bicinium.model.checkpoint import DEFAULT_MODEL
+
+    if listen:
+        check_installed("a listening test")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"{out} cannot be written to: {error.strerror or error}") from error
+    with _stages() as stages:
+        found = measure(
+            DEFAULT_MODEL if model == "default" else Path(model), data, pieces, seed, stages
+        )
+        _write_page(out / "report.html", page(found))
+        if listen:
+            _write_page(out / "listen.html", listening_page(found))
+    document = found.as_json()
+    _write_page(out / "report.json", json.dumps(document, indent=2) + "\n")
+    if as_json:
+        _print_json(document)
+        return
+    typer.echo(as_text(table(found)))
+    typer.echo(f"\nthe page is {out / 'report.html'}" + (
+        f", the listening test {out / 'listen.html'}" if listen else ""
+    ))
 
 
 @corpus.command("prepare")
@@ -421,16 +539,19 @@ def _suffixes(formats: str) -> list[str]:
 
 
 def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
-    from bicinium.corpus.quality import quality
-
-    judged = quality(piece.score) if piece.score else None
     tempo = piece.score.tempo_qpm if piece.score else piece.conditions.tempo_qpm
+    sheet = piece.sheet
     return {
         "path": str(paths[0]),
         "files": [str(path) for path in paths],
         "valid": piece.result.valid,
         "grammar_score": round(piece.result.grammar_score, 4),
-        "quality_score": round(judged.score, 4) if judged else None,
+        "quality_score": round(sheet.quality_score, 4) if sheet and piece.score else None,
+        "obedience": round(sheet.obedience, 4) if sheet else None,
+        "checks": sheet.checks if sheet else {},
+        "quoted_bars": sheet.quoted_bars if sheet else None,
+        "quoted_from": sheet.quoted_from if sheet else "",
+        "total": round(sheet.total, 4) if sheet else None,
         "bars": piece.score.bars if piece.score else piece.conditions.bars,
         "notes": piece.result.notes,
         "key": str(piece.conditions.key),
@@ -459,13 +580,19 @@ def _verdict_row(verdict: FileVerdict) -> dict[str, Any]:
 
 
 def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
-    typer.echo("key       metre  bars  notes  tempo  style      grammar  file")
+    typer.echo(
+        "key       metre  bars  notes  tempo  style      grammar  quality  obeys  quotes  file"
+    )
     for row in rows:
         tempo = f"{row['tempo']:.0f}" if row["tempo"] else "-"
         word = "valid" if row["valid"] else f"{row['grammar_score']:.3f}"
+        quality = "-" if row["quality_score"] is None else f"{row['quality_score']:.2f}"
+        obeys = "-" if row["obedience"] is None else f"{row['obedience']:.0%}"
+        quotes = "-" if row["quoted_bars"] is None else str(row["quoted_bars"])
         typer.echo(
             f"{row['key']:<9} {row['meter']:<6} {row['bars']:>4}  {row['notes']:>5}  {tempo:>5}  "
-            f"{row['style'] or '-':<9}  {word:<7}  {row['path']}"
+            f"{row['style'] or '-':<9}  {word:<7}  {quality:>7}  {obeys:>5}  {quotes:>6}  "
+            f"{row['path']}"
         )
     _say(f"composed in {seconds:.1f} s")
 
@@ -519,6 +646,58 @@ def _short_names(paths: list[Path]) -> list[str]:
         return names
     common = Path(os.path.commonpath([path.absolute().parent for path in paths])).parent
     return [str(path.absolute().relative_to(common)) for path in paths]
+
+
+def _print_constraints() -> None:
+    """What ``--constraint`` knows, with the values that it has when nothing is said."""
+    from bicinium.composing.constraints import EXPLAINED, Constraints
+
+    usual = Constraints()
+    for name, sentence in EXPLAINED.items():
+        typer.echo(f"{name}={getattr(usual, name)}  {sentence}")
+
+
+def _print_line(event: NoteEvent) -> None:
+    """One line of JSON, at once."""
+    from dataclasses import asdict
+
+    typer.echo(json.dumps(asdict(event)))
+    sys.stdout.flush()
+
+
+def _bar_numbers(text: str | None) -> tuple[int, int] | None:
+    """``3-4`` or ``3`` as first and last."""
+    if text is None:
+        return None
+    first, _, last = text.partition("-")
+    if not first.strip().isdecimal() or not (last or first).strip().isdecimal():
+        raise RequestError(f"{text!r} names no bars: write them like 3-4")
+    return int(first), int(last or first)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error while pieces are composed; what moves it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("composing", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on standard error for work of several stages; what names the stage and moves it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("loading", total=None)
+        yield lambda stage, done, total: bar.update(
+            task, description=stage, completed=done, total=total
+        )
 
 
 def _print_json(document: dict[str, Any]) -> None:

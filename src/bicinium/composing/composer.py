@@ -1,102 +1,107 @@
 """The composer: conditions in, pieces out.
 
-All pieces of a call are composed in step, one token each at a time: the decoder gives logits, the
-grammar a mask, ``sampling`` a token. Each piece has its own random numbers, so its notes do not
-depend on its company.
+All pieces of a batch are composed in step, one token each at a time: the decoder gives logits, the
+grammar a mask, the constraints their opinion, ``sampling`` a token. Each piece has its own random
+numbers, so its notes do not depend on its company.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
+from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
-from bicinium.composing.sampling import Sampling, draw, probabilities
-from bicinium.errors import RequestError
-from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, ValidationResult
+from bicinium.composing.constraints import Constraints, broken
+from bicinium.composing.given import Given, GivenNotes
+from bicinium.composing.sampling import Sampling, draw, penalise, probabilities
+from bicinium.composing.watch import Watch
+from bicinium.errors import CancelledError, RequestError, ScoreError
+from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
+from bicinium.grammar.rules import Stage
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions, features
-from bicinium.score.notes import TICKS_PER_QUARTER, Score
-from bicinium.score.saving import format_of, write_score
+from bicinium.score.notes import TICKS_PER_QUARTER, Score, Voice
 from bicinium.tokens.codec import decode
-from bicinium.tokens.vocabulary import PAD, START, Kind, tempo_bin, token_id
-from bicinium.writing import whole_file
+from bicinium.tokens.vocabulary import (
+    KINDS,
+    PAD,
+    START,
+    VALUES,
+    Kind,
+    bin_tempo_qpm,
+    bin_velocity,
+    tempo_bin,
+    token_id,
+)
 
 DEFAULT_SAMPLING = Sampling(temperature=0.9, top_p=0.9)  # see docs/log.md
-_MAX_TOKENS_PER_QUARTER = 48  # far above what two voices need
+BATCH = 64  # pieces composed at once; more gain little and cost memory
+_MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
 _HEADER_TOKENS = 64
 _MOST_DRAWS = 8
 _LEAST_PLAYED = 0.5  # of the bars, by each voice
+_FEWEST_A_THREAD = 8  # pieces
+_REMEMBERED = 16  # NOTE_ONs that the repetition penalty looks back on
+_NONE = -1
+_TOO_SILENT = "one voice hardly plays"
+_HOME = "C major or A minor"
 
 Progress = Callable[[int, int], None]  # pieces done, pieces in all
+Tokens = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
-class Composition:
-    """A finished piece. ``score`` is None where the tokens spell none (without grammar only)."""
+class Manner:
+    """How a batch is drawn. ``cancelled`` is asked at every token."""
 
-    conditions: Conditions
-    seed: int
-    tokens: NDArray[np.int16]  # in C major or A minor
-    result: ValidationResult
-    score: Score | None
-    draws: int  # how often it was drawn until both voices played enough
-    model: str = ""
+    sampling: Sampling = DEFAULT_SAMPLING
+    use_grammar: bool = True
+    constraints: Constraints | None = None
+    max_tokens: int | None = None  # of each piece; None is more than any needs
+    cancelled: Callable[[], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteEvent:
+    """A note begins or ends, as it is composed. ``second`` counts from the piece's beginning."""
+
+    tick: int
+    second: float
+    voice: int
+    pitch: int
+    velocity: int  # 0 where the note ends
 
     @property
-    def about(self) -> dict[str, str]:
-        """How the piece came to be, for the metadata of files."""
-        asked = self.conditions
-        return {
-            "model": self.model,
-            "seed": str(self.seed),
-            "key": str(asked.key),
-            "meter": str(asked.meter),
-            "bars": str(asked.bars),
-            "tempo": f"{asked.tempo_qpm:g}" if asked.tempo_qpm else "the model's choice",
-            "style": asked.style or "none asked for",
-        }
-
-    def save(self, path: str | Path, perform: bool = False) -> Path:
-        """Write the piece in the format the path ends with (see ``score.saving``), tokens that
-        spell no score as a token file. ``perform`` plays WAV and OGG with phrasing.
-
-        Returns the path written, which for tokens ends in ``.tokens.json``.
-        """
-        path = Path(path)
-        if self.score is not None:
-            write_score(self.score, path, self.about, perform)
-            return path
-        name = path.name.removesuffix(f".{format_of(path)}")
-        path = path.with_name(f"{name}.tokens.json")
-        about = {
-            "tokens": self.tokens.tolist(),
-            "meter": str(self.conditions.meter),
-            "bars": self.conditions.bars,
-        }
-        with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(about), encoding="utf-8")
-        return path
+    def begins(self) -> bool:
+        return self.velocity > 0
 
 
 class Composer:
     """A loaded model, ready to compose. ``grammar`` None is the default grammar."""
 
-    def __init__(self, checkpoint: Checkpoint, grammar: MusicalGrammar | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        grammar: MusicalGrammar | None = None,
+        dtype: type[np.floating] = np.float64,
+    ) -> None:
         self.config = checkpoint.config
         self.model = checkpoint.name
-        self.decoder = Decoder(checkpoint.config, checkpoint.weights)
+        self.decoder = Decoder(checkpoint.config, checkpoint.weights, dtype)
         self.grammar = grammar or MusicalGrammar()
         self.validator = MusicalGrammarValidator(self.grammar)
+        self._libraries = ThreadpoolController()
 
     def with_grammar(self, grammar: MusicalGrammar) -> Composer:
         """The same model under another grammar."""
@@ -111,61 +116,167 @@ class Composer:
         sampling: Sampling = DEFAULT_SAMPLING,
         use_grammar: bool = True,
         progress: Progress | None = None,
+        constraints: Constraints | None = None,
+        accept: Callable[[Score, Conditions], str] | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> list[Composition]:
         """One piece for each of the conditions, drawn with the seed of the same place.
 
-        With the grammar, every piece is valid, and one in which a voice plays in less than half of
-        the bars is drawn again (up to 8 times; ``draws`` says how often). Without, what the model
-        says is kept as it is, right or wrong.
+        With the grammar, every piece is valid, and is drawn again (up to 8 times; ``draws`` says
+        how often) where a voice plays in less than half of the bars, where the constraints leave
+        no token or one at full strength is broken after all, and where ``accept`` gives a reason
+        against its score. Without the grammar, what the model says is kept as it is, right or
+        wrong.
+
+        constraints: None is none. cancelled: asked all the time; True ends it with CancelledError.
+        Raises RequestError where a piece cannot be had.
         """
         if len(seeds) != len(conditions):
             raise RequestError(f"{len(conditions)} pieces need as many seeds, not {len(seeds)}")
         for asked in conditions:
             asked.check(self.config)
+        manner = Manner(sampling, use_grammar, constraints, cancelled=cancelled)
         pieces: dict[int, Composition] = {}
+        against: dict[int, str] = {}
         waiting = list(range(len(conditions)))
         for attempt in range(_MOST_DRAWS if use_grammar else 1):
-            drawn = self.draw(
-                [conditions[i] for i in waiting],
-                [np.random.default_rng([seeds[i], attempt]) for i in waiting],
-                sampling,
-                use_grammar,
-            )
-            for i, tokens in zip(waiting, drawn, strict=True):
-                pieces[i] = self._finish(conditions[i], seeds[i], tokens, attempt + 1)
-            waiting = [i for i in waiting if use_grammar and not _both_play(pieces[i].score)]
-            if progress:
-                progress(len(conditions) - len(waiting), len(conditions))
+            for first in range(0, len(waiting), BATCH):
+                some = waiting[first : first + BATCH]
+                rngs = [np.random.default_rng([seeds[i], attempt]) for i in some]
+                drawn = self._draw_on_all_cores([conditions[i] for i in some], rngs, manner)
+                for i, tokens in zip(some, drawn, strict=True):
+                    piece = self._finish(conditions[i], seeds[i], tokens, attempt + 1)
+                    against[i] = _why_not(piece, constraints, accept) if use_grammar else ""
+                    if against[i] in ("", _TOO_SILENT):  # which is a pity, but a piece
+                        pieces[i] = piece
+                if progress:
+                    progress(sum(not why for why in against.values()), len(conditions))
+            waiting = [i for i in waiting if against[i]]
             if not waiting:
                 break
+        for i in waiting:
+            if i not in pieces:
+                raise RequestError(
+                    f"piece {i + 1} could not be had in {_MOST_DRAWS} draws: {against[i]}; "
+                    "loosen what is asked, or take another seed"
+                )
         return [pieces[i] for i in range(len(conditions))]
+
+    def _draw_on_all_cores(
+        self,
+        conditions: Sequence[Conditions],
+        rngs: Sequence[np.random.Generator],
+        manner: Manner,
+    ) -> list[Tokens]:
+        """``draw``, a large batch shared out to threads. What is drawn does not depend on that."""
+        threads = min(_cores(), len(conditions) // _FEWEST_A_THREAD)
+        if threads < 2:
+            return self.draw(conditions, rngs, manner)
+        ended = threading.Event()
+        asked = manner.cancelled
+        manner = replace(
+            manner, cancelled=lambda: ended.is_set() or (asked is not None and asked())
+        )
+        shares = [slice(start, None, threads) for start in range(threads)]
+        pieces: list[Tokens] = [np.empty(0, np.int16)] * len(conditions)
+        with self._one_thread_of_blas(), ThreadPoolExecutor(threads) as pool:
+            try:
+                work = [
+                    pool.submit(self._collect, conditions[share], rngs[share], manner)
+                    for share in shares
+                ]
+                for share, done in zip(shares, work, strict=True):
+                    pieces[share] = done.result()
+            finally:
+                ended.set()  # where one failed, or Ctrl-C came, the others need not go on
+        return pieces
 
     def draw(
         self,
         conditions: Sequence[Conditions],
         rngs: Sequence[np.random.Generator],
-        sampling: Sampling = DEFAULT_SAMPLING,
-        use_grammar: bool = True,
-        max_tokens: int | None = None,
-    ) -> list[NDArray[np.int16]]:
+        manner: Manner = Manner(),
+    ) -> list[Tokens]:
         """The tokens of each piece, START included, as they are drawn.
 
-        max_tokens: of each piece; None is more than any needs. Without the grammar, a piece that
-            has come so far just stops.
+        Without the grammar, a piece that has come to ``max_tokens`` just stops; with it, so does
+        one for which the constraints leave no token.
         """
-        budgets = [
-            max_tokens
-            or _HEADER_TOKENS
-            + _MAX_TOKENS_PER_QUARTER * -(-asked.bars * asked.meter.bar_ticks // TICKS_PER_QUARTER)
-            for asked in conditions
-        ]
+        with self._one_thread_of_blas():
+            return self._collect(conditions, rngs, manner)
+
+    def _collect(
+        self,
+        conditions: Sequence[Conditions],
+        rngs: Sequence[np.random.Generator],
+        manner: Manner,
+    ) -> list[Tokens]:
+        pieces: list[list[int]] = [[START] for _ in conditions]
+        for rows, tokens in self._steps(conditions, rngs, manner):
+            for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
+                pieces[row].append(token)
+        return [np.array(piece, np.int16) for piece in pieces]
+
+    def _one_thread_of_blas(self) -> AbstractContextManager[object]:
+        """A second thread of BLAS gains nothing in such small products, and beside another busy
+        program makes composing ten times slower (docs/log.md).
+        """
+        return self._libraries.limit(limits=1, user_api="blas")
+
+    def stream(
+        self,
+        conditions: Conditions,
+        seed: int,
+        sampling: Sampling = DEFAULT_SAMPLING,
+        constraints: Constraints | None = None,
+    ) -> Iterator[NoteEvent]:
+        """One piece, its notes as they are made, for who plays them at once.
+
+        It is the first draw of that seed, whatever it is like. BLAS has one thread until the
+        iterator is exhausted or closed.
+        """
+        conditions.check(self.config)
+        away = -conditions.key.semitones_to_home
+        qpm = conditions.tempo_qpm or 120.0
+        tick = part = velocity = 0
+        steps = self._steps(
+            [conditions],
+            [np.random.default_rng([seed, 0])],
+            Manner(sampling, constraints=constraints),
+        )
+        with self._one_thread_of_blas():
+            for _, tokens in steps:
+                value = int(VALUES[tokens[0]])
+                second = tick * 60 / (TICKS_PER_QUARTER * qpm)
+                match Kind(KINDS[tokens[0]]):
+                    case Kind.TEMPO:
+                        qpm = conditions.tempo_qpm or bin_tempo_qpm(value)
+                    case Kind.TIME_SHIFT:
+                        tick += value
+                    case Kind.PART:
+                        part = value
+                    case Kind.VELOCITY:
+                        velocity = int(bin_velocity(value))
+                    case Kind.NOTE_ON:
+                        yield NoteEvent(tick, second, part, value + away, velocity)
+                    case Kind.NOTE_OFF:
+                        yield NoteEvent(tick, second, part, value + away, 0)
+
+    def _steps(
+        self,
+        conditions: Sequence[Conditions],
+        rngs: Sequence[np.random.Generator],
+        manner: Manner,
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Each step of a batch: which pieces are not finished, and the token each has drawn."""
+        given = GivenNotes([_at_home(asked) for asked in conditions])
         state = self.grammar.initial_state(
             len(conditions),
             bar_ticks=[asked.meter.bar_ticks for asked in conditions],
             bars=[asked.bars for asked in conditions],
-            max_tokens=budgets,
+            max_tokens=[manner.max_tokens or _budget(asked) for asked in conditions],
             transposition=[-asked.key.semitones_to_home for asked in conditions],
-            spare_slots=0 if use_grammar else 3,
+            spare_slots=0 if manner.use_grammar else 3,
         )
         told = PieceConditions.of(
             self.config,
@@ -174,42 +285,74 @@ class Composer:
             [asked.style for asked in conditions],
             [asked.bars for asked in conditions],
         )
-        tempi = [
-            token_id(Kind.TEMPO, tempo_bin(asked.tempo_qpm)) if asked.tempo_qpm else PAD
-            for asked in conditions
-        ]
-        pieces: list[list[int]] = [[START] for _ in conditions]
+        watch = None
+        if manner.constraints and manner.use_grammar:
+            watch = Watch(manner.constraints, conditions, given)
+        tempi = np.array([_tempo_token(asked) for asked in conditions])
+        penalty = manner.sampling.repetition_penalty
+        recent = np.full((len(conditions), _REMEMBERED), _NONE)  # NOTE_ONs
         rows = np.arange(len(conditions))  # the pieces that are not finished
         tokens = np.full(len(rows), START, np.int64)
-        self.decoder.start(len(rows))
-        with _one_thread():
-            while len(rows):
-                self.grammar.advance(state, tokens)
-                over = self.grammar.ended(state) | (state.tokens_left <= 0)
-                if over.any():
-                    going = np.flatnonzero(~over)
-                    rows, tokens, state = rows[going], tokens[going], state.take(going)
-                    told = told.take(going)
-                    self.decoder.keep(going)
-                    if not len(rows):
-                        break
-                seen = features(self.config, state, tokens.astype(np.int32), told)
-                mask = self.grammar.token_mask(state) if use_grammar else None
-                logits = self.decoder.step(seen)
-                uniform = np.array([rngs[row].random() for row in rows.tolist()])
-                tokens = draw(probabilities(logits, mask, sampling), uniform)
-                if (
-                    len(pieces[rows[0]]) == 1
-                ):  # the second token is the tempo, where one was asked for
-                    asked_tempi = np.array([tempi[row] for row in rows])
-                    tokens = np.where(asked_tempi != PAD, asked_tempi, tokens)
-                for row, token in zip(rows, tokens.tolist(), strict=True):
-                    pieces[row].append(token)
-        return [np.array(piece, np.int16) for piece in pieces]
+        decoder = copy(self.decoder)  # the same weights; others may be composing with them
+        decoder.start(len(rows))
+        while True:
+            if manner.cancelled and manner.cancelled():
+                raise CancelledError("composing was stopped")
+            self.grammar.advance(state, tokens)
+            if watch:
+                watch.hear(state, rows, tokens)
+            over = self.grammar.ended(state) | (state.tokens_left <= 0)
+            allowed = weights = None
+            if manner.use_grammar:
+                allowed, weights = self._allowed(state, rows, given, watch)
+                over |= ~allowed.any(axis=1)
+            if over.any():
+                going = np.flatnonzero(~over)
+                if not len(going):
+                    return
+                rows, tokens, state, told = (
+                    rows[going], tokens[going], state.take(going), told.take(going)
+                )  # fmt: skip
+                allowed = None if allowed is None else allowed[going]
+                weights = None if weights is None else weights[going]
+                decoder.keep(going)
+            foresight = given.foresight(rows) if given.anything else None
+            logits = decoder.step(
+                features(self.config, state, tokens.astype(np.int32), told, foresight)
+            )
+            if weights is not None:
+                logits = logits + weights * manner.sampling.temperature  # whatever that is
+            if penalty:
+                logits = penalise(logits, recent[rows], penalty)
+            uniform = np.array([rngs[row].random() for row in rows.tolist()])
+            tokens = draw(probabilities(logits, allowed, manner.sampling), uniform)
+            if state.stage[0] == Stage.BEFORE_TEMPO:
+                tokens = np.where(tempi[rows] != PAD, tempi[rows], tokens)
+            if penalty:
+                begins = KINDS[tokens] == Kind.NOTE_ON
+                recent[rows[begins]] = np.roll(recent[rows[begins]], -1, axis=1)
+                recent[rows[begins], -1] = tokens[begins]
+            yield rows, tokens
 
-    def _finish(
-        self, asked: Conditions, seed: int, tokens: NDArray[np.int16], draws: int
-    ) -> Composition:
+    def _allowed(
+        self,
+        state: State,
+        rows: NDArray[np.int64],
+        given: GivenNotes,
+        watch: Watch | None,
+    ) -> tuple[NDArray[np.bool_], NDArray[np.floating] | None]:
+        """(N, 774) which tokens may come next, and what the constraints add to the logits."""
+        allowed = self.grammar.token_mask(state)
+        if given.anything:
+            allowed &= ~given.forbidden(state, rows)
+        if watch is None:
+            return allowed, None
+        forbidden, weights = watch.judge(state, rows)
+        if forbidden is not None:
+            allowed &= ~forbidden
+        return allowed, weights
+
+    def _finish(self, asked: Conditions, seed: int, tokens: Tokens, draws: int) -> Composition:
         away = -asked.key.semitones_to_home
         result = self.validator.validate_sequence(tokens, asked.meter, asked.bars, away)
         score: Score | None = None
@@ -221,19 +364,71 @@ class Composer:
                 title=f"Bicinium in {asked.key.printed}",
                 composer="bicinium",
             )
+            if asked.given:
+                score = _with_given(score, asked.given)
         return Composition(asked, seed, tokens, result, score, draws, self.model)
 
 
-def _one_thread() -> AbstractContextManager[object]:
-    """The matrices are small: a second thread of BLAS gains nothing, and where another program is
-    busy it makes composing ten times slower (docs/log.md).
-    """
-    return threadpool_limits(limits=1, user_api="blas")
+def _at_home(asked: Conditions) -> Given | None:
+    """What is given, in the key that the tokens are in."""
+    if asked.given is None:
+        return None
+    try:
+        return replace(asked.given, score=asked.given.score.transpose(asked.key.semitones_to_home))
+    except ScoreError as error:
+        raise RequestError(
+            f"what is given does not fit on the keyboard when it is written in {_HOME}: {error}; "
+            "name a key nearer to that"
+        ) from error
 
 
-def _both_play(score: Score | None) -> bool:
+def _with_given(score: Score, given: Given) -> Score:
+    """The given notes as they were, velocities too: tokens know only classes of these."""
+    voices = []
+    for voice, line in zip(score.voices, given.score.voices, strict=True):
+        original = {note.onset_tick: note for note in line.notes}
+        voices.append(Voice(tuple(original.get(note.onset_tick, note) for note in voice.notes)))
+    return replace(score, voices=tuple(voices), anacrusis_ticks=given.score.anacrusis_ticks)
+
+
+def _cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _budget(asked: Conditions) -> int:
+    """Tokens, far more than any piece of that length needs."""
+    quarters = -(-asked.bars * asked.meter.bar_ticks // TICKS_PER_QUARTER)
+    return _HEADER_TOKENS + _MAX_TOKENS_PER_QUARTER * quarters
+
+
+def _tempo_token(asked: Conditions) -> int:
+    return token_id(Kind.TEMPO, tempo_bin(asked.tempo_qpm)) if asked.tempo_qpm else PAD
+
+
+def _why_not(
+    piece: Composition,
+    constraints: Constraints | None,
+    accept: Callable[[Score, Conditions], str] | None,
+) -> str:
+    """Why a piece is to be drawn again; nothing where it is not."""
+    asked, score = piece.conditions, piece.score
+    own = asked.given.own if asked.given else (True, True)
+    if score is None:
+        return "the constraints together left no note that could follow"
+    faults = broken(score, asked, constraints, own) if constraints else {}
+    if at_fault := [name for name, n in faults.items() if n and getattr(constraints, name) == 1]:
+        return f"it breaks {', '.join(at_fault)}"
+    if accept and (why := accept(score, asked)):
+        return why
+    if not asked.given and not _both_play(score):
+        return _TOO_SILENT
+    return ""
+
+
+def _both_play(score: Score) -> bool:
     """Does each voice sound in at least half of the bars?"""
-    return score is not None and all(
+    return all(
         len(bars_played(score, part)) >= _LEAST_PLAYED * score.bars
         for part in range(len(score.voices))
     )

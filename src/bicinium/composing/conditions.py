@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bicinium.composing.given import Given
 from bicinium.errors import RequestError
 from bicinium.model.config import ModelConfig
 from bicinium.score.keys import Key
@@ -24,7 +25,7 @@ _LIKELY_KEYS = (
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """A piece as it is asked for. ``tempo_qpm`` None leaves the tempo to the model, ``style`` None
-    the style.
+    the style. ``given`` holds notes that it is to have, as they will sound.
     """
 
     key: Key
@@ -32,6 +33,7 @@ class Conditions:
     bars: int = 16
     tempo_qpm: float | None = None
     style: str | None = None
+    given: Given | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.bars <= MAX_BARS:

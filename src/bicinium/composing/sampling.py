@@ -18,6 +18,7 @@ class Sampling:
     top_p: float = 1.0  # the smallest set of tokens that holds so much probability (nucleus)
     top_k: int = 0  # only the k likeliest; 0 is all
     min_p: float = 0.0  # only tokens at least so likely as this share of the likeliest
+    repetition_penalty: float = 0.0  # nats off the logit of a token for each time it came of late
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature <= 10:
@@ -28,6 +29,10 @@ class Sampling:
             raise RequestError(f"top-k {self.top_k} must be 0 (all) or more")
         if not 0 <= self.min_p < 1:
             raise RequestError(f"min-p {self.min_p} must be 0 or more and under 1")
+        if not 0 <= self.repetition_penalty <= 100:
+            raise RequestError(
+                f"repetition penalty {self.repetition_penalty} must be 0 (none) to 100"
+            )
 
 
 def probabilities(
@@ -49,6 +54,20 @@ def probabilities(
         keep &= np.arange(p.shape[1]) < how.top_k
     np.put_along_axis(p, order, np.where(keep, ranked, 0), axis=1)
     return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+
+def penalise(
+    logits: NDArray[np.floating], recent: NDArray[np.integer], penalty: float
+) -> NDArray[np.float64]:
+    """(B, V) logits less ``penalty`` for each time a token stands in ``recent`` (B, K), where -1 is
+    none.
+
+    Subtracted, whatever the sign of the logit: what came of late is always less likely than before.
+    """
+    rows, places = np.nonzero(recent >= 0)
+    times = np.zeros(logits.shape)
+    np.add.at(times, (rows, recent[rows, places]), 1.0)
+    return np.asarray(logits - penalty * times)
 
 
 def draw(p: NDArray[np.float64], uniform: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bicinium.composing.composer import Composer
+from bicinium.composing.composer import Composer, Manner
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.sampling import Sampling, draw, probabilities
 from bicinium.errors import CheckpointError
@@ -155,7 +155,8 @@ def _composed(checkpoint: Checkpoint, seed: int) -> list[NDArray[np.int64]]:
     """Pieces as the checkpoint writes them when nothing is forbidden and nothing cut off."""
     asked = Conditions(_HOME, COMMON_TIME, _BARS)
     rngs = [np.random.default_rng([seed, index]) for index in range(_PIECES)]
-    drawn = Composer(checkpoint).draw([asked] * _PIECES, rngs, Sampling(), use_grammar=False)
+    manner = Manner(Sampling(), use_grammar=False)
+    drawn = Composer(checkpoint).draw([asked] * _PIECES, rngs, manner)
     return [tokens.astype(np.int64) for tokens in drawn]
 
 

@@ -1,0 +1,109 @@
+"""Which of several candidates is best, and a score sheet that says why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bicinium.composing.composition import Composition
+from bicinium.composing.conditions import Conditions
+from bicinium.composing.originality import Quotation, QuotationIndex
+from bicinium.corpus.quality import quality
+from bicinium.score.keys import Key, find_key
+from bicinium.score.notes import Score, columns_of
+
+FREELY_QUOTED_BARS = 3  # as many as human composers have in common by chance
+_TRIADS = {"major": (0, 4, 7), "minor": (0, 3, 4, 7)}  # minor may end on the Picardy third
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSheet:
+    """How good a piece is, in [0, 1] each, and of what was asked for, what it is."""
+
+    grammar_score: float
+    quality_score: float  # 0 where there are no two voices to judge
+    checks: dict[str, bool]  # bars, meter, key, close and, where one was asked for, tempo
+    quoted_bars: int | None  # the longest quotation of the training set; None: not looked for
+    quoted_from: str = ""  # composer and title
+
+    @property
+    def obedience(self) -> float:
+        """Share of the checks that hold."""
+        return sum(self.checks.values()) / len(self.checks)
+
+    @property
+    def originality(self) -> float:
+        """1 up to three quoted bars, half of it for each bar more."""
+        return 0.5 ** max(0, (self.quoted_bars or 0) - FREELY_QUOTED_BARS)
+
+    @property
+    def total(self) -> float:
+        """``quality_score`` · ``obedience`` · ``originality``; 0 for what is ungrammatical."""
+        if self.grammar_score < 1:
+            return 0.0
+        return self.quality_score * self.obedience * self.originality
+
+
+def score_sheet(composition: Composition, index: QuotationIndex | None) -> ScoreSheet:
+    """Judge a piece. Without an index, quotations are not looked for."""
+    score = composition.score
+    judged = quality(score) if score else None
+    given = composition.conditions.given
+    quoted = Quotation(0)
+    if index and score:
+        quoted = index.longest_quotation(score, given.composed_onsets(score) if given else None)
+    return ScoreSheet(
+        grammar_score=composition.result.grammar_score,
+        quality_score=judged.score if judged else 0.0,
+        checks=_checks(composition.conditions, score),
+        quoted_bars=quoted.bars if index else None,
+        quoted_from=quoted.source,
+    )
+
+
+def rank(sheets: Sequence[ScoreSheet]) -> list[int]:
+    """The places of the sheets, the best first. What is ungrammatical is ranked by how much; of
+    equals, the earlier is first.
+    """
+    return sorted(range(len(sheets)), key=lambda i: (-sheets[i].total, -sheets[i].grammar_score))
+
+
+def _checks(asked: Conditions, score: Score | None) -> dict[str, bool]:
+    """Is it what was asked for? Bars are those up to the last in which something sounds."""
+    checks = {
+        "bars": score is not None and score.bars == asked.bars == _last_bar(score),
+        "meter": score is not None and score.meter == asked.meter,
+        "key": score is not None and _found_key(score) == asked.key,
+        "close": score is not None and _closes(score, asked.key),
+    }
+    if asked.tempo_qpm is not None:
+        checks["tempo"] = score is not None and math.isclose(score.tempo_qpm, asked.tempo_qpm)
+    return checks
+
+
+def _last_bar(score: Score) -> int:
+    """The number, from 1, of the last bar in which a note sounds; 0 where none does."""
+    end_tick = max((voice.end_tick for voice in score.voices), default=0)
+    return -(-end_tick // score.meter.bar_ticks)
+
+
+def _found_key(score: Score) -> Key | None:
+    """The key that the notes are in, whatever the signature says. None where there are none."""
+    if not score.note_count:
+        return None
+    _, pitch, duration, _ = np.concatenate([columns_of(v.notes) for v in score.voices], axis=1)
+    bass = score.voices[-1].notes
+    ticks = np.bincount(pitch % 12, duration, minlength=12)
+    return find_key(ticks, final_bass=bass[-1].pitch if bass else None)
+
+
+def _closes(score: Score, key: Key) -> bool:
+    """Does the lower voice end on the tonic, and the upper one in the triad over it?"""
+    upper, lower = score.voices[0].notes, score.voices[-1].notes
+    if not upper or not lower:
+        return False
+    above_tonic = [(notes[-1].pitch - key.tonic) % 12 for notes in (upper, lower)]
+    return above_tonic[0] in _TRIADS[key.mode] and above_tonic[1] == 0
