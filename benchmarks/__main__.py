@@ -10,6 +10,8 @@ NAMES = (
     "grammar_speed",
     "grammar_loss",
     "compose_pieces",
+    "composing",
+    "completion",
     "corpus_speed",
     "quality_calibration",
     "musescore",

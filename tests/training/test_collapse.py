@@ -298,9 +298,11 @@ def test_a_rollback_restores_everything(
     )
     for name, weight in one["model"].items():
         assert torch.equal(weight, other["model"][name]), name
-    for index, moments in one["optimizer"]["state"].items():
-        for name, value in moments.items():
-            assert torch.equal(value, other["optimizer"]["state"][index][name]), (index, name)
+    assert len(one["optimizers"]) == 2
+    for smooth, rolled in zip(one["optimizers"], other["optimizers"], strict=True):
+        for index, moments in smooth["state"].items():
+            for name, value in moments.items():
+                assert torch.equal(value, rolled["state"][index][name]), (index, name)
     assert one["monitor"] == other["monitor"]
     assert one["data_monitor"] == other["data_monitor"]
     assert (one["step"], one["rollbacks"], other["rollbacks"]) == (12, 0, 1)
@@ -322,7 +324,9 @@ def test_after_a_rollback_rate_weights_and_batches_are_different(
 
     def weighed(self: TrainingRun, *args: Any) -> Any:
         scales.setdefault(self.step, []).append(args[3])
-        rates.setdefault(self.step, []).append(self.optimizer.param_groups[0]["lr"])
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        (rate,) = {group["lr"] for group in groups}
+        rates.setdefault(self.step, []).append(rate)
         return loss(self, *args)
 
     monkeypatch.setattr(TrainingBatches, "batch", seen)

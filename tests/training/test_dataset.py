@@ -15,14 +15,20 @@ from hypothesis import strategies as st
 from bicinium.corpus.shards import Piece, load_pieces
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import feature_sizes
+from bicinium.model.features import PieceConditions, feature_sizes, features
+from bicinium.model.foresight import Foresight, Lines
+from bicinium.score.notes import Meter, Note, columns_of
+from bicinium.tokens.codec import decode
 from bicinium.tokens.vocabulary import KINDS, PAD, START, UNK, VALUES, VOCAB_SIZE, Kind
 from bicinium.training.dataset import (
     Batch,
+    Known,
     PieceStore,
     TrainingBatches,
     ValidationBatches,
+    Window,
     batch_contents,
+    draw_known,
     own_batch,
     tile,
     validation_pieces,
@@ -41,7 +47,9 @@ def store(pieces: list[Piece], tiny_config: ModelConfig) -> PieceStore:
     return PieceStore(pieces, tiny_config)
 
 
-def _batches(store: PieceStore, seed: int = 5, dropout: float = 0.3) -> TrainingBatches:
+def _batches(
+    store: PieceStore, seed: int = 5, dropout: float = 0.3, **more: float
+) -> TrainingBatches:
     return TrainingBatches(
         store,
         np.array([1 + index % 2 for index in range(len(store.lengths))]),
@@ -49,6 +57,7 @@ def _batches(store: PieceStore, seed: int = 5, dropout: float = 0.3) -> Training
         seed=seed,
         condition_dropout=dropout,
         grammar_positions=50,
+        **more,
     )
 
 
@@ -176,7 +185,7 @@ def _condition_columns(batch: Batch, config: ModelConfig) -> dict[str, np.ndarra
     """(B, T) of each condition, 0 where unknown."""
     sizes = feature_sizes(config)
     first = np.concatenate([[0], np.cumsum(list(sizes.values()))[:-1]])
-    columns = batch.features.numpy() - first
+    columns = batch.features.numpy()[..., :-1] - first
     return {
         name: columns[..., index]
         for index, name in enumerate(sizes)
@@ -212,6 +221,146 @@ def test_condition_dropout_of_none_and_of_all(store: PieceStore, dropout: float)
     for name in ("meter", "mode", "bars"):
         assert (columns[name][:, 0] > 0).all() == (dropout == 0)
         assert (columns[name] > 0).any() == (dropout == 0)
+
+
+# ------------------------------------------------------------------ what is told beforehand
+
+_NOTHING, _FAR = (0, 0), 2**30
+
+
+def _voices(piece: Piece) -> list[list[Note]]:
+    return [list(v.notes) for v in decode(piece.tokens, Meter.parse(piece.meter)).voices]
+
+
+def _some_windows(store: PieceStore, seed: int) -> list[Window]:
+    rng = np.random.default_rng(seed)
+    return [
+        window
+        for piece, length in enumerate(store.lengths)
+        for window in tile(int(length), store.config.context, piece, rng)
+    ]
+
+
+def test_a_share_of_none_tells_nothing_and_a_share_of_all_something(store: PieceStore) -> None:
+    rng = np.random.default_rng(1)
+    for window in _some_windows(store, 1):
+        assert draw_known(rng, window, store, 0.0) == (_NOTHING, _NOTHING)
+    told = [draw_known(rng, window, store, 1.0) for window in _some_windows(store, 1) * 8]
+    assert sum(known == (_NOTHING, _NOTHING) for known in told) == 0
+    half = [draw_known(rng, window, store, 0.5) for window in _some_windows(store, 1) * 8]
+    assert 0.35 < sum(known == (_NOTHING, _NOTHING) for known in half) / len(half) < 0.65
+
+
+def test_known_are_whole_voices_the_end_of_both_or_a_few_bars_of_one(
+    store: PieceStore, pieces: list[Piece]
+) -> None:
+    rng = np.random.default_rng(2)
+    kinds = dict.fromkeys(("whole", "end", "bars"), 0)
+    for window in _some_windows(store, 2) * 8:
+        piece = pieces[window.piece]
+        bar, known = Meter.parse(piece.meter).bar_ticks, draw_known(rng, window, store, 1.0)
+        if _NOTHING not in known:
+            kind = "end"
+            assert all(until >= _FAR - 1 for _, until in known)
+        else:
+            (stretch,) = (stretch for stretch in known if stretch != _NOTHING)
+            kind = "whole" if stretch == (0, _FAR) else "bars"
+            assert kind == "whole" or stretch[1] - stretch[0] <= 5 * bar
+        kinds[kind] += 1
+        for line, limits in zip(_voices(piece), known, strict=True):
+            for tick in limits:
+                assert not any(n.onset_tick < tick < n.offset_tick for n in line)
+                held_to_it = any(n.offset_tick == tick for n in line)
+                assert tick >= _FAR - 1 or tick % bar == 0 or held_to_it
+    assert kinds["whole"] > kinds["end"] > kinds["bars"] > 0
+
+
+def _one_by_one(piece: Piece, window: Window, known: Known, config: ModelConfig) -> np.ndarray:
+    """The rows of a window's inputs as composing makes them, from the notes of the score."""
+    grammar = MusicalGrammar()
+    state = grammar.initial_state(
+        1, bar_ticks=Meter.parse(piece.meter).bar_ticks, bars=piece.bars,
+        transposition=piece.transposition,
+    )  # fmt: skip
+    told = PieceConditions.of(config, [piece.meter], [piece.mode], [piece.style], [piece.bars])
+    limits = np.array([known])
+    lines = Lines([[columns_of(line) for line in _voices(piece)]])
+    foresight = Foresight(lines, np.array([0]), limits[..., 0], limits[..., 1])
+    rows = []
+    for token in piece.tokens[: window.stop].tolist():
+        grammar.advance(state, [token])
+        rows.append(features(config, state, np.array([token], np.int32), told, foresight))
+    return np.concatenate(rows)[window.start :]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_batches_show_what_composing_would_show_token_by_token(
+    store: PieceStore, pieces: list[Piece], share: float
+) -> None:
+    rng = np.random.default_rng(3)
+    windows = [w for seed in (3, 4) for w in _some_windows(store, seed)][::4]
+    known = [draw_known(rng, window, store, share) for window in windows]
+    batch = store.batch(windows, rng, known=known)
+    for row, window, stretches in zip(batch.features.numpy(), windows, known, strict=True):
+        piece = pieces[window.piece]
+        expected = _one_by_one(piece, window, stretches, store.config)
+        np.testing.assert_array_equal(row[: window.stop - window.start], expected)
+
+
+def _of_foresight(config: ModelConfig) -> np.ndarray:
+    """Which columns of the features tell of notes to come; the last, the tick, does not."""
+    prefixes = ("known_", "next_", "until_", "beat_")
+    return np.array([*(name.startswith(prefixes) for name in feature_sizes(config)), False])
+
+
+def test_foresight_changes_neither_targets_nor_what_else_is_shown(store: PieceStore) -> None:
+    windows = _some_windows(store, 5)[:6]
+    rng = np.random.default_rng(5)
+    known = [draw_known(rng, window, store, 1.0) for window in windows]
+    blind, told = (
+        store.batch(windows, np.random.default_rng(6), 0.3, 50, known=one) for one in (None, known)
+    )
+    assert torch.equal(blind.targets, told.targets)
+    assert torch.equal(blind.grammar_rows, told.grammar_rows)
+    ahead = torch.from_numpy(_of_foresight(store.config))
+    assert torch.equal(blind.features[..., ~ahead], told.features[..., ~ahead])
+    assert (blind.features[..., ahead] != told.features[..., ahead]).any(dim=(1, 2)).all()
+
+
+def test_a_run_with_a_share_of_none_is_one_without(store: PieceStore) -> None:
+    without, none = _batches(store), _batches(store, foresight_share=0.0)
+    some = _batches(store, foresight_share=0.6)
+    for step in (0, 1, without.steps_per_epoch):
+        assert _same(without.batch(step), none.batch(step))
+        assert torch.equal(without.batch(step).targets, some.batch(step).targets)
+        tokens = [batches.batch(step).features[..., 0] for batches in (without, some)]
+        assert torch.equal(*tokens)
+        assert not torch.equal(without.batch(step).features, some.batch(step).features)
+        assert _same(some.batch(step), _batches(store, foresight_share=0.6).batch(step))
+
+
+def test_a_model_without_foresight_is_told_nothing(pieces: list[Piece], store: PieceStore) -> None:
+    blind = PieceStore(pieces, store.config.model_copy(update={"foresight": False}))
+    batch = _batches(blind, foresight_share=1.0).batch(0)
+    assert batch.features.shape[-1] == len(feature_sizes(blind.config)) + 1
+    assert not _of_foresight(blind.config).any()
+
+
+def test_pieces_that_pair_no_notes_can_be_shown_with_foresight(
+    pieces: list[Piece], tiny_config: ModelConfig
+) -> None:
+    """A configuration may let them pass; what is told of their notes is then anyone's guess."""
+    rng = np.random.default_rng(7)
+    spoiled = []
+    for piece in pieces:
+        stays = rng.random(len(piece.tokens)) < 0.9
+        stays[0] = True
+        spoiled.append(replace(piece, tokens=piece.tokens[stays]))
+    silent = replace(pieces[0], tokens=pieces[0].tokens[:2])
+    broken = PieceStore([*spoiled, silent], tiny_config, spare_slots=3)
+    told, blind = (_batches(broken, foresight_share=share) for share in (1.0, 0.0))
+    for step in range(told.steps_per_epoch):
+        assert torch.equal(told.batch(step).targets, blind.batch(step).targets)
 
 
 def test_grammar_positions_are_real_sorted_and_as_many_as_asked(store: PieceStore) -> None:

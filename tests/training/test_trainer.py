@@ -578,9 +578,40 @@ def test_the_learning_rate_of_the_step_is_used(
     assert used == [(step + 1, learning_rate(config.training, step)) for step in range(_STEPS)]
 
 
-def test_only_matrices_are_decayed(prepared: Path, tmp_path: Path) -> None:
-    groups = _fresh(_config(prepared), tmp_path / "run").optimizer.param_groups
+def test_muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest(
+    prepared: Path, tmp_path: Path
+) -> None:
+    run = _fresh(_config(prepared), tmp_path / "run")
+    adamw, muon = run.optimizers
+    assert isinstance(muon.optimizer, torch.optim.Muon)
+    assert isinstance(adamw.optimizer, torch.optim.AdamW)
+    (matrices,) = (group["params"] for group in muon.param_groups)
+    assert {id(p) for p in matrices} == {id(p) for p in run.net.blocks.parameters() if p.ndim == 2}
+    ends, vectors = (group["params"] for group in adamw.param_groups)
+    assert {id(p) for p in ends} == {id(run.net.embedding.weight), id(run.net.head.weight)}
+    assert all(p.ndim == 1 for p in vectors)
+    assert [g["weight_decay"] for g in (*muon.param_groups, *adamw.param_groups)] == [0.1, 0.1, 0.0]
+    assert (len(matrices), len(vectors)) == (2 * 4, 2 * 2 + 1)
+
+
+def test_adamw_moves_all_where_it_is_asked_to_and_only_matrices_are_decayed(
+    prepared: Path, tmp_path: Path
+) -> None:
+    (adamw,) = _fresh(_config(prepared, optimizer="adamw"), tmp_path / "run").optimizers
+    groups = adamw.param_groups
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
     assert all(p.ndim >= 2 for p in groups[0]["params"])
     assert all(p.ndim == 1 for p in groups[1]["params"])
     assert sum(len(group["params"]) for group in groups) == 3 + 2 * 6
+
+
+def test_a_run_of_adamw_alone_goes_on_where_it_stopped(
+    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
+) -> None:
+    config = _config(prepared, optimizer="adamw")
+    train(config, tmp_path / "whole")
+    stop_at(TrainingRun, "_advance", 3, _power_cut)
+    with pytest.raises(RuntimeError):
+        train(config, tmp_path / "run")
+    train(config, tmp_path / "run", resume=True)
+    assert _same_weights(tmp_path / "whole", tmp_path / "run")

@@ -53,9 +53,11 @@ class MusicalGrammarSection(_Section):
 
 class TrainingSection(_Section):
     seed: int = Field(1, ge=0)
+    start_from: Path | None = None  # a model file whose weights to go on from; else random ones
     max_steps: int = Field(2000, ge=1)
     batch_size: int = Field(8, ge=1)  # windows of model.context tokens, over all devices
-    learning_rate: float = Field(1.5e-3, gt=0)  # at its peak; cosine to a twentieth of it
+    optimizer: Literal["muon", "adamw"] = "muon"  # of the blocks' matrices; AdamW of all others
+    learning_rate: float = Field(3e-3, gt=0)  # at its peak; cosine to a twentieth of it
     warmup_steps: int = Field(100, ge=0)
     weight_decay: float = Field(0.1, ge=0)
     gradient_clip: float = Field(1.0, gt=0)  # norm
@@ -72,7 +74,9 @@ class TrainingSection(_Section):
 class DataSection(_Section):
     prepared: Path = Path("data/prepared")  # what 'bicinium corpus prepare' wrote
     keyboard_repeats: int = Field(3, ge=1)  # how often an epoch shows each keyboard piece
+    styles_left_out: tuple[str, ...] = ()  # pieces of these are neither shown nor validated on
     condition_dropout: float = Field(0.15, ge=0, le=1)  # how often a condition is left unknown
+    foresight_share: float = Field(0.4, ge=0, le=1)  # how often notes to come are told beforehand
     validation_tokens: int = Field(80_000, ge=1)  # at most, of the other validation pieces
     validate_grammar: bool = True  # judge the pieces again when they are loaded
     filter_poor_grammar: bool = True  # leave out what scores less than min_grammar_score

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -17,9 +18,11 @@ from torch import Tensor
 
 from bicinium.corpus.shards import Piece
 from bicinium.grammar import MusicalGrammar, State
+from bicinium.grammar.rules import FAR
 from bicinium.model.config import ModelConfig
 from bicinium.model.features import PieceConditions, features
-from bicinium.score.notes import TICKS_PER_QUARTER, Meter
+from bicinium.model.foresight import VOICES, Foresight, Lines
+from bicinium.score.notes import TICKS_PER_QUARTER, Columns, Meter
 from bicinium.tokens.vocabulary import KINDS, PAD, VALUES, Kind
 from bicinium.training.musical_grammar import IGNORED
 
@@ -52,6 +55,9 @@ class Window:
     start: int
     stop: int
     scored: int
+
+
+Known: TypeAlias = tuple[tuple[int, int], ...]  # of each voice, the ticks known: from, until
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +106,12 @@ class PieceStore:
         rng: np.random.Generator,
         condition_dropout: float = 0.0,
         grammar_positions: int = 0,
+        known: Sequence[Known] | None = None,
     ) -> Batch:
-        """Put windows side by side, padded to the longest."""
+        """Put windows side by side, padded to the longest.
+
+        known: what is told beforehand of the notes of each window's piece; None is nothing.
+        """
         length = max(window.stop - window.start for window in windows)
         rows = np.zeros((len(windows), length), np.int64)
         real = np.zeros((len(windows), length), np.bool_)
@@ -132,7 +142,8 @@ class PieceStore:
         )
         states = self.states.take(flat + piece + 1)  # a piece of T tokens has T + 1 states
         tokens = np.where(real.ravel(), self.tokens[flat], PAD)
-        seen = features(self.config, states, tokens.astype(np.int32), conditions)
+        foresight = self._foresight(piece, known) if known and self.config.foresight else None
+        seen = features(self.config, states, tokens.astype(np.int32), conditions, foresight)
         asked = np.flatnonzero(targets.ravel() != IGNORED)
         chosen = np.sort(rng.choice(asked, min(grammar_positions, len(asked)), replace=False))
         return Batch(
@@ -142,6 +153,60 @@ class PieceStore:
             states=states.take(chosen),
             grammar_rows=torch.from_numpy(chosen),
         )
+
+    def _foresight(self, piece: NDArray[np.int64], known: Sequence[Known]) -> Foresight:
+        """For each position of a batch; ``piece`` (N,) is the piece it is in."""
+        stretches = np.array(known, np.int64)  # (B, voices, 2)
+        at = np.repeat(stretches, len(piece) // len(known), axis=0)
+        return Foresight(self.lines, piece, at[..., 0], at[..., 1])
+
+    @cached_property
+    def lines(self) -> Lines:
+        """The notes of the pieces; each ends where in its voice one ends, or with its piece."""
+        kinds = KINDS[self.tokens]
+        row = np.arange(len(self.tokens))
+        piece = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        after = row + piece + 1  # a piece of T tokens has T + 1 states
+        tick, part = self.states.tick[after], self.states.part[after]
+        begins, ends = kinds == Kind.NOTE_ON, kinds == Kind.NOTE_OFF
+        of_voice: list[list[Columns]] = []
+        for voice in range(VOICES):
+            on = np.flatnonzero(begins & (part == voice))
+            off = np.append(np.flatnonzero(ends & (part == voice)), len(self.tokens))
+            off = np.minimum(off[np.searchsorted(off, on)], self.first_row[piece[on] + 1] - 1)
+            columns = np.stack(
+                [tick[on], VALUES[self.tokens[on]], tick[off] - tick[on], np.zeros_like(on)]
+            ).astype(np.int64)
+            of_voice.append(np.split(columns, np.searchsorted(on, self.first_row[1:-1]), axis=1))
+        return Lines(list(zip(*of_voice, strict=True)))
+
+
+def draw_known(rng: np.random.Generator, window: Window, store: PieceStore, share: float) -> Known:
+    """What is told beforehand of the notes of a window's piece: most often nothing.
+
+    With probability ``share`` one of: a whole voice (as when the other is to be written under or
+    above it), both voices from some barline on (a gap to be filled), a few bars of one voice (an
+    entry that is to come). No note crosses the limits: they are moved to where none does.
+    """
+    nothing = (0, 0)
+    if rng.random() >= share:
+        return nothing, nothing
+    first = store.first_row[window.piece] + window.piece
+    begin, end = (int(store.states.tick[first + place]) for place in (window.start, window.stop))
+    bar = int(store.states.bar_ticks[first])
+    barline = -(-int(rng.integers(begin, end + 1)) // bar) * bar
+    voice = int(rng.integers(VOICES))
+    case = rng.random()
+    if case < 0.6:
+        stretch = (0, FAR)
+    elif case < 0.85:
+        until = (barline, FAR)
+        return tuple(store.lines.uncrossed(window.piece, v, until) for v in range(VOICES))
+    else:
+        stretch = store.lines.uncrossed(
+            window.piece, voice, (barline, barline + int(rng.integers(1, 5)) * bar)
+        )
+    return (stretch, nothing) if voice == 0 else (nothing, stretch)
 
 
 def tile(length: int, context: int, piece: int, rng: np.random.Generator | None) -> list[Window]:
@@ -181,11 +246,13 @@ class TrainingBatches:
         seed: int,
         condition_dropout: float,
         grammar_positions: int,
+        foresight_share: float = 0.0,
         process: tuple[int, int] = (0, 1),
     ) -> None:
         self.store, self.repeats = store, repeats
         self.batch_size, self.seed, self.process = batch_size, seed, process
         self.condition_dropout, self.grammar_positions = condition_dropout, grammar_positions
+        self.foresight_share = foresight_share
         windows = -(-(store.lengths - 1) // store.config.context)
         self.steps_per_epoch = -(-int((windows * repeats).sum()) // batch_size)
         self._epoch = (-1, -1)
@@ -199,11 +266,15 @@ class TrainingBatches:
             self._plan = self.epoch_windows(epoch, rollbacks)
         windows = self._plan[index * self.batch_size : (index + 1) * self.batch_size]
         rank, processes = self.process
+        windows = windows[rank::processes] or windows[:1]  # an epoch's last batch may be small
+        rng = np.random.default_rng([self.seed, 1, step, rollbacks, rank])
+        share = self.foresight_share
         return self.store.batch(
-            windows[rank::processes] or windows[:1],  # the last batch of an epoch may be small
-            np.random.default_rng([self.seed, 1, step, rollbacks, rank]),
+            windows,
+            rng,
             self.condition_dropout,
             -(-self.grammar_positions // processes),
+            [draw_known(rng, window, self.store, share) for window in windows] if share else None,
         )
 
     def epoch_windows(self, epoch: int, rollbacks: int = 0) -> list[Window]:

@@ -1,4 +1,4 @@
-"""What a step of the optimiser is made of: the loss, the learning rate, AdamW."""
+"""What a step of the optimiser is made of: the loss, the learning rate, Muon and AdamW."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from bicinium.model.transformer import Transformer
 from bicinium.training.config import TrainingSection
 from bicinium.training.musical_grammar import IGNORED
 
@@ -26,17 +27,28 @@ def learning_rate(training: TrainingSection, step: int) -> float:
     return training.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
 
 
-def new_optimizer(model: nn.Module, training: TrainingSection) -> torch.optim.Optimizer:
-    """AdamW (arXiv:1711.05101); only matrices are decayed."""
-    parameters = list(model.parameters())
-    return torch.optim.AdamW(
+def new_optimizers(model: Transformer, training: TrainingSection) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024, scaled as in arXiv:2502.16982) for the matrices of the blocks and
+    AdamW (arXiv:1711.05101) for all else; or AdamW for all. Only matrices are decayed.
+    """
+    of_blocks = [p for p in model.blocks.parameters() if p.ndim >= 2]
+    by_muon = of_blocks if training.optimizer == "muon" else []
+    chosen = {id(p) for p in by_muon}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    adamw = torch.optim.AdamW(
         [
-            {
-                "params": [p for p in parameters if p.ndim >= 2],
-                "weight_decay": training.weight_decay,
-            },
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+            {"params": [p for p in others if p.ndim >= 2], "weight_decay": training.weight_decay},
+            {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
         ],
         lr=training.learning_rate,
         betas=(0.9, 0.95),
     )
+    if not by_muon:
+        return [adamw]
+    muon = torch.optim.Muon(
+        by_muon,
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    return [adamw, muon]

@@ -1,6 +1,7 @@
 """The folder of a run, and what is written there to be kept.
 
-``config.yaml``; ``model.safetensors``, the best validated state so far; in ``checkpoints/``
+``config.yaml``; ``model.safetensors``, the best validated state so far, and beside it the index of
+what it is trained on, by which quotations are found; in ``checkpoints/``
 ``last.ckpt``, to resume from, and ``best.ckpt``, to roll back to; ``metrics.jsonl``,
 ``events.jsonl`` and TensorBoard's files (``run_log``); ``samples/``, what the model wrote at each
 validation; and where training had to be given up ``collapse.md``.
@@ -8,13 +9,15 @@ validation; and where training had to be given up ``collapse.md``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from bicinium.composing.originality import QuotationIndex, quotations_path
+from bicinium.corpus.shards import Piece, score_of
 from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import TrainConfig
@@ -50,6 +53,12 @@ def write_config(run: Path, config: TrainConfig) -> None:
 def write_model(run: Path, model: Transformer, record: Mapping[str, Any]) -> None:
     """The weights as a model file, with the record of how they came to be."""
     save_checkpoint(run / MODEL, model.config, model.weights(), record, dtype=np.float16)
+
+
+def write_quotations(run: Path, pieces: Sequence[Piece]) -> None:
+    """The index of what the model is trained on, beside it, for composing to find quotations."""
+    named = ((score_of(p), f"{p.composer}, {p.title or Path(p.name).stem}") for p in pieces)
+    QuotationIndex.build(named).save(quotations_path(run / MODEL))
 
 
 def write_collapse_report(

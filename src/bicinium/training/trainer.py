@@ -27,6 +27,7 @@ from torch import Tensor
 from bicinium.corpus.shards import Refused, load_checked, load_pieces
 from bicinium.corpus.sources import STYLES
 from bicinium.errors import CollapseError, ConfigError
+from bicinium.model.checkpoint import Checkpoint, load_checkpoint
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import TrainConfig, changed_keys
 from bicinium.training.dataset import (
@@ -42,7 +43,7 @@ from bicinium.training.dataset import (
 from bicinium.training.interrupts import Interrupts
 from bicinium.training.monitor import DataMonitor, Monitor, Validation
 from bicinium.training.musical_grammar import MusicalGrammarLoss
-from bicinium.training.optimisation import learning_rate, new_optimizer, next_token_loss
+from bicinium.training.optimisation import learning_rate, new_optimizers, next_token_loss
 from bicinium.training.run_folder import (
     COLLAPSE_REPORT,
     MODEL,
@@ -52,6 +53,7 @@ from bicinium.training.run_folder import (
     write_collapse_report,
     write_config,
     write_model,
+    write_quotations,
 )
 from bicinium.training.run_log import RunLog
 from bicinium.training.validation import (
@@ -101,6 +103,21 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
     return fabric.launch(lambda process: TrainingRun(process, config, run, resume).work())
 
 
+def start_from(net: Transformer, checkpoint: Checkpoint) -> None:
+    """Give a model the weights of a checkpoint of its shape; ConfigError where that is another."""
+    differ = [
+        name
+        for name, value in net.config.model_dump(exclude={"dropout"}).items()
+        if getattr(checkpoint.config, name) != value
+    ]
+    if differ:
+        raise ConfigError(
+            f"start_from: {checkpoint.name} has another {', '.join(differ)} than this model; "
+            "configure the model as it was"
+        )
+    net.load_state_dict({name: torch.from_numpy(w) for name, w in checkpoint.weights.items()})
+
+
 class TrainingRun:
     """A run in one process. Its state is the model, the optimiser, the monitors, the step and how
     often it was rolled back; all of that is in a checkpoint.
@@ -119,6 +136,7 @@ class TrainingRun:
             pieces, refused = load_checked(data.prepared, data.min_grammar_score)
         if not (data.validate_grammar and data.filter_poor_grammar):
             pieces = load_pieces(data.prepared)
+        pieces = [piece for piece in pieces if piece.style not in data.styles_left_out]
         shown = [piece for piece in pieces if piece.split == "train"]
         self.held_out = validation_pieces(pieces, config.data.validation_tokens)
         if not shown or not self.held_out:
@@ -138,6 +156,7 @@ class TrainingRun:
             seed=self.training.seed,
             condition_dropout=config.data.condition_dropout,
             grammar_positions=self.grammar.positions,
+            foresight_share=config.data.foresight_share,
             process=(fabric.global_rank, fabric.world_size),
         )
         self.validation = {
@@ -146,7 +165,11 @@ class TrainingRun:
         }
         torch.manual_seed(self.training.seed)
         self.net = Transformer(config.model)
-        self.model, self.optimizer = fabric.setup(self.net, new_optimizer(self.net, self.training))
+        if self.training.start_from and not resume:
+            start_from(self.net, load_checkpoint(self.training.start_from))
+        self.model, *self.optimizers = fabric.setup(
+            self.net, *new_optimizers(self.net, self.training)
+        )
         self.loss = MusicalGrammarLoss(self.grammar)
         self.live = LiveModel(self.net, shown, repeats)
         self.monitor = Monitor(
@@ -164,6 +187,8 @@ class TrainingRun:
             self._restore(last_checkpoint(run))
         if fabric.is_global_zero:
             write_config(run, config)
+            if not resume:
+                write_quotations(run, shown)
         self.log = RunLog(run, Console(stderr=True), fabric.is_global_zero)
         if refused:
             done = "are left out" if data.filter_poor_grammar else "are shown all the same"
@@ -212,11 +237,13 @@ class TrainingRun:
         step, grammar = self.step, self.grammar
         seed = np.random.default_rng(self._seed(2)).integers(2**63)
         torch.manual_seed(int(seed))  # for dropout
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.training, step) * _EASED**self.rollbacks
+        rate = learning_rate(self.training, step) * _EASED**self.rollbacks
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+            for group in optimizer.param_groups:
+                group["lr"] = rate
         scale = min(1.0, step / max(1, grammar.ramp_steps)) * _STRICTER**self.rollbacks
         measured: dict[str, Tensor] = {}
-        self.optimizer.zero_grad()
         own = self._own_batch() if grammar.enabled and grammar.on_policy_weight else None
         if own is not None:
             with self.fabric.no_backward_sync(self.model):
@@ -235,11 +262,12 @@ class TrainingRun:
         self.fabric.backward(loss)
         norm = self.fabric.clip_gradients(
             self.model,
-            self.optimizer,
+            self.optimizers[0],
             max_norm=self.training.gradient_clip,
             error_if_nonfinite=False,
         )
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.step += 1
         numbers = {name: float(value.detach()) for name, value in measured.items()}
         numbers["train/cross_entropy"] = self._mean(cross_entropy.detach())
@@ -254,7 +282,7 @@ class TrainingRun:
         on_policy = {name: v for name, v in measured.items() if name.startswith("on_policy/")}
         if self.step % _LOG_EVERY == 0 or self.step == 1:
             rate = (self.step - self.first_step) / (time.monotonic() - self.started)
-            measured["train/learning_rate"] = self.optimizer.param_groups[0]["lr"]
+            measured["train/learning_rate"] = self.optimizers[0].param_groups[0]["lr"]
             measured["train/steps_per_second"] = rate
             measured |= {f"data/{name}": value for name, value in contents.items()}
             self.log.metrics(self.step, measured)
@@ -422,7 +450,7 @@ class TrainingRun:
             "step": self.step,
             "rollbacks": self.rollbacks,
             "model": self.net.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "monitor": self.monitor.state_dict(),
             "data_monitor": self.data_monitor.state_dict(),
             "config": self.config.model_dump(mode="json"),
@@ -448,7 +476,8 @@ class TrainingRun:
                 "corpus again, or start a new run"
             )
         self.net.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.monitor.load_state_dict(state["monitor"])
         self.data_monitor.load_state_dict(state["data_monitor"])
         self.step, self.rollbacks = state["step"], state["rollbacks"]

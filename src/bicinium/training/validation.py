@@ -18,7 +18,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bicinium.composing.composer import Composer, Composition
+from bicinium.composing.composer import Composer, Manner
+from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.sampling import Sampling
 from bicinium.corpus.quality import quality
@@ -115,7 +116,8 @@ class LiveModel:
         rng = np.random.default_rng(seed)
         asked = self._ask(rng, rng.integers(2, most_bars + 1, count).tolist())
         rngs = rng.spawn(count)
-        drawn = self._composer().draw(asked, rngs, _UNTOUCHED, False, max_tokens)
+        manner = Manner(_UNTOUCHED, use_grammar=False, max_tokens=max_tokens)
+        drawn = self._composer().draw(asked, rngs, manner)
         return own_pieces(drawn, asked)
 
     def validate(self, count: int, bars: int, seed: Sequence[int]) -> LiveResult:
@@ -140,7 +142,7 @@ class LiveModel:
         ]
 
     def _composer(self) -> Composer:
-        return Composer(Checkpoint(self.model.config, self.model.weights()))
+        return Composer(Checkpoint(self.model.config, self.model.weights()), dtype=np.float32)
 
     def _own_distribution(self, pieces: Sequence[Composition]) -> dict[str, float]:
         """Mean entropy and illegal mass of the next token, at the states the model has reached."""

@@ -1,0 +1,160 @@
+"""Writing the other voice, and bars anew: what helps to know where the music goes?
+
+Usage: python -m benchmarks completion --prepared FOLDER [--cases 200] [--bars 16] [--model FILE]
+
+Cases are windows of held-out pieces, each with one voice given (the upper, the lower) or four bars
+in the middle rewritten. The given notes must come back; the completed pieces are compared with the
+originals by quality and by parallels. Four ways: told where the given voice goes (foresight), not
+told, not told but the best of eight by quality (search), told and the best of eight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bicinium.api import load_composer
+from bicinium.composing.composer import Composer
+from bicinium.composing.composition import Composition
+from bicinium.composing.conditions import Conditions
+from bicinium.composing.constraints import Constraints
+from bicinium.composing.given import NEVER, Given, gap, other_voice
+from bicinium.corpus.quality import quality
+from bicinium.corpus.shards import load_pieces, score_of
+from bicinium.errors import RequestError
+from bicinium.model.checkpoint import DEFAULT_MODEL
+from bicinium.score.counterpoint import parallels, strong_dissonances
+from bicinium.score.notes import Score, Voice
+
+CANDIDATES = 8
+LEAST_NOTES = 8  # of each voice, in a window
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Cut, complete, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prepared", type=Path, required=True)
+    parser.add_argument("--cases", type=int, default=200)
+    parser.add_argument("--bars", type=int, default=16)
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    options = parser.parse_args(arguments)
+    composer = load_composer(options.model)
+    originals = windows(options.prepared, options.cases, options.bars, composer)
+    cases = [(original, style, given_of(original, index))
+             for index, (original, style) in enumerate(originals)]  # fmt: skip
+    print(f"{len(cases)} cases: voices given above and below, and gaps of four bars")
+    told = [quality(original).score for original, _ in originals]
+    print(f"  originals: quality {np.mean(told):.3f}, {rates([s for s, _ in originals])}")
+    for name, foresight, candidates, constraints in (
+        ("foresight, defaults", True, 1, Constraints()),
+        ("foresight, no constraints", True, 1, None),
+        ("not told, no constraints", False, 1, None),
+        ("not told, best of 8", False, CANDIDATES, None),
+        ("foresight, best of 8, defaults", True, CANDIDATES, Constraints()),
+    ):
+        started = time.perf_counter()
+        done = complete(composer, cases, foresight, candidates, constraints)
+        seconds = time.perf_counter() - started
+        kept = sum(keeps(given, piece) for (_, _, given), piece in zip(cases, done, strict=True))
+        scores = [piece.score for piece in done if piece.score]
+        found = [quality(score).score for score in scores]
+        print(
+            f"  {name}: given notes kept in {kept} of {len(done)}, quality {np.mean(found):.3f} "
+            f"({np.mean(found) / np.mean(told):.3f} of the originals'), {rates(scores)}, "
+            f"{seconds:.0f} s"
+        )
+
+
+def windows(
+    prepared: Path, count: int, bars: int, composer: Composer
+) -> list[tuple[Score, str | None]]:
+    """So many windows of whole bars of held-out pieces, in their own keys, with their styles."""
+    pieces = [p for p in load_pieces(prepared)
+              if p.split == "validation" and p.style != "palestrina"]  # fmt: skip
+    chosen: list[tuple[Score, str | None]] = []
+    for round_number in range(100):
+        for piece in pieces:
+            score = score_of(piece).transpose(piece.transposition)
+            first = round_number * bars
+            if first + bars > score.bars or piece.meter not in composer.config.meters:
+                continue
+            cut = window(score, first, bars)
+            if min(len(voice.notes) for voice in cut.voices) >= LEAST_NOTES:
+                chosen.append((cut, piece.style))
+    step = max(1, len(chosen) // count)
+    return chosen[::step][:count]
+
+
+def window(score: Score, first: int, bars: int) -> Score:
+    """Bars ``first`` (from 0) to ``first + bars``, what sounds over their limits cut off."""
+    begin, end = first * score.meter.bar_ticks, (first + bars) * score.meter.bar_ticks
+    voices = tuple(
+        Voice(tuple(
+            replace(note, onset_tick=note.onset_tick - begin,
+                    duration_ticks=min(note.offset_tick, end) - note.onset_tick)
+            for note in voice.notes if begin <= note.onset_tick < end
+        ))
+        for voice in score.voices
+    )  # fmt: skip
+    anacrusis = score.anacrusis_ticks if first == 0 else 0
+    return replace(score, voices=voices, bars=bars, anacrusis_ticks=anacrusis)
+
+
+def given_of(score: Score, index: int) -> Given:
+    """The cases in turn: lower voice asked for, upper voice asked for, four bars rewritten."""
+    if index % 3 < 2:
+        return other_voice(score.voices[index % 3], index % 3, score)
+    middle = score.bars // 2
+    return gap(score, middle - 1, middle + 2)
+
+
+def complete(
+    composer: Composer,
+    cases: Sequence[tuple[Score, str | None, Given]],
+    foresight: bool,
+    candidates: int,
+    constraints: Constraints | None,
+) -> list[Composition]:
+    """Each case completed, the best of so many candidates by quality."""
+    asked = []
+    for score, style, given in cases:
+        shown = given if foresight else replace(given, known=(NEVER, NEVER))
+        key = score.key
+        if key is None:
+            raise RequestError("a prepared piece has a key")
+        asked.append(Conditions(key, score.meter, score.bars, score.tempo_qpm, style, shown))
+    best: list[Composition] = []
+    for candidate in range(candidates):
+        seeds = [1000 * candidate + index for index in range(len(asked))]
+        done = composer.compose(asked, seeds, constraints=constraints)
+        best = [max(pair, key=goodness) for pair in zip(best or done, done, strict=True)]
+    return best
+
+
+def goodness(piece: Composition) -> float:
+    """By which candidates are chosen."""
+    return quality(piece.score).score if piece.score else 0.0
+
+
+def keeps(given: Given, piece: Composition) -> bool:
+    """Has the piece every given note, to the tick and the velocity?"""
+    return piece.score is not None and all(
+        set(line.notes) <= set(voice.notes)
+        for line, voice in zip(given.score.voices, piece.score.voices, strict=True)
+    )
+
+
+def rates(scores: Sequence[Score]) -> str:
+    """Faults per hundred notes."""
+    notes = sum(score.note_count for score in scores)
+    fifths_and_octaves = 100 * sum(len(parallels(score)) for score in scores) / notes
+    dissonances = 100 * sum(len(strong_dissonances(score)) for score in scores) / notes
+    return (
+        f"{fifths_and_octaves:.2f} parallels and {dissonances:.2f} dissonant strong beats "
+        "per 100 notes"
+    )

@@ -1,0 +1,255 @@
+"""Does one get what one asks for, how fast, and how original is it?
+
+Usage: python -m benchmarks composing --prepared FOLDER [--pieces 512] [--model FILE] [--only NAME…]
+
+Over keys, metres, lengths from 4 to 64 bars, tempi and styles, as users get them by default:
+
+* asked: valid, bars, metre and tempo exact, closes on the tonic; the key that music21 finds in
+  them, and in the held-out real pieces; quotations of the training set, in both.
+* constraints: how often each is broken with it off and on, and what it costs.
+* seeds: the same piece in fresh processes, alone and among 32, and with other kernels of BLAS.
+* speed: alone and 64 at once, the first note of a stream, a cold start on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import music21
+import numpy as np
+
+from bicinium.api import load_composer, load_quotations
+from bicinium.composing.composer import Composer
+from bicinium.composing.composition import Composition
+from bicinium.composing.conditions import Conditions
+from bicinium.composing.constraints import EXPLAINED, Constraints, broken
+from bicinium.composing.originality import QuotationIndex
+from bicinium.corpus.shards import load_pieces, score_of
+from bicinium.model.checkpoint import DEFAULT_MODEL
+from bicinium.score.counterpoint import closes
+from bicinium.score.keys import ALL_KEYS
+from bicinium.score.notes import Meter, Score
+
+METERS = ("4/4", "3/4", "2/4", "6/8", "3/8", "2/2", "9/8", "12/8")
+BARS = (4, 8, 12, 16, 24, 32, 48, 64)
+TEMPI = (None, 60.0, 96.0, 131.5)
+STYLES = ("bach", "baroque", "classical", "romantic", None)
+KEYBOARD = ("bach", "baroque", "classical", "romantic", "study")
+CONSTRAINED = 96  # pieces for each constraint, off and on
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Compose, count, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prepared", type=Path, help="for real pieces and the index of quotations")
+    parser.add_argument("--pieces", type=int, default=512)
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    parser.add_argument("--only", nargs="*", choices=list(PARTS), default=list(PARTS))
+    options = parser.parse_args(arguments)
+    for name in options.only:
+        print(f"-- {name}")
+        PARTS[name](options)
+
+
+def asked_for(count: int, composer: Composer) -> list[Conditions]:
+    """Keys, metres, lengths, tempi and styles, each combined with each sooner or later."""
+    styles = [style for style in STYLES if style is None or style in composer.config.styles]
+    return [
+        Conditions(
+            key=ALL_KEYS[i % 24],
+            meter=Meter.parse(METERS[(i // 3) % len(METERS)]),
+            bars=BARS[(i // 5) % len(BARS)],
+            tempo_qpm=TEMPI[i % len(TEMPI)],
+            style=styles[(i // 7) % len(styles)],
+        )
+        for i in range(count)
+    ]
+
+
+def asked(options: argparse.Namespace) -> None:
+    """What was asked for, and what came."""
+    composer = load_composer(options.model)
+    wanted = asked_for(options.pieces, composer)
+    started = time.perf_counter()
+    pieces = composer.compose(wanted, range(len(wanted)), constraints=Constraints())
+    seconds = time.perf_counter() - started
+    print(f"{len(pieces)} pieces of 4 to 64 bars in {seconds:.0f} s")
+    share("valid", [piece.result.valid for piece in pieces])
+    scores = [(piece.conditions, scored(piece)) for piece in pieces]
+    share("bars exact", [one.bars == score.bars for one, score in scores])
+    share("metre exact", [one.meter == score.meter for one, score in scores])
+    share("tempo exact", [one.tempo_qpm in (None, score.tempo_qpm) for one, score in scores])
+    share("closes: tonic below, triad above", [closes(score, one.key) for one, score in scores])
+    share("drawn once", [piece.draws == 1 for piece in pieces])
+    found = [music21_key(score) for _, score in scores]
+    share("key that music21 finds is the one asked for", [
+        key == str(one.key) for key, (one, _) in zip(found, scores, strict=True)])  # fmt: skip
+    index = load_quotations(options.model)
+    if index:
+        quotations("composed", [score for _, score in scores], index)
+    if options.prepared:
+        real(options.prepared, index)
+
+
+def real(prepared: Path, index: QuotationIndex | None) -> None:
+    """The same of held-out music: the yardstick."""
+    pieces = [p for p in load_pieces(prepared) if p.split == "validation"]
+    for name, chosen in (
+        ("keyboard", [p for p in pieces if p.style in KEYBOARD]),
+        ("all", [p for p in pieces if p.style != "palestrina"]),
+    ):
+        scores = [score_of(piece) for piece in chosen]  # in C major or A minor, as the file says
+        found = [music21_key(score) for score in scores]
+        share(f"real, {name}: key that music21 finds is the piece's", [
+            key == str(score.key) for key, score in zip(found, scores, strict=True)])  # fmt: skip
+        share(f"real, {name}: it has the piece's signature", [
+            music21_fifths(key) == 0 for key in found])  # fmt: skip
+        if index:
+            quotations(f"real, {name}", scores, index)
+
+
+def quotations(name: str, scores: Sequence[Score], index: QuotationIndex) -> None:
+    """How many pieces quote so many bars of the training set."""
+    bars = np.array([index.longest_quotation(score).bars for score in scores])
+    for least in (2, 3, 4):
+        share(f"{name}: quote {least} bars or more", (bars >= least).tolist())
+
+
+def constraints(options: argparse.Namespace) -> None:
+    """Each constraint alone, off, at half strength and on."""
+    composer = load_composer(options.model)
+    wanted = [replace(one, bars=16) for one in asked_for(CONSTRAINED, composer)]
+    seeds = range(len(wanted))
+    for name in EXPLAINED:
+        if not isinstance(getattr(Constraints(), name), float) or name == "accidentals":
+            continue
+        line = f"  {name:<12}"
+        for strength in (0.0, 0.5, 1.0):
+            used = replace(Constraints.none(), **{name: strength})
+            started = time.process_time()
+            pieces = composer.compose(wanted, seeds, constraints=used if strength else None)
+            seconds = time.process_time() - started
+            judged = replace(Constraints.none(), **{name: 1.0})
+            times = sum(broken(scored(piece), piece.conditions, judged)[name] for piece in pieces)
+            notes = sum(piece.result.notes for piece in pieces)
+            tokens = sum(len(piece.tokens) for piece in pieces)
+            line += (
+                f"  at {strength:g}: {100 * times / notes:6.2f} per 100 notes, "
+                f"{1e6 * seconds / tokens:4.0f} µs a token"
+            )
+        print(line)
+
+
+def seeds(options: argparse.Namespace) -> None:
+    """The same seeds in fresh processes, in company and alone, under other kernels of BLAS."""
+    code = (
+        "import hashlib, sys; from pathlib import Path; from benchmarks.composing import *;"
+        "c = load_composer(Path(sys.argv[1])); w = asked_for(32, c);"
+        "w = [replace(one, bars=min(one.bars, 16)) for one in w]; k = Constraints();"
+        "together = c.compose(w, range(32), constraints=k) if sys.argv[2] == 'together' else"
+        " [c.compose([one], [i], constraints=k)[0] for i, one in enumerate(w)];"
+        "print(*[digest(piece) for piece in together])"
+    )
+    first: list[str] | None = None
+    for company, kernel in (("together", ""), ("alone", ""), ("together", "Haswell"),
+                            ("alone", "Sandybridge"), ("together", "Prescott")):  # fmt: skip
+        environment = {name: v for name, v in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+        if kernel:
+            environment["OPENBLAS_CORETYPE"] = kernel
+        ran = subprocess.run(
+            [sys.executable, "-c", code, str(options.model), company],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        pieces = ran.stdout.split()
+        first = first or pieces
+        same = sum(a == b for a, b in zip(first, pieces, strict=True))
+        print(f"  {company}, BLAS kernel {kernel or 'its own choice'}: {same} of {len(pieces)} "
+              "as in the first process")  # fmt: skip
+
+
+def speed(options: argparse.Namespace) -> None:
+    """Tokens a second, the first note, a cold start."""
+    composer = load_composer(options.model)
+    one = Conditions(ALL_KEYS[0], Meter(4, 4), 16, style="bach")
+    alone = [rate(composer, [one], [seed]) for seed in range(5)]
+    many = [rate(composer, [one] * 64, range(64)) for _ in range(3)]
+    print(f"  alone {np.median(alone):.0f} tokens/s, 64 at once {np.median(many):.0f}: "
+          f"{np.median(many) / np.median(alone):.1f} times")  # fmt: skip
+    first = []
+    for seed in range(20):
+        started = time.perf_counter()
+        next(composer.stream(one, seed, constraints=Constraints()))
+        first.append(1000 * (time.perf_counter() - started))
+    print(
+        f"  first note of a stream: median {np.median(first):.1f} ms, at most {max(first):.1f} ms"
+    )
+    command = ["bicinium", "compose", "-n", "1", "--bars", "16", "--key", "D minor", "--meter",
+               "4/4", "--out", "/tmp/bicinium-speed"]  # fmt: skip
+    cold = []
+    for seed in range(3):
+        started = time.perf_counter()
+        subprocess.run(
+            ["taskset", "-c", "0", Path(sys.executable).parent / command[0], *command[1:],
+             "--seed", str(seed), "--model", str(options.model)],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        cold.append(time.perf_counter() - started)
+    print(f"  from nothing to 16 bars on one core: {', '.join(f'{s:.2f}' for s in cold)} s")
+
+
+def rate(composer: Composer, asked: Sequence[Conditions], seeds: Sequence[int]) -> float:
+    """Tokens a second."""
+    started = time.perf_counter()
+    pieces = composer.compose(asked, seeds, constraints=Constraints())
+    return sum(len(p.tokens) for p in pieces) / (time.perf_counter() - started)
+
+
+def scored(piece: Composition) -> Score:
+    """Its score, which every piece composed with the grammar has."""
+    if piece.score is None:
+        raise ValueError("a piece without a score")
+    return piece.score
+
+
+def digest(piece: Composition) -> str:
+    """A name for its notes."""
+    return hashlib.sha256(piece.tokens.tobytes()).hexdigest()[:12]
+
+
+def music21_key(score: Score) -> str:
+    """Name of the key by music21's Krumhansl-Schmuckler analysis of the notes, as we spell it."""
+    stream = music21.stream.Stream()
+    for voice in score.voices:
+        for note in voice.notes:
+            there = music21.note.Note(note.pitch)
+            there.quarterLength = note.duration_ticks / 24
+            stream.insert(note.onset_tick / 24, there)
+    found = stream.analyze("key.krumhanslschmuckler")
+    tonic = found.tonic.pitchClass
+    return next(str(key) for key in ALL_KEYS if key.tonic == tonic and key.mode == found.mode)
+
+
+def music21_fifths(name: str) -> int:
+    """The signature of a key by its name."""
+    return next(key.fifths for key in ALL_KEYS if str(key) == name)
+
+
+def share(name: str, hits: Sequence[bool]) -> None:
+    """Print how many of the pieces have a property."""
+    print(f"  {name}: {sum(hits)} of {len(hits)} ({sum(hits) / len(hits):.1%})")
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "asked": asked,
+    "constraints": constraints,
+    "seeds": seeds,
+    "speed": speed,
+}
