@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bicinium.training.config import TrainConfig
 from bicinium.training.run_folder import last_checkpoint
-from bicinium.training.run_log import EVENTS, read_records
+from bicinium.training.run_records import EVENTS, read_records
 from bicinium.training.trainer import train
 
 LOSSES = {

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 import bicinium
-from bicinium.api import compose, compose_many, validate
-from bicinium.errors import CheckpointError, RequestError, ScoreError
+from bicinium.api import compose, compose_many, stream, validate
+from bicinium.errors import CheckpointError, MidiFileError, RequestError, ScoreError
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig
 from bicinium.score.keys import Key
+from bicinium.score.midi import write_midi
+from bicinium.score.notes import Score
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -23,6 +25,7 @@ Refuses = Callable[..., AbstractContextManager[None]]
 def test_the_package_offers_its_interface() -> None:
     assert bicinium.compose is compose
     assert bicinium.compose_many is compose_many
+    assert bicinium.stream is stream
     assert bicinium.validate is validate
     with pytest.raises(AttributeError, match="no attribute 'decompose'"):
         _ = bicinium.decompose  # type: ignore[attr-defined]
@@ -68,10 +71,10 @@ def test_styles_are_drawn_from_the_models_own_where_not_given(tiny_model: Path) 
 
 
 def test_a_grammar_of_ones_own_is_kept(tiny_model: Path) -> None:
-    narrow = MusicalGrammar(MusicalGrammarConfig(ranges=((60, 64), (48, 52))))
+    narrow = MusicalGrammar(MusicalGrammarConfig(ranges=((60, 67), (48, 55))))
     piece = compose(bars=4, key="G major", grammar=narrow, model=tiny_model)
-    assert {note.pitch for note in piece.score.voices[0].notes} <= set(range(60, 65))
-    assert {note.pitch for note in piece.score.voices[1].notes} <= set(range(48, 53))
+    assert {note.pitch for note in piece.score.voices[0].notes} <= set(range(60, 68))
+    assert {note.pitch for note in piece.score.voices[1].notes} <= set(range(48, 56))
 
 
 def test_sampling_arrives_at_the_model(tiny_model: Path) -> None:
@@ -81,6 +84,70 @@ def test_sampling_arrives_at_the_model(tiny_model: Path) -> None:
         for seed in (1, 2)
     )  # fmt: skip
     np.testing.assert_array_equal(one.tokens, other.tokens)
+
+
+def test_the_seeds_of_the_candidates_follow_each_other(tiny_model: Path) -> None:
+    pieces = compose_many(2, best_of=3, bars=2, seed=10, model=tiny_model)
+    assert [(piece.seed - 10) // 3 for piece in pieces] == [0, 1]
+    assert all(piece.sheet is not None for piece in pieces)
+
+
+# ------------------------------------------------------------------ what is given
+
+
+@pytest.fixture(scope="module")
+def given(made_up_score: Callable[..., Score], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six bars of 3/4 in D minor."""
+    path = tmp_path_factory.mktemp("given") / "given.mid"
+    write_midi(made_up_score(1, 6, "3/4", "D minor"), path)
+    return path
+
+
+@pytest.mark.parametrize("as_string", [False, True])
+def test_a_voice_is_written_to_a_given_one(tiny_model: Path, given: Path, as_string: bool) -> None:
+    path, score = str(given) if as_string else given, bicinium.read(given)
+    for part, name in enumerate(("upper", "lower")):
+        piece = compose(**{name: path}, constraints=None, model=tiny_model)
+        assert piece.result.valid
+        assert piece.score.voices[part] == score.voices[part]
+        assert piece.score.voices[1 - part] != score.voices[1 - part]
+        assert (piece.score.bars, piece.score.key) == (6, score.key)
+
+
+def test_a_score_is_gone_on_from_and_bars_of_it_are_rewritten(
+    tiny_model: Path, given: Path
+) -> None:
+    score = bicinium.read(given)
+    longer = compose(continue_from=given, bars=9, constraints=None, model=tiny_model)
+    other = compose(rewrite=given, rewrite_bars=(3, 4), constraints=None, model=tiny_model)
+    assert (longer.score.bars, other.score.bars) == (9, 6)
+    for part, voice in enumerate(score.voices):
+        notes = longer.score.voices[part].notes
+        assert notes[: len(voice.notes)] == tuple(voice.notes)
+        kept = [n for n in voice.notes if not 144 <= n.onset_tick < 288]
+        assert [n for n in other.score.voices[part].notes if n in kept] == kept
+
+
+def test_a_subject_opens_the_piece_and_is_answered(tiny_model: Path) -> None:
+    words = "A4:1/4 C5:1/4 E5:1/2"
+    asked = {"subject": words, "answer": "fifth", "meter": "4/4", "bars": 4}
+    piece = compose(**asked, constraints=None, model=tiny_model)
+    upper, lower = piece.score.voices
+    assert [n.pitch for n in upper.notes[:3]] == [69, 72, 76]
+    assert [n.pitch % 12 for n in lower.notes[:3]] == [4, 7, 11]
+    assert lower.notes[0].onset_tick == 96
+
+
+def test_a_stream_is_asked_for_like_a_piece(tiny_model: Path, given: Path) -> None:
+    for asked in ({"bars": 4, "meter": "3/4"}, {"upper": given}, {"subject": "D4:1/4 A4:1/4"}):
+        events = list(stream(**asked, seed=3, constraints=None, model=tiny_model))
+        piece = compose(**asked, seed=3, constraints=None, model=tiny_model)
+        if piece.draws == 1:
+            begun = [(e.tick, e.pitch, e.velocity) for e in events if e.begins]
+            notes = [n for voice in piece.score.voices for n in voice.notes]
+            assert sorted(begun) == sorted((n.onset_tick, n.pitch, n.velocity) for n in notes)
+    with pytest.raises(RequestError, match="seed -1"):
+        stream(seed=-1, model=tiny_model)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +165,14 @@ def test_sampling_arrives_at_the_model(tiny_model: Path) -> None:
         (RequestError, "seed -1 must be 0 or more", {"seed": -1}),
         (RequestError, "temperature 0 must be", {"temperature": 0}),
         (RequestError, "top-p 2 must be", {"top_p": 2}),
+        (RequestError, "top-k -1 must be", {"top_k": -1}),
+        (RequestError, "min-p 1 must be", {"min_p": 1}),
+        (RequestError, "repetition penalty -1 must be", {"repetition_penalty": -1}),
+        (RequestError, "0 candidates cannot be composed", {"best_of": 0}),
+        (RequestError, "'D' in the subject is no note", {"subject": "D"}),
+        (RequestError, "answer 'third' is not one of", {"answer": "third"}),
+        (RequestError, "name both a file and the bars", {"rewrite_bars": (1, 2)}),
+        (MidiFileError, "nowhere.mid", {"upper": "nowhere.mid"}),
     ],
 )
 def test_what_cannot_be_composed_is_refused_in_one_sentence(

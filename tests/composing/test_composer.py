@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import mido
 import numpy as np
 import pytest
 
-from bicinium.composing.composer import Composer, bars_played
+from bicinium.composing.composer import Composer, NoteEvent, bars_played
+from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import MAX_BARS, Conditions
+from bicinium.composing.given import other_voice
 from bicinium.composing.sampling import Sampling
 from bicinium.errors import RequestError
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, MusicalGrammarValidator
 from bicinium.grammar.files import validate_file
 from bicinium.model.checkpoint import load_checkpoint
+from bicinium.model.decoder import Decoder
 from bicinium.score.keys import ALL_KEYS, Key
 from bicinium.score.midi import read_midi
 from bicinium.score.notes import Meter, Note, Score, Voice
@@ -41,7 +45,7 @@ def _asked(**differently: object) -> Conditions:
 
 
 @pytest.fixture(scope="module")
-def pieces(composer: Composer) -> list:
+def pieces(composer: Composer) -> list[Composition]:
     """Every key, and every common metre six times, of one to nine bars."""
     conditions = [
         _asked(key=key, meter=Meter.parse(_METERS[i % 4]), bars=1 + i % 9)
@@ -50,7 +54,7 @@ def pieces(composer: Composer) -> list:
     return composer.compose(conditions, range(len(conditions)))
 
 
-def test_every_piece_of_a_random_model_is_valid(pieces: list) -> None:
+def test_every_piece_of_a_random_model_is_valid(pieces: list[Composition]) -> None:
     validator = MusicalGrammarValidator()
     for piece in pieces:
         asked = piece.conditions
@@ -61,7 +65,9 @@ def test_every_piece_of_a_random_model_is_valid(pieces: list) -> None:
         assert piece.result.notes == piece.score.note_count > 0
 
 
-def test_pieces_have_exactly_the_bars_metre_and_key_that_were_asked_for(pieces: list) -> None:
+def test_pieces_have_exactly_the_bars_metre_and_key_that_were_asked_for(
+    pieces: list[Composition],
+) -> None:
     for piece in pieces:
         assert piece.score.bars == piece.conditions.bars
         assert piece.score.meter == piece.conditions.meter
@@ -69,7 +75,7 @@ def test_pieces_have_exactly_the_bars_metre_and_key_that_were_asked_for(pieces: 
         assert len(piece.score.voices) == 2
 
 
-def test_tokens_are_the_piece_moved_to_c_major_or_a_minor(pieces: list) -> None:
+def test_tokens_are_the_piece_moved_to_c_major_or_a_minor(pieces: list[Composition]) -> None:
     for piece in pieces:
         home = decode(piece.tokens, piece.conditions.meter)
         away = -piece.conditions.key.semitones_to_home
@@ -78,7 +84,9 @@ def test_tokens_are_the_piece_moved_to_c_major_or_a_minor(pieces: list) -> None:
         assert piece.tokens[-1] == END
 
 
-def test_both_voices_play_in_half_of_the_bars_or_every_draw_was_used(pieces: list) -> None:
+def test_both_voices_play_in_half_of_the_bars_or_every_draw_was_used(
+    pieces: list[Composition],
+) -> None:
     for piece in pieces:
         both = all(2 * len(bars_played(piece.score, part)) >= piece.score.bars for part in (0, 1))
         assert both or piece.draws == 8
@@ -202,7 +210,7 @@ def test_a_style_that_was_not_learned_is_refused(composer: Composer, refuses: Re
 # ------------------------------------------------------------------ files
 
 
-def test_a_saved_piece_reads_back_as_it_was(pieces: list, tmp_path: Path) -> None:
+def test_a_saved_piece_reads_back_as_it_was(pieces: list[Composition], tmp_path: Path) -> None:
     for index, piece in enumerate(pieces[:8]):
         path = piece.save(tmp_path / f"{index}.mid")
         assert path == tmp_path / f"{index}.mid"
@@ -216,7 +224,9 @@ def test_a_saved_piece_reads_back_as_it_was(pieces: list, tmp_path: Path) -> Non
         assert validate_file(path).valid
 
 
-def test_mido_finds_every_note_of_a_saved_piece_paired(pieces: list, tmp_path: Path) -> None:
+def test_mido_finds_every_note_of_a_saved_piece_paired(
+    pieces: list[Composition], tmp_path: Path
+) -> None:
     """A judge that is not ours."""
     for index, piece in enumerate(pieces[:8]):
         midi = mido.MidiFile(piece.save(tmp_path / f"{index}.mid"))
@@ -249,6 +259,84 @@ def test_what_spells_no_score_is_saved_as_tokens(composer: Composer, tmp_path: P
     assert verdict.violations == piece.result.violations
 
 
+# ------------------------------------------------------------------ as it is made
+
+
+def _events(score: Score) -> list[NoteEvent]:
+    """What a score's notes are as events: by tick, voice, ends before beginnings."""
+    second = 60 / (24 * score.tempo_qpm)
+    found = []
+    for voice, line in enumerate(score.voices):
+        for n in line.notes:
+            found.append(NoteEvent(n.offset_tick, n.offset_tick * second, voice, n.pitch, 0))
+            found.append(NoteEvent(n.onset_tick, n.onset_tick * second, voice, n.pitch, n.velocity))
+    return sorted(found, key=lambda event: (event.tick, event.voice, event.begins))
+
+
+def _assert_same(streamed: list[NoteEvent], expected: list[NoteEvent]) -> None:
+    for one, other in zip(streamed, expected, strict=True):
+        assert (one.tick, one.voice, one.pitch, one.velocity, one.begins) == (
+            other.tick, other.voice, other.pitch, other.velocity, other.begins
+        )  # fmt: skip
+        assert one.second == pytest.approx(other.second)
+
+
+@pytest.mark.parametrize("tempo", [None, 50.0, 300.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_streamed_is_the_first_draw_of_the_seed(
+    composer: Composer, seed: int, tempo: float | None
+) -> None:
+    asked = _asked(key=ALL_KEYS[5 * seed], bars=3 + seed, tempo_qpm=tempo)
+    (tokens,) = composer.draw([asked], [np.random.default_rng([seed, 0])])
+    away = -asked.key.semitones_to_home
+    drawn = decode(tokens, asked.meter).transpose(away)
+    expected = _events(replace(drawn, tempo_qpm=tempo or drawn.tempo_qpm))
+    streamed = list(composer.stream(asked, seed))
+    _assert_same(streamed, expected)
+    assert streamed[0].begins
+    assert not streamed[-1].begins
+
+
+def test_where_the_first_draw_is_the_piece_the_piece_is_streamed(composer: Composer) -> None:
+    for seed in range(6):
+        piece = composer.compose([_asked()], [seed])[0]
+        if piece.draws == 1:
+            assert piece.score is not None
+            _assert_same(list(composer.stream(_asked(), seed)), _events(piece.score))
+
+
+def test_given_notes_are_streamed_as_loud_as_they_were_given(composer: Composer) -> None:
+    line = Voice(
+        tuple(Note(24 * i, 60 + i, 24, velocity) for i, velocity in enumerate([1, 50, 127]))
+    )
+    given = other_voice(line, 0, Score((line, Voice()), 2, Meter(3, 4)))
+    asked = _asked(bars=2, given=given)
+    piece = composer.compose([asked], [3])[0]
+    assert piece.score is not None
+    streamed = list(composer.stream(asked, 3))
+    _assert_same(streamed, _events(piece.score))
+    assert [e.velocity for e in streamed if e.begins and e.voice == 0] == [1, 50, 127]
+
+
+def test_notes_are_streamed_long_before_the_piece_is_finished(
+    composer: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = []
+    step = Decoder.step
+    monkeypatch.setattr(Decoder, "step", lambda self, seen: steps.append(1) or step(self, seen))
+    streamed = composer.stream(_asked(bars=MAX_BARS, meter=Meter(4, 4)), 0)
+    assert not steps
+    assert next(streamed).begins
+    assert len(steps) < 10
+    assert all(event.second >= 0 for event in streamed)
+    assert len(steps) > 100
+
+
+def test_what_cannot_be_composed_cannot_be_streamed(composer: Composer, refuses: Refuses) -> None:
+    with refuses(RequestError, "style 'salieri'"):
+        next(composer.stream(_asked(style="salieri"), 0))
+
+
 # ------------------------------------------------------------------ bars_played
 
 
@@ -260,7 +348,7 @@ def test_bars_played_are_those_in_which_a_note_sounds() -> None:
     assert bars_played(score, 1) == set()
 
 
-def test_the_walk_to_tokens_and_back_loses_nothing(pieces: list) -> None:
+def test_the_walk_to_tokens_and_back_loses_nothing(pieces: list[Composition]) -> None:
     for piece in pieces:
         home = decode(piece.tokens, piece.conditions.meter)
         np.testing.assert_array_equal(encode(home), piece.tokens)

@@ -24,7 +24,7 @@ from bicinium.training.config import TrainConfig, TrainingSection
 from bicinium.training.dataset import Batch, TrainingBatches, own_batch
 from bicinium.training.monitor import Monitor
 from bicinium.training.run_folder import COLLAPSE_REPORT, last_checkpoint
-from bicinium.training.run_log import EVENTS, read_records
+from bicinium.training.run_records import EVENTS, read_records
 from bicinium.training.trainer import TrainingRun, train
 from bicinium.training.validation import LiveModel, OwnPiece
 

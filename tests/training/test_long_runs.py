@@ -16,7 +16,7 @@ import torch
 
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.training.run_folder import best_checkpoint, last_checkpoint
-from bicinium.training.run_log import EVENTS, read_metrics, read_records
+from bicinium.training.run_records import EVENTS, read_metrics, read_records
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from bicinium.training.run_log import EVENTS, METRICS, RunLog, read_metrics, read_records
+from bicinium.training.run_log import RunLog
+from bicinium.training.run_records import EVENTS, METRICS, read_metrics, read_records
 
 Session = Callable[[Sequence[int]], None]
 

@@ -36,7 +36,7 @@ from bicinium.training.config import TrainConfig
 from bicinium.training.musical_grammar import IGNORED
 from bicinium.training.optimisation import learning_rate, next_token_loss
 from bicinium.training.run_folder import last_checkpoint
-from bicinium.training.run_log import EVENTS, METRICS, read_metrics, read_records
+from bicinium.training.run_records import EVENTS, METRICS, read_metrics, read_records
 from bicinium.training.trainer import TrainingRun, train
 from bicinium.training.validation import LiveModel
 
@@ -544,6 +544,16 @@ def test_pieces_of_poor_grammar_are_found_and_left_out_as_the_configuration_says
     if said:
         assert said in alerts[0]
         assert "NOTE_OFF 171 (E7) ends a note that is not sounding" in alerts[0]
+
+
+def test_styles_that_are_left_out_are_neither_shown_nor_validated_on(
+    prepared: Path, tmp_path: Path
+) -> None:
+    others = [piece for piece in load_pieces(prepared) if piece.style != "bach"]
+    run = _fresh(_config(prepared, data={"styles_left_out": ["bach"]}), tmp_path / "run")
+    assert run.corpus[0] == sum(piece.split == "train" for piece in others) < 6
+    held_out = [piece.name for pieces in run.held_out.values() for piece in pieces]
+    assert held_out == [piece.name for piece in others if piece.split == "validation"]
 
 
 # ------------------------------------------------------------------ one step

@@ -239,6 +239,8 @@ class Composer:
         away = -conditions.key.semitones_to_home
         qpm = conditions.tempo_qpm or 120.0
         tick = part = velocity = 0
+        lines = conditions.given.score.voices if conditions.given else ()
+        given = {(i, n.onset_tick): n.velocity for i, line in enumerate(lines) for n in line.notes}
         steps = self._steps(
             [conditions],
             [np.random.default_rng([seed, 0])],
@@ -258,7 +260,8 @@ class Composer:
                     case Kind.VELOCITY:
                         velocity = int(bin_velocity(value))
                     case Kind.NOTE_ON:
-                        yield NoteEvent(tick, second, part, value + away, velocity)
+                        loudness = given.get((part, tick), velocity)
+                        yield NoteEvent(tick, second, part, value + away, loudness)
                     case Kind.NOTE_OFF:
                         yield NoteEvent(tick, second, part, value + away, 0)
 

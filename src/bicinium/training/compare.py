@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bicinium.errors import RequestError
-from bicinium.training.run_log import EVENTS, METRICS, read_metrics, read_records
+from bicinium.training.run_records import EVENTS, METRICS, read_metrics, read_records
 from bicinium.writing import whole_file
 
 _DRAWN = (

@@ -22,7 +22,7 @@ from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import TrainConfig
 from bicinium.training.monitor import Validation
-from bicinium.training.run_log import EVENTS, read_records
+from bicinium.training.run_records import EVENTS, read_records
 from bicinium.writing import whole_file
 
 CONFIG, MODEL, COLLAPSE_REPORT = "config.yaml", "model.safetensors", "collapse.md"

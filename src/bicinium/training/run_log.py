@@ -1,5 +1,5 @@
-"""The records of a run: ``metrics.jsonl`` and ``events.jsonl``, a line for each, and the same for
-TensorBoard. Lines are only ever added, by each session of a run to those before it.
+"""Writing the records of a run: ``metrics.jsonl`` and ``events.jsonl``, a line for each, and the
+same for TensorBoard. Lines are only ever added, by each session of a run to those before it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-METRICS, EVENTS = "metrics.jsonl", "events.jsonl"
+from bicinium.training.run_records import EVENTS, METRICS
 
 
 class RunLog:
@@ -58,36 +58,3 @@ class RunLog:
     def _add(self, name: str, record: Mapping[str, Any]) -> None:
         with (self.folder / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The lines of a record file; one that was torn by a crash is left out."""
-    if not path.is_file():
-        return []
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
-
-
-def read_metrics(run: Path) -> dict[str, list[tuple[int, float]]]:
-    """The curves of a run as it stands, by name: what a rollback or a crash undid is left out."""
-    curves: dict[str, list[tuple[int, float]]] = {}
-    last = -1
-    for record in read_records(run / METRICS):
-        step = record.pop("step")
-        if step < last:
-            for name, points in curves.items():
-                curves[name] = [point for point in points if point[0] < step]
-        last = step
-        for name, value in record.items():
-            if value is None:  # it was not finite
-                continue
-            points = curves.setdefault(name, [])
-            if points and points[-1][0] == step:
-                points.pop()
-            points.append((step, value))
-    return curves

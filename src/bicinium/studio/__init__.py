@@ -1,0 +1,1 @@
+"""The studio: a local page on which to compose, hear, see and understand."""

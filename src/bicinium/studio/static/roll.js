@@ -1,0 +1,157 @@
+// A piano roll: notes, barlines, what a validator marks, the model's doubts; a cursor, chosen bars.
+
+import { h, s, clamp } from "./dom.js";
+import { pitchName, barOf } from "./time.js";
+
+const ROW = 6;
+const TOP = 18;
+const LEFT = 34;
+const STRIP = 64; // height of the doubts
+const NARROWEST = 0.5; // pixels a tick; what then is too wide is scrolled
+
+export class Roll {
+  /** seek(tick) is called where somebody points at; choose(bar, further) too. */
+  constructor({ seek, choose }) {
+    this.element = h("div", { class: "leaf roll", tabindex: "0", role: "group", "aria-label": "Piano roll" });
+    this.seek = seek;
+    this.choose = choose;
+    this.lit = [];
+  }
+
+  show(music, { marks = [], doubts = null, label = "" } = {}) {
+    this.music = music;
+    this.element.setAttribute("aria-label", `Piano roll${label ? ` of ${label}` : ""}`);
+    const width = Math.max(280, this.element.clientWidth || this.element.parentElement?.clientWidth || 800);
+    this.scale = Math.max(NARROWEST, (width - LEFT - 16) / music.end);
+    const pitches = music.notes.map((note) => note.pitch);
+    this.low = Math.min(...pitches, 60) - 2;
+    this.high = Math.max(...pitches, 62) + 2;
+    const foot = TOP + (this.high - this.low + 1) * ROW;
+    const height = foot + (doubts ? STRIP : 0) + (marks.length ? 22 : 6);
+    const full = LEFT + music.end * this.scale + 12;
+    this.foot = foot;
+    this.chosen = s("rect", { class: "chosen", y: TOP, height: foot - TOP, x: 0, width: 0 });
+    this.now = s("line", { class: "now", y1: TOP - 6, y2: foot + (doubts ? STRIP - 14 : 0), x1: LEFT, x2: LEFT });
+    const drawing = s("svg", { width: full, height, viewBox: `0 0 ${full} ${height}`, role: "img", "aria-label": this.describe(music, marks) });
+    drawing.append(this.chosen, ...this.lines(music, foot));
+    this.notes = music.notes.map((note) => this.note(note));
+    drawing.append(...this.notes.map(({ rect }) => rect));
+    if (doubts) drawing.append(...this.doubts(doubts, foot));
+    drawing.append(...marks.map((mark, index) => this.mark(mark, index, foot + (doubts ? STRIP : 0))), this.now);
+    drawing.addEventListener("click", (event) => this.point(event, drawing));
+    this.element.replaceChildren(drawing);
+  }
+
+  x(tick) {
+    return LEFT + tick * this.scale;
+  }
+
+  y(pitch) {
+    return TOP + (this.high - pitch) * ROW;
+  }
+
+  describe(music, marks) {
+    const count = (part) => music.notes.filter((note) => note.part === part).length;
+    const wrong = marks.length ? `, ${marks.length} places marked` : "";
+    return `${music.bars} bars, ${count(0)} notes in the upper voice, ${count(1)} in the lower${wrong}`;
+  }
+
+  lines(music, foot) {
+    const lines = [];
+    const every = [1, 2, 4, 8, 16].find((bars) => bars * music.meter.bar * this.scale > 22) ?? 32;
+    for (let tick = 0, bar = 1; tick <= music.end; tick += music.meter.bar, bar += 1) {
+      lines.push(s("line", { class: "barline", x1: this.x(tick), x2: this.x(tick), y1: TOP, y2: foot }));
+      if (tick < music.end && (bar - 1) % every === 0) lines.push(s("text", { x: this.x(tick) + 3, y: TOP - 5 }, `${bar}`));
+    }
+    for (let pitch = this.low; pitch <= this.high; pitch += 1) {
+      if (pitch % 12) continue;
+      const y = this.y(pitch) + ROW / 2;
+      lines.push(s("line", { class: "octave", x1: LEFT, x2: this.x(music.end), y1: y, y2: y }), s("text", { x: 6, y: y + 4 }, pitchName(pitch)));
+    }
+    return lines;
+  }
+
+  note(note) {
+    const kind = note.part < 2 ? `part${note.part}` : "partx";
+    const rect = s("rect", {
+      class: `note ${kind}${note.closed ? "" : " open"}`, rx: 1.5, height: ROW - 1, y: this.y(note.pitch),
+      x: this.x(note.onset), width: Math.max(2, (note.offset - note.onset) * this.scale - 1),
+    }); // prettier-ignore
+    rect.append(s("title", {}, `${pitchName(note.pitch)}, bar ${barOf(note.onset, this.music.meter)}`));
+    return { rect, note };
+  }
+
+  mark(mark, index, foot) {
+    const x = this.x(mark.tick);
+    const group = s("g", { class: "mark" }, s("line", { x1: x, x2: x, y1: TOP, y2: foot }), s("circle", { cx: x, cy: foot + 4, r: 4 }));
+    group.append(s("title", {}, `${index + 1}. ${mark.message}`));
+    return group;
+  }
+
+  /** Columns of probability on forbidden tokens, and the line of surprise. */
+  doubts({ tick, illegal, bits }, foot) {
+    const base = foot + STRIP - 14;
+    const tall = STRIP - 24;
+    const most = new Map();
+    const surprise = new Map();
+    tick.forEach((at, index) => {
+      most.set(at, Math.max(most.get(at) ?? 0, illegal[index]));
+      surprise.set(at, (surprise.get(at) ?? 0) + bits[index]);
+    });
+    const highest = Math.max(0.01, ...most.values());
+    const columns = [...most].filter(([, share]) => share > 1e-4).map(([at, share]) => {
+      const height = Math.max(1.5, Math.sqrt(share / highest) * tall);
+      const column = s("rect", { class: "doubt", x: this.x(at) - 1.5, width: 3, y: base - height, height });
+      column.append(s("title", {}, `${percent(share)} on what is forbidden`));
+      return column;
+    });
+    const top = Math.max(8, ...surprise.values());
+    const points = [...surprise].map(([at, sum]) => `${this.x(at)},${base - (sum / top) * tall}`).join(" ");
+    return [
+      s("line", { class: "barline", x1: LEFT, x2: this.x(this.music.end), y1: base, y2: base }),
+      s("polyline", { class: "surprise", points }),
+      s("text", { x: 2, y: base - tall + 8 }, percent(highest)),
+      ...columns,
+    ];
+  }
+
+  point(event, drawing) {
+    const box = drawing.getBoundingClientRect();
+    const tick = clamp((event.clientX - box.left - LEFT) / this.scale, 0, this.music.end - 1);
+    this.seek(tick);
+    this.choose?.(barOf(tick, this.music.meter), event.shiftKey);
+  }
+
+  select(first, last) {
+    const { bar } = this.music.meter;
+    const whole = first === 1 && last === this.music.bars;
+    this.chosen.setAttribute("x", this.x((first - 1) * bar));
+    this.chosen.setAttribute("width", whole ? 0 : (last - first + 1) * bar * this.scale);
+  }
+
+  move(tick, follow) {
+    const x = this.x(tick);
+    this.now.setAttribute("transform", `translate(${x - LEFT} 0)`);
+    const sounding = this.notes.filter(({ note }) => note.onset <= tick && tick < note.offset && (follow || tick > this.music.start));
+    for (const { rect } of this.lit) rect.classList.remove("lit");
+    for (const { rect } of sounding) rect.classList.add("lit");
+    this.lit = sounding;
+    const view = this.element;
+    if (follow && (x < view.scrollLeft + 20 || x > view.scrollLeft + view.clientWidth - 60)) view.scrollLeft = x - 60;
+  }
+}
+
+function percent(share) {
+  return `${(share * 100).toPrecision(2)}\u00a0%`;
+}
+
+/** A small roll for a card. */
+export function miniature(music) {
+  const low = Math.min(...music.notes.map((note) => note.pitch)) - 1;
+  const high = Math.max(...music.notes.map((note) => note.pitch)) + 1;
+  const drawing = s("svg", { viewBox: `0 0 ${music.end} ${(high - low) * 4}`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  for (const note of music.notes) {
+    drawing.append(s("rect", { class: `part${Math.min(note.part, 1)}`, x: note.onset, width: Math.max(2, note.offset - note.onset - 1), y: (high - note.pitch - 1) * 4, height: 4 }));
+  }
+  return drawing;
+}

@@ -1,0 +1,140 @@
+// The engraved score: set by the server, lit and pointed at here.
+
+import * as api from "./api.js";
+import { h, s, $, $$ } from "./dom.js";
+
+export class Sheet {
+  constructor({ seek, choose }) {
+    this.element = h("div", { class: "leaf sheet", role: "group", "aria-label": "Score" });
+    this.seek = seek;
+    this.choose = choose;
+    this.places = [];
+    this.element.addEventListener("click", (event) => this.point(event));
+    new ResizeObserver(() => this.resized()).observe(this.element);
+  }
+
+  async show(score, music, label) {
+    this.score = score;
+    this.music = music;
+    this.label = label;
+    if (!this.svg) this.element.replaceChildren(h("p", { class: "wait" }, "Engraving …"));
+    await this.engrave();
+  }
+
+  async engrave() {
+    const width = this.inner();
+    this.width = width;
+    this.asking?.abort();
+    this.asking = new AbortController();
+    try {
+      const { svg, notes } = await api.engrave(this.score, width, this.asking.signal);
+      this.put(svg, notes);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (error.status === 503) setTimeout(() => this.engrave(), 1500);
+      else this.element.replaceChildren(h("p", { class: "wait" }, error.message));
+    }
+  }
+
+  inner() {
+    const style = getComputedStyle(this.element);
+    return this.element.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  }
+
+  put(svg, notes) {
+    const drawing = document.importNode(new DOMParser().parseFromString(svg, "image/svg+xml").documentElement, true);
+    drawing.setAttribute("role", "img");
+    drawing.setAttribute("aria-label", this.label);
+    $("desc", drawing)?.remove();
+    this.svg = drawing;
+    this.cursor = h("div", { class: "cursor" });
+    this.element.replaceChildren(drawing, this.cursor);
+    this.notes = notes.map(([id, part, onset, offset]) => ({ part, onset, offset, element: drawing.getElementById(id) })).filter((one) => one.element);
+    this.bars = $$("g.measure", drawing).map((measure) => {
+      const { x, y, width, height } = measure.getBBox();
+      const rect = s("rect", { class: "bar", x, y: y - 180, width, height: height + 360 });
+      measure.prepend(rect);
+      return rect;
+    });
+    this.lit = new Set();
+    this.measure();
+    this.select(this.first ?? 1, this.last ?? this.music.bars);
+    this.move(this.at ?? this.music.start);
+    this.element.dataset.engraved = "yes";
+  }
+
+  /** Where each onset stands, in pixels of this element. */
+  measure() {
+    const here = this.element.getBoundingClientRect();
+    const systems = new Map();
+    const places = new Map();
+    for (const note of this.notes) {
+      const system = note.element.closest("g.system");
+      if (!systems.has(system)) {
+        const lines = $$("g.staff", system).map((staff) => staff.getBoundingClientRect());
+        const top = Math.min(...lines.map((box) => box.top));
+        const foot = Math.max(...lines.map((box) => box.bottom));
+        const measures = $$("g.measure", system).map((one) => one.getBoundingClientRect());
+        systems.set(system, { top: top - here.top - 6, height: foot - top + 12, right: Math.max(...measures.map((box) => box.right)) - here.left });
+      }
+      const head = ($(".notehead", note.element) ?? note.element).getBoundingClientRect();
+      const x = head.left + head.width / 2 - here.left;
+      const known = places.get(note.onset);
+      if (!known || x < known.x) places.set(note.onset, { tick: note.onset, x, ...systems.get(system) });
+    }
+    this.places = [...places.values()].sort((a, b) => a.tick - b.tick);
+  }
+
+  resized() {
+    if (!this.svg) return;
+    if (Math.abs(this.inner() - this.width) / this.width > 0.06) {
+      clearTimeout(this.later);
+      this.later = setTimeout(() => this.engrave(), 200);
+    }
+    this.measure();
+    this.move(this.at ?? this.music.start);
+  }
+
+  point(event) {
+    const measure = event.target.closest?.("g.measure");
+    if (!measure || !this.bars) return;
+    const bar = this.bars.findIndex((rect) => rect.parentNode === measure) + 1;
+    if (!bar) return;
+    this.choose(bar, event.shiftKey);
+    this.seek(Math.max(this.music.start, (bar - 1) * this.music.meter.bar));
+  }
+
+  select(first, last) {
+    this.first = first;
+    this.last = last;
+    const whole = first === 1 && last === this.music.bars;
+    this.bars?.forEach((rect, index) => rect.classList.toggle("chosen", !whole && index + 1 >= first && index + 1 <= last));
+  }
+
+  move(tick, follow) {
+    this.at = tick;
+    if (!this.svg || !this.places.length) return;
+    const sounding = new Set(this.notes.filter((note) => note.onset <= tick && tick < note.offset && (follow || tick > this.music.start)));
+    for (const note of this.lit) if (!sounding.has(note)) note.element.classList.remove("lit0", "lit1");
+    for (const note of sounding) if (!this.lit.has(note)) note.element.classList.add(`lit${note.part}`);
+    this.lit = sounding;
+    const next = this.places.findIndex((place) => place.tick > tick);
+    const place = this.places[(next < 0 ? this.places.length : Math.max(1, next)) - 1];
+    const after = next < 0 ? null : this.places[next];
+    const sameSystem = after && after.top === place.top;
+    const until = after ? after.tick : this.music.end;
+    const goal = sameSystem ? after.x : place.right;
+    const share = Math.min(1, Math.max(0, (tick - place.tick) / Math.max(1, until - place.tick)));
+    const x = place.x + (goal - place.x) * share;
+    this.cursor.style.height = `${place.height}px`;
+    this.cursor.style.transform = `translate(${x.toFixed(1)}px, ${place.top.toFixed(1)}px)`;
+    if (follow && place.top !== this.system) this.follow(place);
+    this.system = place.top;
+  }
+
+  /** Bring the system that begins to sound into view. */
+  follow(place) {
+    const top = this.element.getBoundingClientRect().top + place.top;
+    if (top < 0 || top + place.height > innerHeight - 110) scrollBy({ top: top - 90, behavior: "smooth" });
+  }
+}

@@ -1,0 +1,156 @@
+// The room "Watch": training runs, their curves, what happened, what the model wrote by itself.
+
+import * as api from "./api.js";
+import { h, s, $ } from "./dom.js";
+import { Piece } from "./piece.js";
+
+const EVERY = 3000; // milliseconds
+const NAMES = {
+  "train/cross_entropy": "cross-entropy, nats a token",
+  "live/grammar_score": "grammar score of what it writes",
+  "live/valid": "valid pieces",
+  "live/illegal_mass": "probability on what is forbidden, writing",
+  "live/entropy": "entropy, nats a token",
+  "train/learning_rate": "learning rate",
+};
+
+export class Watch {
+  constructor(studio) {
+    this.studio = studio;
+    this.list = $("#runs");
+    this.element = $("#charts");
+    this.everything = false;
+  }
+
+  async enter() {
+    this.here = true;
+    this.element.hidden = !this.state;
+    await this.look();
+  }
+
+  leave() {
+    this.here = false;
+    this.element.hidden = true;
+    clearTimeout(this.timer);
+  }
+
+  /** Ask what is new, and again in a while. */
+  async look() {
+    clearTimeout(this.timer);
+    try {
+      const { runs } = await api.runs();
+      this.writeList(runs);
+      this.name ??= runs[0]?.name;
+      if (this.name) {
+        const state = await api.run(this.name, this.everything, this.state?.tag);
+        if (state && this.here) {
+          this.state = state;
+          this.write();
+        }
+      }
+    } catch (error) {
+      this.studio.say(error.message);
+      return;
+    }
+    if (this.here) this.timer = setTimeout(() => this.look(), EVERY);
+  }
+
+  writeList(runs) {
+    const words = this.studio.about.runs ? "There is no run in the folder yet." : "Start the studio with --runs FOLDER to watch the training runs in it.";
+    if (!runs.length) {
+      this.list.replaceChildren(h("p", { class: "hint" }, words));
+      return;
+    }
+    const text = JSON.stringify([runs.map((run) => [run.name, run.live, ago(run.changed)]), this.name]);
+    if (text === this.listed) return;
+    this.listed = text;
+    this.list.replaceChildren(
+      ...runs.map((run) =>
+        h("button", { type: "button", "aria-pressed": `${run.name === (this.name ?? runs[0].name)}`, onclick: () => this.choose(run.name) }, h("span", { class: run.live ? "live" : "" }, run.name), h("small", {}, run.live ? "going on" : `wrote last ${ago(run.changed)}`)),
+      ),
+    );
+  }
+
+  choose(name) {
+    this.name = name;
+    this.state = null;
+    this.look();
+  }
+
+  write() {
+    const { state } = this;
+    const names = Object.keys(state.curves);
+    const order = (name) => (name.startsWith("validation") ? 1 : Object.keys(NAMES).indexOf(name) * 2);
+    names.sort((a, b) => (order(a) + 99) % 99 - (order(b) + 99) % 99 || a.localeCompare(b));
+    const events = state.events.filter((event) => event.kind !== "validation" || this.everything).reverse();
+    this.element.hidden = false;
+    this.element.replaceChildren(
+      h("header", {}, h("h2", {}, state.name), h("p", { class: "imprint" }, `step ${state.step}${state.live ? ", going on" : ""}`, state.live ? h("span", { class: "live-mark", "aria-hidden": "true" }) : null)),
+      h("div", { class: "charts" }, names.map((name) => this.chart(name, state.curves[name]))),
+      h("p", {}, h("button", { type: "button", "aria-pressed": `${this.everything}`, onclick: () => this.toggle() }, this.everything ? "The main curves only" : `All ${state.names.length} curves`)),
+      h("h3", {}, "What happened"),
+      events.length ? h("ol", { class: "diary", tabindex: "0", "aria-label": "Events, the latest first" }, events.map((event) => h("li", { class: event.kind }, h("time", {}, `${event.step}`), h("i", {}, event.kind), h("span", {}, event.message)))) : h("p", { class: "hint" }, "Nothing yet but steps."),
+      h("h3", {}, "What it wrote, unconstrained, to see and to hear"),
+      this.samples(state.samples),
+    );
+  }
+
+  toggle() {
+    this.everything = !this.everything;
+    this.state = null;
+    this.look();
+  }
+
+  chart(name, points) {
+    const label = NAMES[name] ?? name.replaceAll("_", " ").replaceAll("/", ", ");
+    const values = points.map(([, value]) => value);
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const first = points[0]?.[0] ?? 0;
+    const span = Math.max(1, this.state.step - first);
+    const x = (step) => ((step - first) / span) * 300;
+    const y = (value) => 100 - ((value - low) / (high - low || 1)) * 92 - 4;
+    const drawing = s("svg", { viewBox: "0 0 300 100", preserveAspectRatio: "none", role: "img", "aria-label": `${label}: from ${short(values[0])} to ${short(values.at(-1))}, lowest ${short(low)}, highest ${short(high)}` });
+    for (const event of this.state.events) {
+      const place = event.kind === "rollback" ? event.left : event.step;
+      const kind = { rollback: "back", alert: "alarm", collapse: "back" }[event.kind];
+      if (kind && place >= first) drawing.append(s("line", { class: kind, x1: x(place), x2: x(place), y1: 0, y2: 100 }));
+    }
+    const line = points.length > 1 ? points : [...points, [first + span, values[0]]];
+    drawing.append(s("polyline", { points: line.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }));
+    return h("figure", { class: "chart" }, h("figcaption", {}, h("span", {}, label), h("b", {}, short(values.at(-1)))), drawing, h("div", { class: "range", "aria-hidden": "true" }, h("span", {}, `${short(low)} – ${short(high)}`), h("span", {}, `${first} – ${this.state.step}`)));
+  }
+
+  samples(samples) {
+    if (!samples.length) return h("p", { class: "hint" }, "No validation has written samples yet.");
+    return h(
+      "ul",
+      { class: "heard" },
+      samples.map(({ step, files }) => h("li", {}, h("small", {}, `step ${Number(step) || step}`), files.map((file, index) => h("button", { type: "button", "aria-label": `Sample ${index + 1} of step ${Number(step) || step}`, onclick: () => this.hear(step, file) }, `${index + 1}`)))),
+    );
+  }
+
+  async hear(step, file) {
+    try {
+      const found = await api.sample(this.state.name, step, file);
+      const piece = Piece.brought({ ...found, name: `Step ${Number(step) || step}, ${file}` });
+      piece.title = `Step ${Number(step) || step}, sample ${Number.parseInt(file, 10) + 1}`;
+      await this.studio.place(piece);
+      this.studio.stand.element.scrollIntoView({ behavior: "smooth" });
+    } catch (error) {
+      this.studio.say(error.message);
+    }
+  }
+}
+
+function short(value) {
+  if (value === undefined) return "–";
+  if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential(1);
+  return Number(value.toPrecision(4)).toString();
+}
+
+function ago(seconds) {
+  const minutes = Math.round((Date.now() / 1000 - seconds) / 60);
+  if (minutes < 1) return "a moment ago";
+  if (minutes < 90) return `${minutes} minutes ago`;
+  return minutes < 2880 ? `${Math.round(minutes / 60)} hours ago` : `${Math.round(minutes / 1440)} days ago`;
+}

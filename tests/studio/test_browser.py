@@ -1,0 +1,464 @@
+"""The page in a browser: composed, seen, heard, saved; given lines; what goes wrong is said.
+
+Chromium (Debian's) and playwright are needed. Nothing is asked of any other machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import bicinium
+from bicinium.score.midi import write_midi
+from bicinium.score.notes import Score, Voice
+
+if TYPE_CHECKING:
+    from tests.studio.conftest import Served
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
+
+pytestmark = pytest.mark.slow
+
+_CHROMIUM = Path("/usr/bin/chromium")
+_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+_PATIENCE_MS = 90_000
+_PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not _CHROMIUM.is_file():
+        pytest.skip(f"browser tests need {_CHROMIUM}: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(_CHROMIUM), args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, served: Served) -> Iterator[Callable[..., Any]]:
+    """(address within the studio, what a browser context takes) → a page that is ready.
+
+    At the end no page may have written to the console, nor asked another machine.
+    """
+    said: list[str] = []
+    asked: list[str] = []
+    contexts = []
+
+    def open_one(address: str = "", **more: Any) -> Any:
+        context = browser.new_context(accept_downloads=True, **more)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(_PATIENCE_MS)
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{served.address}/{address}")
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    foreign = [url for url in asked if not url.startswith((served.address, "blob:", "data:"))]
+    assert not foreign
+    assert not [line for line in said if "Failed to load resource" not in line]  # an answer of 4xx
+
+
+def _composed(page: Any) -> None:
+    page.wait_for_selector(".sheet[data-engraved]")
+    page.wait_for_selector(".stop:visible", state="detached")
+
+
+def _compose(page: Any, **wish: str) -> None:
+    for name, value in wish.items():
+        field = page.locator(f"#compose [name={name}]")
+        if field.evaluate("field => field.tagName") == "SELECT":
+            field.select_option(value)
+        else:
+            field.fill(value)
+    page.click("#compose .primary")
+    _composed(page)
+
+
+def _notes(page: Any) -> list[list[list[int]]]:
+    """The voices of the piece on the stand."""
+    return page.evaluate("studio.stand.piece.score.voices")
+
+
+def _save(page: Any, form: str, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.click(f".acts [data-format={form}]")
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def _drop(page: Any, room: str, path: Path) -> None:
+    """As a file is dropped from a folder on the page."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    transfer = page.evaluate_handle(
+        """([data, name]) => {
+            const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name));
+            return transfer;
+        }""",
+        [data, path.name],
+    )
+    page.dispatch_event(f"[data-drop={room}]", "drop", {"dataTransfer": transfer})
+
+
+def _rows(voice: Voice) -> list[list[int]]:
+    return [[n.onset_tick, n.pitch, n.duration_ticks, n.velocity] for n in voice.notes]
+
+
+def test_compose_see_hear_save(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    page = open_page()
+    _compose(page, key="D minor", meter="3/4", bars="8", n="2", seed="7")
+    seconds = page.evaluate("studio.firstScore") / 1000
+    print(f"from Compose to the first engraved score: {seconds:.2f} s")
+    assert page.locator(".stand h2").inner_text() == "Bicinium in D minor"
+    assert page.locator(".sheet g.measure").count() == 8
+    notes = sum(map(len, _notes(page)))
+    assert page.locator(".sheet g.note").count() >= notes
+    assert page.locator(".roll rect.note").count() == notes
+    assert page.locator("#candidates .card").count() == 2
+
+    cursor = page.locator(".sheet .cursor")
+    before = cursor.evaluate("cursor => cursor.style.transform")
+    page.click("#play")
+    page.wait_for_selector(".sheet g.lit0, .sheet g.lit1")
+    page.wait_for_timeout(1500)
+    assert page.evaluate("studio.player.peak") > 0.02
+    assert page.evaluate("studio.player.tick") > 10
+    assert cursor.evaluate("cursor => cursor.style.transform") != before
+    assert page.locator(".roll rect.lit").count() > 0
+    page.click("#halt")
+    assert page.evaluate("[studio.player.playing, studio.player.tick]") == [False, 0]
+
+    path = _save(page, "mid", tmp_path)
+    assert bicinium.validate(path).valid
+    score = bicinium.read(path)
+    assert (str(score.key), str(score.meter), score.bars) == ("D minor", "3/4", 8)
+    assert [_rows(voice) for voice in score.voices] == _notes(page)
+    again = bicinium.read(_save(page, "musicxml", tmp_path))
+    assert (again.voices, again.bars, again.key) == (score.voices, score.bars, score.key)
+    if page.locator("[data-format=pdf]").count():
+        assert _save(page, "pdf", tmp_path).read_bytes().startswith(b"%PDF")
+
+
+def test_loop_seek_and_tempo(open_page: Callable[..., Any]) -> None:
+    page = open_page("#compose?key=C+major&meter=2%2F4&bars=4&tempo=120&seed=3")
+    _composed(page)
+    page.fill(".bars [name=first]", "2")
+    page.fill(".bars [name=last]", "2")
+    page.click(".bars [name=loop]")
+    page.locator("#pace").evaluate(
+        "pace => { pace.value = 220; pace.dispatchEvent(new Event('input')) }"
+    )
+    page.click("#play")
+    for _ in range(100):
+        page.wait_for_timeout(50)
+        if page.evaluate("studio.player.segments.length") > 2:  # it has come round twice
+            break
+    assert 48 <= page.evaluate("studio.player.tick") <= 96
+    assert page.locator("#place").inner_text() in ("bar 2, beat 1 (2)", "bar 2, beat 2 (2)")
+    page.click("#halt")
+    page.click("#loop")
+    page.locator(".roll svg").click(position={"x": 400, "y": 60})
+    tick = page.evaluate("studio.player.tick")
+    assert tick > 0
+    assert page.evaluate("studio.player.loop") is None
+
+
+def test_a_link_composes_the_piece_again(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    _compose(page, key="G major", meter="2/4", bars="2", n="1")
+    page.click("text=Copy link")
+    page.wait_for_selector("text=/Link copied|address bar/")
+    address, notes = page.evaluate("location.hash"), _notes(page)
+    assert "seed=" in address
+    again = open_page(address)
+    _composed(again)
+    assert _notes(again) == notes
+
+
+def test_keep_compare_and_vary(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    _compose(page, bars="2", meter="2/4", n="2", seed="11")
+    page.click(".acts >> text=Keep")
+    assert page.locator("#kept li").count() == 1
+    page.click(".acts >> text=Compare")
+    page.wait_for_selector("#stands.two .stand:nth-child(2) .sheet[data-engraved]")
+    seeds = page.evaluate("studio.stands.map((stand) => stand.piece.seed)")
+    assert seeds == [11, 12]
+    page.locator(".listen:visible").click()
+    assert page.evaluate("studio.stand.piece.seed") == 11
+    page.locator(".stand:nth-child(2) >> text=Close").click()
+    page.click(".acts >> text=Vary")
+    page.wait_for_selector("#candidates .card:nth-child(3):not(.coming)")
+    assert page.locator("#candidates .card").first.inner_text().startswith("as it was")
+    page.reload()
+    page.wait_for_selector("#kept li button")
+    page.locator("#kept li button").first.click()
+    page.wait_for_selector(".sheet[data-engraved]")
+    assert page.evaluate("studio.stand.piece.seed") == 11
+
+
+def test_stop_ends_the_work(open_page: Callable[..., Any], served: Served) -> None:
+    page = open_page()
+    page.fill("#compose [name=bars]", "200")
+    page.click("#compose .primary")
+    page.wait_for_selector("text=/Composing/")
+    page.click("#compose .stop")
+    page.wait_for_selector("text=/Stopped/")
+    page.wait_for_timeout(1000)
+    assert served.studio.composing.working == 0
+
+
+def test_a_voice_is_given_and_the_other_written(
+    open_page: Callable[..., Any], made_up_score: Callable[..., Score], tmp_path: Path
+) -> None:
+    given = made_up_score(6, 3, "3/4", "D minor")
+    alone = Score((given.voices[0], Voice()), 3, given.meter, given.key, given.tempo_qpm)
+    write_midi(alone, tmp_path / "melody.mid")
+    page = open_page("#line")
+    _drop(page, "line", tmp_path / "melody.mid")
+    page.wait_for_selector("text=Write the other voice")
+    page.fill("#line [name=n]", "1")
+    page.click("#line .primary")
+    page.wait_for_selector("#candidates .card:nth-child(2):not(.coming)")
+    upper, lower = _notes(page)
+    assert upper == _rows(given.voices[0])
+    assert lower
+
+
+def test_bars_are_rewritten_and_the_rest_stays(
+    open_page: Callable[..., Any], made_up_score: Callable[..., Score], tmp_path: Path
+) -> None:
+    given = made_up_score(8, 5, "3/4", "D minor")
+    write_midi(given, tmp_path / "piece.mid")
+    page = open_page("#line")
+    page.set_input_files("[data-drop=line] input", tmp_path / "piece.mid")
+    page.wait_for_selector(".sheet[data-engraved]")
+    page.fill("#line [name=n]", "1")
+    page.locator(".sheet g.measure rect.bar").nth(2).click()
+    page.locator(".sheet g.measure rect.bar").nth(3).click(modifiers=["Shift"])
+    assert page.locator(".bars [name=first]").input_value() == "3"
+    assert page.locator(".bars [name=last]").input_value() == "4"
+    page.click("text=Rewrite them")
+    page.wait_for_selector("#candidates .card:nth-child(2):not(.coming)")
+    first, last = 2 * given.meter.bar_ticks, 4 * given.meter.bar_ticks
+    for before, after in zip(given.voices, _notes(page), strict=True):
+        kept = [row for row in _rows(before) if not first <= row[0] < last]
+        assert [row for row in after if not first <= row[0] < last] == kept
+    rewritten = _notes(page)
+    assert rewritten != [_rows(voice) for voice in given.voices]
+    page.click("text=Copy link")  # which holds what was given, too
+    page.wait_for_selector("text=/Link copied|address bar/")
+    again = open_page(page.evaluate("location.hash"))
+    _composed(again)
+    assert _notes(again) == rewritten
+
+
+def test_a_line_is_written_with_keys_and_on_the_keyboard(open_page: Callable[..., Any]) -> None:
+    page = open_page("#line")
+    page.click("#write-line")
+    for name in ("C5", "D5", "E♭5"):
+        page.click(f".keys [aria-label='{name}']")
+    page.focus(".grid")
+    for key in ("]", "ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    notes = page.evaluate("studio.rooms.line.given.voices")
+    assert notes == [
+        [[0, 72, 24, 80], [24, 74, 24, 80], [48, 75, 24, 80], [72, 76, 24, 80]],
+        [],
+    ] or (notes[0][3][:2] == [72, 76])
+    page.locator(".grid svg").click(position={"x": 500, "y": 100})
+    assert len(page.evaluate("studio.rooms.line.given.voices[0]")) == 5
+    page.fill("#line [name=n]", "1")
+    written = page.evaluate("studio.rooms.line.given.voices[0]")
+    page.click("#line .primary")
+    _composed(page)
+    assert _notes(page)[0] == written
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "sentence"),
+    [
+        ("broken.mid", b"MThd and then nothing", "Broken.mid is damaged"),
+        ("broken.musicxml", b"<score-partwise><part>", "Broken.musicxml is not well-formed XML"),
+        ("picture.png", b"\x89PNG", "Picture.png is not music"),
+        ("large.mid", b"MThd" + bytes(3_000_000), "This is more than 2 MB"),
+    ],
+)
+def test_a_broken_file_is_said_on_the_page(
+    open_page: Callable[..., Any], tmp_path: Path, name: str, data: bytes, sentence: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    page = open_page("#line")
+    _drop(page, "line", tmp_path / name)
+    page.wait_for_selector("#notice:visible")
+    assert page.locator("#notice").inner_text().startswith(sentence)
+
+
+def test_understand(
+    open_page: Callable[..., Any], made_up_score: Callable[..., Score], tmp_path: Path
+) -> None:
+    page = open_page("#compose?key=D+minor&meter=3%2F4&bars=3&seed=3")
+    _composed(page)
+    page.click("nav >> text=Understand")
+    page.click("#understand")
+    page.wait_for_selector("text=What was checked")
+    assert page.locator("dl.rulebook dt").count() >= 8
+    assert page.locator(".roll .surprise").count() == 1
+    repeated = Score((Voice(made_up_score(1, 4).voices[0].notes[:2]), Voice()), 4)
+    write_midi(repeated, tmp_path / "a.mid")
+    data = bytearray((tmp_path / "a.mid").read_bytes())
+    off = data.index(b"\x80", data.rindex(b"MTrk") - 80)  # a note never ends
+    data[off] = 0xA0
+    (tmp_path / "hanging.mid").write_bytes(data)
+    _drop(page, "understand", tmp_path / "hanging.mid")
+    page.wait_for_selector("text=Not valid")
+    assert page.locator("#findings .places button").count() >= 1
+    assert page.locator(".roll .mark").count() >= 1
+
+
+def test_watch(open_page: Callable[..., Any]) -> None:
+    page = open_page("#watch")
+    page.wait_for_selector(".chart svg polyline")
+    assert page.locator(".chart .back").count() > 0
+    assert page.locator(".diary li").count() == 2
+    page.click(".heard button")
+    page.wait_for_selector(".sheet[data-engraved]")
+    page.click("#play")
+    page.wait_for_selector(".roll rect.lit")
+
+
+# ------------------------------------------------------------------ pictures for docs/studio.md
+
+
+@pytest.mark.skipif(
+    "BICINIUM_PICTURES" not in os.environ, reason="BICINIUM_PICTURES=1 draws docs/pictures anew"
+)
+def test_pictures(open_page: Callable[..., Any]) -> None:
+    folder = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+    address = "#compose?key=D+minor&meter=3%2F4&bars=8&tempo=96&style=bach&seed={}"
+
+    page = open_page(viewport={"width": 1440, "height": 1290})
+    _compose(page, key="D minor", meter="3/4", bars="8", tempo="96", style="bach", seed="40")
+    page.locator("#seek").evaluate(
+        "seek => { seek.value = 160; seek.dispatchEvent(new Event('input')) }"
+    )
+    page.evaluate("studio.stand.move(160, true)")
+    page.screenshot(path=folder / "studio-wide.png")
+
+    page = open_page(
+        address.format(42), color_scheme="dark", viewport={"width": 1280, "height": 1400}
+    )
+    _composed(page)
+    page.click("nav >> text=Understand")
+    page.click("#understand")
+    page.wait_for_selector("text=What was checked")
+    page.wait_for_timeout(1500)
+    page.evaluate("scrollTo(0, 0)")
+    page.screenshot(path=folder / "studio-dark.png")
+
+    page = open_page(address.format(41), **_PHONE, device_scale_factor=1.5)
+    _composed(page)
+    page.evaluate("document.querySelector('.stand').scrollIntoView()")
+    page.wait_for_timeout(800)
+    page.screenshot(path=folder / "studio-phone.png")
+
+    page = open_page("#line", viewport={"width": 1280, "height": 860})
+    page.click("#write-line")
+    page.select_option("[name=length] >> nth=0", "24")
+    for name in ("E♭5", "D5", "C5", "D5", "F5", "E♭5", "D5", "C5", "B4", "C5"):
+        page.click(f".keys [aria-label='{name}']")
+    page.screenshot(path=folder / "studio-line.png")
+
+
+# ------------------------------------------------------------------ for everybody
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, fetched from npm into a folder outside the repository."""
+    folder = Path(tempfile.gettempdir()) / "bicinium-axe"
+    script = folder / "package" / "axe.min.js"
+    if not script.is_file():
+        folder.mkdir(exist_ok=True)
+        try:
+            packed = subprocess.run(
+                ["npm", "pack", "--silent", "axe-core"], cwd=folder, timeout=60, check=True,
+                capture_output=True, text=True,
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"axe-core cannot be had from npm: {error}")
+        with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
+            archive.extractall(folder, filter="data")
+    return script.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("room", ["compose", "line", "understand", "watch"])
+def test_nothing_stands_in_the_way_of_anybody(
+    open_page: Callable[..., Any], axe: str, room: str, theme: str
+) -> None:
+    page = open_page("#compose?key=C+major&meter=2%2F4&bars=2&seed=3", color_scheme=theme)
+    _composed(page)
+    page.click(f".masthead nav >> nth=0 >> a[href='#{room}']")
+    if room == "line":
+        page.click("#write-line")
+    if room == "watch":
+        page.wait_for_selector(".chart")
+    if room == "understand":
+        page.click("#understand")
+        page.wait_for_selector("text=What was checked")
+    for closed in page.locator("summary:visible").all():
+        closed.click()
+    page.evaluate(axe)
+    found = page.evaluate("axe.run().then((found) => found.violations)")
+    serious = [
+        f"{one['id']} ({one['impact']}): {one['nodes'][0]['html'][:160]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert not serious, "\n".join(serious)
+
+
+def test_a_phone_shows_all_of_it(open_page: Callable[..., Any]) -> None:
+    page = open_page("#compose?key=C+major&meter=2%2F4&bars=2&seed=3", **_PHONE)
+    _composed(page)
+    for room in ("compose", "line", "understand", "watch"):
+        page.click(f"nav a[href='#{room}']")
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), room
+
+
+def test_it_can_be_used_without_a_pointer(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.focus("#compose [name=bars]")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    _composed(page)
+    page.focus(".stand")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#play[aria-pressed=true]")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#play[aria-pressed=false]")

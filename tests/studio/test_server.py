@@ -1,0 +1,372 @@
+"""The server over HTTP: composing, given music, files; what is hostile, too large, or too much."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+import time
+import wave
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+import pytest
+
+import bicinium
+from bicinium.score.midi import write_midi
+from bicinium.score.musicxml import write_musicxml
+from bicinium.score.notes import Score
+from bicinium.studio.server import MOST_BYTES
+from bicinium.studio.wire import WireScore, wire_score
+
+if TYPE_CHECKING:
+    from tests.studio.conftest import Served
+
+
+def _score(wire: dict[str, Any]) -> Score:
+    return WireScore.model_validate_json(json.dumps(wire)).score()
+
+
+# ------------------------------------------------------------------ composing
+
+
+def test_what_is_wished_for_is_composed(served: Served) -> None:
+    wish = {"key": "D minor", "meter": "3/4", "bars": 3, "seed": 5}
+    pieces = served.pieces(n=2, **wish)
+    assert [piece["seed"] for piece in pieces] == [5, 6]
+    for piece in pieces:
+        score = _score(piece["score"])
+        assert (str(score.key), str(score.meter), score.bars) == ("D minor", "3/4", 3)
+        assert piece["valid"]
+        assert 0 <= piece["sheet"]["total"] <= 1
+    (again,) = served.pieces(n=1, **(wish | {"seed": 6}))
+    assert again["score"] == pieces[1]["score"]  # what a link relies on
+
+
+def test_the_given_voice_stays_note_for_note(
+    served: Served, made_up_score: Callable[..., Score]
+) -> None:
+    for use, kept in (("upper", 0), ("lower", 1)):
+        given = made_up_score(4, 2, "3/4", "D minor")
+        wish = {"seed": 1, "given": {"use": use, "score": wire_score(given)}}
+        (piece,) = served.pieces(**wish)
+        composed = _score(piece["score"])
+        assert composed.voices[kept] == given.voices[kept]
+        assert composed.voices[1 - kept].notes
+        assert composed.voices[1 - kept] != given.voices[1 - kept]
+
+
+def test_bars_are_rewritten_and_the_others_stay(
+    served: Served, made_up_score: Callable[..., Score]
+) -> None:
+    given = made_up_score(4, 4, "2/4", "G major")
+    wire = {"use": "rewrite", "score": wire_score(given), "rewrite_bars": [2, 3]}
+    (piece,) = served.pieces(seed=2, given=wire)
+    composed, bar = _score(piece["score"]), given.meter.bar_ticks
+    for before, after in zip(given.voices, composed.voices, strict=True):
+        outside = [note for note in before.notes if not bar <= note.onset_tick < 3 * bar]
+        assert [n for n in after.notes if not bar <= n.onset_tick < 3 * bar] == outside
+
+
+def test_a_piece_goes_on(served: Served, made_up_score: Callable[..., Score]) -> None:
+    given = made_up_score(4, 2, "2/4", "G major")
+    wire = {"use": "continue_from", "score": wire_score(given)}
+    (piece,) = served.pieces(seed=2, bars=4, given=wire)
+    composed = _score(piece["score"])
+    assert composed.bars == 4
+    for before, after in zip(given.voices, composed.voices, strict=True):
+        assert after.notes[: len(before.notes)] == tuple(before.notes)
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        ({"key": "H minor"}, "not a key"),
+        ({"meter": "17/4"}, "metre 17/4"),
+        ({"style": "polka"}, "style 'polka'"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"subject": "nonsense"}, "subject"),
+        ({"constraints": {"leep": 1}}, "no constraint 'leep'"),
+        ({"constraints": {"leap": 7}}, "must be 0"),
+        ({"constraints": {"leap": "very"}}, "must be 0"),
+    ],
+)
+def test_what_cannot_be_composed_is_said(
+    served: Served, wish: dict[str, Any], sentence: str
+) -> None:
+    last = served.compose(bars=2, **wish)[-1]
+    assert last["status"] == 400
+    assert sentence in last["error"]
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"n": 100},
+        {"bars": 100_000},
+        {"model": "/etc/passwd"},
+        {"seed": -1},
+        {"given": {"use": "model", "score": {}}},
+        {"given": {"use": "upper", "score": "/etc/passwd"}},
+        {"use_grammar": False},
+        [],
+        b"\xff\xfe",
+        b"{" * 100_000,
+    ],
+)
+def test_nothing_else_can_be_asked_for(served: Served, wish: Any) -> None:
+    answer = served.post("/api/compose", wish)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+# ------------------------------------------------------------------ many, and those who leave
+
+
+def test_fifty_at_once_are_served_or_told_to_wait(served: Served) -> None:
+    async def one(client: httpx.AsyncClient, seed: int) -> tuple[int, str]:
+        wish = json.dumps({"bars": 1, "meter": "2/4", "key": "C major", "seed": seed})
+        answer = await client.post("/api/compose", content=wish)
+        return answer.status_code, answer.text
+
+    async def everything() -> tuple[list[tuple[int, str]], float]:
+        limits = httpx.Limits(max_connections=60)
+        async with httpx.AsyncClient(base_url=served.address, timeout=100, limits=limits) as client:
+            clients = [asyncio.create_task(one(client, seed)) for seed in range(50)]
+            await asyncio.sleep(0.3)
+            started = time.monotonic()
+            assert (await client.get("/")).status_code == 200
+            page = time.monotonic() - started
+            return await asyncio.gather(*clients), page
+
+    answers, page = asyncio.run(everything())
+    done = [text for status, text in answers if status == 200]
+    busy = [text for status, text in answers if status == 503]
+    print(f"{len(done)} of 50 composed, {len(busy)} busy; the page took {page:.3f} s meanwhile")
+    assert len(done) + len(busy) == 50
+    assert len(done) >= 8
+    assert all(json.loads(text.splitlines()[-1]) == {"done": True} for text in done)
+    assert all("busy" in json.loads(text)["error"] for text in busy)
+    assert page < 5
+    assert served.studio.composing.working == served.studio.composing.waiting == 0
+
+
+def test_who_goes_away_is_not_composed_for(served: Served) -> None:
+    wish = json.dumps({"n": 8, "bars": 200, "meter": "4/4"})
+    with httpx.stream("POST", f"{served.address}/api/compose", content=wish, timeout=60) as answer:
+        for line in answer.iter_lines():
+            if "begun" in line:
+                break
+        assert served.studio.composing.working == 1
+    left = time.monotonic()
+    while served.studio.composing.working:
+        assert time.monotonic() - left < 5
+        time.sleep(0.01)
+    took = time.monotonic() - left
+    print(f"stopped {took:.2f} s after it was cancelled")
+    assert took < 1
+    assert served.pieces(bars=1, seed=1)  # and the next is served
+
+
+# ------------------------------------------------------------------ files
+
+
+@pytest.mark.parametrize("form", ["mid", "musicxml"])
+def test_a_saved_piece_is_the_piece(
+    served: Served, made_up_score: Callable[..., Score], tmp_path: Path, form: str
+) -> None:
+    score = made_up_score(1, 4, "3/4", "D minor")
+    body = {"score": wire_score(score), "format": form, "about": {"seed": "7"}}
+    answer = served.post("/api/file", body)
+    path = tmp_path / f"piece.{form}"
+    path.write_bytes(answer.content)
+    assert bicinium.read(path) == score
+    assert bicinium.validate(path).valid
+
+
+def test_pdf_and_sound(served: Served, made_up_score: Callable[..., Score]) -> None:
+    pytest.importorskip("typst", reason="PDF needs the extra 'engraving'")
+    pytest.importorskip("midirenderer", reason="sound needs the extra 'sound'")
+    wire = wire_score(made_up_score(1, 1))
+    assert served.post("/api/file", {"score": wire, "format": "pdf"}).content[:5] == b"%PDF-"
+    sound = served.post("/api/file", {"score": wire, "format": "wav", "perform": True}).content
+    assert _loudest(sound) > 1000
+
+
+def test_the_piano_is_not_silent(served: Served) -> None:
+    pytest.importorskip("midirenderer", reason="sound needs the extra 'sound'")
+    recording = served.get("/api/piano.wav").content
+    assert _loudest(recording) > 10_000
+    piano = served.get("/api/about").json()["piano"]
+    with wave.open(io.BytesIO(recording)) as file:
+        seconds = file.getnframes() / file.getframerate()
+    assert seconds == pytest.approx(len(piano["pitches"]) * piano["seconds"], abs=0.01)
+
+
+def _loudest(recording: bytes) -> int:
+    with wave.open(io.BytesIO(recording)) as file:
+        return int(np.abs(np.frombuffer(file.readframes(file.getnframes()), "<i2")).max())
+
+
+def test_a_dropped_score_is_read(
+    served: Served, made_up_score: Callable[..., Score], tmp_path: Path
+) -> None:
+    score = made_up_score(1, 4, "3/4", "D minor")
+    for form, write in (("mid", write_midi), ("musicxml", write_musicxml), ("mxl", write_musicxml)):
+        write(score, tmp_path / f"a.{form}")
+        answer = served.post(f"/api/read?name=a.{form}", (tmp_path / f"a.{form}").read_bytes())
+        found = answer.json()
+        assert _score(found["score"]) == score
+        assert found["verdict"]["valid"]
+        assert (found["lines"], found["name"]) == (2, f"a.{form}")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "status", "sentence"),
+    [
+        ("a.mid", b"not MIDI", 400, "a.mid is not a MIDI file"),
+        ("a.mid", b"MThd\0\0\0\6\0\1\0\2\0\x18MTrk\xff\xff\xff\xff", 400, "a.mid"),
+        ("a.mid", b"", 400, "is empty"),
+        ("a.musicxml", b"<score-partwise>", 400, "not well-formed"),
+        ("a.musicxml", b"<html/>", 400, "not a MusicXML score"),
+        ("a.mxl", b"PK\3\4 and nothing", 400, "damaged"),
+        ("a.json", b"[1, 2", 400, "not a token file"),
+        ("a.exe", b"MZ", 415, "not music"),
+        ("", b"MThd", 415, "not music"),
+        ("../../etc/passwd", b"x", 415, "not music"),
+        ("../../../tmp/evil.mid", b"not MIDI", 400, "evil.mid is not"),
+        ("..\\..\\evil.mid", b"not MIDI", 400, "evil.mid is not"),
+        ("a.mid\0.mid", b"not MIDI", 400, "is not a MIDI"),
+        ("." * 300 + ".mid", b"not MIDI", 400, "is not a MIDI"),
+    ],
+)
+def test_a_broken_file_has_its_sentence(
+    served: Served, name: str, data: bytes, status: int, sentence: str
+) -> None:
+    answer = httpx.post(f"{served.address}/api/read", params={"name": name}, content=data)
+    assert answer.status_code == status
+    said = answer.json()["error"]
+    assert sentence in said
+    assert "/tmp" not in said  # where the server puts it is nobody's business
+    assert "Traceback" not in said
+
+
+def test_hostile_files_do_no_harm(served: Served) -> None:
+    entities = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 20}">' for i in range(1, 12))
+    laughs = f'<!DOCTYPE x [<!ENTITY a0 "ha">{entities}]><score-partwise>&a11;</score-partwise>'
+    file = '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><work>&f;</work>'
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        container = '<container><rootfile full-path="a"/></container>'
+        archive.writestr("META-INF/container.xml", container)
+        archive.writestr("a", bytes(200_000_000))
+    climbing = io.BytesIO()
+    with zipfile.ZipFile(climbing, "w") as archive:
+        archive.writestr(
+            "META-INF/container.xml",
+            '<container><rootfile full-path="../../../../etc/passwd"/></container>',
+        )
+    deep = "<a>" * 200_000
+    for name, data in (
+        ("a.musicxml", laughs.encode()), ("a.musicxml", file.encode()), ("a.mxl", bomb.getvalue()),
+        ("a.mxl", climbing.getvalue()), ("a.musicxml", deep.encode()),
+        ("a.json", b"[" * 500_000), ("a.json", b"[1" + b"0" * 5000 + b"]"),
+        ("a.mid", b"MThd\0\0\0\6\0\1\xff\xff\0\x18" + b"MTrk\x7f\xff\xff\xff" * 9),
+    ):  # fmt: skip
+        answer = served.post(f"/api/read?name={name}", data)
+        said = answer.json()
+        assert "error" in said or not said["verdict"]["valid"], (name, data[:60])
+        assert "root:" not in answer.text
+    assert served.pieces(bars=1)  # it is still there
+
+
+def test_too_much_is_refused(served: Served) -> None:
+    for path in ("/api/read?name=a.mid", "/api/compose", "/api/engrave", "/api/file"):
+        answer = served.post(path, bytes(MOST_BYTES + 1))
+        assert answer.status_code == 413
+        assert "2 MB" in answer.json()["error"]
+
+
+def test_too_much_that_claims_no_length_is_refused(served: Served) -> None:
+    def chunks() -> Any:
+        for _ in range(100):
+            yield bytes(100_000)
+
+    try:
+        answer = httpx.post(f"{served.address}/api/read?name=a.mid", content=chunks(), timeout=30)
+    except (httpx.WriteError, httpx.RemoteProtocolError):
+        return  # the connection was closed in the middle
+    assert answer.status_code == 413
+
+
+# ------------------------------------------------------------------ addresses
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../server.py", "/static/..%2fserver.py", "/static/%2e%2e/server.py",
+        "/../etc/passwd",
+        "/static//etc/passwd", "/static/....//server.py", "/static/index.html%00", "/etc/passwd",
+        "/static/..%5cserver.py", "/api/sample?name=first&step=..&file=metrics.jsonl",
+        "/api/sample?name=..&step=000200&file=0.mid", "/api/run?name=../../etc",
+        "/api/sample?name=first&step=000200&file=../../metrics.jsonl",
+        "/api/sample?name=first&step=000200&file=%2fetc%2fpasswd",
+    ],
+)  # fmt: skip
+def test_no_path_leads_out(served: Served, path: str) -> None:
+    host, _, port = served.address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.split()[1] in (b"404", b"400")
+    assert b"root:" not in answer
+    assert b"import" not in answer
+
+
+def test_foreign_hosts_and_origins_are_refused_everywhere(served: Served) -> None:
+    for path in ("/", "/static/main.js", "/api/about", "/api/runs", "/api/piano.wav", "/nowhere"):
+        assert served.get(path, headers={"Host": "evil.example"}).status_code == 403
+        assert served.get(path, headers={"Origin": "http://evil.example"}).status_code == 403
+    foreign = {"Origin": "http://evil.example"}
+    for path in ("/api/compose", "/api/read?name=a.mid", "/api/file", "/api/engrave"):
+        assert served.post(path, {}, headers=foreign).status_code == 403
+
+
+def test_the_page_asks_for_nothing_from_elsewhere(served: Served) -> None:
+    page = served.get("/").text
+    names = [
+        name for name in served.studio.files if name.endswith((".js", ".css", ".html", ".svg"))
+    ]
+    assert len(names) > 10
+    for name in names:
+        text = served.get(f"/static/{name}").text
+        assert "//" not in text.replace("http://www.w3.org/2000/svg", "").replace("// ", "")
+    assert "<script" in page
+    assert "onclick=" not in page
+
+
+# ------------------------------------------------------------------ runs
+
+
+def test_runs_are_watched(served: Served) -> None:
+    (run,) = served.get("/api/runs").json()["runs"]
+    assert run["name"] == "first"
+    answer = served.get("/api/run?name=first")
+    state = answer.json()
+    assert state["curves"]["train/cross_entropy"][-1] == [200, 4.0]  # what was undone is left out
+    assert state["curves"]["live/grammar_score"] == [[200, 0.9]]
+    assert [event["kind"] for event in state["events"]] == ["alert", "rollback"]
+    assert state["events"][1]["left"] == 390
+    assert state["samples"] == [{"step": "000200", "files": ["0.mid"]}]
+    unchanged = {"If-None-Match": answer.headers["etag"]}
+    assert served.get("/api/run?name=first", headers=unchanged).status_code == 304
+    sample = served.get("/api/sample?name=first&step=000200&file=0.mid").json()
+    assert sample["score"]["bars"] == 4
+    assert served.get("/api/run?name=second").status_code == 404
