@@ -367,9 +367,42 @@ def evaluate(
         _print_json(document)
         return
     typer.echo(as_text(table(found)))
-    typer.echo(f"\nthe page is {out / 'report.html'}" + (
-        f", the listening test {out / 'listen.html'}" if listen else ""
-    ))
+    typer.echo(
+        f"\nthe page is {out / 'report.html'}"
+        + (f", the listening test {out / 'listen.html'}" if listen else "")
+    )
+
+
+@app.command()
+def studio(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any that is free.")] = 8765,
+    host: Annotated[
+        str, typer.Option(help="Where to listen; beyond this machine a token is asked for.")
+    ] = "127.0.0.1",
+    watched: Annotated[
+        Path | None, typer.Option("--runs", help="A folder whose training runs can be watched.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="A checkpoint; else the one built in.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Serve a page on which to compose, hear, see and understand. Ctrl-C ends it."""
+    from bicinium.model.checkpoint import DEFAULT_MODEL
+
+    with needs("studio", "the studio"):
+        from bicinium.studio.desktop import show
+        from bicinium.studio.guard import Policy, is_loopback, new_token
+        from bicinium.studio.server import Settings, serve
+    if watched and not watched.is_dir():
+        raise RequestError(f"there is no folder {watched} whose runs could be watched")
+
+    def started(address: str) -> None:
+        typer.echo(f"the studio is at {address} (Ctrl-C closes it)")
+        sys.stdout.flush()
+        if browser:
+            show(address)
+
+    policy = Policy.of(host, "" if is_loopback(host) else new_token())
+    serve(Settings(model or DEFAULT_MODEL, watched, policy), host, port, started)
 
 
 @corpus.command("prepare")
@@ -693,7 +726,8 @@ def _stages() -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("loading", total=None)
         yield lambda stage, done, total: bar.update(
             task, description=stage, completed=done, total=total
