@@ -63,7 +63,13 @@ def refuses() -> Callable[..., AbstractContextManager[None]]:
 @pytest.fixture(scope="session")
 def tiny_config() -> ModelConfig:
     return ModelConfig(
-        d_model=32, n_layers=2, n_heads=2, d_ff=64, context=64, styles=("bach", "classical")
+        d_model=32,
+        n_layers=2,
+        n_heads=2,
+        time_heads=1,
+        d_ff=64,
+        context=64,
+        styles=("bach", "classical"),
     )
 
 

@@ -118,6 +118,8 @@ def stream(*, seed: int = 0, **asked: Unpack[Asked]) -> Iterator[NoteEvent]:
 def _prepared(seed: int, asked: Asked) -> tuple[Composer, Sampling, Request]:
     if seed < 0:
         raise RequestError(f"seed {seed} must be 0 or more")
+    if unknown := asked.keys() - Asked.__annotations__.keys():
+        raise TypeError(f"a piece cannot be asked for by {', '.join(sorted(unknown))}")
     composer = load_composer(_model(asked))
     if grammar := asked.get("grammar"):
         composer = composer.with_grammar(grammar)

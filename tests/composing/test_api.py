@@ -227,3 +227,8 @@ def test_composing_and_validating_do_not_load_torch(tiny_model: Path, tmp_path: 
     assert "bicinium.model.decoder" in loaded
     assert not loaded & _TRAINING_ONLY
     assert (tmp_path / "piece.mid").exists()
+
+
+def test_a_name_that_is_none_is_refused(tiny_model: Path) -> None:
+    with pytest.raises(TypeError, match="cannot be asked for by metre"):
+        compose(metre="3/4", model=tiny_model)  # type: ignore[call-arg]

@@ -48,6 +48,7 @@ from bicinium.tokens.vocabulary import (
 DEFAULT_SAMPLING = Sampling(temperature=0.9, top_p=0.9)  # see docs/log.md
 BATCH = 64  # pieces composed at once; more gain little and cost memory
 _MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
+_MAX_TOKENS_A_NOTE = 8  # VELOCITY, NOTE_ON, TIME_SHIFTs, PARTs, NOTE_OFF
 _HEADER_TOKENS = 64
 _MOST_DRAWS = 8
 _LEAST_PLAYED = 0.5  # of the bars, by each voice
@@ -135,6 +136,8 @@ class Composer:
             raise RequestError(f"{len(conditions)} pieces need as many seeds, not {len(seeds)}")
         for asked in conditions:
             asked.check(self.config)
+            if asked.given and not use_grammar:
+                raise RequestError("given notes can only be kept with the grammar: leave it on")
         manner = Manner(sampling, use_grammar, constraints, cancelled=cancelled)
         pieces: dict[int, Composition] = {}
         against: dict[int, str] = {}
@@ -236,16 +239,15 @@ class Composer:
         iterator is exhausted or closed.
         """
         conditions.check(self.config)
+        return self._events(conditions, seed, Manner(sampling, constraints=constraints))
+
+    def _events(self, conditions: Conditions, seed: int, manner: Manner) -> Iterator[NoteEvent]:
         away = -conditions.key.semitones_to_home
         qpm = conditions.tempo_qpm or 120.0
         tick = part = velocity = 0
         lines = conditions.given.score.voices if conditions.given else ()
         given = {(i, n.onset_tick): n.velocity for i, line in enumerate(lines) for n in line.notes}
-        steps = self._steps(
-            [conditions],
-            [np.random.default_rng([seed, 0])],
-            Manner(sampling, constraints=constraints),
-        )
+        steps = self._steps([conditions], [np.random.default_rng([seed, 0])], manner)
         with self._one_thread_of_blas():
             for _, tokens in steps:
                 value = int(VALUES[tokens[0]])
@@ -402,7 +404,8 @@ def _cores() -> int:
 def _budget(asked: Conditions) -> int:
     """Tokens, far more than any piece of that length needs."""
     quarters = -(-asked.bars * asked.meter.bar_ticks // TICKS_PER_QUARTER)
-    return _HEADER_TOKENS + _MAX_TOKENS_PER_QUARTER * quarters
+    given = asked.given.score.note_count if asked.given else 0
+    return _HEADER_TOKENS + _MAX_TOKENS_PER_QUARTER * quarters + _MAX_TOKENS_A_NOTE * given
 
 
 def _tempo_token(asked: Conditions) -> int:

@@ -147,7 +147,7 @@ class GivenNotes:
     """What is given of each piece of a batch, looked up by tick.
 
     ``given`` has one entry for each piece, None where nothing is given; all notes are in the key
-    that the tokens are in. Raises RequestError where a note cannot be written there.
+    that the tokens are in.
     """
 
     def __init__(self, given: Sequence[Given | None]) -> None:

@@ -98,8 +98,8 @@ def rotary_tables(config: ModelConfig, ticks: Tensor) -> tuple[Tensor, Tensor]:
     speeds = torch.from_numpy(rotary_speeds(config)).to(ticks.device)  # (H, D/H/2)
     place = torch.arange(ticks.shape[1], device=ticks.device).expand_as(ticks)
     heads = [place] * (config.n_heads - config.time_heads) + [ticks] * config.time_heads
-    angle = torch.stack(heads, dim=1)[..., None] * speeds[:, None]
-    return angle.cos(), angle.sin()
+    angle = torch.stack(heads, dim=1)[..., None] * speeds[:, None].double()  # ticks may be many
+    return angle.cos().float(), angle.sin().float()
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

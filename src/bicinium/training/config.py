@@ -115,7 +115,7 @@ def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     fixed = {
         "model": before["model"].keys(),
         "data": before["data"].keys() - {"prepared"},
-        "training": {"seed", "batch_size"},
+        "training": {"seed", "batch_size", "optimizer"},
     }
     return [
         f"{section}.{key} ({before[section].get(key)}, now {now[section].get(key)})"

@@ -10,6 +10,7 @@ validation; and where training had to be given up ``collapse.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import yaml
 
 from bicinium.composing.originality import QuotationIndex, quotations_path
 from bicinium.corpus.shards import Piece, score_of
+from bicinium.errors import BiciniumError
 from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import TrainConfig
@@ -57,7 +59,11 @@ def write_model(run: Path, model: Transformer, record: Mapping[str, Any]) -> Non
 
 def write_quotations(run: Path, pieces: Sequence[Piece]) -> None:
     """The index of what the model is trained on, beside it, for composing to find quotations."""
-    named = ((score_of(p), f"{p.composer}, {p.title or Path(p.name).stem}") for p in pieces)
+    named = []
+    for piece in pieces:
+        with suppress(BiciniumError):  # what spells no score can be trained on, but not quoted
+            score = score_of(piece)
+            named.append((score, f"{piece.composer}, {piece.title or Path(piece.name).stem}"))
     QuotationIndex.build(named).save(quotations_path(run / MODEL))
 
 

@@ -260,18 +260,13 @@ class TrainingRun:
             loss, parts = self._grammar_loss(batch, logits, cross_entropy, scale, False)
             measured |= {f"train/{name}": part for name, part in parts.items()}
         self.fabric.backward(loss)
-        norm = self.fabric.clip_gradients(
-            self.model,
-            self.optimizers[0],
-            max_norm=self.training.gradient_clip,
-            error_if_nonfinite=False,
-        )
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.training.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
         numbers = {name: float(value.detach()) for name, value in measured.items()}
         numbers["train/cross_entropy"] = self._mean(cross_entropy.detach())
-        numbers["train/gradient_norm"] = float(norm) if norm is not None else math.nan
+        numbers["train/gradient_norm"] = float(norm)
         self._look_at(batch, numbers)
 
     def _look_at(self, batch: Batch, measured: dict[str, float]) -> None:
