@@ -33,6 +33,7 @@ from bicinium.composing.conditions import Conditions
 from bicinium.composing.constraints import EXPLAINED, Constraints, broken
 from bicinium.composing.originality import QuotationIndex
 from bicinium.corpus.shards import load_pieces, score_of
+from bicinium.corpus.sources import KEYBOARD_STYLES
 from bicinium.model.checkpoint import DEFAULT_MODEL
 from bicinium.score.counterpoint import closes
 from bicinium.score.keys import ALL_KEYS
@@ -42,7 +43,6 @@ METERS = ("4/4", "3/4", "2/4", "6/8", "3/8", "2/2", "9/8", "12/8")
 BARS = (4, 8, 12, 16, 24, 32, 48, 64)
 TEMPI = (None, 60.0, 96.0, 131.5)
 STYLES = ("bach", "baroque", "classical", "romantic", None)
-KEYBOARD = ("bach", "baroque", "classical", "romantic", "study")
 CONSTRAINED = 96  # pieces for each constraint, off and on
 
 
@@ -103,7 +103,7 @@ def real(prepared: Path, index: QuotationIndex | None) -> None:
     """The same of held-out music: the yardstick."""
     pieces = [p for p in load_pieces(prepared) if p.split == "validation"]
     for name, chosen in (
-        ("keyboard", [p for p in pieces if p.style in KEYBOARD]),
+        ("keyboard", [p for p in pieces if p.style in KEYBOARD_STYLES]),
         ("all", [p for p in pieces if p.style != "palestrina"]),
     ):
         scores = [score_of(piece) for piece in chosen]  # in C major or A minor, as the file says

@@ -28,8 +28,8 @@ from bicinium.corpus import quality
 from bicinium.corpus.nonsense import CLASSES, OTHER_LOWER_VOICE, other_lower_voice
 from bicinium.corpus.quality import METRICS, Term, Weights, measure
 from bicinium.corpus.shards import Piece, load_pieces, score_of
+from bicinium.corpus.sources import KEYBOARD_STYLES
 from bicinium.score.notes import Score, Voice
-from bicinium.training.dataset import KEYBOARD_STYLES
 from bicinium.writing import whole_file
 
 REAL = "music"

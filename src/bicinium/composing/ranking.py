@@ -6,17 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.originality import Quotation, QuotationIndex
 from bicinium.corpus.quality import quality
-from bicinium.score.keys import Key, find_key
-from bicinium.score.notes import Score, columns_of
+from bicinium.score.counterpoint import closes
+from bicinium.score.notes import Score
 
 FREELY_QUOTED_BARS = 3  # as many as human composers have in common by chance
-_TRIADS = {"major": (0, 4, 7), "minor": (0, 3, 4, 7)}  # minor may end on the Picardy third
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +73,8 @@ def _checks(asked: Conditions, score: Score | None) -> dict[str, bool]:
     checks = {
         "bars": score is not None and score.bars == asked.bars == _last_bar(score),
         "meter": score is not None and score.meter == asked.meter,
-        "key": score is not None and _found_key(score) == asked.key,
-        "close": score is not None and _closes(score, asked.key),
+        "key": score is not None and score.found_key == asked.key,
+        "close": score is not None and closes(score, asked.key),
     }
     if asked.tempo_qpm is not None:
         checks["tempo"] = score is not None and math.isclose(score.tempo_qpm, asked.tempo_qpm)
@@ -88,22 +85,3 @@ def _last_bar(score: Score) -> int:
     """The number, from 1, of the last bar in which a note sounds; 0 where none does."""
     end_tick = max((voice.end_tick for voice in score.voices), default=0)
     return -(-end_tick // score.meter.bar_ticks)
-
-
-def _found_key(score: Score) -> Key | None:
-    """The key that the notes are in, whatever the signature says. None where there are none."""
-    if not score.note_count:
-        return None
-    _, pitch, duration, _ = np.concatenate([columns_of(v.notes) for v in score.voices], axis=1)
-    bass = score.voices[-1].notes
-    ticks = np.bincount(pitch % 12, duration, minlength=12)
-    return find_key(ticks, final_bass=bass[-1].pitch if bass else None)
-
-
-def _closes(score: Score, key: Key) -> bool:
-    """Does the lower voice end on the tonic, and the upper one in the triad over it?"""
-    upper, lower = score.voices[0].notes, score.voices[-1].notes
-    if not upper or not lower:
-        return False
-    above_tonic = [(notes[-1].pitch - key.tonic) % 12 for notes in (upper, lower)]
-    return above_tonic[0] in _TRIADS[key.mode] and above_tonic[1] == 0

@@ -89,7 +89,7 @@ class Request:
             if self.key:
                 key = Key.parse(self.key)
             elif source:
-                key = source.key or _key_of(source)
+                key = source.key or source.found_key or key
             elif self.subject is not None:
                 key = _key_of_line(self._motif())
             if self.meter:
@@ -192,14 +192,6 @@ def _legal(score: Score, name: Path | str) -> Score:
     if not result.valid:
         raise RequestError(f"{name} cannot be composed with: {result.violations[0].message}")
     return score
-
-
-def _key_of(score: Score) -> Key:
-    ticks = np.zeros(12)
-    for voice in score.voices:
-        columns = columns_of(voice.notes)
-        ticks += np.bincount(columns[1] % 12, weights=columns[2], minlength=12)
-    return find_key(ticks)
 
 
 def _key_of_line(line: Voice) -> Key:

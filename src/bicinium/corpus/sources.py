@@ -35,6 +35,7 @@ STYLES = (
     "bach", "baroque", "classical", "romantic", "study", "song", "accompaniment", "quartet",
     "chorale", "palestrina", "monteverdi", "corelli",
 )  # fmt: skip
+KEYBOARD_STYLES = ("bach", "baroque", "classical", "romantic", "study")  # what the model is for
 
 _ALWAYS_HELD_OUT = 0.06  # of all clusters, those whose names draw lowest
 _LEAST_HELD_OUT = 0.08  # of a collection's music

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.errors import ScoreError
-from bicinium.score.keys import Key
+from bicinium.score.keys import Key, find_key
 
 TICKS_PER_QUARTER = 24
 LOWEST_PITCH, HIGHEST_PITCH = 21, 108  # the piano: A0 to C8
@@ -89,6 +89,16 @@ def columns_of(notes: Sequence[Note]) -> Columns:
         return notes.columns
     rows = [(n.onset_tick, n.pitch, n.duration_ticks, n.velocity) for n in notes]
     return np.array(rows, np.int64).reshape(-1, 4).T
+
+
+def found_key(lines: Sequence[Columns], fifths: int | None = None) -> Key | None:
+    """The key of lines of notes, the lowest last, and perhaps a signature; None without notes."""
+    heard = [line for line in lines if line.size]
+    if not heard:
+        return None
+    notes = np.concatenate(heard, axis=1)
+    ticks = np.bincount(notes[_PITCH] % 12, weights=notes[2], minlength=12)
+    return find_key(ticks, final_bass=int(heard[-1][_PITCH, -1]), fifths=fifths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +238,11 @@ class Score:
     @property
     def note_count(self) -> int:
         return sum(len(voice.notes) for voice in self.voices)
+
+    @property
+    def found_key(self) -> Key | None:
+        """The key that the notes are in, whatever the signature says; None where there are none."""
+        return found_key([columns_of(voice.notes) for voice in self.voices])
 
     def transpose(self, semitones: int) -> Score:
         """The same music, ``semitones`` higher, key included."""

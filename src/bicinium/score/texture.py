@@ -17,8 +17,7 @@ from typing import Literal
 import numpy as np
 
 from bicinium.score.content import Content, Staff
-from bicinium.score.keys import Key, find_key
-from bicinium.score.notes import Columns, Note, Notes, Score, Voice, columns_of
+from bicinium.score.notes import Columns, Note, Notes, Score, Voice, columns_of, found_key
 
 Method = Literal["staves", "outer staves", "split"]
 _NO_NOTES: Columns = np.zeros((4, 0), np.int64)
@@ -54,7 +53,7 @@ def one_voice(content: Content, part: int) -> Score | None:
         voices=(line, silence) if part == 0 else (silence, line),
         bars=-(-end // meter.bar_ticks),
         meter=meter,
-        key=content.key or _found_key([notes], content.fifths),
+        key=content.key or found_key([notes], content.fifths),
         tempo_qpm=content.tempo_qpm,
         anacrusis_ticks=content.anacrusis_ticks,
         title=content.title,
@@ -85,7 +84,7 @@ def two_voices(content: Content) -> list[TwoVoices]:
             voices=tuple(Voice(Notes(line.notes)) for line in lines),
             bars=-(-last // meter.bar_ticks),
             meter=meter,
-            key=content.key or _found_key([line.notes for line in lines], content.fifths),
+            key=content.key or found_key([line.notes for line in lines], content.fifths),
             tempo_qpm=content.tempo_qpm,
             anacrusis_ticks=content.anacrusis_ticks if index == 0 else 0,
             title=content.title,
@@ -203,10 +202,3 @@ def _split(notes: Sequence[Note]) -> tuple[list[Note], list[Note], list[Note]]:
         to_lower = abs(note.pitch - (lower[-1].pitch if lower else middle - 6))
         (upper if to_upper <= to_lower else lower).append(note)
     return upper, lower, neither
-
-
-def _found_key(lines: Sequence[Columns], fifths: int | None) -> Key:
-    notes = np.concatenate(lines, axis=1)
-    ticks = np.bincount(notes[1] % 12, weights=notes[2], minlength=12)
-    bass = lines[-1] if lines[-1].size else lines[0]
-    return find_key(ticks, final_bass=int(bass[1, -1]), fifths=fifths)

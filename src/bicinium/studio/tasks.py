@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from bicinium.composing.composition import Composition
 from bicinium.composing.ranking import ScoreSheet
 from bicinium.errors import BiciniumError, NotationFileError, RequestError, ScoreError
 from bicinium.grammar.files import FileVerdict
-from bicinium.score.keys import Key, find_key
-from bicinium.score.notes import Score, columns_of
+from bicinium.score.keys import Key
+from bicinium.score.notes import Score
 from bicinium.score.reading import read_music, read_score
 from bicinium.score.saving import write_score
 from bicinium.score.texture import one_voice
@@ -101,7 +101,7 @@ def read_sample(path: Path) -> Iterator[dict[str, Any]]:
 def explain(score: Score, style: str | None, model: Path) -> Iterator[dict[str, Any]]:
     """The grammar laid over a piece; see ``understanding``."""
     composer = load_composer(model)
-    found = understand(composer, score, score.key or _key_of(score), style)
+    found = understand(composer, score, score.key or score.found_key or Key(0, "major"), style)
     sounding = encode(snap(score))
     result = composer.validator.validate_sequence(sounding, score.meter, score.bars)
     yield {
@@ -187,14 +187,6 @@ def _verdict(verdict: FileVerdict) -> dict[str, Any]:
             for note in verdict.roll[:20_000]
         ],
     }
-
-
-def _key_of(score: Score) -> Key:
-    notes: Sequence[Any] = [columns_of(voice.notes) for voice in score.voices]
-    ticks = [0.0] * 12
-    for _, pitch, duration, _ in (row for columns in notes for row in columns.T.tolist()):
-        ticks[pitch % 12] += duration
-    return find_key(ticks)
 
 
 def _refuse_bombs(path: Path) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bicinium.corpus.shards import Piece
+from bicinium.corpus.sources import KEYBOARD_STYLES
 from bicinium.grammar import MusicalGrammar, State
 from bicinium.grammar.rules import FAR
 from bicinium.model.config import ModelConfig
@@ -25,8 +26,6 @@ from bicinium.model.foresight import VOICES, Foresight, Lines
 from bicinium.score.notes import TICKS_PER_QUARTER, Columns, Meter
 from bicinium.tokens.vocabulary import KINDS, PAD, VALUES, Kind
 from bicinium.training.musical_grammar import IGNORED
-
-KEYBOARD_STYLES = ("bach", "baroque", "classical", "romantic", "study")
 
 
 class Spelled(Protocol):

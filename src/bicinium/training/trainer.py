@@ -25,13 +25,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from bicinium.corpus.shards import Refused, load_checked, load_pieces
-from bicinium.corpus.sources import STYLES
+from bicinium.corpus.sources import KEYBOARD_STYLES, STYLES
 from bicinium.errors import CollapseError, ConfigError
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import TrainConfig, changed_keys
 from bicinium.training.dataset import (
-    KEYBOARD_STYLES,
     Batch,
     PieceStore,
     TrainingBatches,

@@ -1,0 +1,210 @@
+"""The real music that a model is measured against: what was held out, and excerpts of it.
+
+An excerpt is a piece, or of a longer one sixteen bars from a barline on: the last, then those
+before. A piece composed to answer an excerpt is asked to be as long as the real one is from there
+on, and cut where the excerpt is, so that both end in the same part of a piece.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from bicinium.composing.conditions import MAX_BARS, Conditions
+from bicinium.corpus.prepare import choose
+from bicinium.corpus.reading import read_sources
+from bicinium.corpus.shards import SHARDS, Piece, Refused, load_checked, score_of
+from bicinium.corpus.sources import KEYBOARD_STYLES, find_sources
+from bicinium.errors import CorpusError
+from bicinium.extras import needs
+from bicinium.model.config import ModelConfig
+from bicinium.score.keys import Key
+from bicinium.score.notes import Columns, Notes, Score, Voice, columns_of
+
+EXCERPT_BARS = 16
+_MOST_BARS_ON = 4 * EXCERPT_BARS  # from an excerpt's beginning to the end of its piece
+_FEW_FILES = 32  # are read in this process
+_HOME = {"major": Key(0, "major"), "minor": Key(9, "minor")}
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Pieces that a model has not seen, what it was trained on, and what cannot be measured."""
+
+    pieces: list[Piece]
+    trained_on: list[Piece] = field(default_factory=list)
+    left_out: list[Refused] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Some bars of a real piece, in its own key."""
+
+    piece: Piece
+    score: Score
+    first_bar: int  # from 0
+
+    def conditions(self, config: ModelConfig) -> Conditions:
+        """What a piece is asked to be that answers this excerpt: key, metre, length to the end,
+        tempo and, where the model has learned it, style.
+        """
+        assert self.score.key is not None
+        return Conditions(
+            key=self.score.key,
+            meter=self.score.meter,
+            bars=self.piece.bars - self.first_bar,
+            tempo_qpm=self.score.tempo_qpm,
+            style=self.piece.style if self.piece.style in config.styles else None,
+        )
+
+    def cut_alike(self, composed: Score) -> Score:
+        """Of a piece composed to these conditions, the bars that answer the excerpt."""
+        return cut(composed, 0, self.score.bars)
+
+
+def load_material(folder: Path) -> Material:
+    """The validation side of a prepared corpus, or every piece of a folder of music files.
+
+    Raises CorpusError where there is neither. A file that gives no grammatical two-voice piece is
+    in ``left_out`` with the reason.
+    """
+    if not folder.exists():
+        raise CorpusError(
+            f"there is nothing at {folder}: name a prepared corpus, or a folder of music"
+        )
+    if folder.is_dir() and any(folder.glob(SHARDS)):
+        return _prepared(folder)
+    return _files(folder)
+
+
+def _prepared(folder: Path) -> Material:
+    with needs("train", "a prepared corpus"):
+        pieces, refused = load_checked(folder)
+    held_out = [piece for piece in pieces if piece.split == "validation"]
+    if not held_out:
+        raise CorpusError(
+            f"{folder} holds out no pieces to evaluate on: prepare more music, or name a folder of "
+            "files"
+        )
+    return Material(held_out, [piece for piece in pieces if piece.split == "train"], refused)
+
+
+def _files(folder: Path) -> Material:
+    sources = list(find_sources([folder]))
+    readings = read_sources(sources, jobs=1 if len(sources) <= _FEW_FILES else -1)
+    pieces, left_out = [], []
+    for verdict in choose(sources, readings, min_grammar_score=1.0, min_quality_score=0.0):
+        stretch, duplicate = verdict.stretch, verdict.reason.startswith("duplicate of ")
+        if stretch is None or not (verdict.kept or duplicate):
+            left_out.append(Refused(verdict.name, verdict.reason))
+            continue
+        pieces.append(
+            Piece(
+                name=verdict.name,
+                composer=verdict.source.composer or verdict.reading.composer,
+                title=verdict.source.title or verdict.reading.title,
+                licence=verdict.licence,
+                credit=verdict.source.credit,
+                cluster=verdict.source.cluster,
+                style=verdict.source.style,
+                split="validation",
+                meter=stretch.meter,
+                mode=stretch.mode,
+                transposition=stretch.transposition,
+                bars=stretch.bars,
+                notes=stretch.notes,
+                tokens=np.array(stretch.tokens, np.int16),
+                anacrusis_ticks=stretch.anacrusis_ticks,
+                quality_score=stretch.quality_score,
+            )
+        )
+    if not pieces:
+        reasons = sorted({refused.reason for refused in left_out})
+        raise CorpusError(
+            f"nothing below {folder} can be evaluated on: {'; '.join(reasons[:3]) or 'it is empty'}"
+        )
+    return Material(pieces, left_out=left_out)
+
+
+def set_of(piece: Piece) -> str:
+    """Whether a piece is keyboard music, other music, or of a style that nobody has named."""
+    if not piece.style:
+        return "unknown style"
+    return "keyboard" if piece.style in KEYBOARD_STYLES else "other"
+
+
+def evenly(pieces: Sequence[Piece], most_tokens: int) -> list[Piece]:
+    """Every so many of the pieces, so that they have about so many tokens."""
+    step = max(1, sum(len(piece.tokens) for piece in pieces) // most_tokens)
+    return list(pieces[::step])
+
+
+# ------------------------------------------------------------------ excerpts
+
+
+def excerpts(pieces: Sequence[Piece], count: int, config: ModelConfig) -> list[Excerpt]:
+    """At most ``count`` excerpts in metres that the model knows: of keyboard music all that there
+    are, the ends of pieces first, then of other music evenly.
+
+    They are in the order of style, metre, mode and work: what is alike stands side by side.
+    """
+    known = [piece for piece in pieces if piece.meter in config.meters and piece.bars <= MAX_BARS]
+    keyboard = [piece for piece in known if set_of(piece) != "other"]
+    others = [piece for piece in known if set_of(piece) == "other"]
+    places = _places(keyboard)[:count]
+    room = count - len(places)
+    if room:
+        places += _places(others[:: max(1, math.ceil(len(others) / room))])[:room]
+    places.sort(key=lambda place: (set_of(place[0]) == "other", *_likeness(place[0]), place[1]))
+    return [_excerpt(piece, first) for piece, first in places]
+
+
+def _likeness(piece: Piece) -> tuple[str, str, str, str]:
+    return piece.style, piece.meter, piece.mode, piece.cluster
+
+
+def _places(pieces: Sequence[Piece]) -> list[tuple[Piece, int]]:
+    """Where excerpts begin: first the last of each piece, then the ones before, and so on."""
+    found = []
+    for piece in pieces:
+        for rank, first in enumerate(_first_bars(piece)):
+            found.append((rank, piece, first))
+    found.sort(key=lambda place: place[0])
+    return [(piece, first) for _, piece, first in found]
+
+
+def _first_bars(piece: Piece) -> Iterator[int]:
+    if piece.bars <= EXCERPT_BARS:
+        yield 0
+        return
+    least = max(0, piece.bars - _MOST_BARS_ON)
+    yield from range(piece.bars - EXCERPT_BARS, least - 1, -EXCERPT_BARS)
+
+
+def _excerpt(piece: Piece, first_bar: int) -> Excerpt:
+    whole = score_of(piece).transpose(piece.transposition)
+    whole = replace(whole, key=_HOME[piece.mode].transpose(piece.transposition))
+    return Excerpt(piece, cut(whole, first_bar, min(EXCERPT_BARS, piece.bars)), first_bar)
+
+
+def cut(score: Score, first_bar: int, bars: int) -> Score:
+    """Some bars of a score, the first counted from 0. Notes held over either end are cut there."""
+    start = first_bar * score.meter.bar_ticks
+    end = start + bars * score.meter.bar_ticks
+    return replace(
+        score,
+        voices=tuple(Voice(Notes(_between(columns_of(v.notes), start, end))) for v in score.voices),
+        bars=bars,
+        anacrusis_ticks=0 if first_bar else score.anacrusis_ticks,
+    )
+
+
+def _between(notes: Columns, start: int, end: int) -> Columns:
+    """The columns of what sounds in [start, end), counted from ``start``."""
+    onset, offset = np.maximum(notes[0], start), np.minimum(notes[0] + notes[2], end)
+    sounds = onset < offset
+    return np.stack([onset - start, notes[1], offset - onset, notes[3]])[:, sounds]

@@ -1,0 +1,167 @@
+"""How well a model predicts music that it has never seen: bits per note, by the numpy decoder.
+
+Teacher-forced over whole pieces, from the first token after START to END, none skipped; the window
+of the decoder slides as in composing. What a model is told beforehand is paid for: metre and mode
+are free, and each piece is billed for its key (it is written in C major or A minor), its number of
+bars and its style, so that no one can buy bits with side information.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
+
+from bicinium.corpus.shards import Piece
+from bicinium.grammar import MusicalGrammar
+from bicinium.model.checkpoint import Checkpoint
+from bicinium.model.config import ModelConfig
+from bicinium.model.decoder import Decoder
+from bicinium.model.features import PieceConditions, features
+from bicinium.score.notes import Meter
+
+BATCH = 16  # pieces predicted at once; the cache of each is up to 8 MB
+_KEYS, _BARS = 12, 64  # among which a piece's key and its number of bars are told
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What predicting some pieces cost. Sums, so that two predictions can be added."""
+
+    bits: float  # of all tokens after START
+    told_bits: float  # for what the model was told beforehand
+    illegal: float  # the sum over tokens of the probability on what the grammar forbids
+    tokens: int
+    notes: int
+    pieces: int
+
+    @property
+    def bits_per_note(self) -> float:
+        """With what the model was told."""
+        return (self.bits + self.told_bits) / max(1, self.notes)
+
+    @property
+    def bits_per_token(self) -> float:
+        """Without it."""
+        return self.bits / max(1, self.tokens)
+
+    @property
+    def illegal_mass(self) -> float:
+        """Mean probability on tokens that the grammar forbids."""
+        return self.illegal / max(1, self.tokens)
+
+    def __add__(self, other: Prediction) -> Prediction:
+        return Prediction(
+            self.bits + other.bits,
+            self.told_bits + other.told_bits,
+            self.illegal + other.illegal,
+            self.tokens + other.tokens,
+            self.notes + other.notes,
+            self.pieces + other.pieces,
+        )
+
+    def numbers(self) -> dict[str, Any]:
+        """As the command line prints them."""
+        return {
+            "bits_per_note": self.bits_per_note,
+            "bits_per_token": self.bits_per_token,
+            "illegal_mass": self.illegal_mass,
+            "notes": self.notes,
+            "pieces": self.pieces,
+            "tokens": self.tokens,
+        }
+
+
+NOTHING = Prediction(0.0, 0.0, 0.0, 0, 0, 0)
+
+
+def told_bits(config: ModelConfig) -> float:
+    """What a piece's key, number of bars and style are worth."""
+    return math.log2(_KEYS) + math.log2(_BARS) + math.log2(max(1, len(config.styles)))
+
+
+def predict(
+    checkpoint: Checkpoint,
+    pieces: Sequence[Piece],
+    progress: Callable[[int, int], None] | None = None,
+    threads: int = 1,
+) -> Prediction:
+    """Predict every token of grammatical pieces. ``progress`` is told tokens done and in all."""
+    decoder = Decoder(checkpoint.config, checkpoint.weights, np.float32)
+    by_length = sorted(pieces, key=lambda piece: -len(piece.tokens))  # alike beside alike
+    batches = [by_length[first : first + BATCH] for first in range(0, len(by_length), BATCH)]
+    total, whole = NOTHING, sum(len(piece.tokens) - 1 for piece in pieces)
+    # as in composing, a second thread of BLAS would only wait for the first
+    with (
+        ThreadpoolController().limit(limits=1, user_api="blas"),
+        ThreadPoolExecutor(max(1, threads)) as pool,
+    ):
+        for done in pool.map(lambda batch: _predict_batch(copy(decoder), batch), batches):
+            total += done
+            if progress:
+                progress(total.tokens, whole)
+    return total
+
+
+def _predict_batch(decoder: Decoder, pieces: Sequence[Piece]) -> Prediction:
+    """Predict pieces side by side, the longest first."""
+    config, grammar = decoder.config, MusicalGrammar()
+    tokens = np.concatenate([piece.tokens for piece in pieces]).astype(np.int64)
+    states = grammar.states_along(
+        [piece.tokens for piece in pieces],
+        bar_ticks=[Meter.parse(piece.meter).bar_ticks for piece in pieces],
+        bars=[piece.bars for piece in pieces],
+        transposition=[piece.transposition for piece in pieces],
+        spare_slots=0,
+    )
+    lengths = np.array([len(piece.tokens) for piece in pieces])
+    first = np.cumsum(lengths) - lengths  # where each piece's tokens begin
+    state_of = first + np.arange(len(pieces)) + 1  # a piece of T tokens has T + 1 states
+    told = _told(config, pieces)
+    bits = illegal = 0.0
+    decoder.start(len(pieces))
+    going = len(pieces)
+    for place in range(int(lengths[0]) - 1):
+        alive = int((lengths - 1 > place).sum())
+        if alive < going:
+            decoder.keep(np.arange(alive))
+            going = alive
+        rows = np.arange(alive)
+        now, following = tokens[first[rows] + place], tokens[first[rows] + place + 1]
+        state = states.take(state_of[rows] + place)
+        logits = decoder.step(features(config, state, now.astype(np.int32), told.take(rows)))
+        log_p = _log_softmax(logits)
+        bits -= float(log_p[rows, following].sum()) / math.log(2)
+        illegal += float(np.exp(log_p)[~grammar.token_mask(state)].sum())
+    return Prediction(
+        bits=bits,
+        told_bits=len(pieces) * told_bits(config),
+        illegal=illegal,
+        tokens=int((lengths - 1).sum()),
+        notes=sum(piece.notes for piece in pieces),
+        pieces=len(pieces),
+    )
+
+
+def _told(config: ModelConfig, pieces: Sequence[Piece]) -> PieceConditions:
+    return PieceConditions.of(
+        config,
+        [piece.meter for piece in pieces],
+        [piece.mode for piece in pieces],
+        [piece.style for piece in pieces],
+        [piece.bars for piece in pieces],
+    )
+
+
+def _log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(B, V), in double precision."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
