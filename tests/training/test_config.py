@@ -38,7 +38,8 @@ def test_the_shipped_configuration_loads_with_the_values_it_promises() -> None:
     assert grammar.repetition_penalty_weight == 3.0
     assert (config.model.mode, config.model.vocab_size) == ("transformer", 774)
     assert (config.model.d_model, config.model.n_layers) == (256, 4)
-    assert config.training.learning_rate == 1.5e-3
+    assert (config.training.optimizer, config.training.learning_rate) == ("muon", 3e-3)
+    assert config.data.styles_left_out == ("palestrina",)
 
 
 def test_the_yaml_of_the_plan_is_taken_as_it_stands(

@@ -45,7 +45,7 @@ from bicinium.tokens.vocabulary import (
     token_id,
 )
 
-DEFAULT_SAMPLING = Sampling(temperature=0.9, top_p=0.9)  # see docs/log.md
+DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.95)  # see docs/log.md
 BATCH = 64  # pieces composed at once; more gain little and cost memory
 _MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
 _MAX_TOKENS_A_NOTE = 8  # VELOCITY, NOTE_ON, TIME_SHIFTs, PARTs, NOTE_OFF
@@ -55,7 +55,8 @@ _LEAST_PLAYED = 0.5  # of the bars, by each voice
 _FEWEST_A_THREAD = 8  # pieces
 _REMEMBERED = 16  # NOTE_ONs that the repetition penalty looks back on
 _NONE = -1
-_TOO_SILENT = "one voice hardly plays"
+_TOO_SILENT = "one voice hardly plays"  # these two are a pity, but a piece
+_OTHER_KEY = "another key is heard"
 _HOME = "C major or A minor"
 
 Progress = Callable[[int, int], None]  # pieces done, pieces in all
@@ -124,10 +125,11 @@ class Composer:
         """One piece for each of the conditions, drawn with the seed of the same place.
 
         With the grammar, every piece is valid, and is drawn again (up to 8 times; ``draws`` says
-        how often) where a voice plays in less than half of the bars, where the constraints leave
-        no token or one at full strength is broken after all, and where ``accept`` gives a reason
-        against its score. Without the grammar, what the model says is kept as it is, right or
-        wrong.
+        how often) where the constraints leave no token or one at full strength is broken after
+        all, and where ``accept`` gives a reason against its score; where nothing is given also if
+        a voice plays in less than half of the bars or, under constraints, if another key is heard
+        than was asked for, but if that does not help either, such a piece is kept. Without the
+        grammar, what the model says is kept as it is, right or wrong.
 
         constraints: None is none. cancelled: asked all the time; True ends it with CancelledError.
         Raises RequestError where a piece cannot be had.
@@ -150,7 +152,9 @@ class Composer:
                 for i, tokens in zip(some, drawn, strict=True):
                     piece = self._finish(conditions[i], seeds[i], tokens, attempt + 1)
                     against[i] = _why_not(piece, constraints, accept) if use_grammar else ""
-                    if against[i] in ("", _TOO_SILENT):  # which is a pity, but a piece
+                    if against[i] in ("", _OTHER_KEY) or (
+                        against[i] == _TOO_SILENT and i not in pieces
+                    ):
                         pieces[i] = piece
                 if progress:
                     progress(sum(not why for why in against.values()), len(conditions))
@@ -163,6 +167,7 @@ class Composer:
                     f"piece {i + 1} could not be had in {_MOST_DRAWS} draws: {against[i]}; "
                     "loosen what is asked, or take another seed"
                 )
+            pieces[i] = replace(pieces[i], draws=_MOST_DRAWS)
         return [pieces[i] for i in range(len(conditions))]
 
     def _draw_on_all_cores(
@@ -427,9 +432,12 @@ def _why_not(
         return f"it breaks {', '.join(at_fault)}"
     if accept and (why := accept(score, asked)):
         return why
-    if not asked.given and not _both_play(score):
+    if asked.given:
+        return ""
+    if not _both_play(score):
         return _TOO_SILENT
-    return ""
+    under_constraints = constraints is not None and any(constraints.strengths.values())
+    return _OTHER_KEY if under_constraints and score.heard_key != asked.key else ""
 
 
 def _both_play(score: Score) -> bool:

@@ -73,7 +73,7 @@ def _checks(asked: Conditions, score: Score | None) -> dict[str, bool]:
     checks = {
         "bars": score is not None and score.bars == asked.bars == _last_bar(score),
         "meter": score is not None and score.meter == asked.meter,
-        "key": score is not None and score.found_key == asked.key,
+        "key": score is not None and score.heard_key == asked.key,
         "close": score is not None and closes(score, asked.key),
     }
     if asked.tempo_qpm is not None:

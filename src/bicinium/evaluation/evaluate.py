@@ -349,7 +349,7 @@ def _obedience(answers: Answers) -> dict[str, tuple[float, float | None]]:
     checks = [score_sheet(piece, None).checks for piece in answers.compositions]
     real = [excerpt.score for excerpt in answers.excerpts]
     beside: dict[str, float] = {
-        "key": float(np.mean([score.found_key == score.key for score in real])),
+        "key": float(np.mean([score.heard_key == score.key for score in real])),
         "close": float(
             np.mean([score.key is not None and closes(score, score.key) for score in real])
         ),

@@ -19,9 +19,7 @@ from bicinium.model.config import ModelConfig
 from bicinium.model.rotary import rotary_speeds
 
 Floats = NDArray[np.floating]
-_FIRST_ROOM = 128  # tokens
 _FEW_ROWS = 5
-_FULL_ENOUGH = 0.75  # of the cache; below, it is moved together
 
 
 class _Layer(NamedTuple):
@@ -67,21 +65,20 @@ class Decoder:
     def start(self, batch: int) -> None:
         """Forget everything and begin ``batch`` new sequences."""
         heads, size = self.config.n_heads, self.config.d_model // self.config.n_heads
-        # (2, L, S, H, T, D/H): keys and values; T grows as needed, up to the context
-        self.cache = np.empty((2, self.config.n_layers, batch, heads, 0, size), self.dtype)
-        self.slots = np.arange(batch)  # where in S each sequence lies
+        shape = (2, self.config.n_layers, batch, heads, self.config.context, size)
+        self.cache = np.empty(shape, self.dtype)  # keys and values; pages are used as they fill
+        self.slots = np.arange(batch)  # where in the cache each sequence lies
         self.length = 0
 
     def keep(self, rows: NDArray[np.integer]) -> None:
         """Go on with these sequences only, each once, in this order."""
         self.slots = self.slots[rows]
-        if len(rows) <= _FULL_ENOUGH * self.cache.shape[2]:  # else to move them costs more
-            filled = min(self.length, self.config.context)
-            order = np.argsort(self.slots)
-            for place, slot in enumerate(self.slots[order].tolist()):
-                if place != slot:
-                    self.cache[:, :, place, :, :filled] = self.cache[:, :, slot, :, :filled]
-            self.cache, self.slots = self.cache[:, :, : len(rows)], np.argsort(order)
+        filled = min(self.length, self.config.context)
+        free = np.setdiff1d(np.arange(len(rows)), self.slots)
+        for slot, row in zip(free, np.flatnonzero(self.slots >= len(rows)), strict=True):
+            self.cache[:, :, slot, :, :filled] = self.cache[:, :, self.slots[row], :, :filled]
+            self.slots[row] = slot
+        self.cache = self.cache[:, :, : len(rows)]
 
     def step(self, features: NDArray[np.integer]) -> Floats:
         """(B, F + 1) feature rows and tick of one more token → (B, V) logits of the next."""
@@ -90,8 +87,6 @@ class Decoder:
         counted = heads - config.time_heads  # heads that count tokens
         slot = self.length % config.context
         filled = min(self.length + 1, config.context)
-        if filled > self.cache.shape[4]:
-            self._grow()
         place = np.empty((batch, heads, 1), self.dtype)
         place[:, :counted], place[:, counted:] = self.length, features[:, -1, None, None]
         angle = (place * self.speeds)[:, None]  # (B, 1, H, D/H/2)
@@ -102,30 +97,18 @@ class Decoder:
             turned = _rotate(qkv[:, :2], cos, sin)  # (B, 2, H, D/H) queries and keys
             keys[self.slots, :, slot] = turned[:, 1]
             values[self.slots, :, slot] = qkv[:, 2]
-            query = np.zeros((len(keys), heads, turned.shape[-1], 1), self.dtype)  # (S, H, D/H, 1)
+            query = np.empty((batch, heads, turned.shape[-1], 1), self.dtype)
             query[self.slots, :, :, 0] = turned[:, 0] * self.dtype(turned.shape[-1] ** -0.5)
-            weight = np.matmul(keys[:, :, :filled], query)[..., 0]  # (S, H, T)
+            weight = np.matmul(keys[:, :, :filled], query)[..., 0]  # (B, H, T)
             weight = np.exp(weight - weight.max(axis=-1, keepdims=True))
             weight /= weight.sum(axis=-1, keepdims=True)
-            y = np.matmul(weight[:, :, None], values[:, :, :filled]).reshape(len(keys), -1)
+            y = np.matmul(weight[:, :, None], values[:, :, :filled]).reshape(batch, -1)
             x = x + _times(y[self.slots], layer.out)
             hidden = _times(_normed(x), layer.gate_up)
             gate, up = hidden[:, : config.d_ff], hidden[:, config.d_ff :]
             x = x + _times(gate / (1 + np.exp(-gate)) * up, layer.down)
         self.length += 1
         return _times(_normed(x), self.head)
-
-    def _grow(self) -> None:
-        """Make room for twice as many tokens."""
-        slots, length = self.cache.shape[2], self.cache.shape[4]
-        grown = self._room(slots, min(self.config.context, max(_FIRST_ROOM, 2 * length)))
-        grown[:, :, :, :, :length] = self.cache
-        self.cache = grown
-
-    def _room(self, slots: int, length: int) -> Floats:
-        shape = list(self.cache.shape)
-        shape[2], shape[4] = slots, length
-        return np.zeros(shape, self.dtype)
 
 
 def _times(x: Floats, matrix: Floats) -> Floats:

@@ -91,14 +91,20 @@ def columns_of(notes: Sequence[Note]) -> Columns:
     return np.array(rows, np.int64).reshape(-1, 4).T
 
 
-def found_key(lines: Sequence[Columns], fifths: int | None = None) -> Key | None:
-    """The key of lines of notes, the lowest last, and perhaps a signature; None without notes."""
+def found_key(
+    lines: Sequence[Columns], fifths: int | None = None, by_the_end: bool = True
+) -> Key | None:
+    """The key of lines of notes, the lowest last, and perhaps a signature; None without notes.
+
+    by_the_end: the last note of the lowest line is a hint. See ``find_key``.
+    """
     heard = [line for line in lines if line.size]
     if not heard:
         return None
     notes = np.concatenate(heard, axis=1)
     ticks = np.bincount(notes[_PITCH] % 12, weights=notes[2], minlength=12)
-    return find_key(ticks, final_bass=int(heard[-1][_PITCH, -1]), fifths=fifths)
+    final_bass = int(heard[-1][_PITCH, -1]) if by_the_end else None
+    return find_key(ticks, final_bass, fifths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +249,11 @@ class Score:
     def found_key(self) -> Key | None:
         """The key that the notes are in, whatever the signature says; None where there are none."""
         return found_key([columns_of(voice.notes) for voice in self.voices])
+
+    @property
+    def heard_key(self) -> Key | None:
+        """The key that stands out by how long each pitch class sounds, however the piece ends."""
+        return found_key([columns_of(voice.notes) for voice in self.voices], by_the_end=False)
 
     def transpose(self, semitones: int) -> Score:
         """The same music, ``semitones`` higher, key included."""
