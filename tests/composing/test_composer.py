@@ -15,6 +15,7 @@ import pytest
 from bicinium.composing.composer import Composer, NoteEvent, bars_played
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import MAX_BARS, Conditions
+from bicinium.composing.constraints import Constraints
 from bicinium.composing.given import other_voice
 from bicinium.composing.sampling import Sampling
 from bicinium.errors import RequestError
@@ -92,6 +93,17 @@ def test_both_voices_play_in_half_of_the_bars_or_every_draw_was_used(
         assert both or piece.draws == 8
         assert 1 <= piece.draws <= 8
     assert sum(piece.draws == 1 for piece in pieces) > 0
+
+
+def test_under_constraints_the_key_asked_for_is_heard_or_every_draw_was_used(
+    composer: Composer,
+) -> None:
+    asked = [_asked(key=key) for key in ALL_KEYS[::4]]
+    for piece in composer.compose(asked, range(6), constraints=Constraints()):
+        assert piece.score is not None
+        assert piece.score.heard_key == piece.conditions.key or piece.draws == 8
+    free = composer.compose(asked, range(6), constraints=Constraints.none())
+    assert any(piece.draws < 8 and piece.score.heard_key != piece.conditions.key for piece in free)
 
 
 def test_without_grammar_a_random_model_breaks_rules(composer: Composer) -> None:

@@ -54,6 +54,28 @@ class Verdict:
         of_source, of_file = self.source.licence, self.reading.licence
         return of_source if of_file in of_source else "; ".join(filter(None, (of_source, of_file)))
 
+    def piece(self, stretch: Stretch, split: str) -> Piece:
+        """The training piece that its ``stretch`` is, on this side."""
+        return Piece(
+            name=self.name,
+            composer=self.source.composer or self.reading.composer,
+            title=self.source.title or self.reading.title,
+            licence=self.licence,
+            credit=self.source.credit,
+            cluster=self.source.cluster,
+            style=self.source.style,
+            split=split,
+            meter=stretch.meter,
+            mode=stretch.mode,
+            transposition=stretch.transposition,
+            bars=stretch.bars,
+            notes=stretch.notes,
+            tokens=np.array(stretch.tokens, np.int16),
+            anacrusis_ticks=stretch.anacrusis_ticks,
+            grammar_score=stretch.grammar_score,
+            quality_score=stretch.quality_score,
+        )
+
 
 def prepare(
     sources: Iterable[SourceFile],
@@ -128,33 +150,9 @@ def _pieces(verdicts: Sequence[Verdict]) -> list[Piece]:
             other = by_name[verdict.reason.removeprefix("duplicate of ")].source.cluster
             if "validation" in (split[verdict.source.cluster], split[other]):
                 split[verdict.source.cluster] = split[other] = "validation"
-    pieces = []
-    for verdict in verdicts:
-        source, stretch, reading = verdict.source, verdict.stretch, verdict.reading
-        if not verdict.kept or stretch is None:
-            continue
-        pieces.append(
-            Piece(
-                name=verdict.name,
-                composer=source.composer or reading.composer,
-                title=source.title or reading.title,
-                licence=verdict.licence,
-                credit=source.credit,
-                cluster=source.cluster,
-                style=source.style,
-                split=split[source.cluster],
-                meter=stretch.meter,
-                mode=stretch.mode,
-                transposition=stretch.transposition,
-                bars=stretch.bars,
-                notes=stretch.notes,
-                tokens=np.array(stretch.tokens, np.int16),
-                anacrusis_ticks=stretch.anacrusis_ticks,
-                grammar_score=stretch.grammar_score,
-                quality_score=stretch.quality_score,
-            )
-        )
-    return pieces
+    kept = [verdict for verdict in verdicts if verdict.kept]
+    return [verdict.piece(verdict.stretch, split[verdict.source.cluster])
+            for verdict in kept if verdict.stretch]  # fmt: skip
 
 
 def kind_of(reason: str) -> str:

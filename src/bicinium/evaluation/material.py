@@ -102,26 +102,7 @@ def _files(folder: Path) -> Material:
         if stretch is None or not (verdict.kept or duplicate):
             left_out.append(Refused(verdict.name, verdict.reason))
             continue
-        pieces.append(
-            Piece(
-                name=verdict.name,
-                composer=verdict.source.composer or verdict.reading.composer,
-                title=verdict.source.title or verdict.reading.title,
-                licence=verdict.licence,
-                credit=verdict.source.credit,
-                cluster=verdict.source.cluster,
-                style=verdict.source.style,
-                split="validation",
-                meter=stretch.meter,
-                mode=stretch.mode,
-                transposition=stretch.transposition,
-                bars=stretch.bars,
-                notes=stretch.notes,
-                tokens=np.array(stretch.tokens, np.int16),
-                anacrusis_ticks=stretch.anacrusis_ticks,
-                quality_score=stretch.quality_score,
-            )
-        )
+        pieces.append(verdict.piece(stretch, "validation"))
     if not pieces:
         reasons = sorted({refused.reason for refused in left_out})
         raise CorpusError(
