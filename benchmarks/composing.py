@@ -30,7 +30,7 @@ from bicinium.api import load_composer, load_quotations
 from bicinium.composing.composer import Composer
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
-from bicinium.composing.constraints import EXPLAINED, Constraints, broken
+from bicinium.composing.constraints import STRENGTHS, Constraints, broken
 from bicinium.composing.originality import QuotationIndex
 from bicinium.corpus.shards import load_pieces, score_of
 from bicinium.corpus.sources import KEYBOARD_STYLES
@@ -128,9 +128,7 @@ def constraints(options: argparse.Namespace) -> None:
     composer = load_composer(options.model)
     wanted = [replace(one, bars=16) for one in asked_for(CONSTRAINED, composer)]
     seeds = range(len(wanted))
-    for name in EXPLAINED:
-        if not isinstance(getattr(Constraints(), name), float) or name == "accidentals":
-            continue
+    for name in STRENGTHS:
         line = f"  {name:<12}"
         for strength in (0.0, 0.5, 1.0):
             used = replace(Constraints.none(), **{name: strength})

@@ -273,7 +273,7 @@ def test_convert_takes_two_voices_and_says_how_to_reduce_more(
         for i, (ticks, pitch) in enumerate(chord)
     )
     mido.MidiFile(tracks=[track], ticks_per_beat=24).save(tmp_path / "chord.mid")
-    _assert_refused(bicinium("convert", "chord.mid", "a.musicxml"), "with --reduce")
+    _assert_refused(bicinium("convert", "chord.mid", "a.musicxml"), "bicinium convert --reduce")
     assert bicinium("convert", "chord.mid", "a.musicxml", "--reduce").status == 0
 
 

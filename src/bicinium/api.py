@@ -8,7 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from bicinium.composing.composer import DEFAULT_SAMPLING, Composer, NoteEvent, Progress
+from bicinium.composing.composer import (
+    DEFAULT_SAMPLING,
+    Composer,
+    NoteEvent,
+    Progress,
+    not_to_be_had,
+)
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.constraints import Constraints
@@ -87,7 +93,7 @@ def compose_many(
             raise RequestError(f"{count} {name} cannot be composed: ask for 1 or more")
     composer, sampling, request = _prepared(seed, asked)
     seeds = [seed + index for index in range(n * best_of)]
-    pieces = composer.compose(
+    pieces, reasons = composer.attempt(
         request.conditions(seeds, composer.config),
         seeds,
         sampling,
@@ -98,9 +104,15 @@ def compose_many(
         cancelled,
     )
     index = load_quotations(_model(asked))
-    judged = [replace(piece, sheet=score_sheet(piece, index)) for piece in pieces]
-    groups = [judged[first : first + best_of] for first in range(0, len(judged), best_of)]
-    return [group[rank([piece.sheet for piece in group if piece.sheet])[0]] for group in groups]
+    best = []
+    for first in range(0, len(seeds), best_of):
+        found = [pieces[i] for i in range(first, first + best_of) if i in pieces]
+        if not found:
+            raise RequestError(not_to_be_had(seeds[first], reasons[first]))
+        sheets = [score_sheet(piece, index) for piece in found]
+        chosen = rank(sheets)[0]
+        best.append(replace(found[chosen], sheet=sheets[chosen]))
+    return best
 
 
 def compose(*, seed: int = 0, best_of: int = 1, **asked: Unpack[Asked]) -> Composition:
@@ -110,6 +122,11 @@ def compose(*, seed: int = 0, best_of: int = 1, **asked: Unpack[Asked]) -> Compo
 
 def stream(*, seed: int = 0, **asked: Unpack[Asked]) -> Iterator[NoteEvent]:
     """Compose one piece and give its notes as they are made; see ``Composer.stream``."""
+    if asked.get("max_quote") is not None or not asked.get("use_grammar", True):
+        raise RequestError(
+            "a stream cannot be drawn again nor take back a note: it knows neither max_quote nor "
+            "composing without the grammar"
+        )
     composer, sampling, request = _prepared(seed, asked)
     (conditions,) = request.conditions([seed], composer.config)
     return composer.stream(conditions, seed, sampling, _constraints(asked))
@@ -153,6 +170,8 @@ def _not_quoting(asked: Asked) -> Callable[[Score, Conditions], str] | None:
     most = asked.get("max_quote")
     if most is None:
         return None
+    if most < 0 or not asked.get("use_grammar", True):
+        raise RequestError(f"max_quote {most} must be 0 or more, and needs the grammar")
     index = load_quotations(_model(asked))
     if index is None:
         raise RequestError(

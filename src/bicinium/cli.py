@@ -48,7 +48,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stand
 
 @app.command()
 def compose(
-    n: Annotated[int, typer.Option("-n", help="How many pieces.")] = 4,
+    n: Annotated[
+        int | None, typer.Option("-n", help="How many pieces; 4, or 1 of a stream.")
+    ] = None,
     bars: Annotated[
         int | None, typer.Option(help="Length of each piece, exact; 16 if left out.")
     ] = None,
@@ -121,9 +123,11 @@ def compose(
     from bicinium.composing.constraints import Constraints
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
-    if constraint == ["list"]:
+    if constraint and "list" in constraint:
         _print_constraints()
         return
+    if constraint and no_constraints:
+        raise RequestError("--constraint and --no-constraints contradict each other: leave one out")
     wanted = Constraints.none() if no_constraints else Constraints.parse(constraint or [])
     asked = Asked(
         key=key,
@@ -149,13 +153,20 @@ def compose(
         model=model or DEFAULT_MODEL,
     )
     if streamed:
+        if n not in (None, 1) or best_of != 1 or formats != "mid" or as_json:
+            raise RequestError(
+                "--stream is one piece and writes no files: leave -n, --best-of, --formats and "
+                "--json out"
+            )
         for event in stream(seed=seed, **asked):
             _print_line(event)
         return
     suffixes = _suffixes(formats)
     started = time.perf_counter()
     with _progress() as progress:
-        pieces = compose_many(n, seed=seed, best_of=best_of, progress=progress, **asked)
+        pieces = compose_many(
+            4 if n is None else n, seed=seed, best_of=best_of, progress=progress, **asked
+        )
     seconds = time.perf_counter() - started
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -627,7 +638,19 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
             f"{row['style'] or '-':<9}  {word:<7}  {quality:>7}  {obeys:>5}  {quotes:>6}  "
             f"{row['path']}"
         )
+    for row in rows:
+        for remark in _remarks(row):
+            typer.echo(f"{Path(row['path']).name}: {remark}")
     _say(f"composed in {seconds:.1f} s")
+
+
+def _remarks(row: dict[str, Any]) -> Iterator[str]:
+    """What the score sheet holds against a piece."""
+    missed = [name for name, holds in row["checks"].items() if not holds]
+    if missed:
+        yield f"not as asked: {', '.join(missed)}"
+    if row["quoted_bars"]:
+        yield f"quotes {row['quoted_bars']} bars of {row['quoted_from']}"
 
 
 def _print_verdicts(verdicts: list[FileVerdict]) -> None:

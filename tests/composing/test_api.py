@@ -13,6 +13,8 @@ import pytest
 
 import bicinium
 from bicinium.api import compose, compose_many, stream, validate
+from bicinium.composing.composer import Composer
+from bicinium.composing.constraints import Constraints
 from bicinium.errors import CheckpointError, MidiFileError, RequestError, ScoreError
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig
 from bicinium.score.keys import Key
@@ -232,3 +234,34 @@ def test_composing_and_validating_do_not_load_torch(tiny_model: Path, tmp_path: 
 def test_a_name_that_is_none_is_refused(tiny_model: Path) -> None:
     with pytest.raises(TypeError, match="cannot be asked for by metre"):
         compose(metre="3/4", model=tiny_model)  # type: ignore[call-arg]
+
+
+def test_candidates_that_cannot_be_had_do_not_cost_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every second seed is given up; the best of the rest is kept, and none raises."""
+    attempt = Composer.attempt
+
+    def stubborn(self: Composer, conditions: list, seeds: list, *more: object) -> tuple:
+        pieces, _ = attempt(self, conditions, seeds, *more)
+        lost = {i: "it would not" for i, seed in enumerate(seeds) if seed % 2}
+        return {i: piece for i, piece in pieces.items() if i not in lost}, lost
+
+    monkeypatch.setattr(Composer, "attempt", stubborn)
+    for piece in compose_many(2, bars=2, best_of=2, seed=4):
+        assert piece.seed % 2 == 0
+    with pytest.raises(RequestError, match="with seed 5 no piece could be had"):
+        compose_many(2, bars=2, seed=4)
+
+
+def test_a_stream_that_cannot_go_on_says_so(tiny_model: Path) -> None:
+    crossed = Constraints(range=1, ranges=((21, 33), (96, 108)))
+    with pytest.raises(RequestError, match=r"in bar \d grammar, constraints and given notes"):
+        [list(stream(bars=4, key="C major", seed=seed, constraints=crossed, model=tiny_model))
+         for seed in range(20)]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", [{"max_quote": 3}, {"use_grammar": False}])
+def test_a_stream_knows_no_second_thoughts(asked: dict, tiny_model: Path) -> None:
+    with pytest.raises(RequestError, match="a stream cannot be drawn again"):
+        stream(model=tiny_model, **asked)

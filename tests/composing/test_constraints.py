@@ -17,7 +17,7 @@ from bicinium.composing.constraints import (
     broken,
     closing_tick,
 )
-from bicinium.composing.given import other_voice
+from bicinium.composing.given import EVER, NEVER, Given, other_voice
 from bicinium.errors import RequestError
 from bicinium.score.keys import Key
 from bicinium.score.notes import Meter, Note, Score, Voice
@@ -133,10 +133,10 @@ def test_broken_counts_what_is_the_models() -> None:
     score = _made([(72, 24), (74, 24), (59, 24), (61, 24)], [(48, 24), (50, 24), (60, 48)])
     asked = Conditions(_C_MAJOR, Meter(4, 4), bars=1)
     every = _only(*STRENGTHS, max_equal=3, accidentals=0.0)
-    assert broken(score, asked, every, own=(False, True)) == {
+    given = replace(asked, given=other_voice(score.voices[0], 0, score))
+    assert broken(score, given, every) == {
         "close": 0, "in_key": 0, "range": 0, "hand_span": 0, "parallels": 1, "crossing": 1,
         "consonance": 1, "leap": 0, "rhythm": 0,
     }  # fmt: skip
-    assert not any(broken(score, asked, every, own=(False, False)).values())
-    given = replace(asked, given=other_voice(score.voices[0], 0, score))
-    assert broken(score, given, every) == broken(score, asked, every, own=(False, True))
+    all_given = replace(asked, given=Given(score, ((EVER,), (EVER,)), (NEVER, NEVER)))
+    assert not any(broken(score, all_given, every).values())

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bicinium.composing.conditions import Conditions
-from bicinium.composing.given import gap, opening, other_voice
+from bicinium.composing.given import EVER, gap, opening, other_voice
 from bicinium.composing.request import Request, parse_subject
 from bicinium.errors import MidiFileError, NotationFileError, RequestError, ScoreError
 from bicinium.model.config import ModelConfig
@@ -174,9 +174,9 @@ def test_a_subject_says_its_key_and_the_seed_the_rest() -> None:
 @pytest.mark.parametrize(
     ("asked", "pattern"),
     [
-        ({"subject": "D4:1", "meter": "4/4", "bars": 2}, "fill 2 bars: ask for more .*, not 2"),
-        ({"subject": "D4:3", "meter": "2/4", "bars": 9}, "fill 12 bars: ask for more .*, not 9"),
-        ({"subject": "D4:1", "meter": "4/4", "bars": 0}, "ask for more than that, not 0"),
+        ({"subject": "D4:1", "meter": "4/4", "bars": 2}, "no room in 2 bars: ask for 3 or more"),
+        ({"subject": "D4:3", "meter": "2/4", "bars": 9}, "no room in 9 bars: ask for 13 or more"),
+        ({"subject": "D4:1", "meter": "4/4", "bars": 0}, "no room in 0 bars: ask for 3 or more"),
         ({"subject": "B0:1/4", "bars": 8}, "lies so low that the lower voice cannot answer it"),
         ({"subject": "D4:11", "bars": 99}, "the subject cannot be composed with: .* at most 960"),
         ({"subject": "r:9 r:9 r:9 D4:1", "bars": 99}, "the subject cannot be composed with"),
@@ -233,7 +233,7 @@ def test_a_line_alone_is_the_voice_that_is_named(score: Score, tmp_path: Path) -
         asked = _one(**{name: path})
         assert asked.given.score.voices[part].notes == score.voices[1].notes
         assert not asked.given.score.voices[1 - part].notes
-        assert asked.given.own == (part == 1, part == 0)
+        assert asked.given.fixed[part] == (EVER,)
 
 
 def test_the_anacrusis_of_a_file_stays_empty_before_it(tmp_path: Path) -> None:

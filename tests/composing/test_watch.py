@@ -93,8 +93,7 @@ class _Walks:
         total = dict.fromkeys(constraints.strengths, 0)
         for asked, score in zip(self.asked, self.scores, strict=True):
             if score is not None:
-                own = asked.given.own if asked.given else (True, True)
-                for name, count in broken(score, asked, constraints, own).items():
+                for name, count in broken(score, asked, constraints).items():
                     total[name] += count
         return total
 

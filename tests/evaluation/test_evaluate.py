@@ -17,7 +17,6 @@ import pytest
 
 from bicinium import cli
 from bicinium.errors import CheckpointError, CorpusError, RequestError
-from bicinium.evaluation import evaluate as evaluating
 from bicinium.evaluation.evaluate import Evaluation, evaluate, longest_run
 from bicinium.evaluation.page import page
 from bicinium.evaluation.table import as_text, table
@@ -150,19 +149,6 @@ def test_few_pieces_are_measured_but_not_compared(tiny_model: Path, prepared: Pa
     assert found.composed.quotations is not None  # a prepared corpus has what was trained on
     json.dumps(found.as_json(), allow_nan=False)
     assert "quotations of the training set" in as_text(table(found))
-
-
-def test_a_piece_that_cannot_be_had_does_not_cost_the_others(
-    evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Stubborn:
-        def compose(self, asked: list[int], seeds: list[int], **_: object) -> list[int]:
-            if 3 in asked:
-                raise RequestError("3 cannot be had")
-            return [-number for number in asked]
-
-    found = evaluating._compose(Stubborn(), [1, 2, 3, 4, 5], [0] * 5, None)  # type: ignore[arg-type]
-    assert found == [-1, -2, None, -4, -5]
 
 
 def test_what_cannot_be_evaluated_is_refused_in_one_sentence(

@@ -31,9 +31,11 @@ from bicinium.grammar.rules import Stage
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions, features
+from bicinium.model.foresight import VOICES
 from bicinium.score.notes import TICKS_PER_QUARTER, Score, Voice
 from bicinium.tokens.codec import decode
 from bicinium.tokens.vocabulary import (
+    END,
     KINDS,
     PAD,
     START,
@@ -55,6 +57,7 @@ _LEAST_PLAYED = 0.5  # of the bars, by each voice
 _FEWEST_A_THREAD = 8  # pieces
 _REMEMBERED = 16  # NOTE_ONs that the repetition penalty looks back on
 _NONE = -1
+_NOTHING_FOLLOWS = "grammar, constraints and given notes together left nothing that could follow"
 _TOO_SILENT = "one voice hardly plays"  # these two are a pity, but a piece
 _OTHER_KEY = "another key is heard"
 _HOME = "C major or A minor"
@@ -124,6 +127,28 @@ class Composer:
     ) -> list[Composition]:
         """One piece for each of the conditions, drawn with the seed of the same place.
 
+        As ``attempt``, but RequestError where a piece cannot be had.
+        """
+        pieces, reasons = self.attempt(
+            conditions, seeds, sampling, use_grammar, progress, constraints, accept, cancelled
+        )
+        for i, why in reasons.items():
+            raise RequestError(not_to_be_had(seeds[i], why))
+        return [pieces[i] for i in range(len(conditions))]
+
+    def attempt(
+        self,
+        conditions: Sequence[Conditions],
+        seeds: Sequence[int],
+        sampling: Sampling = DEFAULT_SAMPLING,
+        use_grammar: bool = True,
+        progress: Progress | None = None,
+        constraints: Constraints | None = None,
+        accept: Callable[[Score, Conditions], str] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> tuple[dict[int, Composition], dict[int, str]]:
+        """The pieces that can be had, and of the others why not, by their places in ``conditions``.
+
         With the grammar, every piece is valid, and is drawn again (up to 8 times; ``draws`` says
         how often) where the constraints leave no token or one at full strength is broken after
         all, and where ``accept`` gives a reason against its score; where nothing is given also if
@@ -132,7 +157,6 @@ class Composer:
         grammar, what the model says is kept as it is, right or wrong.
 
         constraints: None is none. cancelled: asked all the time; True ends it with CancelledError.
-        Raises RequestError where a piece cannot be had.
         """
         if len(seeds) != len(conditions):
             raise RequestError(f"{len(conditions)} pieces need as many seeds, not {len(seeds)}")
@@ -161,14 +185,9 @@ class Composer:
             waiting = [i for i in waiting if against[i]]
             if not waiting:
                 break
-        for i in waiting:
-            if i not in pieces:
-                raise RequestError(
-                    f"piece {i + 1} could not be had in {_MOST_DRAWS} draws: {against[i]}; "
-                    "loosen what is asked, or take another seed"
-                )
-            pieces[i] = replace(pieces[i], draws=_MOST_DRAWS)
-        return [pieces[i] for i in range(len(conditions))]
+        reasons = {i: against[i] for i in waiting if i not in pieces}
+        pieces |= {i: replace(pieces[i], draws=_MOST_DRAWS) for i in waiting if i in pieces}
+        return pieces, reasons
 
     def _draw_on_all_cores(
         self,
@@ -240,8 +259,9 @@ class Composer:
     ) -> Iterator[NoteEvent]:
         """One piece, its notes as they are made, for who plays them at once.
 
-        It is the first draw of that seed, whatever it is like. BLAS has one thread until the
-        iterator is exhausted or closed.
+        It is the first draw of that seed, whatever it is like; where the constraints leave no note
+        that could follow, it ends with RequestError. BLAS has one thread until the iterator is
+        exhausted or closed.
         """
         conditions.check(self.config)
         return self._events(conditions, seed, Manner(sampling, constraints=constraints))
@@ -253,9 +273,10 @@ class Composer:
         lines = conditions.given.score.voices if conditions.given else ()
         given = {(i, n.onset_tick): n.velocity for i, line in enumerate(lines) for n in line.notes}
         steps = self._steps([conditions], [np.random.default_rng([seed, 0])], manner)
+        last = START
         with self._one_thread_of_blas():
             for _, tokens in steps:
-                value = int(VALUES[tokens[0]])
+                last, value = int(tokens[0]), int(VALUES[tokens[0]])
                 second = tick * 60 / (TICKS_PER_QUARTER * qpm)
                 match Kind(KINDS[tokens[0]]):
                     case Kind.TEMPO:
@@ -271,6 +292,9 @@ class Composer:
                         yield NoteEvent(tick, second, part, value + away, loudness)
                     case Kind.NOTE_OFF:
                         yield NoteEvent(tick, second, part, value + away, 0)
+        if last != END:
+            bar = tick // conditions.meter.bar_ticks + 1
+            raise RequestError(f"in bar {bar} {_NOTHING_FOLLOWS}; loosen one, or take another seed")
 
     def _steps(
         self,
@@ -279,7 +303,7 @@ class Composer:
         manner: Manner,
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Each step of a batch: which pieces are not finished, and the token each has drawn."""
-        given = GivenNotes([_at_home(asked) for asked in conditions])
+        given = GivenNotes(_at_home(conditions))
         state = self.grammar.initial_state(
             len(conditions),
             bar_ticks=[asked.meter.bar_ticks for asked in conditions],
@@ -297,7 +321,8 @@ class Composer:
         )
         watch = None
         if manner.constraints and manner.use_grammar:
-            watch = Watch(manner.constraints, conditions, given)
+            ranges = [self.grammar.config.range_of(part) for part in range(VOICES)]
+            watch = Watch(manner.constraints, conditions, given, ranges)
         tempi = np.array([_tempo_token(asked) for asked in conditions])
         penalty = manner.sampling.repetition_penalty
         recent = np.full((len(conditions), _REMEMBERED), _NONE)  # NOTE_ONs
@@ -379,17 +404,33 @@ class Composer:
         return Composition(asked, seed, tokens, result, score, draws, self.model)
 
 
-def _at_home(asked: Conditions) -> Given | None:
-    """What is given, in the key that the tokens are in."""
-    if asked.given is None:
-        return None
-    try:
-        return replace(asked.given, score=asked.given.score.transpose(asked.key.semitones_to_home))
-    except ScoreError as error:
-        raise RequestError(
-            f"what is given does not fit on the keyboard when it is written in {_HOME}: {error}; "
-            "name a key nearer to that"
-        ) from error
+def not_to_be_had(seed: int, why: str) -> str:
+    """The sentence for a piece that was drawn in vain."""
+    return (
+        f"with seed {seed} no piece could be had in {_MOST_DRAWS} draws: {why}; loosen what is "
+        "asked, or take another seed"
+    )
+
+
+def _at_home(conditions: Sequence[Conditions]) -> list[Given | None]:
+    """What is given of each piece in the key that the tokens are in; the same, of the same."""
+    moved: dict[tuple[int, int], Given] = {}
+    for asked in conditions:
+        semitones = asked.key.semitones_to_home
+        if asked.given is None or (id(asked.given), semitones) in moved:
+            continue
+        try:
+            score = asked.given.score.transpose(semitones)
+        except ScoreError as error:
+            raise RequestError(
+                f"what is given does not fit on the keyboard when it is written in {_HOME}: "
+                f"{error}; name a key nearer to that"
+            ) from error
+        moved[id(asked.given), semitones] = replace(asked.given, score=score)
+    return [
+        moved[id(asked.given), asked.key.semitones_to_home] if asked.given else None
+        for asked in conditions
+    ]
 
 
 def _with_given(score: Score, given: Given) -> Score:
@@ -424,12 +465,12 @@ def _why_not(
 ) -> str:
     """Why a piece is to be drawn again; nothing where it is not."""
     asked, score = piece.conditions, piece.score
-    own = asked.given.own if asked.given else (True, True)
     if score is None:
-        return "the constraints together left no note that could follow"
-    faults = broken(score, asked, constraints, own) if constraints else {}
-    if at_fault := [name for name, n in faults.items() if n and getattr(constraints, name) == 1]:
-        return f"it breaks {', '.join(at_fault)}"
+        return _NOTHING_FOLLOWS
+    if constraints:
+        faults = broken(score, asked, constraints)
+        if at_fault := [name for name in faults if faults[name] and constraints.forbids(name)]:
+            return f"it breaks {', '.join(at_fault)}"
     if accept and (why := accept(score, asked)):
         return why
     if asked.given:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from bicinium.composing.conditions import Conditions
@@ -132,7 +132,10 @@ class Constraints:
         return bool(getattr(self, name) == NEVER_BROKEN)
 
 
-STRENGTHS = tuple(f.name for f in fields(Constraints))[:9]  # the others are what these allow
+STRENGTHS = (
+    "close", "in_key", "range", "hand_span", "parallels", "crossing", "consonance", "leap",
+    "rhythm",
+)  # fmt: skip
 
 
 def _is_within(value: object, low: float, high: float) -> bool:
@@ -170,21 +173,16 @@ def closing_tick(meter: Meter, bars: int) -> int:
 # ------------------------------------------------------------------ counting in a finished piece
 
 
-def broken(
-    score: Score,
-    conditions: Conditions,
-    constraints: Constraints,
-    own: Sequence[bool] = (True, True),
-) -> dict[str, int]:
+def broken(score: Score, conditions: Conditions, constraints: Constraints) -> dict[str, int]:
     """How often a finished piece breaks each constraint that is not off.
 
-    ``own`` says which voices are the model's. What stands in a stretch that was given is not
-    counted either, and what is between two voices only where one of them is the model's.
+    What stands in a stretch that was given is not counted, and what is between two voices only
+    where one of them is the model's.
     """
     given = conditions.given.fixed if conditions.given else ((),) * VOICES
 
     def is_own(voice: int, tick: int) -> bool:
-        return own[voice] and not any(begin <= tick < until for begin, until in given[voice])
+        return not any(begin <= tick < until for begin, until in given[voice])
 
     def notes_of(places: Sequence[Place]) -> int:
         return sum(is_own(*place) for place in places)

@@ -63,17 +63,12 @@ class Given:
     fixed: tuple[tuple[Stretch, ...], ...]
     known: tuple[Stretch, ...]
 
-    @property
-    def own(self) -> tuple[bool, ...]:
-        """Which voices the model has something to write in."""
-        return tuple(not _covers(fixed, self.score.end_tick) for fixed in self.fixed)
-
     def composed_onsets(self, score: Score) -> NDArray[np.int64]:
         """The onsets, voice after voice, of the notes of ``score`` that were not given."""
-        onsets = [
-            columns_of([note for note in line.notes if note not in set(given.notes)])[0]
-            for line, given in zip(score.voices, self.score.voices, strict=True)
-        ]
+        onsets = []
+        for line, given in zip(score.voices, self.score.voices, strict=True):
+            known = set(given.notes)
+            onsets.append(columns_of([note for note in line.notes if note not in known])[0])
         return np.concatenate(onsets)
 
 
@@ -289,16 +284,6 @@ class GivenNotes:
         wait = np.minimum(self.next_landing[table, inside[:, -1]], limit) - target[:, -1]
         lands[:, -1] |= wait < (_MOST_IN_A_ROW - again + 1) * MAX_SHIFT_TICKS
         return np.asarray(~lands | (target > column(limit)))
-
-
-def _covers(stretches: Sequence[Stretch], end_tick: int) -> bool:
-    """Do the stretches, in their order, leave nothing out?"""
-    reached = 0
-    for begin, until in stretches:
-        if begin > reached:
-            return False
-        reached = max(reached, until)
-    return reached >= end_tick
 
 
 def _before_anacrusis(score: Score) -> tuple[Stretch, ...]:

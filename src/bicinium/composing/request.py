@@ -76,37 +76,41 @@ class Request:
             raise RequestError("to rewrite bars, name both a file and the bars, like 3-4")
         if self.answer not in _ANSWERS:
             raise RequestError(f"answer {self.answer!r} is not one of {', '.join(_ANSWERS)}")
+        if self.answer != "octave" and self.subject is None:
+            raise RequestError("there is no subject to answer: name one, or leave the answer out")
 
     def conditions(self, seeds: Sequence[int], config: ModelConfig) -> list[Conditions]:
         """The conditions of one piece for each seed. Raises RequestError, ScoreError and their like
         where none can be so.
         """
         source = self._source()
+        bars, given = self._with(source) if source else (self._bars, None)
         asked = []
         for seed in seeds:
             rng = np.random.default_rng([seed, 2**16])
             key, meter, style = draw_key(rng), draw_meter(rng), draw_style(rng, config)
-            if self.key:
+            if self.key is not None:
                 key = Key.parse(self.key)
             elif source:
                 key = source.key or source.found_key or key
             elif self.subject is not None:
                 key = _key_of_line(self._motif())
-            if self.meter:
+            if self.meter is not None:
                 meter = Meter.parse(self.meter)
             elif source:
                 meter = source.meter
             if source and meter != source.meter:
                 raise RequestError(f"what is given is in {source.meter}, not in {meter}")
-            bars = DEFAULT_BARS if self.bars is None else self.bars
-            given = None
-            if source:
-                bars, given = self._with(source)
-            elif self.subject is not None:
+            if self.subject is not None:
                 given = self._opening(Score((Voice(()), Voice(())), bars, meter, key))
             tempo = source.tempo_qpm if source and self.tempo is None else self.tempo
-            asked.append(Conditions(key, meter, bars, tempo, self.style or style, given))
+            style = style if self.style is None else self.style
+            asked.append(Conditions(key, meter, bars, tempo, style, given))
         return asked
+
+    @property
+    def _bars(self) -> int:
+        return DEFAULT_BARS if self.bars is None else self.bars
 
     def _source(self) -> Score | None:
         """The score that the piece starts from; None where it starts from nothing."""
@@ -137,14 +141,16 @@ class Request:
         _legal(replace(like, voices=(motif, Voice(())), bars=alone), "the subject")
         answer = _answer(motif, alone * like.meter.bar_ticks, _ANSWERS[self.answer])
         if answer.end_tick >= like.end_tick:
+            least = answer.end_tick // like.meter.bar_ticks + 1
             raise RequestError(
-                f"subject and answer fill {2 * alone} bars: ask for more than that, not {like.bars}"
+                f"subject and answer leave no room in {like.bars} bars: ask for {least} or more"
             )
         return subject(motif, answer, like, alone)
 
 
 def parse_subject(text: str) -> Voice:
     """Read ``D4:1/8 E4:1/8 F#4:1/4 r:1/8``: a pitch (C4 is middle C) and a share of a whole note.
+    Rests at its end count for nothing.
 
     Raises RequestError where a word is none, off the keyboard or off the grid of 24 to the quarter.
     """

@@ -23,7 +23,7 @@ def can_sound() -> bool:
 
 def check_installed(purpose: str) -> None:
     """Raise RequestError where it is not, before any work is done."""
-    for name in ("midirenderer", "soundfile"):
+    for name in _NEEDED:
         needed(name, "sound", purpose)
 
 

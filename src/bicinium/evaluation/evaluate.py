@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from bicinium.composing.composer import Composer
 from bicinium.composing.composition import Composition
-from bicinium.composing.conditions import Conditions
 from bicinium.composing.constraints import Constraints
 from bicinium.composing.originality import QuotationIndex, quotations_path
 from bicinium.composing.ranking import FREELY_QUOTED_BARS, score_sheet
@@ -273,11 +272,13 @@ def compose_answers(
     """A piece for each excerpt, as users get them: with the usual sampling and constraints."""
     asked = [excerpt.conditions(composer.config) for excerpt in chosen]
     seeds = [seed + index for index in range(len(asked))]
-    pieces = _compose(composer, asked, seeds, _of(say, "composing"))
+    pieces, _ = composer.attempt(
+        asked, seeds, progress=_of(say, "composing"), constraints=Constraints()
+    )
     had = [
         (excerpt, piece, excerpt.cut_alike(piece.score))
-        for excerpt, piece in zip(chosen, pieces, strict=True)
-        if piece and piece.score
+        for i, excerpt in enumerate(chosen)
+        if (piece := pieces.get(i)) and piece.score
     ]
     return Answers(
         excerpts=[excerpt for excerpt, _, _ in had],
@@ -285,24 +286,6 @@ def compose_answers(
         scores=[score for _, _, score in had],
         not_to_be_had=len(chosen) - len(had),
     )
-
-
-def _compose(
-    composer: Composer,
-    asked: Sequence[Conditions],
-    seeds: Sequence[int],
-    progress: Callable[[int, int], None] | None,
-) -> list[Composition | None]:
-    """None for a piece that cannot be had with its seed, which must not cost the others."""
-    try:
-        return [*composer.compose(asked, seeds, progress=progress, constraints=Constraints())]
-    except RequestError:
-        if len(asked) == 1:
-            return [None]
-        half = len(asked) // 2
-        return _compose(composer, asked[:half], seeds[:half], None) + _compose(
-            composer, asked[half:], seeds[half:], None
-        )
 
 
 def _quotation_index(model: Path, material: Material) -> QuotationIndex | None:

@@ -82,12 +82,12 @@ def read_line(path: str | Path, part: int) -> Score:
 
 
 def _refuse_more(path: Path, content: Content, stretches: int, lost: int) -> None:
-    reduce = "reduce it to its outer voices with --reduce"
+    reduce = f"reduce it to its outer voices: bicinium convert --reduce {path.name} two-voices.mid"
     if stretches > 1:
         tick, meter = content.meters[1]
         raise ScoreError(
             f"{path} changes its metre to {meter} at tick {tick}, and a score has one; "
-            "take the stretch before with --reduce"
+            f"take the stretch before: bicinium convert --reduce {path.name} stretch.mid"
         )
     if len(content.staves) > 2:
         raise ScoreError(f"{path} has {len(content.staves)} staves, not two voices; {reduce}")
@@ -99,5 +99,5 @@ def _refuse_more(path: Path, content: Content, stretches: int, lost: int) -> Non
     if content.notes_off_grid:
         raise ScoreError(
             f"{path} has {content.notes_off_grid} notes off the grid of 24 ticks to the quarter "
-            "note; round them with --reduce"
+            f"note; round them: bicinium convert --reduce {path.name} rounded.mid"
         )
