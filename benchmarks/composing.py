@@ -43,7 +43,7 @@ METERS = ("4/4", "3/4", "2/4", "6/8", "3/8", "2/2", "9/8", "12/8")
 BARS = (4, 8, 12, 16, 24, 32, 48, 64)
 TEMPI = (None, 60.0, 96.0, 131.5)
 STYLES = ("bach", "baroque", "classical", "romantic", None)
-CONSTRAINED = 48  # pieces for each constraint, off, half and on
+CONSTRAINED = 24  # pieces for each constraint: off, half, on
 
 
 def main(arguments: Sequence[str]) -> None:

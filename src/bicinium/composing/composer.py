@@ -31,8 +31,7 @@ from bicinium.grammar.rules import Stage
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions, features
-from bicinium.model.foresight import VOICES
-from bicinium.score.notes import TICKS_PER_QUARTER, Score, Voice
+from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Score, Voice
 from bicinium.tokens.codec import decode
 from bicinium.tokens.vocabulary import (
     END,

@@ -71,5 +71,5 @@ def draw_style(rng: np.random.Generator, config: ModelConfig) -> str | None:
 
 
 def draw_meter(rng: np.random.Generator) -> Meter:
-    """A metre, as often as the keyboard corpus has it."""
+    """A metre, about as often as the keyboard corpus has it."""
     return Meter.parse(str(rng.choice(list(_LIKELY_METERS), p=list(_LIKELY_METERS.values()))))

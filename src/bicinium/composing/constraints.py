@@ -17,10 +17,9 @@ from bicinium.composing.conditions import Conditions
 from bicinium.errors import RequestError
 from bicinium.score import counterpoint
 from bicinium.score.counterpoint import LOWER, UPPER, Place, Range
-from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, Meter, Score, columns_of
+from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, VOICES, Meter, Score, columns_of
 
 NEVER_BROKEN = 1.0  # the strength that forbids
-VOICES = 2
 ROUNDING = 1e-9  # of a share times a number of notes
 _OCTAVE = 12
 

@@ -24,8 +24,8 @@ from bicinium.grammar.rules import (
     State,
     column,
 )
-from bicinium.model.foresight import VOICES, Foresight, Lines
-from bicinium.score.notes import Columns, Score, Voice, columns_of
+from bicinium.model.foresight import Foresight, Lines
+from bicinium.score.notes import VOICES, Columns, Score, Voice, columns_of
 from bicinium.tokens.codec import LOWEST_AUDIBLE_BIN
 from bicinium.tokens.vocabulary import (
     BLOCKS,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.composing.conditions import Conditions
-from bicinium.composing.constraints import ROUNDING, VOICES, Constraints, closing_tick
+from bicinium.composing.constraints import ROUNDING, Constraints, closing_tick
 from bicinium.grammar.rules import FAR, Bools, Ints, Moment, column, is_any
 from bicinium.score import counterpoint
 from bicinium.score.counterpoint import (
@@ -29,8 +29,8 @@ from bicinium.score.counterpoint import (
     are_parallel,
 )
 from bicinium.score.keys import Key
-from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, Meter
-from bicinium.tokens.vocabulary import BLOCKS, Kind
+from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, VOICES, Meter
+from bicinium.tokens.vocabulary import BLOCKS, MAX_SHIFT_TICKS, Kind
 
 Rows: TypeAlias = NDArray[np.integer[Any]]
 
@@ -62,7 +62,6 @@ NOTHING = 0  # the pitch of a voice that does not sound
 PITCHES = BLOCKS[Kind.NOTE_ON].values.astype(np.int32)  # (88,)
 _PITCHES_FROM_0 = np.arange(HIGHEST_PITCH + 1)  # (109,) as rows of tables; 0 for no note
 SHIFTS = BLOCKS[Kind.TIME_SHIFT].values.astype(np.int32)
-MAX_SHIFT_TICKS = len(SHIFTS)
 _HOME_KEYS = (Key(0, "major"), Key(9, "minor"))  # that tokens are in
 
 

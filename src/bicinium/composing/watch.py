@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.composing.conditions import Conditions
-from bicinium.composing.constraints import VOICES, Constraints
+from bicinium.composing.constraints import Constraints
 from bicinium.composing.opinions import (
-    MAX_SHIFT_TICKS,
     NOTHING,
     OPINIONS,
     PITCHES,
@@ -33,8 +32,8 @@ from bicinium.composing.opinions import (
 )
 from bicinium.grammar.rules import Bools, State, column, is_any
 from bicinium.score.counterpoint import LOWER, UPPER, Range
-from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH
-from bicinium.tokens.vocabulary import BLOCKS, KINDS, VALUES, VOCAB_SIZE, Kind
+from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, VOICES
+from bicinium.tokens.vocabulary import BLOCKS, KINDS, MAX_SHIFT_TICKS, VALUES, VOCAB_SIZE, Kind
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 

@@ -24,12 +24,11 @@ from bicinium.model.foresight import (
     Foresight,
     columns_of_foresight,
 )
-from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER
+from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER, VOICES
 from bicinium.tokens.vocabulary import PITCHES, VELOCITY_BINS, VOCAB_SIZE
 
 UNKNOWN = 0  # every condition may be unknown
 MODES = ("major", "minor")
-_VOICES = 2
 _MAX_POSITION = 288  # a bar of 12/4
 _EXACT_BARS, _BAR_CLASSES = 64, 88
 _EXACT_AGE, _AGE_CLASSES = 96, 128
@@ -76,15 +75,15 @@ def feature_sizes(config: ModelConfig) -> dict[str, int]:
     """The number of values of each feature, in the order of their columns."""
     sizes = {"token": VOCAB_SIZE}
     if config.state_embedding:
-        sizes |= {"position": _MAX_POSITION, "pulse": TICKS_PER_QUARTER, "part": _VOICES}
+        sizes |= {"position": _MAX_POSITION, "pulse": TICKS_PER_QUARTER, "part": VOICES}
         sizes |= {"velocity": VELOCITY_BINS + 1}
-        for voice in range(_VOICES):
+        for voice in range(VOICES):
             sizes |= {f"pitch_{voice}": PITCHES + 1, f"age_{voice}": _AGE_CLASSES}
         sizes |= {"interval": 2 * _WIDEST_INTERVAL + 2, "bars_left": _BAR_CLASSES}
     sizes |= {"meter": len(config.meters) + 1, "mode": len(MODES) + 1}
     sizes |= {"style": len(config.styles) + 1, "bars": _BAR_CLASSES}
     if config.foresight:
-        for voice in range(_VOICES):
+        for voice in range(VOICES):
             sizes |= {f"known_{voice}": PITCHES + FIRST_PITCH}
             for index in range(NEXT_ONSETS):
                 sizes |= {f"next_{voice}_{index}": PITCHES + FIRST_PITCH}
@@ -109,16 +108,16 @@ def features(
     """
     columns: list[NDArray[np.integer]] = [tokens]
     if config.state_embedding:
-        sounding = state.sounding[:, :_VOICES, 0]
-        age = state.tick[:, None] - state.held_onset[:, :_VOICES, 0]
-        pitch = state.last_pitch[:, :_VOICES]
+        sounding = state.sounding[:, :VOICES, 0]
+        age = state.tick[:, None] - state.held_onset[:, :VOICES, 0]
+        pitch = state.last_pitch[:, :VOICES]
         columns += [
             np.minimum(state.position, _MAX_POSITION - 1),
             state.tick % TICKS_PER_QUARTER,
-            np.minimum(state.part, _VOICES - 1),
+            np.minimum(state.part, VOICES - 1),
             state.velocity + 1,
         ]
-        for voice in range(_VOICES):
+        for voice in range(VOICES):
             heard = pitch[:, voice] > 0
             columns.append(np.where(heard, pitch[:, voice] - LOWEST_PITCH + 1, 0))
             columns.append(np.where(sounding[:, voice], _age_class(age[:, voice]), 0))

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER, Columns
+from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER, VOICES, Columns
 
-VOICES = 2
 NEXT_ONSETS = 2
 NEXT_BEATS = (1, 2, 4)  # quarters ahead
 NOT_KNOWN, NOTHING_SOUNDS, FIRST_PITCH = 0, 1, 2  # what the columns of pitches hold

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bicinium.errors import ScoreError
 from bicinium.score.keys import Key, find_key
 
+VOICES = 2  # the upper, 0, and the lower, 1
 TICKS_PER_QUARTER = 24
 LOWEST_PITCH, HIGHEST_PITCH = 21, 108  # the piano: A0 to C8
 

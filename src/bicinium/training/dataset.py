@@ -22,8 +22,8 @@ from bicinium.grammar import MusicalGrammar, State
 from bicinium.grammar.rules import FAR
 from bicinium.model.config import ModelConfig
 from bicinium.model.features import PieceConditions, features
-from bicinium.model.foresight import VOICES, Foresight, Lines
-from bicinium.score.notes import TICKS_PER_QUARTER, Columns, Meter
+from bicinium.model.foresight import Foresight, Lines
+from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Columns, Meter
 from bicinium.tokens.vocabulary import KINDS, PAD, VALUES, Kind
 from bicinium.training.musical_grammar import IGNORED
 
