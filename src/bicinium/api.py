@@ -11,6 +11,7 @@ from typing import Any, TypedDict, Unpack
 from bicinium.composing.composer import (
     DEFAULT_SAMPLING,
     Composer,
+    Manner,
     NoteEvent,
     Progress,
     not_to_be_had,
@@ -19,7 +20,7 @@ from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.constraints import Constraints
 from bicinium.composing.originality import QuotationIndex, quotations_path
-from bicinium.composing.ranking import rank, score_sheet
+from bicinium.composing.ranking import quotation, rank, score_sheet
 from bicinium.composing.request import Request
 from bicinium.composing.sampling import Sampling
 from bicinium.errors import RequestError
@@ -96,12 +97,9 @@ def compose_many(
     pieces, reasons = composer.attempt(
         request.conditions(seeds, composer.config),
         seeds,
-        sampling,
-        asked.get("use_grammar", True),
+        Manner(sampling, asked.get("use_grammar", True), _constraints(asked), cancelled=cancelled),
         progress,
-        _constraints(asked),
         _not_quoting(asked),
-        cancelled,
     )
     index = load_quotations(_model(asked))
     best = []
@@ -180,8 +178,7 @@ def _not_quoting(asked: Asked) -> Callable[[Score, Conditions], str] | None:
         )
 
     def why(score: Score, conditions: Conditions) -> str:
-        given = conditions.given
-        found = index.longest_quotation(score, given.composed_onsets(score) if given else None)
+        found = quotation(score, conditions, index)
         return f"it quotes {found.bars} bars of {found.source}" if found.bars > most else ""
 
     return why

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.model.foresight import Foresight, Lines, columns_of_foresight
+from bicinium.model.foresight import IS_WAIT, Foresight, Lines
 from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, Note, columns_of
 
 _END, _FAR = 400, 2**30  # ticks
@@ -75,7 +75,7 @@ def test_the_columns_are_what_one_looks_up_in_the_score(
         places.append((piece, known))
         ticks.append(data.draw(st.integers(0, _END + 200)))
     columns = _foresight(lines, places).columns(np.array(ticks, np.int32))
-    assert columns.shape == (len(places), columns_of_foresight())
+    assert columns.shape == (len(places), len(IS_WAIT))
     for row, (piece, known), tick in zip(columns.tolist(), places, ticks, strict=True):
         assert row == [x for v in range(2) for x in _told(pieces[piece][v], known[v], tick)]
 

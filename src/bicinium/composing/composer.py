@@ -126,11 +126,11 @@ class Composer:
     ) -> list[Composition]:
         """One piece for each of the conditions, drawn with the seed of the same place.
 
-        As ``attempt``, but RequestError where a piece cannot be had.
+        As ``attempt``, but RequestError where a piece cannot be had. constraints: None is none.
+        cancelled: asked all the time; True ends it with CancelledError.
         """
-        pieces, reasons = self.attempt(
-            conditions, seeds, sampling, use_grammar, progress, constraints, accept, cancelled
-        )
+        manner = Manner(sampling, use_grammar, constraints, cancelled=cancelled)
+        pieces, reasons = self.attempt(conditions, seeds, manner, progress, accept)
         for i, why in reasons.items():
             raise RequestError(not_to_be_had(seeds[i], why))
         return [pieces[i] for i in range(len(conditions))]
@@ -139,12 +139,9 @@ class Composer:
         self,
         conditions: Sequence[Conditions],
         seeds: Sequence[int],
-        sampling: Sampling = DEFAULT_SAMPLING,
-        use_grammar: bool = True,
+        manner: Manner,
         progress: Progress | None = None,
-        constraints: Constraints | None = None,
         accept: Callable[[Score, Conditions], str] | None = None,
-        cancelled: Callable[[], bool] | None = None,
     ) -> tuple[dict[int, Composition], dict[int, str]]:
         """The pieces that can be had, and of the others why not, by their places in ``conditions``.
 
@@ -154,27 +151,26 @@ class Composer:
         a voice plays in less than half of the bars or, under constraints, if another key is heard
         than was asked for, but if that does not help either, such a piece is kept. Without the
         grammar, what the model says is kept as it is, right or wrong.
-
-        constraints: None is none. cancelled: asked all the time; True ends it with CancelledError.
         """
         if len(seeds) != len(conditions):
             raise RequestError(f"{len(conditions)} pieces need as many seeds, not {len(seeds)}")
         for asked in conditions:
             asked.check(self.config)
-            if asked.given and not use_grammar:
+            if asked.given and not manner.use_grammar:
                 raise RequestError("given notes can only be kept with the grammar: leave it on")
-        manner = Manner(sampling, use_grammar, constraints, cancelled=cancelled)
         pieces: dict[int, Composition] = {}
         against: dict[int, str] = {}
         waiting = list(range(len(conditions)))
-        for attempt in range(_MOST_DRAWS if use_grammar else 1):
+        for attempt in range(_MOST_DRAWS if manner.use_grammar else 1):
             for first in range(0, len(waiting), BATCH):
                 some = waiting[first : first + BATCH]
                 rngs = [np.random.default_rng([seeds[i], attempt]) for i in some]
                 drawn = self._draw_on_all_cores([conditions[i] for i in some], rngs, manner)
                 for i, tokens in zip(some, drawn, strict=True):
                     piece = self._finish(conditions[i], seeds[i], tokens, attempt + 1)
-                    against[i] = _why_not(piece, constraints, accept) if use_grammar else ""
+                    against[i] = ""
+                    if manner.use_grammar:
+                        against[i] = _why_not(piece, manner.constraints, accept)
                     if against[i] in ("", _OTHER_KEY) or (
                         against[i] == _TOO_SILENT and i not in pieces
                     ):

@@ -48,10 +48,9 @@ def score_sheet(composition: Composition, index: QuotationIndex | None) -> Score
     """Judge a piece. Without an index, quotations are not looked for."""
     score = composition.score
     judged = quality(score) if score else None
-    given = composition.conditions.given
     quoted = Quotation(0)
     if index and score:
-        quoted = index.longest_quotation(score, given.composed_onsets(score) if given else None)
+        quoted = quotation(score, composition.conditions, index)
     return ScoreSheet(
         grammar_score=composition.result.grammar_score,
         quality_score=judged.score if judged else 0.0,
@@ -59,6 +58,12 @@ def score_sheet(composition: Composition, index: QuotationIndex | None) -> Score
         quoted_bars=quoted.bars if index else None,
         quoted_from=quoted.source,
     )
+
+
+def quotation(score: Score, asked: Conditions, index: QuotationIndex) -> Quotation:
+    """The longest quotation in what was composed; what was given is its giver's."""
+    composed = asked.given.composed_onsets(score) if asked.given else None
+    return index.longest_quotation(score, composed)
 
 
 def rank(sheets: Sequence[ScoreSheet]) -> list[int]:

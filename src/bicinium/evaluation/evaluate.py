@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.composing.composer import Composer
+from bicinium.composing.composer import Composer, Manner
 from bicinium.composing.composition import Composition
 from bicinium.composing.constraints import Constraints
 from bicinium.composing.originality import QuotationIndex, quotations_path
@@ -272,9 +272,8 @@ def compose_answers(
     """A piece for each excerpt, as users get them: with the usual sampling and constraints."""
     asked = [excerpt.conditions(composer.config) for excerpt in chosen]
     seeds = [seed + index for index in range(len(asked))]
-    pieces, _ = composer.attempt(
-        asked, seeds, progress=_of(say, "composing"), constraints=Constraints()
-    )
+    manner = Manner(constraints=Constraints())
+    pieces, _ = composer.attempt(asked, seeds, manner, _of(say, "composing"))
     had = [
         (excerpt, piece, excerpt.cut_alike(piece.score))
         for i, excerpt in enumerate(chosen)

@@ -19,10 +19,10 @@ from bicinium.grammar.rules import FAR, Ints, State
 from bicinium.model.config import ModelConfig
 from bicinium.model.foresight import (
     FIRST_PITCH,
+    IS_WAIT,
     NEXT_BEATS,
     NEXT_ONSETS,
     Foresight,
-    columns_of_foresight,
 )
 from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER, VOICES
 from bicinium.tokens.vocabulary import PITCHES, VELOCITY_BINS, VOCAB_SIZE
@@ -140,16 +140,9 @@ def features(
 def _known(foresight: Foresight, tick: Ints) -> NDArray[np.integer]:
     """(N, C) the columns of what is known of the notes to come."""
     columns = foresight.columns(tick)
-    waits = _is_wait()
-    columns[:, waits] = np.where(columns[:, waits] > 0, _age_class(columns[:, waits]), 0)
+    waits = columns[:, IS_WAIT]
+    columns[:, IS_WAIT] = np.where(waits > 0, _age_class(waits), 0)
     return columns
-
-
-@cache
-def _is_wait() -> NDArray[np.bool_]:
-    """(C,) which of those columns are ticks."""
-    of_voice = [False, *[False, True] * NEXT_ONSETS, *[False] * len(NEXT_BEATS)]
-    return np.array(of_voice * (columns_of_foresight() // len(of_voice)))
 
 
 @cache

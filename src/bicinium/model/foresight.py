@@ -17,6 +17,9 @@ from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER, VOICES, Column
 
 NEXT_ONSETS = 2
 NEXT_BEATS = (1, 2, 4)  # quarters ahead
+_OF_VOICE = [False, *[False, True] * NEXT_ONSETS, *[False] * len(NEXT_BEATS)]
+_WIDTH = len(_OF_VOICE)
+IS_WAIT = np.array(_OF_VOICE * VOICES)  # (C,) which of the columns are ticks
 NOT_KNOWN, NOTHING_SOUNDS, FIRST_PITCH = 0, 1, 2  # what the columns of pitches hold
 _SPAN = 2**24  # ticks, more than any piece has: a tick of piece i is stored as i · _SPAN + tick
 
@@ -30,16 +33,15 @@ class Lines:
         self.onset, self.offset, self.pitch = [], [], []
         for voice in range(VOICES):
             lines = [piece[voice] for piece in pieces]
+            lines.append(np.zeros((4, 1), np.int64))  # a piece after the last: never looked at,
             first = np.repeat(np.arange(len(lines)) * _SPAN, [line.shape[1] for line in lines])
-            columns = np.concatenate([*lines, np.empty((4, 0), np.int64)], axis=1)
+            columns = np.concatenate(lines, axis=1)  # but there is always a note to look up
             self.onset.append(first + columns[0])
             self.offset.append(first + columns[0] + columns[2])
             self.pitch.append(columns[1] - LOWEST_PITCH + FIRST_PITCH)
 
     def held(self, voice: int, at: Ints) -> Ints:
         """The pitch (from FIRST_PITCH) that a voice holds at stored ticks, or NOTHING_SOUNDS."""
-        if not len(self.onset[voice]):
-            return np.full(len(at), NOTHING_SOUNDS)
         last = np.maximum(np.searchsorted(self.onset[voice], at, "right") - 1, 0)
         sounds = (self.onset[voice][last] <= at) & (at < self.offset[voice][last])
         return np.where(sounds, self.pitch[voice][last], NOTHING_SOUNDS)
@@ -78,16 +80,13 @@ class Foresight:
         """(N,) ticks → (N, C), of each voice in turn: what it holds; pitch of and ticks until each
         of the next onsets, 0 where not known; what it holds at the beats to come.
         """
-        told = np.zeros((len(tick), columns_of_foresight()), np.int64)
-        width = told.shape[1] // VOICES
+        told = np.zeros((len(tick), VOICES * _WIDTH), np.int64)
         for voice in range(VOICES):
             rows = np.flatnonzero(self.known_until[:, voice] > self.known_from[:, voice])
             if len(rows):
-                there = told[rows]
-                there[:, voice * width : (voice + 1) * width] = self._of_voice(
+                told[rows, voice * _WIDTH : (voice + 1) * _WIDTH] = self._of_voice(
                     voice, rows, tick[rows].astype(np.int64)
                 )
-                told[rows] = there
         return told
 
     def _of_voice(self, voice: int, rows: Ints, tick: Ints) -> Ints:
@@ -105,16 +104,9 @@ class Foresight:
         for _ in range(NEXT_ONSETS):
             known = following < last
             at = np.where(known, following, 0)
-            columns += [np.where(known, pitches[at], 0) if len(onsets) else np.zeros_like(tick)]
-            columns += [
-                np.where(known, onsets[at] - base - tick, 0) if len(onsets) else columns[-1]
-            ]
+            columns.append(np.where(known, pitches[at], 0))
+            columns.append(np.where(known, onsets[at] - base - tick, 0))
             following = following + 1
         beat = tick // TICKS_PER_QUARTER
         columns += [held((beat + ahead) * TICKS_PER_QUARTER) for ahead in NEXT_BEATS]
         return np.stack(columns, axis=1)
-
-
-def columns_of_foresight() -> int:
-    """The number of columns, of both voices."""
-    return VOICES * (1 + 2 * NEXT_ONSETS + len(NEXT_BEATS))

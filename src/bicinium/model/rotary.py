@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 
 from bicinium.model.config import ModelConfig
 
-_FASTEST_TICKS = (
-    24.0  # a quarter note: the period of the fastest channel of a head that counts ticks
-)
+_FASTEST_TICKS = 24.0  # a quarter note: the period of the fastest channel that counts ticks
 
 
 def rotary_speeds(config: ModelConfig) -> NDArray[np.float32]:
