@@ -23,9 +23,9 @@ from bicinium.training.trainer import train
 
 LOSSES = {
     "cross-entropy": {"enabled": False},
-    "+ teacher-forced": {"on_policy_weight": 0.0, "legality_weight": 0.0},
-    "+ on-policy": {"legality_weight": 0.0},
-    "+ legality": {},
+    "+ teacher-forced": {"on_policy_weight": 0.0, "legality_weight": 0.0, "margin_weight": 0.0},
+    "+ on-policy": {"legality_weight": 0.0, "margin_weight": 0.0},
+    "+ legality": {"margin_weight": 0.0},
 }
 MEASURED = {
     "validation/keyboard/bits_per_note": "bits/note",

@@ -210,7 +210,7 @@ def test_the_configuration_of_the_plan_trains_validates_and_ends_by_itself(
     curves = read_metrics(run)
     for component in (
         *("cross_entropy", "note_pairing", "sequence_coherence", "repetition_penalty"),
-        *("velocity", "legality", "entropy_floor"),
+        *("velocity", "legality", "margin", "entropy_floor"),
     ):
         assert len(curves[f"train/{component}"]) == 12, component
         if component != "cross_entropy":  # after steps 25, 50, 75, and the validation at 100

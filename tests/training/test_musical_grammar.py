@@ -27,6 +27,7 @@ from bicinium.training.musical_grammar import (
     IGNORED,
     MusicalGrammarLoss,
     avoidance,
+    excess_odds,
     illegal_mass,
 )
 from bicinium.training.optimisation import next_token_loss
@@ -44,6 +45,7 @@ _EVEN = MusicalGrammarSection(
     repetition_penalty_weight=1,
     velocity_weight=1,
     legality_weight=1,
+    margin_weight=1,
     entropy_floor=0,
 )
 _NOTHING = torch.zeros(())
@@ -106,7 +108,7 @@ def test_loss_is_zero_when_all_mass_is_legal(after_note: State) -> None:
     logits = torch.randn(1, VOCAB_SIZE).masked_fill(~legal, -1e4)
     total, parts = _loss(logits, after_note)
     assert total == pytest.approx(0, abs=1e-5)
-    assert set(parts) == {*_COMPONENTS, "legality", "entropy_floor"}
+    assert set(parts) == {*_COMPONENTS, "legality", "margin", "entropy_floor"}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,8 @@ def test_ignored_positions_count_neither_in_the_sum_nor_in_the_mean(after_note: 
     def total(targets: list[int]) -> float:
         return float(MusicalGrammarLoss(_EVEN)(logits, torch.tensor(targets), _NOTHING, states)[0])
 
-    one = -2 * np.log(0.25)  # for the rule and for legality
+    margin = np.log1p(3 / _EVEN.tolerated_odds)
+    one = -2 * np.log(0.25) + margin  # for the rule, for legality and for the margin
     assert total([_OFF_C4] * 3) == pytest.approx(2 / 3 * one, abs=1e-4)
     assert total([_OFF_C4, _OFF_C4, IGNORED]) == pytest.approx(one / 2, abs=1e-4)
     assert total([IGNORED, _OFF_C4, IGNORED]) == pytest.approx(0, abs=1e-4)
@@ -359,7 +362,13 @@ def test_grammar_config_may_leave_rules_out() -> None:
     _, parts = MusicalGrammarLoss(_EVEN, only)(
         torch.randn(1, VOCAB_SIZE), torch.tensor([_OFF_C4]), _NOTHING, _state_after(_PREFIX, only)
     )
-    assert set(parts) == {"note_pairing", "sequence_coherence", "legality", "entropy_floor"}
+    assert set(parts) == {
+        "note_pairing",
+        "sequence_coherence",
+        "legality",
+        "margin",
+        "entropy_floor",
+    }
 
 
 # ------------------------------------------------------------------ the gradient
@@ -379,6 +388,36 @@ def test_avoidance_passes_a_gradcheck_on_a_small_vocabulary(seed: int) -> None:
     expected = -(1 - (p * forbidden).sum(dim=-1)).log()
     torch.testing.assert_close(avoidance(logits.detach(), forbidden)[1:], expected[1:])
     assert avoidance(logits.detach(), forbidden)[0] == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_excess_odds_pass_a_gradcheck_and_are_what_they_say(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(4, 6, generator=generator, dtype=torch.float64, requires_grad=True)
+    forbidden = torch.rand(4, 6, generator=generator) < 0.5
+    forbidden[0] = True  # nothing is left
+    forbidden[1] = False
+    forbidden[2:, 0], forbidden[2:, 1] = True, False
+    assert torch.autograd.gradcheck(lambda x: excess_odds(x, forbidden, 1e-3), (logits,))
+    p = (logits.detach().softmax(dim=-1) * forbidden).sum(dim=-1)
+    expected = torch.log1p(p / (1 - p) / 1e-3)
+    torch.testing.assert_close(excess_odds(logits.detach(), forbidden, 1e-3)[2:], expected[2:])
+    assert excess_odds(logits.detach(), forbidden, 1e-3)[:2].tolist() == [0, 0]
+
+
+def test_the_margin_still_pulls_where_the_mass_that_is_left_is_small(after_note: State) -> None:
+    pulls = []
+    for of in ({"margin_weight": 1.0}, {"legality_weight": 1.0}):
+        others = {
+            name: 0.0 for name in MusicalGrammarSection.model_fields if name.endswith("weight")
+        }
+        loss = MusicalGrammarLoss(MusicalGrammarSection(**(others | of)))
+        logits = _logits(**{f"t{_OFF_E7}": 1e-4}).requires_grad_()
+        loss(logits, torch.tensor([_OFF_C4]), _NOTHING, after_note)[0].backward()
+        assert logits.grad is not None
+        pulls.append(float(logits.grad[0, _OFF_E7]))
+    assert pulls[0] == pytest.approx(1e-4 / (1e-4 + 1e-5), rel=1e-2)
+    assert pulls[1] == pytest.approx(1e-4, rel=1e-2)
 
 
 def test_the_loss_changes_the_gradient_of_every_weight(

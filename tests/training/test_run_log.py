@@ -88,6 +88,18 @@ def test_a_session_that_goes_back_takes_the_place_of_what_it_repeats(
     assert read_metrics(tmp_path)["loss"] == [(10, 0), (15, 6)]
 
 
+def test_a_session_that_validates_again_keeps_the_losses_of_that_step(tmp_path: Path) -> None:
+    """The checkpoint of a step is written after its losses and before its validation."""
+    for last in (22, 30):
+        log = RunLog(tmp_path, Console(file=io.StringIO()))
+        if last == 22:
+            log.metrics(20, {"loss": 1.0})
+        for step, measured in ((20, {"live": 0.5}), (last, {"own": 2.0})):
+            log.metrics(step, measured)
+        log.close()
+    assert read_metrics(tmp_path) == {"loss": [(20, 1.0)], "live": [(20, 0.5)], "own": [(30, 2.0)]}
+
+
 @given(st.lists(st.integers(0, 12), max_size=40))
 def test_curves_are_the_run_as_it_stands(steps: list[int]) -> None:
     """A run at step n has nothing to say of the steps after it; what it measured last counts."""

@@ -25,11 +25,13 @@ class MusicalGrammarSection(_Section):
     """The grammar in training: the loss, live validation, and what is done about a collapse."""
 
     enabled: bool = True  # False trains on cross-entropy alone; it is validated all the same
-    note_pairing_weight: float = Field(10.0, ge=0)  # these five: in nats a position
+    note_pairing_weight: float = Field(10.0, ge=0)  # these six: in nats a position
     sequence_coherence_weight: float = Field(5.0, ge=0)  # order, time, voices, duration, range
     repetition_penalty_weight: float = Field(3.0, ge=0)  # of one token, and of longer loops
     velocity_weight: float = Field(1.0, ge=0)
     legality_weight: float = Field(1.0, ge=0)  # of what any of these forbids
+    margin_weight: float = Field(0.2, ge=0)  # of the same, by how far its odds are above these:
+    tolerated_odds: float = Field(1e-5, gt=0)  # of an illegal token to a legal one
     ramp_steps: int = Field(200, ge=0)  # from nothing to full weight
     positions: int = Field(1024, ge=1)  # of a batch, drawn anew each step, on which it is measured
     entropy_floor: float = Field(0.2, ge=0)  # nats a token; below it the model grows rigid

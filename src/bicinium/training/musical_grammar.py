@@ -4,12 +4,19 @@ At each position the automaton, run over the prefix, says what rule r forbids. T
 −log(1 − p_r), where p_r is the probability on what r forbids: the semantic loss of Xu et al. (2018,
 arXiv:1711.11157) for the constraint "the next token is legal". It is computed as a difference of
 two log-sums-of-exponentials, so it has a gradient everywhere and no argmax.
+
+That gradient is in proportion to p, and so it fades long before thousands of tokens in a row are
+legal. The ``margin`` does not: log(1 + o/ε), o being the odds of all that is forbidden and ε the
+odds that are tolerated, is the logistic loss of "legal by a margin of −log ε".
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,6 +26,7 @@ from bicinium.tokens.vocabulary import PAD, START
 from bicinium.training.config import MusicalGrammarSection
 
 IGNORED = -100  # the target of positions that do not count
+_NO_LOGIT = -1e4  # of no weight beside any other, and unlike minus infinity it has a gradient
 
 _COMPONENTS = {
     "note_pairing": ("pairing",),
@@ -43,6 +51,7 @@ class MusicalGrammarLoss(nn.Module):
             "repetition_penalty": self.config.repetition_penalty_weight,
             "velocity": self.config.velocity_weight,
             "legality": self.config.legality_weight,
+            "margin": self.config.margin_weight,
             "entropy_floor": self.config.entropy_weight,
         }
 
@@ -87,6 +96,8 @@ class MusicalGrammarLoss(nn.Module):
         for name, forbidden in self._forbidden(states, loops).items():
             mask = torch.from_numpy(forbidden).to(logits.device)
             components[name] = (avoidance(logits, mask, everything) * counted).sum() / some
+        excess = excess_odds(logits, mask, self.config.tolerated_odds)  # of legality, the last
+        components["margin"] = (excess * counted).sum() / some
         log_p = logits - everything[:, None]
         finite = log_p.clamp(
             min=torch.finfo(log_p.dtype).min
@@ -134,6 +145,16 @@ def avoidance(logits: Tensor, forbidden: Tensor, everything: Tensor | None = Non
     nothing_left = forbidden.all(dim=-1, keepdim=True)
     allowed = logits.masked_fill(forbidden & ~nothing_left, -torch.inf)
     return everything - allowed.logsumexp(dim=-1)
+
+
+def excess_odds(logits: Tensor, forbidden: Tensor, tolerated: float) -> Tensor:
+    """(N,) log(1 + o/tolerated), o being the odds of (N, V) ``logits`` for what is ``forbidden``.
+
+    0 where all is forbidden, or nothing.
+    """
+    legal = logits.masked_fill(forbidden, _NO_LOGIT).logsumexp(dim=-1)
+    illegal = logits.masked_fill(~forbidden, _NO_LOGIT).logsumexp(dim=-1)
+    return F.softplus(illegal - legal - math.log(tolerated)) * ~forbidden.all(dim=-1)
 
 
 def illegal_mass(logits: Tensor, forbidden: Tensor) -> Tensor:

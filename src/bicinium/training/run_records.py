@@ -30,7 +30,7 @@ def read_metrics(run: Path) -> dict[str, list[tuple[int, float]]]:
         step = record.pop("step")
         if step < last:
             for name, points in curves.items():
-                curves[name] = [point for point in points if point[0] < step]
+                curves[name] = [point for point in points if point[0] <= step]
         last = step
         for name, value in record.items():
             if value is None:  # it was not finite
