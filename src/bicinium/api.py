@@ -14,6 +14,7 @@ from bicinium.composing.composer import (
     Manner,
     NoteEvent,
     Progress,
+    Underway,
     not_to_be_had,
 )
 from bicinium.composing.composition import Composition
@@ -111,6 +112,31 @@ def compose_many(
         chosen = rank(sheets)[0]
         best.append(replace(found[chosen], sheet=sheets[chosen]))
     return best
+
+
+def compose_each(
+    n: int = 4, *, seed: int = 0, **asked: Unpack[Asked]
+) -> Iterator[Composition | Underway]:
+    """Compose ``n`` pieces with the seeds from ``seed`` on and give each, with its ``sheet``, as
+    soon as it can be had; before that, whenever a bar of one is written, how far it is.
+
+    A seed with which no piece can be had is passed over; RequestError where there is no other.
+    """
+    composer, sampling, request = _prepared(seed, asked)
+    seeds = [seed + index for index in range(n)]
+    manner = Manner(sampling, asked.get("use_grammar", True), _constraints(asked))
+    conditions = request.conditions(seeds, composer.config)
+    index = load_quotations(_model(asked))
+    reasons = {}
+    for i, told in composer.follow(conditions, seeds, manner, accept=_not_quoting(asked)):
+        if isinstance(told, Composition):
+            yield replace(told, sheet=score_sheet(told, index))
+        elif isinstance(told, Underway):
+            yield told
+        else:
+            reasons[i] = told
+    if len(reasons) == n:
+        raise RequestError(not_to_be_had(seed, reasons[0]))
 
 
 def compose(*, seed: int = 0, best_of: int = 1, **asked: Unpack[Asked]) -> Composition:

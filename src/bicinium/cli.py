@@ -340,6 +340,9 @@ def evaluate(
     pieces: Annotated[
         int, typer.Option(help="Composed to be set beside real ones; 0 only predicts.")
     ] = 200,
+    unaided: Annotated[
+        int | None, typer.Option(help="Written without the mask and with it; as --pieces.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
     out: Annotated[Path, typer.Option(help="The folder for the page and the JSON.")] = Path(
         "evaluation"
@@ -367,7 +370,12 @@ def evaluate(
         raise RequestError(f"{out} cannot be written to: {error.strerror or error}") from error
     with _stages() as stages:
         found = measure(
-            DEFAULT_MODEL if model == "default" else Path(model), data, pieces, seed, stages
+            DEFAULT_MODEL if model == "default" else Path(model),
+            data,
+            pieces,
+            seed,
+            stages,
+            unaided,
         )
         _write_page(out / "report.html", page(found))
         if listen:

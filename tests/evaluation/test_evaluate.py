@@ -142,6 +142,14 @@ def test_with_no_pieces_it_only_predicts(tiny_model: Path, prepared: Path) -> No
     assert "<h2>Pieces</h2>" not in page(found)
 
 
+def test_as_many_are_written_unaided_as_one_asks_for(tiny_model: Path, prepared: Path) -> None:
+    found = evaluate(tiny_model, prepared, 0, unaided=3)
+    assert found.unaided is not None
+    assert found.masked is not None
+    assert (found.unaided.pieces, found.masked.pieces) == (3, 3)
+    assert found.composed is None
+
+
 def test_few_pieces_are_measured_but_not_compared(tiny_model: Path, prepared: Path) -> None:
     found = evaluate(tiny_model, prepared, 2, seed=1)
     assert found.composed is not None

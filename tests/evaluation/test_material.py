@@ -43,6 +43,23 @@ def test_of_a_folder_every_file_is_taken_whatever_its_side(midi_folder: Path) ->
     assert {set_of(piece) for piece in found.pieces} == {"keyboard"}
 
 
+def test_where_only_styles_that_were_not_learned_are_left_one_sentence_says_so(
+    midi_folder: Path, refuses: Refuses
+) -> None:
+    styles = {piece.style for piece in load_material(midi_folder).pieces}
+    with refuses(CorpusError, "only styles that the model has not learned"):
+        load_material(midi_folder, sorted(styles))
+
+
+def test_a_style_among_others_is_left_out_with_the_reason(prepared: Path, tmp_path: Path) -> None:
+    one, other = (piece for piece in load_pieces(prepared) if piece.split == "validation")
+    write_shards(tmp_path, [replace(one, style="palestrina"), replace(other, style="bach")])
+    found = load_material(tmp_path, ["palestrina"])
+    assert [piece.style for piece in found.pieces] == ["bach"]
+    assert [refused.name for refused in found.left_out] == [one.name]
+    assert "palestrina" in found.left_out[0].reason
+
+
 def test_what_cannot_be_measured_is_named_with_its_reason(
     tmp_path: Path, made_up_score: Made
 ) -> None:

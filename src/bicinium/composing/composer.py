@@ -77,6 +77,16 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
+class Underway:
+    """A piece is being drawn for the ``draw``-th time, and ``bars`` of ``all_bars`` are written."""
+
+    seed: int
+    draw: int
+    bars: int
+    all_bars: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoteEvent:
     """A note begins or ends, as it is composed. ``second`` counts from the piece's beginning."""
 
@@ -152,48 +162,79 @@ class Composer:
         than was asked for, but if that does not help either, such a piece is kept. Without the
         grammar, what the model says is kept as it is, right or wrong.
         """
+        pieces: dict[int, Composition] = {}
+        reasons: dict[int, str] = {}
+        for i, told in self.follow(conditions, seeds, manner, progress, accept):
+            if isinstance(told, Composition):
+                pieces[i] = told
+            elif isinstance(told, str):
+                reasons[i] = told
+        return pieces, reasons
+
+    def follow(
+        self,
+        conditions: Sequence[Conditions],
+        seeds: Sequence[int],
+        manner: Manner,
+        progress: Progress | None = None,
+        accept: Callable[[Score, Conditions], str] | None = None,
+    ) -> Iterator[tuple[int, Underway | Composition | str]]:
+        """As ``attempt``, while it goes on: the place in ``conditions`` of a piece, and how far it
+        is, whenever a bar more is written; the piece, as soon as it can be had; or why it cannot.
+
+        BLAS has one thread until the iterator is exhausted or closed.
+        """
         if len(seeds) != len(conditions):
             raise RequestError(f"{len(conditions)} pieces need as many seeds, not {len(seeds)}")
         for asked in conditions:
             asked.check(self.config)
             if asked.given and not manner.use_grammar:
                 raise RequestError("given notes can only be kept with the grammar: leave it on")
-        pieces: dict[int, Composition] = {}
-        against: dict[int, str] = {}
+        had = 0
+        kept: dict[int, Composition] = {}  # a pity, but a piece
         waiting = list(range(len(conditions)))
         for attempt in range(_MOST_DRAWS if manner.use_grammar else 1):
+            against: dict[int, str] = {}
             for first in range(0, len(waiting), BATCH):
                 some = waiting[first : first + BATCH]
                 rngs = [np.random.default_rng([seeds[i], attempt]) for i in some]
-                drawn = self._draw_on_all_cores([conditions[i] for i in some], rngs, manner)
-                for i, tokens in zip(some, drawn, strict=True):
-                    piece = self._finish(conditions[i], seeds[i], tokens, attempt + 1)
-                    against[i] = ""
-                    if manner.use_grammar:
-                        against[i] = _why_not(piece, manner.constraints, accept)
-                    if against[i] in ("", _OTHER_KEY) or (
-                        against[i] == _TOO_SILENT and i not in pieces
-                    ):
-                        pieces[i] = piece
+                drawing = self._draw_on_all_cores([conditions[i] for i in some], rngs, manner)
+                for place, told in drawing:
+                    i = some[place]
+                    if isinstance(told, int):
+                        yield i, Underway(seeds[i], attempt + 1, told, conditions[i].bars)
+                        continue
+                    piece = self._finish(conditions[i], seeds[i], told, attempt + 1)
+                    why = _why_not(piece, manner.constraints, accept) if manner.use_grammar else ""
+                    if not why:
+                        had += 1
+                        yield i, piece
+                        continue
+                    against[i] = why
+                    if why == _OTHER_KEY or (why == _TOO_SILENT and i not in kept):
+                        kept[i] = piece
                 if progress:
-                    progress(sum(not why for why in against.values()), len(conditions))
-            waiting = [i for i in waiting if against[i]]
+                    progress(had, len(conditions))
+            waiting = [i for i in waiting if i in against]
             if not waiting:
-                break
-        reasons = {i: against[i] for i in waiting if i not in pieces}
-        pieces |= {i: replace(pieces[i], draws=_MOST_DRAWS) for i in waiting if i in pieces}
-        return pieces, reasons
+                return
+        for i in waiting:
+            yield i, replace(kept[i], draws=_MOST_DRAWS) if i in kept else against[i]
 
     def _draw_on_all_cores(
         self,
         conditions: Sequence[Conditions],
         rngs: Sequence[np.random.Generator],
         manner: Manner,
-    ) -> list[Tokens]:
-        """``draw``, a large batch shared out to threads. What is drawn does not depend on that."""
+    ) -> Iterator[tuple[int, int | Tokens]]:
+        """``_write``, but a large batch is shared out to threads, and comes at the end, without
+        numbers of bars. What is drawn does not depend on that.
+        """
         threads = min(_cores(), len(conditions) // _FEWEST_A_THREAD)
         if threads < 2:
-            return self.draw(conditions, rngs, manner)
+            with self._one_thread_of_blas():
+                yield from self._write(conditions, rngs, manner)
+            return
         ended = threading.Event()
         asked = manner.cancelled
         manner = replace(
@@ -211,7 +252,7 @@ class Composer:
                     pieces[share] = done.result()
             finally:
                 ended.set()  # where one failed, or Ctrl-C came, the others need not go on
-        return pieces
+        yield from enumerate(pieces)
 
     def draw(
         self,
@@ -233,11 +274,36 @@ class Composer:
         rngs: Sequence[np.random.Generator],
         manner: Manner,
     ) -> list[Tokens]:
-        pieces: list[list[int]] = [[START] for _ in conditions]
+        written = self._write(conditions, rngs, manner)
+        pieces = {row: told for row, told in written if not isinstance(told, int)}
+        return [pieces[row] for row in range(len(conditions))]
+
+    def _write(
+        self,
+        conditions: Sequence[Conditions],
+        rngs: Sequence[np.random.Generator],
+        manner: Manner,
+    ) -> Iterator[tuple[int, int | Tokens]]:
+        """Of each piece, by its place: how many bars are written, whenever it is one more; and its
+        tokens, as soon as it is at its end.
+        """
+        pieces = [[START] for _ in conditions]
+        ticks = [0] * len(conditions)
+        going = np.arange(len(conditions))
         for rows, tokens in self._steps(conditions, rngs, manner):
+            if len(rows) < len(going):
+                for row in np.setdiff1d(going, rows).tolist():
+                    yield row, np.array(pieces[row], np.int16)
+                going = rows
             for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
                 pieces[row].append(token)
-        return [np.array(piece, np.int16) for piece in pieces]
+                if KINDS[token] == Kind.TIME_SHIFT:
+                    bar, before = conditions[row].meter.bar_ticks, ticks[row]
+                    ticks[row] += int(VALUES[token])
+                    if ticks[row] // bar > before // bar:
+                        yield row, ticks[row] // bar
+        for row in going.tolist():
+            yield row, np.array(pieces[row], np.int16)
 
     def _one_thread_of_blas(self) -> AbstractContextManager[object]:
         """A second thread of BLAS gains nothing in such small products, and beside another busy

@@ -141,34 +141,41 @@ def evaluate(
     pieces: int = 200,
     seed: int = 0,
     progress: Progress | None = None,
+    unaided: int | None = None,
 ) -> Evaluation:
-    """Measure a model on held-out music.
+    """Measure a model on held-out music, but for the styles that it was told to leave out.
 
-    pieces: how many are written, each way, to be compared with as many excerpts (or as there are);
-        0 only predicts.
+    pieces: how many are composed, to be compared with as many excerpts (or as there are); 0 only
+        predicts.
+    unaided: how many are written without the mask, and as many with it; None is as many.
 
     Raises CheckpointError and CorpusError where there is no model or no music, RequestError for a
     number that is none.
     """
-    if pieces < 0 or seed < 0:
-        raise RequestError(f"{pieces} pieces with seed {seed} make no sense: ask for 0 or more")
+    unaided = pieces if unaided is None else unaided
+    if min(pieces, unaided, seed) < 0:
+        raise RequestError(
+            f"{pieces} pieces, {unaided} unaided, with seed {seed} make no sense: ask for 0 or more"
+        )
     started = time.perf_counter()
     say = progress or (lambda stage, done, total: None)
     checkpoint = load_checkpoint(model)
-    material = load_material(data)
+    material = load_material(data, checkpoint.styles_left_out)
     predictions = _predictions(checkpoint, material, say)
-    unaided = masked = composed = answers = None
-    if pieces:
-        chosen = excerpts(material.pieces, pieces, checkpoint.config)
+    written = masked = composed = answers = None
+    if pieces or unaided:
+        chosen = excerpts(material.pieces, pieces or unaided, checkpoint.config)
         if not chosen:
             raise RequestError(
                 f"{data} holds nothing in a metre the model has learned: ask for 0 pieces, which "
                 "only predicts"
             )
         composer = Composer(checkpoint, dtype=np.float32)
-        unaided, masked = _written(composer, chosen, pieces, seed, say)
-        answers = compose_answers(composer, chosen, seed, say)
-        if answers.scores:
+        if unaided:
+            written, masked = _written(composer, chosen, unaided, seed, say)
+        if pieces:
+            answers = compose_answers(composer, chosen, seed, say)
+        if answers and answers.scores:
             composed = _measured(answers, _quotation_index(model, material), seed, say)
     return Evaluation(
         model=checkpoint.name,
@@ -176,7 +183,7 @@ def evaluate(
         seed=seed,
         predictions=predictions,
         left_out=material.left_out,
-        unaided=unaided,
+        unaided=written,
         masked=masked,
         composed=composed,
         answers=answers,

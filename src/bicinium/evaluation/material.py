@@ -66,19 +66,31 @@ class Excerpt:
         return cut(composed, 0, self.score.bars)
 
 
-def load_material(folder: Path) -> Material:
+def load_material(folder: Path, styles_left_out: Sequence[str] = ()) -> Material:
     """The validation side of a prepared corpus, or every piece of a folder of music files.
 
     Raises CorpusError where there is neither. A file that gives no grammatical two-voice piece is
-    in ``left_out`` with the reason.
+    in ``left_out`` with the reason, and so are the styles that the model was not to learn.
     """
     if not folder.exists():
         raise CorpusError(
             f"there is nothing at {folder}: name a prepared corpus, or a folder of music"
         )
-    if folder.is_dir() and any(folder.glob(SHARDS)):
-        return _prepared(folder)
-    return _files(folder)
+    prepared = folder.is_dir() and any(folder.glob(SHARDS))
+    found = _prepared(folder) if prepared else _files(folder)
+    pieces, left_out = [], list(found.left_out)
+    for piece in found.pieces:
+        if piece.style in styles_left_out:
+            reason = f"left out of training, as all of the style {piece.style}"
+            left_out.append(Refused(piece.name, reason))
+        else:
+            pieces.append(piece)
+    if not pieces:
+        raise CorpusError(
+            f"{folder} holds only styles that the model has not learned: "
+            f"{', '.join(sorted(set(styles_left_out)))}"
+        )
+    return replace(found, pieces=pieces, left_out=left_out)
 
 
 def _prepared(folder: Path) -> Material:

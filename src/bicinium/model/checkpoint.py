@@ -37,6 +37,11 @@ class Checkpoint:
     record: dict[str, Any] = field(default_factory=dict)
     name: str = ""
 
+    @property
+    def styles_left_out(self) -> tuple[str, ...]:
+        """The styles that the corpus had and training did not show."""
+        return tuple(self.record.get("config", {}).get("data", {}).get("styles_left_out", ()))
+
 
 def save_checkpoint(
     path: Path,
