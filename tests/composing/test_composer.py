@@ -12,7 +12,7 @@ import mido
 import numpy as np
 import pytest
 
-from bicinium.composing.composer import Composer, NoteEvent, bars_played
+from bicinium.composing.composer import Composer, Manner, NoteEvent, bars_played
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import MAX_BARS, Conditions
 from bicinium.composing.constraints import Constraints
@@ -74,6 +74,18 @@ def test_pieces_have_exactly_the_bars_metre_and_key_that_were_asked_for(
         assert piece.score.meter == piece.conditions.meter
         assert piece.score.key == piece.conditions.key
         assert len(piece.score.voices) == 2
+
+
+def test_a_piece_that_is_to_close_is_told_so_unless_its_end_is_given(composer: Composer) -> None:
+    """At so little strength, what the constraint itself does is nothing."""
+    line = Score((Voice((Note(0, 74, 48), Note(144, 74, 72))), Voice(())), 4, Meter(3, 4), _D_MINOR)
+    closing = replace(Constraints.none(), close=1e-12)
+    for given, told in ((None, True), (other_voice(line.voices[0], 0, line), False)):
+        both = [
+            composer.attempt([_asked(given=given)], [3], Manner(constraints=one))[0][0].tokens
+            for one in (closing, Constraints.none())
+        ]
+        assert np.array_equal(*both) == (not told)
 
 
 def test_tokens_are_the_piece_moved_to_c_major_or_a_minor(pieces: list[Composition]) -> None:

@@ -15,7 +15,6 @@ from bicinium.composing.constraints import (
     STRENGTHS,
     Constraints,
     broken,
-    closing_tick,
 )
 from bicinium.composing.given import EVER, NEVER, Given, other_voice
 from bicinium.errors import RequestError
@@ -91,16 +90,6 @@ def test_nonsense_is_refused(refuses: Refuses, values: dict, message: str) -> No
 def test_what_cannot_be_read_is_refused(refuses: Refuses, text: str, message: str) -> None:
     with refuses(RequestError, message):
         Constraints.parse([text])
-
-
-@pytest.mark.parametrize(
-    ("meter", "tick"),
-    [("4/4", 48), ("3/4", 24), ("2/4", 24), ("6/8", 36), ("9/8", 36), ("12/8", 72), ("5/4", 48)],
-)
-def test_the_deadline_is_the_middle_beat_of_the_last_bar(meter: str, tick: int) -> None:
-    parsed = Meter.parse(meter)
-    assert closing_tick(parsed, 1) == tick
-    assert closing_tick(parsed, 5) == 4 * parsed.bar_ticks + tick
 
 
 # ------------------------------------------------------------------ counting

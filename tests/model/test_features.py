@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import COMMON_METERS, ModelConfig
-from bicinium.model.features import UNKNOWN, PieceConditions, feature_sizes, features
+from bicinium.model.features import AT_REST, UNKNOWN, PieceConditions, feature_sizes, features
 from bicinium.model.foresight import Foresight, Lines
 from bicinium.score.notes import Meter, Note, columns_of
 from bicinium.tokens.vocabulary import END, KINDS, START, VOCAB_SIZE, Kind, token_id
@@ -21,9 +21,10 @@ _CONFIG = ModelConfig(styles=("bach", "classical"))
 
 def _told(
     meter: str | None = "3/4", mode: str | None = "minor",
-    style: str | None = "classical", bars: int | None = 2, config: ModelConfig = _CONFIG,
+    style: str | None = "classical", bars: int | None = 2, ending: str | None = AT_REST,
+    config: ModelConfig = _CONFIG,
 ) -> PieceConditions:  # fmt: skip
-    return PieceConditions.of(config, [meter], [mode], [style], [bars])
+    return PieceConditions.of(config, [meter], [mode], [style], [bars], [ending])
 
 
 def _columns(rows: np.ndarray, config: ModelConfig = _CONFIG) -> dict[str, list[int]]:
@@ -81,10 +82,13 @@ _COUNTED = {
     # while both sound: the upper above the lower, plus 37
     "interval": [0] * 5 + [24 + 37] * 3 + [0] + [21 + 37] * 2 + [0] * 6,
     "bars_left": [2] * 10 + [1] * 5 + [0] * 2,
+    # in the same classes as ages: 144 and 120 ticks are six and five quarters
+    "ticks_left": [99] * 6 + [98] * 4 + [73] * 2 + [37] * 3 + [1] * 2,
     "meter": [COMMON_METERS.index("3/4") + 1] * 17,
     "mode": [2] * 17,
     "style": [2] * 17,
     "bars": [2] * 17,
+    "ending": [2] * 17,
 }
 
 
@@ -248,9 +252,9 @@ def test_features_of_a_token_do_not_know_what_follows(
 def test_unknown_conditions_are_zero_and_hide_the_bars_left(
     along: Callable[..., dict[str, list[int]]],
 ) -> None:
-    told = _told(None, None, None, None)
+    told = _told(None, None, None, None, None)
     seen = along(_PIECE, told, bar_ticks=72, bars=2)
-    for name in ("meter", "mode", "style", "bars", "bars_left"):
+    for name in ("meter", "mode", "style", "bars", "ending", "bars_left", "ticks_left"):
         assert set(seen[name]) == {UNKNOWN}, name
     assert set(seen["position"]) != {0}  # the automaton still counts
 
@@ -264,18 +268,21 @@ def test_without_state_embedding_only_token_and_conditions_are_shown(
     shown_along: Callable[..., np.ndarray],
 ) -> None:
     config = _CONFIG.model_copy(update={"state_embedding": False, "foresight": False})
-    assert list(feature_sizes(config)) == ["token", "meter", "mode", "style", "bars"]
+    assert list(feature_sizes(config)) == ["token", "meter", "mode", "style", "bars", "ending"]
     rows = shown_along(config, _PIECE, _told(config=config), bar_ticks=72, bars=2)
-    assert rows.shape == (len(_PIECE), 5 + 1)
+    assert rows.shape == (len(_PIECE), 6 + 1)
 
 
 def test_taking_rows_of_conditions_keeps_them_together() -> None:
-    told = PieceConditions.of(_CONFIG, ["3/4", "4/4"], ["major", "minor"], ["bach", None], [8, 16])
+    told = PieceConditions.of(
+        _CONFIG, ["3/4", "4/4"], ["major", "minor"], ["bach", None], [8, 16],
+        [None, "open"])  # fmt: skip
     swapped = told.take(np.array([1, 0]))
     assert swapped.meter.tolist() == told.meter.tolist()[::-1]
     assert swapped.mode.tolist() == [2, 1]
     assert swapped.style.tolist() == [0, 1]
     assert swapped.bars.tolist() == [16, 8]
+    assert swapped.ending.tolist() == [1, 0]
 
 
 def test_the_walks_of_these_tests_are_full_of_notes(

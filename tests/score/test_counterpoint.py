@@ -37,6 +37,33 @@ def _score(upper: Voice, lower: Voice, meter: str = "4/4") -> Score:
 
 
 @pytest.mark.parametrize(
+    ("meter", "tick"),
+    [("4/4", 48), ("3/4", 24), ("2/4", 24), ("6/8", 36), ("9/8", 36), ("12/8", 72), ("5/4", 48)],
+)
+def test_the_deadline_is_the_middle_beat_of_the_last_bar(meter: str, tick: int) -> None:
+    parsed = Meter.parse(meter)
+    assert counterpoint.closing_tick(parsed, 1) == tick
+    assert counterpoint.closing_tick(parsed, 5) == 4 * parsed.bar_ticks + tick
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower", "rests"),
+    [
+        ([(74, 2 * Q), (72, 2 * Q)], [(43, 2 * Q), (48, 2 * Q)], True),
+        ([(74, 4 * Q), (72, Q)], [(43, 4 * Q), (48, Q)], True),
+        ([(74, 3 * Q), (72, Q)], [(43, 2 * Q), (48, 2 * Q)], False),  # the upper comes too late
+        ([(74, 2 * Q), (72, 2 * Q)], [(43, 3 * Q), (48, Q)], False),
+        ([(74, 2 * Q), (74, 2 * Q)], [(43, 2 * Q), (48, 2 * Q)], False),  # open
+        ([], [(48, 4 * Q)], False),
+    ],
+)
+def test_a_piece_rests_that_closes_and_has_no_more_to_say(
+    upper: list, lower: list, rests: bool
+) -> None:
+    assert counterpoint.comes_to_rest(_score(_line(*upper), _line(*lower)), _C_MAJOR) == rests
+
+
+@pytest.mark.parametrize(
     ("upper", "lower", "interval"),
     [
         ((72, 74), (48, 50), "octave"),

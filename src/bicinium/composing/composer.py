@@ -30,7 +30,7 @@ from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
 from bicinium.grammar.rules import Stage
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.decoder import Decoder
-from bicinium.model.features import PieceConditions, features
+from bicinium.model.features import AT_REST, PieceConditions, features
 from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Score, Voice
 from bicinium.tokens.codec import decode
 from bicinium.tokens.vocabulary import (
@@ -379,6 +379,7 @@ class Composer:
             [asked.key.mode for asked in conditions],
             [asked.style for asked in conditions],
             [asked.bars for asked in conditions],
+            [_ending(asked, manner.constraints) for asked in conditions],
         )
         watch = None
         if manner.constraints and manner.use_grammar:
@@ -463,6 +464,16 @@ class Composer:
             if asked.given:
                 score = _with_given(score, asked.given)
         return Composition(asked, seed, tokens, result, score, draws, self.model)
+
+
+def _ending(asked: Conditions, constraints: Constraints | None) -> str | None:
+    """How the model is told that a piece ends: at rest, where it is to close and nothing else is
+    given.
+    """
+    last = asked.bars * asked.meter.bar_ticks - 1
+    given = asked.given.fixed if asked.given else ()
+    is_given = any(begin <= last < until for voice in given for begin, until in voice)
+    return AT_REST if constraints and constraints.close and not is_given else None
 
 
 def not_to_be_had(seed: int, why: str) -> str:

@@ -17,7 +17,7 @@ from bicinium.composing.conditions import Conditions
 from bicinium.errors import RequestError
 from bicinium.score import counterpoint
 from bicinium.score.counterpoint import LOWER, UPPER, Place, Range
-from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, VOICES, Meter, Score, columns_of
+from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, VOICES, Score, columns_of
 
 NEVER_BROKEN = 1.0  # the strength that forbids
 ROUNDING = 1e-9  # of a share times a number of notes
@@ -163,12 +163,6 @@ def _read(name: str, text: str) -> Any:
     return int(text) if name in ("span", "max_leap", "max_equal") else float(text)
 
 
-def closing_tick(meter: Meter, bars: int) -> int:
-    """The middle beat of the last bar (the second of three): who has not closed must begin to."""
-    beats = meter.bar_ticks // meter.beat_ticks
-    return (bars - 1) * meter.bar_ticks + beats // 2 * meter.beat_ticks
-
-
 # ------------------------------------------------------------------ counting in a finished piece
 
 
@@ -192,7 +186,7 @@ def broken(score: Score, conditions: Conditions, constraints: Constraints) -> di
     def count(name: str) -> int:
         match name:
             case "close":
-                deciding = closing_tick(score.meter, score.bars), score.end_tick - 1
+                deciding = counterpoint.closing_tick(score.meter, score.bars), score.end_tick - 1
                 open_voices = counterpoint.open_voices(score, conditions.key)
                 return sum(all(is_own(voice, tick) for tick in deciding) for voice in open_voices)
             case "in_key":

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.composing.conditions import Conditions
-from bicinium.composing.constraints import ROUNDING, Constraints, closing_tick
+from bicinium.composing.constraints import ROUNDING, Constraints
 from bicinium.grammar.rules import FAR, Bools, Ints, Moment, column, is_any
 from bicinium.score import counterpoint
 from bicinium.score.counterpoint import (
@@ -89,7 +89,7 @@ class Pieces:
             to_home := each([asked.key.semitones_to_home for asked in conditions]),
             each([_strong_period(asked.meter) for asked in conditions]),
             each([end - bar for end, bar in zip(ends, bars, strict=True)]),
-            each([closing_tick(asked.meter, asked.bars) for asked in conditions]),
+            each([counterpoint.closing_tick(asked.meter, asked.bars) for asked in conditions]),
             each(ends),
             np.clip(np.array(ranges) + to_home[:, None, None], LOWEST_PITCH, HIGHEST_PITCH),
         )

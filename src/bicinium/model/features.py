@@ -29,6 +29,8 @@ from bicinium.tokens.vocabulary import PITCHES, VELOCITY_BINS, VOCAB_SIZE
 
 UNKNOWN = 0  # every condition may be unknown
 MODES = ("major", "minor")
+AT_REST = "at rest"
+ENDINGS = ("open", AT_REST)  # see ``score.counterpoint.comes_to_rest``
 _MAX_POSITION = 288  # a bar of 12/4
 _EXACT_BARS, _BAR_CLASSES = 64, 88
 _EXACT_AGE, _AGE_CLASSES = 96, 128
@@ -43,6 +45,7 @@ class PieceConditions:
     mode: Ints
     style: Ints
     bars: Ints  # bars in total, a count
+    ending: Ints
 
     @classmethod
     def of(
@@ -52,6 +55,7 @@ class PieceConditions:
         modes: Sequence[str | None],
         styles: Sequence[str | None],
         bars: Sequence[int | None],
+        endings: Sequence[str | None] | None = None,
     ) -> PieceConditions:
         """Names to ids; a name the model was not trained on counts as unknown."""
 
@@ -64,11 +68,14 @@ class PieceConditions:
             ids(modes, MODES),
             ids(styles, config.styles),
             np.array([count or 0 for count in bars], np.int32),
+            ids(endings or [None] * len(bars), ENDINGS),
         )
 
     def take(self, rows: NDArray[np.integer]) -> PieceConditions:
         """The pieces asked for, in that order."""
-        return PieceConditions(self.meter[rows], self.mode[rows], self.style[rows], self.bars[rows])
+        return PieceConditions(
+            self.meter[rows], self.mode[rows], self.style[rows], self.bars[rows], self.ending[rows]
+        )
 
 
 def feature_sizes(config: ModelConfig) -> dict[str, int]:
@@ -80,8 +87,9 @@ def feature_sizes(config: ModelConfig) -> dict[str, int]:
         for voice in range(VOICES):
             sizes |= {f"pitch_{voice}": PITCHES + 1, f"age_{voice}": _AGE_CLASSES}
         sizes |= {"interval": 2 * _WIDEST_INTERVAL + 2, "bars_left": _BAR_CLASSES}
+        sizes |= {"ticks_left": _AGE_CLASSES}
     sizes |= {"meter": len(config.meters) + 1, "mode": len(MODES) + 1}
-    sizes |= {"style": len(config.styles) + 1, "bars": _BAR_CLASSES}
+    sizes |= {"style": len(config.styles) + 1, "bars": _BAR_CLASSES, "ending": len(ENDINGS) + 1}
     if config.foresight:
         for voice in range(VOICES):
             sizes |= {f"known_{voice}": PITCHES + FIRST_PITCH}
@@ -103,8 +111,8 @@ def features(
     """(N, F + 1) rows of the embedding table for N tokens, the states after them and their pieces;
     in the last column their ticks.
 
-    Where ``conditions.bars`` is unknown, so are the bars left. ``foresight`` None: no note is known
-    before it comes.
+    Where ``conditions.bars`` is unknown, so is what is left of them. ``foresight`` None: no note is
+    known before it comes.
     """
     columns: list[NDArray[np.integer]] = [tokens]
     if config.state_embedding:
@@ -124,9 +132,11 @@ def features(
         interval = np.clip(pitch[:, 0] - pitch[:, 1], -_WIDEST_INTERVAL, _WIDEST_INTERVAL)
         columns.append(np.where(sounding.all(axis=1), interval + _WIDEST_INTERVAL + 1, 0))
         known = (conditions.bars > 0) & (state.end_tick < FAR) & (state.bar_ticks > 0)
-        left = -(-(state.end_tick - state.tick) // np.maximum(state.bar_ticks, 1))
-        columns.append(np.where(known, _bar_class(left), 0))
+        left = np.where(known, state.end_tick - state.tick, 0)
+        columns.append(_bar_class(-(-left // np.maximum(state.bar_ticks, 1))))
+        columns.append(np.where(known, _age_class(left), 0))
     columns += [conditions.meter, conditions.mode, conditions.style, _bar_class(conditions.bars)]
+    columns += [conditions.ending]
     first = _first_rows(config)
     seen = np.empty((len(tokens), len(first)), np.int32)
     seen[:, : len(columns)] = np.stack(columns, axis=1)

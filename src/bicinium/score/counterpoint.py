@@ -233,6 +233,18 @@ def closes(score: Score, key: Key) -> bool:
     return not open_voices(score, key)
 
 
+def closing_tick(meter: Meter, bars: int) -> int:
+    """The middle beat of the last bar (the second of three): who has not closed must begin to."""
+    beats = meter.bar_ticks // meter.beat_ticks
+    return (bars - 1) * meter.bar_ticks + beats // 2 * meter.beat_ticks
+
+
+def comes_to_rest(score: Score, key: Key) -> bool:
+    """Whether it closes (see ``closes``) and nothing begins after the middle of its last bar."""
+    last = closing_tick(score.meter, score.bars)
+    return closes(score, key) and all(v.notes[-1].onset_tick <= last for v in score.voices)
+
+
 # ------------------------------------------------------------------ lines
 
 

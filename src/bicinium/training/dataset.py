@@ -7,7 +7,7 @@ windows that overlap by a random amount, the first at START, the last at END.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Protocol, TypeAlias
 
@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bicinium.corpus.shards import Piece
+from bicinium.corpus.shards import Piece, score_of
 from bicinium.corpus.sources import KEYBOARD_STYLES
 from bicinium.grammar import MusicalGrammar, State
 from bicinium.grammar.rules import FAR
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import PieceConditions, features
+from bicinium.model.features import ENDINGS, PieceConditions, features
 from bicinium.model.foresight import Foresight, Lines
+from bicinium.score.counterpoint import comes_to_rest
 from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Columns, Meter
 from bicinium.tokens.vocabulary import KINDS, PAD, VALUES, Kind
 from bicinium.training.musical_grammar import IGNORED
@@ -74,10 +75,15 @@ class PieceStore:
     """Pieces as one long run of tokens, with the automaton's state after each of them.
 
     ``spare_slots`` is what ``MusicalGrammar.initial_state`` takes; legal pieces need none.
+    ``endings`` says how each piece ends, where that is to be told (see ``endings``).
     """
 
     def __init__(
-        self, pieces: Sequence[Spelled], config: ModelConfig, spare_slots: int = 0
+        self,
+        pieces: Sequence[Spelled],
+        config: ModelConfig,
+        spare_slots: int = 0,
+        endings: Sequence[str | None] | None = None,
     ) -> None:
         self.config = config
         self.styles = [piece.style or "unknown" for piece in pieces]
@@ -97,6 +103,7 @@ class PieceStore:
             [piece.mode for piece in pieces],
             [piece.style for piece in pieces],
             [piece.bars for piece in pieces],
+            endings,
         )
 
     def batch(
@@ -124,18 +131,13 @@ class PieceStore:
             targets[index, scored] = self.tokens[first + 1 : first + size + 1][scored]
         flat = rows.ravel()
         piece = np.repeat([window.piece for window in windows], length)
-        keep = rng.random((4, len(windows))) >= condition_dropout
+        keep = rng.random((len(fields(PieceConditions)), len(windows))) >= condition_dropout
         told = np.repeat(keep, length, axis=1)
         conditions = PieceConditions(
             *(
                 np.where(told[index], column[piece], 0).astype(np.int32)
                 for index, column in enumerate(
-                    (
-                        self.conditions.meter,
-                        self.conditions.mode,
-                        self.conditions.style,
-                        self.conditions.bars,
-                    )
+                    getattr(self.conditions, field.name) for field in fields(PieceConditions)
                 )
             )
         )
@@ -178,6 +180,16 @@ class PieceStore:
             ).astype(np.int64)
             of_voice.append(np.split(columns, np.searchsorted(on, self.first_row[1:-1]), axis=1))
         return Lines(list(zip(*of_voice, strict=True)))
+
+
+def endings(pieces: Sequence[Piece]) -> list[str | None]:
+    """Of each piece, whether it comes to rest on its tonic; parts of longer ones often do not."""
+    found: list[str | None] = []
+    for piece in pieces:
+        score = score_of(piece)
+        assert score.key is not None
+        found.append(ENDINGS[comes_to_rest(score, score.key)])
+    return found
 
 
 def draw_known(rng: np.random.Generator, window: Window, store: PieceStore, share: float) -> Known:

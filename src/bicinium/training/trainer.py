@@ -36,6 +36,7 @@ from bicinium.training.dataset import (
     TrainingBatches,
     ValidationBatches,
     batch_contents,
+    endings,
     own_batch,
     validation_pieces,
 )
@@ -146,7 +147,7 @@ class TrainingRun:
         repeats = np.array(
             [config.data.keyboard_repeats if p.style in KEYBOARD_STYLES else 1 for p in shown]
         )
-        store = PieceStore(shown, config.model)
+        store = PieceStore(shown, config.model, endings=endings(shown))
         self.corpus = [len(shown), len(store.tokens)]  # by which it is known again
         self.batches = TrainingBatches(
             store,
