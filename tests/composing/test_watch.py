@@ -396,9 +396,16 @@ def test_from_the_deadline_on_only_what_closes_may_begin() -> None:
     }
 
 
+def test_after_the_deadline_nothing_begins() -> None:
+    upper, lower = (_after(_only("close"), part, [(72, 60)], [(48, 60)], bars=1) for part in (0, 1))
+    assert _forbidden(*upper, _NOTE_ON) == _forbidden(*lower, _NOTE_ON) == _pitches()
+    assert _forbidden(*upper, _TIME_SHIFT) == set()  # the lower still sounds
+    assert _forbidden(*lower, _TIME_SHIFT) == set(range(1, 36))  # to the end, and no shorter
+
+
 def test_who_has_closed_may_rest() -> None:
     closed = _after(_only("close"), 0, [(76, 24), (0, 24)], [(48, 36), (0, 12)], bars=1)
-    assert _forbidden(*closed, _TIME_SHIFT) == set()
+    assert _forbidden(*closed, _TIME_SHIFT) == set(range(1, 48))  # nothing more: to the end
     too_soon = _after(_only("close"), 0, [(76, 24), (0, 120)], [(48, 36), (0, 108)], bars=2)
     assert _forbidden(*too_soon, _TIME_SHIFT) == set(range(1, 513))
 

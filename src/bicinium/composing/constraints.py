@@ -24,7 +24,7 @@ ROUNDING = 1e-9  # of a share times a number of notes
 _OCTAVE = 12
 
 EXPLAINED: dict[str, str] = {
-    "close": "The lower voice ends on the tonic, the upper in its triad.",
+    "close": "The lower voice ends on the tonic, the upper in its triad, and both in time.",
     "in_key": "Only a share of the notes, accidentals, is outside the key's scale.",
     "range": "Each voice stays in its range, one of ranges.",
     "hand_span": "Notes of a voice less than a quarter note apart span no more than span.",
@@ -187,8 +187,9 @@ def broken(score: Score, conditions: Conditions, constraints: Constraints) -> di
         match name:
             case "close":
                 deciding = counterpoint.closing_tick(score.meter, score.bars), score.end_tick - 1
-                open_voices = counterpoint.open_voices(score, conditions.key)
-                return sum(all(is_own(voice, tick) for tick in deciding) for voice in open_voices)
+                own = [all(is_own(voice, tick) for tick in deciding) for voice in (UPPER, LOWER)]
+                judge = counterpoint.restless_voices if all(own) else counterpoint.open_voices
+                return sum(own[voice] for voice in judge(score, conditions.key))
             case "in_key":
                 every = [
                     Place(voice, tick)

@@ -187,7 +187,7 @@ class Opinion:
 class Close(Opinion):
     """From the deadline on the lower voice begins only the tonic, the upper only tones of its
     triad, and time does not pass the deadline before the last note of each is such (and, of the
-    lower, sounds in the last bar).
+    lower, sounds in the last bar). After the deadline nothing begins, unless an end is given.
 
     The way out: time stops at the deadline; a voice that has not closed ends what it holds and
     begins such a note, the upper first. Where that would leave the lower none, ``Watch`` looks
@@ -219,8 +219,29 @@ class Close(Opinion):
         some = closing.nonzero()[0]
         found = np.zeros((len(scene), len(PITCHES)), np.bool_)
         closes = self.closes.take(VOICES * scene.rows[some] + voice[some], axis=0)
-        found[some] = ~closes[:, LOWEST_PITCH:]
+        over = scene.tick[some] > self.quiet_after(scene.rows[some])
+        found[some] = ~closes[:, LOWEST_PITCH:] | column(over)
         return found
+
+    def quiet_after(self, rows: Rows) -> Ints:
+        """(N,) the ticks after which nothing begins; FAR where something may."""
+        deadline = self.pieces.deadline[rows]
+        if self.exempt is None:
+            return deadline
+        return np.where(self.exempt[rows].any(axis=1), FAR, deadline)
+
+    def dead_time(self, scene: Scene) -> Bools | None:
+        """(N, shifts) where time may not pass so far: to where all is quiet and nothing sounds that
+        could end, short of the last barline.
+        """
+        quiet = self.quiet_after(scene.rows)
+        silent = (scene.pitch == NOTHING).all(axis=1) & (quiet - scene.tick < MAX_SHIFT_TICKS)
+        if not is_any(silent):
+            return None
+        then = column(scene.tick) + SHIFTS
+        return (
+            column(silent) & (then > column(quiet)) & (then < column(self.pieces.end[scene.rows]))
+        )
 
     def still_open(self, scene: Scene) -> Bools:
         """(N, 2) the voices that have not closed, and would have to."""
@@ -475,15 +496,19 @@ class Rhythm(Opinion):
         last_chance = scene.until[:, UPPER] - 1 == scene.tick
         return last_chance & (self._may_not_end(scene) == scene.until)[:, UPPER]
 
-    def leads_nowhere(self, scene: Scene, given: GivenVoices | None) -> Ints | None:
-        """(N,) the ticks after which neither voice could move, since neither note may end; 0 if
-        there are none such.
+    def leads_nowhere(
+        self, scene: Scene, given: GivenVoices | None, quiet: Ints | None
+    ) -> Ints | None:
+        """(N,) the ticks after which neither voice could move, since neither note may end, and
+        none may begin after the ticks ``quiet`` (N,); 0 if there are none such.
         """
         upper, lower = self._may_not_end(scene).T
         tick = np.maximum(upper, lower)
         nowhere = tick > scene.tick
         for voice, end in ((UPPER, upper), (LOWER, lower)):
             moves = end != tick
+            if quiet is not None:
+                moves &= (scene.pitch[:, voice] != NOTHING) | (tick <= quiet)
             if given is not None:
                 begins = given.coming_pitch(scene.rows, tick, voice) > 0
                 ends = given.held_pitch(scene.rows, tick, voice) != scene.pitch[:, voice]

@@ -268,8 +268,13 @@ class Watch:
             some = (limit < MAX_SHIFT_TICKS).nonzero()[0]
             if len(some):
                 verdict.against(name, _TIME_SHIFT, column(limit[some]) < SHIFTS, some)
+        if self._close:
+            dead = self._close.dead_time(scene)
+            if dead is not None:
+                verdict.forbid(_TIME_SHIFT, dead)
         if self._rhythm:
-            nowhere = self._rhythm.leads_nowhere(scene, self.given)
+            quiet = self._close.quiet_after(scene.rows) if self._close else None
+            nowhere = self._rhythm.leads_nowhere(scene, self.given, quiet)
             if nowhere is not None:
                 verdict.forbid(_TIME_SHIFT, column(nowhere) == SHIFTS)
 

@@ -239,10 +239,19 @@ def closing_tick(meter: Meter, bars: int) -> int:
     return (bars - 1) * meter.bar_ticks + beats // 2 * meter.beat_ticks
 
 
+def restless_voices(score: Score, key: Key) -> list[int]:
+    """The voices that do not close, or begin a note after the middle of the last bar."""
+    last, still_open = closing_tick(score.meter, score.bars), open_voices(score, key)
+    return [
+        voice
+        for voice in (UPPER, LOWER)
+        if voice in still_open or score.voices[voice].notes[-1].onset_tick > last
+    ]
+
+
 def comes_to_rest(score: Score, key: Key) -> bool:
-    """Whether it closes (see ``closes``) and nothing begins after the middle of its last bar."""
-    last = closing_tick(score.meter, score.bars)
-    return closes(score, key) and all(v.notes[-1].onset_tick <= last for v in score.voices)
+    """Whether both voices close and have done by the middle of the last bar."""
+    return not restless_voices(score, key)
 
 
 # ------------------------------------------------------------------ lines
