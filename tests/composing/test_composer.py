@@ -272,7 +272,7 @@ def test_mido_finds_every_note_of_a_saved_piece_paired(
 
 
 def test_what_spells_no_score_is_saved_as_tokens(composer: Composer, tmp_path: Path) -> None:
-    piece = composer.compose([_asked(bars=2)], [0], use_grammar=False)[0]
+    piece = composer.compose([_asked(key=_C, bars=2)], [0], use_grammar=False)[0]  # not moved
     path = piece.save(tmp_path / "wild.mid")
     assert path == tmp_path / "wild.tokens.json"
     assert [found.name for found in tmp_path.iterdir()] == ["wild.tokens.json"]
