@@ -122,6 +122,8 @@ def compose_each(
 
     A seed with which no piece can be had is passed over; RequestError where there is no other.
     """
+    if n < 1:
+        raise RequestError(f"{n} pieces cannot be composed: ask for 1 or more")
     composer, sampling, request = _prepared(seed, asked)
     seeds = [seed + index for index in range(n)]
     manner = Manner(sampling, asked.get("use_grammar", True), _constraints(asked))

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ class Served:
 
     address: str
     studio: Studio
+    end: Callable[[], None]
 
     def get(self, path: str, **more: Any) -> Any:
         import httpx
@@ -39,7 +41,7 @@ class Served:
         return httpx.post(self.address + path, content=content, timeout=120, **more)
 
     def compose(self, **wish: Any) -> list[dict[str, Any]]:
-        """The lines of the answer to a wish."""
+        """The lines of the answer to a wish: how far the pieces are, and the pieces."""
         answer = self.post("/api/compose", wish)
         assert answer.status_code == 200, answer.text
         return [json.loads(line) for line in answer.text.splitlines()]
@@ -47,7 +49,8 @@ class Served:
     def pieces(self, **wish: Any) -> list[dict[str, Any]]:
         lines = self.compose(**wish)
         assert lines[-1] == {"done": True}, lines[-1]
-        return [line["piece"] for line in lines if "piece" in line]
+        pieces = [line["piece"] for line in lines if "piece" in line]
+        return sorted(pieces, key=lambda piece: piece["seed"])
 
 
 @pytest.fixture(scope="session")
@@ -77,11 +80,21 @@ def served(run_folder: Path) -> Iterator[Served]:
     """A studio with the model that ships, at a port of its own."""
     for name in ("starlette", "uvicorn", "httpx"):
         pytest.importorskip(name, reason=f"the tests of the studio need {name}")
-    import uvicorn
+    with _serving(run_folder) as served:
+        yield served
 
-    from bicinium.studio.server import Settings, configured
 
-    server = uvicorn.Server(configured(Settings(runs=run_folder)))
+@pytest.fixture
+def serve(run_folder: Path) -> Callable[[], AbstractContextManager[Served]]:
+    """A studio for one test, which it may end. Leaving the context ends it."""
+    return lambda: _serving(run_folder)
+
+
+@contextmanager
+def _serving(runs: Path) -> Iterator[Served]:
+    from bicinium.studio.server import Settings, studio_server
+
+    server = studio_server(Settings(runs=runs))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
@@ -90,9 +103,15 @@ def served(run_folder: Path) -> Iterator[Served]:
             assert time.monotonic() < give_up, "the server does not start"
             time.sleep(0.05)
         app: Any = server.config.app
-        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", app.state.studio)
-        server.should_exit = True
-        thread.join(10)
+
+        def end() -> None:
+            server.should_exit = True
+            thread.join(10)
+            assert not thread.is_alive()
+
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield Served(address, app.state.studio, end)
+        end()
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,33 @@ def test_what_is_wished_for_is_composed(served: Served) -> None:
     assert again["score"] == pieces[1]["score"]  # what a link relies on
 
 
+def test_how_far_the_pieces_are_is_told_and_each_comes_as_it_is_done(served: Served) -> None:
+    lines = served.compose(n=3, seed=5, key="D minor", meter="3/4", bars=4)
+    for seed in (5, 6, 7):
+        mine = [line.get("underway", line.get("piece", {})) for line in lines]
+        *drafts, piece = [one for one in mine if one.get("seed") == seed]
+        last = [draft["bars"] for draft in drafts if draft["draw"] == piece["draws"]]
+        assert last == sorted(last)
+        assert last[-1] == 4
+        assert {draft["all_bars"] for draft in drafts} == {4}
+        assert max(draft["draw"] for draft in drafts) == piece["draws"]
+
+
+def test_voices_keep_to_the_compass_that_is_asked_for(served: Served) -> None:
+    ranges = [[62, 76], [45, 60]]
+    wish = {"bars": 4, "constraints": {"range": 1, "ranges": ranges}}
+    for piece in served.pieces(n=2, seed=3, **wish):
+        for voice, (low, high) in zip(_score(piece["score"]).voices, ranges, strict=True):
+            assert low <= min(note.pitch for note in voice.notes)
+            assert max(note.pitch for note in voice.notes) <= high
+
+
+def test_no_more_is_quoted_than_is_allowed(served: Served) -> None:
+    assert served.get("/api/about").json()["quotations"]
+    for piece in served.pieces(n=2, seed=3, bars=4, max_quote=1):
+        assert piece["sheet"]["quoted_bars"] <= 1
+
+
 def test_the_given_voice_stays_note_for_note(
     served: Served, made_up_score: Callable[..., Score]
 ) -> None:
@@ -94,6 +121,7 @@ def test_a_piece_goes_on(served: Served, made_up_score: Callable[..., Score]) ->
         ({"constraints": {"leep": 1}}, "no constraint 'leep'"),
         ({"constraints": {"leap": 7}}, "must be 0"),
         ({"constraints": {"leap": "very"}}, "must be 0"),
+        ({"constraints": {"range": 1, "ranges": [[60, 62], [40, 60]]}}, "an octave or more apart"),
     ],
 )
 def test_what_cannot_be_composed_is_said(
@@ -315,7 +343,7 @@ def test_too_much_that_claims_no_length_is_refused(served: Served) -> None:
         "/../etc/passwd",
         "/static//etc/passwd", "/static/....//server.py", "/static/index.html%00", "/etc/passwd",
         "/static/..%5cserver.py", "/api/sample?name=first&step=..&file=metrics.jsonl",
-        "/api/sample?name=..&step=000200&file=0.mid", "/api/run?name=../../etc",
+        "/api/sample?name=..&step=000200&file=0.mid", "/api/watch?name=../../etc",
         "/api/sample?name=first&step=000200&file=../../metrics.jsonl",
         "/api/sample?name=first&step=000200&file=%2fetc%2fpasswd",
     ],
@@ -332,7 +360,7 @@ def test_no_path_leads_out(served: Served, path: str) -> None:
 
 
 def test_foreign_hosts_and_origins_are_refused_everywhere(served: Served) -> None:
-    for path in ("/", "/static/main.js", "/api/about", "/api/runs", "/api/piano.wav", "/nowhere"):
+    for path in ("/", "/static/main.js", "/api/about", "/api/watch", "/api/piano.wav", "/nowhere"):
         assert served.get(path, headers={"Host": "evil.example"}).status_code == 403
         assert served.get(path, headers={"Origin": "http://evil.example"}).status_code == 403
     foreign = {"Origin": "http://evil.example"}
@@ -351,23 +379,3 @@ def test_the_page_asks_for_nothing_from_elsewhere(served: Served) -> None:
         assert "//" not in text.replace("http://www.w3.org/2000/svg", "").replace("// ", "")
     assert "<script" in page
     assert "onclick=" not in page
-
-
-# ------------------------------------------------------------------ runs
-
-
-def test_runs_are_watched(served: Served) -> None:
-    (run,) = served.get("/api/runs").json()["runs"]
-    assert run["name"] == "first"
-    answer = served.get("/api/run?name=first")
-    state = answer.json()
-    assert state["curves"]["train/cross_entropy"][-1] == [200, 4.0]  # what was undone is left out
-    assert state["curves"]["live/grammar_score"] == [[200, 0.9]]
-    assert [event["kind"] for event in state["events"]] == ["alert", "rollback"]
-    assert state["events"][1]["left"] == 390
-    assert state["samples"] == [{"step": "000200", "files": ["0.mid"]}]
-    unchanged = {"If-None-Match": answer.headers["etag"]}
-    assert served.get("/api/run?name=first", headers=unchanged).status_code == 304
-    sample = served.get("/api/sample?name=first&step=000200&file=0.mid").json()
-    assert sample["score"]["bars"] == 4
-    assert served.get("/api/run?name=second").status_code == 404

@@ -38,7 +38,7 @@ def _started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 def test_it_serves_until_it_is_stopped() -> None:
     with _started() as (process, address):
         assert "bicinium studio" in httpx.get(address, timeout=30).text
-        assert httpx.get(f"{address}api/runs", timeout=30).json() == {"runs": []}
+        assert httpx.get(f"{address}api/about", timeout=30).json()["runs"] is False
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
         assert process.returncode in (0, 130)
@@ -53,10 +53,13 @@ def test_beyond_loopback_it_prints_a_token() -> None:
         token = address.partition("?token=")[2]
         assert len(token) > 16
         assert httpx.get(here, timeout=30).status_code == 401
-        assert httpx.get(f"{here}/api/about", timeout=30).status_code == 401
+        for path in ("/api/about", "/api/watch"):
+            assert httpx.get(f"{here}{path}", timeout=30).status_code == 401
         with httpx.Client(follow_redirects=True, timeout=30) as client:
             assert "bicinium studio" in client.get(f"{here}/?token={token}").text
             assert client.get(f"{here}/api/about").status_code == 200
+            with client.stream("GET", f"{here}/api/watch") as events:
+                assert events.status_code == 200
 
 
 def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:

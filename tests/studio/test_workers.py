@@ -111,6 +111,24 @@ def test_who_leaves_ends_the_work_at_once(run_async: Callable[..., Any]) -> None
     assert working == 0
 
 
+def test_a_spare_process_takes_the_place_of_one_that_is_ended(
+    run_async: Callable[..., Any],
+) -> None:
+    async def work() -> tuple[set[int], list[Any]]:
+        async with _working(spare=1, most_waiting=1) as workers:
+            pids = set()
+            for _ in range(3):
+                async with aclosing(workers.run(never_end)) as found:
+                    pids.add(await anext(found))
+            asking = [workers.ask(count, 1) for _ in range(3)]
+            return pids, await asyncio.gather(*asking, return_exceptions=True)
+
+    pids, answers = run_async(work())
+    assert len(pids) == 3
+    assert answers.count(0) == 2  # one at work and one in line, whatever is spare
+    assert sum(isinstance(answer, RefusedError) for answer in answers) == 1
+
+
 def test_a_task_that_takes_too_long_is_ended(run_async: Callable[..., Any]) -> None:
     async def work() -> RefusedError:
         async with _working(seconds=1.0) as workers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,35 +34,24 @@ class Runs:
     folder: Path | None
 
     def listed(self) -> list[dict[str, Any]]:
-        """Names, the latest first, with when they were last written to."""
-        rows = [
-            {"name": name, "changed": _changed(run), "live": time.time() - _changed(run) < _LIVE_S}
-            for name, run in self._found()
+        """Names, of those that go on first, then of those that have ended, the latest before the
+        earlier; and when these wrote last, in seconds since 1970.
+        """
+        now = time.time()
+        written = {name: _changed(run) for name, run in self._found()}
+        live = sorted(name for name, last in written.items() if now - last < _LIVE_S)
+        ended = sorted(written.keys() - set(live), key=lambda name: (-written[name], name))
+        return [
+            *({"name": name, "live": True, "changed": None} for name in live),
+            *({"name": name, "live": False, "changed": written[name]} for name in ended),
         ]
-        return sorted(rows, key=lambda row: -float(row["changed"]))
 
-    def state(self, name: str, everything: bool) -> dict[str, Any]:
-        """Curves, events and samples of one run. ``everything``: curves beside the main ones."""
-        run = self._run(name)
-        curves = read_metrics(run)
-        names = sorted(curves)
-        drawn = names if everything else [n for n in names if n.startswith(_FIRST)]
-        events = read_records(run / EVENTS)
-        return {
-            "name": name,
-            "changed": _changed(run),
-            "live": time.time() - _changed(run) < _LIVE_S,
-            "step": max((points[-1][0] for points in curves.values() if points), default=0),
-            "curves": {one: _thinned(curves[one]) for one in drawn},
-            "names": names,
-            "events": [
-                {key: event.get(key) for key in ("step", "kind", "message", "left")}
-                for event in events[-_MOST_EVENTS:]
-            ],
-            "samples": [
-                {"step": step, "files": files} for step, files in _samples(run)[:_MOST_STEPS]
-            ],
-        }
+    def state(self, name: str, everything: bool, tag: str) -> dict[str, Any]:
+        """Curves, events and samples of one run. ``everything``: curves beside the main ones.
+
+        tag: what ``tag`` says of it; while that is the same, nothing is read again.
+        """
+        return _state(self._run(name), name, everything, tag)
 
     def tag(self, name: str) -> str:
         """Something that changes whenever the run has written."""
@@ -94,6 +84,26 @@ class Runs:
                 count += 1
                 name = folder.relative_to(self.folder).as_posix()
                 yield (self.folder.name if name == "." else name), folder
+
+
+@lru_cache(maxsize=8)
+def _state(run: Path, name: str, everything: bool, tag: str) -> dict[str, Any]:
+    """See ``Runs.state``."""
+    curves = read_metrics(run)
+    names = sorted(curves)
+    drawn = names if everything else [n for n in names if n.startswith(_FIRST)]
+    events = read_records(run / EVENTS)
+    return {
+        "name": name,
+        "step": max((points[-1][0] for points in curves.values() if points), default=0),
+        "curves": {one: _thinned(curves[one]) for one in drawn},
+        "names": names,
+        "events": [
+            {key: event.get(key) for key in ("step", "kind", "message", "left")}
+            for event in events[-_MOST_EVENTS:]
+        ],
+        "samples": [{"step": step, "files": files} for step, files in _samples(run)[:_MOST_STEPS]],
+    }
 
 
 def _samples(run: Path) -> list[tuple[str, list[str]]]:

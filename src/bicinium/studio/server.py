@@ -1,7 +1,8 @@
 """The studio's server: routes over the tasks, with limits of size, time and number.
 
-It keeps no piece and no upload. What takes time is done by processes: one that composes, one at the
-desk, which engraves, reads and saves. A request that goes away ends the work that was for it.
+It keeps no piece and no upload. What takes time is done by processes: one that composes, one that
+engraves, one at the desk, which reads, saves and plays. A request that goes away ends the work that
+was for it.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from starlette.types import Receive, Scope, Send
 from bicinium import __version__
 from bicinium.composing.conditions import FASTEST_QPM, MAX_BARS, SLOWEST_QPM
 from bicinium.composing.constraints import EXPLAINED, STRENGTHS, Constraints
+from bicinium.composing.originality import quotations_path
 from bicinium.errors import BiciniumError, RequestError
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.score.keys import ALL_KEYS
+from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH
 from bicinium.score.reading import MUSIC_SUFFIXES
 from bicinium.score.saving import check_installed
 from bicinium.studio import tasks
@@ -39,6 +42,7 @@ from bicinium.studio.guard import ANYWHERE, Guard, Policy
 from bicinium.studio.piano import PITCHES, SECONDS
 from bicinium.studio.refusal import RefusedError
 from bicinium.studio.runs import Runs
+from bicinium.studio.watching import Watching
 from bicinium.studio.wire import Strict, WireScore, explain
 from bicinium.studio.workers import Workers
 
@@ -94,13 +98,16 @@ class Studio:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.runs = Runs(settings.runs)
+        self.watching = Watching(self.runs)
         self.composing = Workers(
             "composer",
             settings.composers,
             settings.most_waiting,
             _COMPOSING_S,
-            first=(tasks.warm, (settings.model,)),
+            first=(tasks.load, (settings.model,)),
+            spare=1,
         )
+        self.engraving = Workers("engraver", 1, 64, _DESK_S, first=(tasks.load_engraver, ()))
         self.desk = Workers("desk", 1, 64, _DESK_S)
         self.files = {
             path.relative_to(_STATIC).as_posix(): path.read_bytes()
@@ -112,13 +119,14 @@ class Studio:
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        self.composing.start()
-        self.desk.start()
+        processes = (self.composing, self.engraving, self.desk)
+        for workers in processes:
+            workers.start()
         try:
             yield
         finally:
-            self.composing.stop()
-            self.desk.stop()
+            for workers in processes:
+                workers.stop()
 
     async def page(self, request: Request) -> Response:
         """A file of ``static``, of those that were there at the start, whatever the path says."""
@@ -135,21 +143,21 @@ class Studio:
         return JSONResponse(self._about)
 
     async def compose(self, request: Request) -> Response:
-        """A line of JSON for each piece as it is done, and heartbeats until then."""
+        """Lines of JSON: how far the pieces are, each as it is done, and heartbeats until then."""
         wish = await _sent(request, Wish)
         lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         working = asyncio.create_task(self._compose(wish, lines))
         await asyncio.sleep(0)  # it takes its place in the line, or is refused, at once
         if working.done():
             working.result()
-        return _Lines(self._told(lines, working), working)
+        return _Stream(self._told(lines, working), "application/x-ndjson", working.cancel)
 
     async def _compose(self, wish: Wish, lines: asyncio.Queue[dict[str, Any] | None]) -> None:
         try:
             work = self.composing.run(tasks.compose, wish, self.settings.model)
-            async with aclosing(work) as pieces:
-                async for piece in pieces:
-                    lines.put_nowait({"piece": piece} if piece else {"begun": True})
+            async with aclosing(work) as told:
+                async for line in told:
+                    lines.put_nowait(line)
         finally:
             lines.put_nowait(None)
 
@@ -174,7 +182,7 @@ class Studio:
         """The engraved score."""
         asked = await _sent(request, WireEngraving)
         score = asked.score.score()
-        return JSONResponse(await self.desk.ask(tasks.engrave, score, asked.width))
+        return JSONResponse(await self.engraving.ask(tasks.engrave, score, asked.width))
 
     async def file(self, request: Request) -> Response:
         """The bytes of a file."""
@@ -213,19 +221,15 @@ class Studio:
         keep = {"Cache-Control": "private, max-age=86400"}
         return Response(recording, media_type="audio/wav", headers=keep)
 
-    async def watched(self, request: Request) -> Response:
-        """The training runs."""
-        return JSONResponse({"runs": await asyncio.to_thread(self.runs.listed)})
-
     async def watch(self, request: Request) -> Response:
-        """One run; 304 where it has written nothing since it was last asked about."""
+        """The training runs and one of them, as events while they go on; see ``Watching``."""
         name = request.query_params.get("name", "")
         everything = request.query_params.get("all") == "yes"
-        tag = f'"{await asyncio.to_thread(self.runs.tag, name)}-{everything:d}"'
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers={"ETag": tag})
-        state = await asyncio.to_thread(self.runs.state, name, everything)
-        return JSONResponse(state, headers={"ETag": tag, "Cache-Control": "no-cache"})
+        if name:
+            await asyncio.to_thread(self.runs.tag, name)  # refuses a name that is none
+        self.watching.come()
+        events = self.watching.events(name, everything)
+        return _Stream(events, "text/event-stream", self.watching.leave)
 
     async def sample(self, request: Request) -> Response:
         """A piece that a model wrote while it was trained."""
@@ -236,20 +240,20 @@ class Studio:
         return JSONResponse(await self.desk.ask(tasks.read_sample, path))
 
 
-class _Lines(StreamingResponse):
-    """Lines of JSON about some work, which ends when nobody listens any more."""
+class _Stream(StreamingResponse):
+    """An answer that comes bit by bit. ``over`` is called when it ends or nobody listens."""
 
-    media_type = "application/x-ndjson"
-
-    def __init__(self, lines: AsyncIterator[bytes], working: asyncio.Task[None]) -> None:
-        super().__init__(lines)
-        self._working = working
+    def __init__(
+        self, content: AsyncIterator[bytes], media_type: str, over: Callable[[], object]
+    ) -> None:
+        super().__init__(content, headers={"Cache-Control": "no-store"}, media_type=media_type)
+        self._over = over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._working.cancel()
+            self._over()
 
 
 def studio_app(settings: Settings) -> Starlette:
@@ -266,8 +270,7 @@ def studio_app(settings: Settings) -> Starlette:
             Route("/api/read", studio.read, methods=["POST"]),
             Route("/api/understand", studio.understand, methods=["POST"]),
             Route("/api/piano.wav", studio.piano),
-            Route("/api/runs", studio.watched),
-            Route("/api/run", studio.watch),
+            Route("/api/watch", studio.watch),
             Route("/api/sample", studio.sample),
         ],
         middleware=[Middleware(Guard, policy=settings.policy)],
@@ -335,6 +338,8 @@ def _about(settings: Settings) -> Mapping[str, Any]:
         "formats": [form for form in _SAVED if _can_be_saved(form)],
         "engraving": _can_be_saved("svg"),
         "piano": {"pitches": PITCHES, "seconds": SECONDS} if _can_be_saved("wav") else None,
+        "pitches": [LOWEST_PITCH, HIGHEST_PITCH],
+        "quotations": quotations_path(settings.model).is_file(),
         "runs": settings.runs is not None,
         "uploads": _UPLOADS,
     }
@@ -353,7 +358,7 @@ def serve(settings: Settings, host: str, port: int, started: Callable[[str], Non
 
     Raises RequestError where the port is taken or the address is none of this machine.
     """
-    server = uvicorn.Server(configured(settings))
+    server = studio_server(settings)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family)
@@ -369,14 +374,26 @@ def serve(settings: Settings, host: str, port: int, started: Callable[[str], Non
         server.run([listening])
 
 
-def configured(settings: Settings) -> uvicorn.Config:
-    """The server around the application."""
-    return uvicorn.Config(
-        studio_app(settings),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_graceful_shutdown=1,
+class _Server(uvicorn.Server):
+    """A server that does not wait for those who only listen."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        app: Any = self.config.app
+        app.state.studio.watching.stop()
+        await super().shutdown(sockets)
+
+
+def studio_server(settings: Settings) -> uvicorn.Server:
+    """The server around the application, whose app is ``config.app``."""
+    return _Server(
+        uvicorn.Config(
+            studio_app(settings),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=1,
+        )
     )

@@ -12,13 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bicinium.api import compose_many, load_composer, load_quotations, validate
+from bicinium.api import compose_each, load_composer, load_quotations, validate
+from bicinium.composing.composer import Underway
 from bicinium.composing.composition import Composition
 from bicinium.composing.ranking import ScoreSheet
-from bicinium.errors import BiciniumError, NotationFileError, RequestError, ScoreError
+from bicinium.errors import BiciniumError, NotationFileError, ScoreError
 from bicinium.grammar.files import FileVerdict
 from bicinium.score.keys import Key
-from bicinium.score.notes import Score
+from bicinium.score.notes import TICKS_PER_QUARTER, Note, Score, Voice
 from bicinium.score.reading import read_music, read_score
 from bicinium.score.saving import write_score
 from bicinium.score.texture import one_voice
@@ -33,34 +34,34 @@ _MOST_UNPACKED = 30_000_000  # bytes of a compressed score
 _MOST_VIOLATIONS = 200
 
 
-def warm(model: Path) -> Iterator[None]:
+def load(model: Path) -> Iterator[None]:
     """Have the model loaded."""
     load_composer(model)
     load_quotations(model)
     yield
 
 
-def compose(wish: Wish, model: Path) -> Iterator[dict[str, Any] | None]:
-    """The pieces that are wished for, one after the other, so that the first can be seen soon.
+def load_engraver() -> Iterator[None]:
+    """Have the library that engraves loaded, where it is installed."""
+    note = Note(0, 60, TICKS_PER_QUARTER, 80)
+    sheet(Score((Voice((note,)), Voice()), 1), 400)
+    yield
 
-    The first item is None: the wait in the line is over. A seed with which no piece can be had is
-    passed over; raises what stands against the first where none can.
+
+def compose(wish: Wish, model: Path) -> Iterator[dict[str, Any]]:
+    """What becomes of the pieces that are wished for: that their wait in the line is over, how far
+    each is, and each as soon as it can be had, which need not be in the order of their seeds.
     """
-    yield None
-    composed, refused = 0, []
+    yield {"begun": True}
     with tempfile.TemporaryDirectory() as folder:
         asked = wish.asked(Path(folder))
         asked["model"] = model
-        for index in range(wish.n):
-            try:
-                (piece,) = compose_many(1, seed=wish.seed + index, **asked)
-            except RequestError as error:
-                refused.append(error)
-                continue
-            composed += 1
-            yield _piece(piece)
-    if not composed:
-        raise refused[0]
+        for told in compose_each(wish.n, seed=wish.seed, **asked):
+            yield (
+                {"underway": asdict(told)}
+                if isinstance(told, Underway)
+                else {"piece": _piece(told)}
+            )
 
 
 def engrave(score: Score, width: int) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -31,7 +32,8 @@ class Workers:
 
     most_waiting: callers, beyond those that are served. seconds: the longest that a task may take.
     memory_bytes: address space of a process, where the system can limit it. ``first`` is done
-    once by each process before anything else, to have libraries and models loaded.
+    once by each process before anything else, to have libraries and models loaded. spare: further
+    processes that are ready to take the place of one that is ended.
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class Workers:
         seconds: float = 60.0,
         memory_bytes: int = 4 * 2**30,
         first: tuple[Task, tuple[Any, ...]] | None = None,
+        spare: int = 0,
     ) -> None:
         self.name, self.most_waiting, self.seconds = name, most_waiting, seconds
-        self._processes, self._memory_bytes, self._first = processes, memory_bytes, first
-        self._free = asyncio.Semaphore(0)
+        self._processes, self._memory_bytes, self._first = processes + spare, memory_bytes, first
+        self._turns = asyncio.Semaphore(processes)
+        self._ready = asyncio.Semaphore(0)  # as often as there are idle processes
         self._all: set[_Worker] = set()
         self._idle: list[_Worker] = []
         self._beginning: set[asyncio.Task[None]] = set()
@@ -70,27 +74,29 @@ class Workers:
         failed; what the task itself raises on purpose is 400.
         """
         self.refuse_more()
-        self.waiting += 1
-        try:
-            await self._free.acquire()
-        finally:
-            self.waiting -= 1
-        self.working += 1
-        worker = self._idle.pop()
-        try:
-            worker.begin(task, arguments)
-            deadline = time.monotonic() + self.seconds
-            async for found in worker.messages(deadline):
-                yield found
-        finally:
-            self.working -= 1
-            if worker.is_between_tasks:
-                self._idle.append(worker)
-                self._free.release()
-            else:
-                worker.kill()
-                self._all.discard(worker)
-                self._begin_another()
+        async with AsyncExitStack() as turn:
+            self.waiting += 1
+            try:
+                await turn.enter_async_context(self._turns)
+                await self._ready.acquire()
+            finally:
+                self.waiting -= 1
+            self.working += 1
+            worker = self._idle.pop(0)  # the one that has had most time to get ready
+            try:
+                worker.begin(task, arguments)
+                deadline = time.monotonic() + self.seconds
+                async for found in worker.messages(deadline):
+                    yield found
+            finally:
+                self.working -= 1
+                if worker.is_between_tasks:
+                    self._idle.append(worker)
+                    self._ready.release()
+                else:
+                    worker.kill()
+                    self._all.discard(worker)
+                    self._begin_another()
 
     def refuse_more(self) -> None:
         """Raise RefusedError, 503, where so many wait that one more may not."""
@@ -121,7 +127,7 @@ class Workers:
         if self._first:
             worker.prepare(*self._first)
         self._idle.append(worker)
-        self._free.release()
+        self._ready.release()
 
 
 class _Worker:

@@ -8,15 +8,13 @@ async function sentence(answer) {
   }
 }
 
+function lost(error) {
+  throw error.name === "AbortError" ? error : new Error("the studio cannot be reached: is it still running?");
+}
+
 async function ask(path, options = {}) {
-  let answer;
-  try {
-    answer = await fetch(path, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("the studio cannot be reached: is it still running?");
-  }
-  if (!answer.ok && answer.status !== 304) throw Object.assign(new Error(await sentence(answer)), { status: answer.status });
+  const answer = await fetch(path, options).catch(lost);
+  if (!answer.ok) throw Object.assign(new Error(await sentence(answer)), { status: answer.status });
   return answer;
 }
 
@@ -28,26 +26,34 @@ export async function about() {
   return (await ask("/api/about")).json();
 }
 
-/** Compose: each piece is handed over as it is done. Aborting the signal ends the work. */
-export async function compose(wish, { signal, piece, waiting }) {
-  const answer = await post("/api/compose", wish, signal);
+/** The lines of an answer, as they come. */
+async function* linesOf(answer) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  let begun = false;
   for (;;) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error("the studio stopped in the middle; try again");
+    const { done, value } = await reader.read().catch(lost);
+    if (done) return;
     const lines = (rest + value).split("\n");
     rest = lines.pop();
-    for (const line of lines) {
-      const said = JSON.parse(line);
-      if (said.error) throw new Error(said.error);
-      if (said.piece) piece(said.piece);
-      begun ||= said.begun === true;
-      waiting(said.waiting ?? 0, begun);
-      if (said.done) return;
-    }
+    yield* lines;
   }
+}
+
+/** Compose: each piece is handed over as it is done, and how far the others are. Aborting the signal ends the work. */
+export async function compose(wish, { signal, piece, underway, waiting }) {
+  const answer = await post("/api/compose", wish, signal);
+  let begun = false;
+  for await (const line of linesOf(answer)) {
+    signal.throwIfAborted();
+    const said = JSON.parse(line);
+    if (said.error) throw new Error(said.error);
+    if (said.piece) piece(said.piece);
+    if (said.underway) underway(said.underway);
+    begun ||= said.begun === true;
+    waiting(said.waiting ?? 0, begun);
+    if (said.done) return;
+  }
+  throw new Error("the studio stopped in the middle; try again");
 }
 
 export async function engrave(score, width, signal) {
@@ -71,15 +77,16 @@ export async function recording(signal) {
   return (await ask("/api/piano.wav", { signal })).arrayBuffer();
 }
 
-export async function runs() {
-  return (await ask("/api/runs")).json();
-}
-
-/** The state of a run, or null where nothing is new since ``tag``. */
-export async function run(name, everything, tag) {
+/** Be told of the runs, and the state of one, whenever they change, until the signal is aborted or the server ends it. */
+export async function watch(name, everything, { signal, ...told }) {
   const query = new URLSearchParams({ name, all: everything ? "yes" : "no" });
-  const answer = await ask(`/api/run?${query}`, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
-  return answer.status === 304 ? null : { tag: answer.headers.get("ETag"), ...(await answer.json()) };
+  const answer = await ask(`/api/watch?${query}`, { signal }); // an EventSource would not say why it is refused
+  let kind = "";
+  for await (const line of linesOf(answer)) {
+    signal.throwIfAborted();
+    if (line.startsWith("event: ")) kind = line.slice(7);
+    if (line.startsWith("data: ")) told[kind](JSON.parse(line.slice(6)));
+  }
 }
 
 export async function sample(name, step, file) {

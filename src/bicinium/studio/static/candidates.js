@@ -1,6 +1,7 @@
-// The pieces of one wish, as cards: they appear as they are composed, and go on the stand when pressed.
+// The pieces of one wish, as cards in the order of their seeds: each says how far it is, shows what it
+// is when it is composed, and goes on the stand when pressed.
 
-import { h, $ } from "./dom.js";
+import { h, $, renew } from "./dom.js";
 import { miniature } from "./roll.js";
 import { ROMAN } from "./time.js";
 
@@ -8,37 +9,57 @@ export class Candidates {
   constructor(studio) {
     this.studio = studio;
     this.element = $("#candidates");
-    this.pieces = [];
+    this.begin();
   }
 
-  /** Make room for ``coming`` pieces; ``before`` is what they come from, where they come from one. */
-  begin(coming, before) {
+  get pieces() {
+    return this.slots.map(({ piece }) => piece).filter(Boolean);
+  }
+
+  /** The draft that is nearest to its end, {draw, bars, all_bars}; undefined where none is begun. */
+  get nearest() {
+    const drafts = this.slots.filter(({ piece, draft }) => draft && !piece).map(({ draft }) => draft);
+    return drafts.sort((a, b) => b.bars / b.all_bars - a.bars / a.all_bars)[0];
+  }
+
+  /** Make room for what is wished for; ``before`` is what it comes from, where it comes from a piece. */
+  begin({ n = 0, seed = 0 } = {}, before = null) {
     this.before = before;
-    this.coming = coming;
-    this.pieces = [];
+    this.slots = Array.from({ length: n }, (_, index) => ({ seed: seed + index }));
     this.best = null;
     this.write();
   }
 
   add(piece) {
-    this.pieces.push(piece);
-    this.coming -= 1;
+    this.slots.find(({ seed }) => seed === piece.seed).piece = piece;
     this.write();
   }
 
+  /** A piece that is being composed is so far. */
+  tell(draft) {
+    const slot = this.slots.find(({ seed }) => seed === draft.seed);
+    slot.draft = draft;
+    $("small", slot.card).textContent = barOf(draft);
+    $("progress", slot.card).value = draft.bars / draft.all_bars;
+  }
+
   end() {
-    this.coming = 0;
+    this.slots = this.slots.filter(({ piece }) => piece);
     const judged = this.pieces.filter((piece) => piece.sheet);
     this.best = judged.length > 1 ? judged.reduce((best, one) => (one.sheet.total > best.sheet.total ? one : best)) : null;
     this.write();
   }
 
   write() {
-    const cards = this.pieces.map((piece, index) => this.card(piece, ROMAN[index] ?? `${index + 1}`));
+    const cards = this.slots.map((slot, index) => (slot.card = slot.piece ? this.card(slot.piece, ROMAN[index]) : this.coming(slot, ROMAN[index])));
     if (this.before) cards.unshift(this.card(this.before, "as it was"));
-    for (let rest = this.coming; rest > 0; rest -= 1) cards.push(h("div", { class: "card coming", "aria-hidden": "true" }, h("span", { class: "number" }, ROMAN[this.pieces.length + this.coming - rest] ?? "…")));
-    this.element.replaceChildren(...cards);
+    renew(this.element, ...cards);
     this.element.hidden = !cards.length;
+  }
+
+  coming({ draft }, number) {
+    const share = draft ? draft.bars / draft.all_bars : 0;
+    return h("div", { class: "card coming", "aria-hidden": "true" }, h("span", { class: "number" }, number), h("progress", { value: share, max: 1 }), h("small", {}, draft ? barOf(draft) : ""));
   }
 
   card(piece, number) {
@@ -56,4 +77,10 @@ export class Candidates {
       h("small", {}, words.join(" · ")),
     );
   }
+}
+
+/** "bar 3 of 8"; what is written says which bar it is at. */
+export function barOf({ draw, bars, all_bars }) {
+  const again = draw > 1 ? `, draft ${draw}` : "";
+  return `bar ${Math.min(bars + 1, all_bars)} of ${all_bars}${again}`;
 }

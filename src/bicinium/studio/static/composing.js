@@ -1,14 +1,15 @@
-// One wish after the other, sent to the server; progress in words, and a button that ends it.
+// One wish after the other, sent to the server; how far it is, and a button that ends it.
 
 import * as api from "./api.js";
+import { barOf } from "./candidates.js";
 import { $, $$ } from "./dom.js";
 import { Piece } from "./piece.js";
-import { ROMAN } from "./time.js";
 
 export class Composing {
   constructor(studio) {
     this.studio = studio;
     this.aborting = null;
+    this.lines = $$("#panel .composing");
     for (const button of $$("button.stop")) button.addEventListener("click", () => this.stop());
   }
 
@@ -24,31 +25,35 @@ export class Composing {
     const started = performance.now();
     const seconds = () => `${((performance.now() - started) / 1000).toFixed(0)} s`;
     let done = 0;
+    performance.mark("wish"); // these marks are for who measures
     studio.say("");
-    studio.candidates.begin(wish.n, before);
-    this.show(true, "Composing …");
+    studio.candidates.begin(wish, before);
+    this.show("Composing");
     try {
       await api.compose(wish, {
         signal: aborting.signal,
         waiting: (others, begun) => {
-          const which = wish.n > 1 ? ` ${ROMAN[Math.min(done, wish.n - 1)]} of ${ROMAN[wish.n - 1]}` : "";
-          this.show(true, begun ? `Composing${which} … ${seconds()}` : `Waiting, ${others} in line … ${seconds()}`);
+          const { nearest } = studio.candidates;
+          if (!begun) this.show("Waiting", `, ${others} in line … ${seconds()}`);
+          else this.show(done ? `Composing, ${done} of ${wish.n} done` : "Composing", ` … ${nearest ? `${barOf(nearest)}, ` : ""}${seconds()}`, nearest);
         },
+        underway: (draft) => studio.candidates.tell(draft),
         piece: (found) => {
           const piece = Piece.composed(found, wish);
           studio.candidates.add(piece);
           done += 1;
           if (done === 1) {
-            studio.place(piece).then(() => (studio.firstScore = performance.now() - started));
+            performance.mark("piece");
+            studio.place(piece).then(() => performance.mark("score"));
             if ($("#stage").getBoundingClientRect().top > innerHeight / 2) $("#stage").scrollIntoView({ behavior: "smooth" });
           }
         },
       });
       const fewer = done < wish.n ? " With the other seeds nothing came of it." : "";
-      this.show(false, `${done === 1 ? "Composed" : `${done} composed`} in ${seconds()}.${fewer}`);
+      this.end(`${done === 1 ? "Composed" : `${done} composed`} in ${seconds()}.${fewer}`);
     } catch (error) {
       const stopped = error.name === "AbortError";
-      if (this.aborting === aborting) this.show(false, stopped ? `Stopped${done ? ` after ${done}` : ""}.` : "");
+      if (this.aborting === aborting) this.end(stopped ? `Stopped${done ? ` after ${done}` : ""}.` : "");
       if (!stopped) studio.say(error.message);
     }
     if (this.aborting === aborting) {
@@ -58,12 +63,21 @@ export class Composing {
     return done;
   }
 
-  show(busy, words) {
+  /** ``words`` are read out where they change; ``count``, which changes all the time, is not. */
+  show(words, count = " …", draft = null, busy = true) {
     for (const button of $$("button.stop")) button.hidden = !busy;
-    for (const line of $$("#panel section[data-room=compose] .progress, #panel section[data-room=line] .progress")) {
-      line.classList.toggle("busy", busy);
-      if (line.textContent !== words) line.textContent = words;
+    for (const line of this.lines) {
+      const [said, counted, bar] = [$(".said", line), $(".counted", line), $("progress", line)];
+      line.classList.toggle("busy", busy && !draft);
+      if (said.textContent !== words) said.textContent = words;
+      counted.textContent = count;
+      bar.hidden = !draft;
+      if (draft) bar.value = draft.bars / draft.all_bars;
     }
+  }
+
+  end(words) {
+    this.show(words, "", null, false);
   }
 }
 

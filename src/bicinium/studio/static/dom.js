@@ -20,6 +20,14 @@ export function s(name, attributes = {}, ...children) {
   return dress(document.createElementNS(SVG, name), attributes, children);
 }
 
+/** Put other elements into one; the focus stays on what is called the same. */
+export function renew(element, ...children) {
+  const nameOf = (one) => one.getAttribute("aria-label") ?? one.textContent;
+  const focused = element.contains(document.activeElement) && nameOf(document.activeElement);
+  element.replaceChildren(...children);
+  if (focused) $$("button, [tabindex]", element).find((one) => nameOf(one) === focused)?.focus({ preventScroll: true });
+}
+
 export function $(selector, within = document) {
   return within.querySelector(selector);
 }

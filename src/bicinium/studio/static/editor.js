@@ -1,6 +1,7 @@
 // Writing a voice: on a roll with the pointer or with keys, or note for note on a small keyboard.
 
-import { h, s, $, clamp } from "./dom.js";
+import { h, s, $, clamp, renew } from "./dom.js";
+import { Letters } from "./letters.js";
 import { isBlack, meterOf, pitchName, placeOf } from "./time.js";
 
 const ROW = 13;
@@ -16,6 +17,7 @@ const LENGTHS = [
   [96, "whole"],
 ];
 const RANGES = { upper: [57, 84], lower: [36, 62] };
+const FIRST_LETTERS = { upper: 60, lower: 48 }; // the C that the first letter key plays
 
 export class Editor {
   /** done(score, part) is called with what was written, whenever it changes. */
@@ -26,6 +28,7 @@ export class Editor {
     this.notes = []; // {onset, pitch, duration}, one at a time
     this.length = 24;
     this.voice = "upper";
+    this.letters = new Letters({ play: (pitch) => this.playLetter(pitch), release: (pitch) => this.keyOf(pitch)?.classList.remove("down"), moved: () => this.lettersMoved() });
     this.build();
   }
 
@@ -44,7 +47,9 @@ export class Editor {
       h("label", {}, "Note ", select("length", LENGTHS.map(([ticks, name]) => [`${ticks}`, name]), "24")),
     );
     this.grid = h("div", { class: "leaf grid", tabindex: "0", role: "application", "data-keys": "", "aria-label": "Roll to write on. Arrow keys move, Enter sets or removes a note, Backspace removes, brackets change its length.", "aria-describedby": "editor-help", onkeydown: (event) => this.key(event) });
-    this.keys = h("div", { class: "keys", role: "group", "aria-label": "Keyboard: writes a note where the mark stands, and goes on" });
+    this.keys = h("div", { class: "keys", role: "group", "aria-label": "Keyboard: writes a note where the mark stands, and goes on", "aria-describedby": "letters-help" });
+    this.lettersHelp = h("p", { class: "hint", id: "letters-help" });
+    const playing = h("label", { class: "letters" }, h("input", { type: "checkbox", checked: true, onchange: ({ target }) => this.turnLetters(target.checked) }), "Letter keys play");
     this.said = h("p", { class: "unseen", role: "status" });
     const tools = h(
       "p",
@@ -55,7 +60,7 @@ export class Editor {
       h("button", { type: "button", onclick: () => this.studio.player.playing ? this.studio.player.stop() : this.hear() }, "Hear it"),
     );
     const help = h("p", { class: "hint", id: "editor-help" }, "Point to set a note, point at a note to remove it, drag to draw it longer. With keys: arrows move the mark, Enter sets a note, Backspace removes, [ and ] change its length.");
-    this.element.replaceChildren(this.form, this.keys, this.grid, help, tools, this.said);
+    this.element.replaceChildren(this.form, this.keys, playing, this.lettersHelp, this.grid, help, tools, this.said);
   }
 
   value(name) {
@@ -64,6 +69,7 @@ export class Editor {
 
   open() {
     this.element.hidden = false;
+    this.letters.here = true;
     this.studio.welcome();
     this.ruled();
     this.grid.focus({ preventScroll: true });
@@ -71,6 +77,7 @@ export class Editor {
 
   close() {
     this.element.hidden = true;
+    this.letters.here = false;
   }
 
   /** The form has changed: rule the grid anew, and keep the notes that fit. */
@@ -86,6 +93,7 @@ export class Editor {
       this.caret = null;
     }
     [this.low, this.high] = RANGES[this.voice];
+    if (this.letters.low !== this.low) this.letters.tune(FIRST_LETTERS[this.voice], this.low, this.high);
     this.notes = this.notes.filter((note) => note.onset + note.duration <= this.end && note.pitch >= this.low && note.pitch <= this.high);
     this.caret ??= { tick: 0, pitch: this.voice === "upper" ? 72 : 48 };
     this.caret.tick = clamp(this.caret.tick, 0, this.end - 6);
@@ -252,9 +260,32 @@ export class Editor {
     const keys = [];
     for (let pitch = this.low - (isBlack(this.low) ? 1 : 0); pitch <= this.high; pitch += 1) {
       const black = isBlack(pitch);
-      keys.push(h("button", { type: "button", class: black ? "black" : "white", "aria-label": pitchName(pitch), onclick: () => this.enter(pitch) }, black || pitch % 12 ? "" : pitchName(pitch)));
+      const letter = this.letters.of(pitch);
+      keys.push(h("button", { type: "button", class: black ? "black" : "white", "aria-label": pitchName(pitch), "aria-keyshortcuts": letter || null, "data-letter": letter || null, "data-pitch": pitch, onclick: () => this.enter(pitch) }, black || pitch % 12 ? "" : pitchName(pitch)));
     }
-    this.keys.replaceChildren(...keys);
+    renew(this.keys, ...keys);
+    const { white, black, down, up } = this.letters.words;
+    this.lettersHelp.textContent = `${white} are the white keys from ${pitchName(this.letters.base)} on, ${black} the black ones above them; ${down} and ${up} move them an octave down and up.`;
+    this.lettersHelp.hidden = !this.letters.on;
+  }
+
+  keyOf(pitch) {
+    return $(`[data-pitch="${pitch}"]`, this.keys);
+  }
+
+  playLetter(pitch) {
+    this.enter(pitch);
+    this.keyOf(pitch).classList.add("down");
+  }
+
+  lettersMoved() {
+    this.drawKeys();
+    this.said.textContent = `Letter keys from ${pitchName(this.letters.base)}`;
+  }
+
+  turnLetters(on) {
+    this.letters.on = on;
+    this.drawKeys();
   }
 
   /** What was written, as a score whose other voice is silent. */

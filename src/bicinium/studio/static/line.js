@@ -55,7 +55,7 @@ export class Line {
       this.form.hidden = false;
       const lower = found.lines === 1 && mean(found.score) < 57;
       $$("input[name=use]", this.form).forEach((radio) => (radio.checked = radio.value === (lower ? "lower" : "upper")));
-      studio.candidates.begin(0, null);
+      studio.dismiss();
       await studio.place(Piece.brought(found));
     } catch (error) {
       studio.say(error.message);

@@ -125,12 +125,18 @@ class Studio {
     return stand;
   }
 
+  /** What was composed, or is being composed, is not wanted any more. */
+  dismiss() {
+    this.composing.stop();
+    this.candidates.begin();
+  }
+
   /** Take all pieces off. */
   clear() {
     this.player.pause();
     for (const stand of this.stands) stand.element.remove();
     this.stands = [];
-    this.candidates.begin(0, null);
+    this.dismiss();
     this.transport.element.hidden = true;
     $("#stands").classList.remove("two");
     this.welcome();

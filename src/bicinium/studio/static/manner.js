@@ -2,12 +2,14 @@
 
 import { h, $, $$ } from "./dom.js";
 import { MANNERS } from "./piece.js";
+import { pitchName } from "./time.js";
 
 const STRENGTHS = [
   [0, "free"],
   [0.5, "leaning"],
   [1, "strict"],
 ];
+const OCTAVE = 12; // semitones; no compass is narrower
 
 export class Manner {
   constructor(about) {
@@ -17,13 +19,21 @@ export class Manner {
     for (const name of about.styles) style.append(h("option", { value: name }, MANNERS[name] ?? name));
     $("[name=n]", this.element).max = about.most.pieces;
     temperature.addEventListener("input", () => this.warmth());
-    $(".rules", this.element).append(...about.constraints.map((rule) => this.rule(rule)).filter(Boolean));
+    const rules = about.constraints.filter(({ name }) => name !== "range" && name !== "ranges");
+    $(".rules", this.element).append(...rules.map((rule) => this.rule(rule)));
+    this.fillCompass();
+    for (const one of $$(".quoting", this.element)) one.hidden = !about.quotations;
+    this.element.addEventListener("invalid", ({ target }) => target.closest("details")?.setAttribute("open", ""), true);
     this.warmth();
   }
 
   controls() {
     const of = (name) => $(`[name=${name}]`, this.element);
-    return { style: of("style"), n: of("n"), temperature: of("temperature"), warmth: of("warmth") };
+    return { style: of("style"), n: of("n"), temperature: of("temperature"), warmth: of("warmth"), max_quote: of("max_quote") };
+  }
+
+  usual(name) {
+    return this.about.constraints.find((rule) => rule.name === name).usual;
   }
 
   /** Move the controls to a room. */
@@ -42,46 +52,79 @@ export class Manner {
   rule({ name, says, usual, strength }) {
     const id = `rule-${name}`;
     const label = h("label", { class: "says", for: id }, says);
-    if (strength) {
-      const select = h("select", { id, "data-rule": name });
-      const values = STRENGTHS.some(([value]) => value === usual) ? STRENGTHS : [...STRENGTHS, [usual, `${usual}`]];
-      for (const [value, word] of values) select.append(h("option", { value, selected: value === usual }, word));
-      return h("div", {}, label, select);
-    }
-    if (typeof usual !== "number") return null; // ranges: a list, left to the command line
+    if (strength) return h("div", {}, label, h("select", { id, "data-rule": name }, strengths(usual)));
     return h("div", {}, label, h("input", { id, type: "number", min: "0", step: Number.isInteger(usual) ? "1" : "any", value: usual, "data-rule": name, required: true }));
+  }
+
+  /** The compass of each voice: [lowest, highest] of two selects, an octave or more apart. */
+  fillCompass() {
+    $("#rule-range", this.element).append(...strengths(this.usual("range")));
+    const [lowest, highest] = this.about.pitches;
+    const pitches = Array.from({ length: highest - lowest + 1 }, (_, index) => lowest + index);
+    this.compass = ["Upper", "Lower"].map((voice, part) => {
+      const select = (end, kept) => h("select", { "aria-label": `${voice} voice, ${end} note`, onchange: ({ target }) => this.widen(part, target) }, kept.map((pitch) => h("option", { value: pitch }, pitchName(pitch))));
+      const ends = [select("lowest", pitches.slice(0, -OCTAVE)), select("highest", pitches.slice(OCTAVE))];
+      $(".compass", this.element).append(h("div", { class: "ends" }, h("span", { class: "says" }, `${voice} voice, from`), ends[0], h("span", { class: "says" }, "to"), ends[1]));
+      return ends;
+    });
+    this.setCompass(this.usual("ranges"));
+  }
+
+  get ranges() {
+    return this.compass.map((ends) => ends.map((select) => Number(select.value)));
+  }
+
+  setCompass(ranges) {
+    this.compass.forEach((ends, part) => ends.forEach((select, end) => (select.value = ranges[part][end])));
+  }
+
+  /** Who names a note wants it kept to; and the other end gives way. */
+  widen(part, moved) {
+    const [low, high] = this.compass[part];
+    if (high.value - low.value < OCTAVE) (moved === low ? high : low).value = Number(moved.value) + (moved === low ? OCTAVE : -OCTAVE);
+    const strength = $("#rule-range", this.element);
+    if (Number(strength.value) === 0) strength.value = 1;
   }
 
   /** What differs from the usual. */
   constraints() {
     const asked = {};
     for (const control of $$("[data-rule]", this.element)) {
-      const usual = this.about.constraints.find((rule) => rule.name === control.dataset.rule).usual;
-      if (Number(control.value) !== usual) asked[control.dataset.rule] = Number(control.value);
+      if (Number(control.value) !== this.usual(control.dataset.rule)) asked[control.dataset.rule] = Number(control.value);
     }
+    const { ranges } = this;
+    if (asked.range && `${ranges}` !== `${this.usual("ranges")}`) asked.ranges = ranges;
     return asked;
   }
 
   /** The part of a wish that these controls are. */
   wish() {
-    const { style, n, temperature } = this.controls();
+    const { style, n, temperature, max_quote } = this.controls();
     const constraints = this.constraints();
     return {
       n: n.valueAsNumber || 1,
       temperature: Number(temperature.value),
       ...(style.value && { style: style.value }),
+      ...(max_quote.value && { max_quote: max_quote.valueAsNumber }),
       ...(Object.keys(constraints).length && { constraints }),
     };
   }
 
   fill(wish) {
-    const { style, temperature } = this.controls();
+    const { style, temperature, max_quote } = this.controls();
     style.value = wish.style ?? "";
+    max_quote.value = wish.max_quote ?? "";
     if (wish.temperature) temperature.value = wish.temperature;
     for (const control of $$("[data-rule]", this.element)) {
-      const { name, usual } = this.about.constraints.find((rule) => rule.name === control.dataset.rule);
-      control.value = wish.constraints?.[name] ?? usual;
+      const { rule } = control.dataset;
+      control.value = wish.constraints?.[rule] ?? this.usual(rule);
     }
+    this.setCompass(wish.constraints?.ranges ?? this.usual("ranges"));
     this.warmth();
   }
+}
+
+function strengths(usual) {
+  const values = STRENGTHS.some(([value]) => value === usual) ? STRENGTHS : [...STRENGTHS, [usual, `${usual}`]];
+  return values.map(([value, word]) => h("option", { value, selected: value === usual }, word));
 }

@@ -35,12 +35,11 @@ export class Stand {
     this.writeHead();
     this.writeActs();
     this.fillBars();
-    this.drawRoll();
-    this.sheet.element.hidden = !piece.score || !this.studio.about.engraving;
     this.bars.hidden = !piece.score;
-    if (!this.sheet.element.hidden) {
-      await this.sheet.show(piece.score, music, `Score of ${piece.title}, ${piece.imprint}`);
-    }
+    this.sheet.element.hidden = !piece.score || !this.studio.about.engraving;
+    const engraved = this.sheet.element.hidden || this.sheet.show(piece.score, music, `Score of ${piece.title}, ${piece.imprint}`);
+    this.drawRoll(); // while the server engraves
+    await engraved;
     this.select();
   }
 

@@ -101,7 +101,7 @@ export class Understand {
           verdict.more ? h("p", { class: "hint" }, `and ${verdict.more} more`) : null,
         ),
       );
-      studio.candidates.begin(0, null);
+      studio.dismiss();
       if (piece.music.notes.length) await studio.place(piece);
     } catch (error) {
       studio.say(error.message);

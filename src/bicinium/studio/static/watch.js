@@ -1,10 +1,10 @@
 // The room "Watch": training runs, their curves, what happened, what the model wrote by itself.
 
 import * as api from "./api.js";
-import { h, s, $ } from "./dom.js";
+import { h, s, $, renew } from "./dom.js";
 import { Piece } from "./piece.js";
 
-const EVERY = 3000; // milliseconds
+const AGAIN = 3000; // milliseconds until a studio that was lost is looked for
 const NAMES = {
   "train/cross_entropy": "cross-entropy, nats a token",
   "live/grammar_score": "grammar score of what it writes",
@@ -20,53 +20,66 @@ export class Watch {
     this.list = $("#runs");
     this.element = $("#charts");
     this.everything = false;
+    this.runs = [];
+    document.addEventListener("visibilitychange", () => this.here && this.leaving && this.listen());
   }
 
-  async enter() {
+  enter() {
     this.here = true;
     this.element.hidden = !this.state;
-    await this.look();
+    if (this.studio.about.runs) this.listen();
+    else this.writeList();
   }
 
   leave() {
     this.here = false;
     this.element.hidden = true;
-    clearTimeout(this.timer);
+    this.leaving?.abort();
   }
 
-  /** Ask what is new, and again in a while. */
-  async look() {
-    clearTimeout(this.timer);
-    try {
-      const { runs } = await api.runs();
-      this.writeList(runs);
-      this.name ??= runs[0]?.name;
-      if (this.name) {
-        const state = await api.run(this.name, this.everything, this.state?.tag);
-        if (state && this.here) {
-          this.state = state;
-          this.write();
-        }
+  /** Listen to the run as long as somebody sees it; where the studio was lost, look for it again. */
+  async listen() {
+    this.leaving?.abort();
+    const { signal } = (this.leaving = new AbortController());
+    while (!signal.aborted && !document.hidden) {
+      try {
+        await api.watch(this.name ?? "", this.everything, { signal, runs: (runs) => this.hearOf(runs), run: (state) => this.show(state) });
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error.status === 404) this.name = null;
+        this.lost = true;
+        this.studio.say(error.message);
       }
-    } catch (error) {
-      this.studio.say(error.message);
-      return;
+      await new Promise((resolve) => setTimeout(resolve, AGAIN));
     }
-    if (this.here) this.timer = setTimeout(() => this.look(), EVERY);
   }
 
-  writeList(runs) {
+  hearOf(runs) {
+    if (this.lost) this.studio.say("");
+    this.lost = false;
+    this.runs = runs;
+    this.writeList();
+    if (this.state) this.write();
+  }
+
+  show(state) {
+    this.state = state;
+    this.name = state.name;
+    this.writeList();
+    this.write();
+  }
+
+  writeList() {
+    const { runs } = this;
     const words = this.studio.about.runs ? "There is no run in the folder yet." : "Start the studio with --runs FOLDER to watch the training runs in it.";
     if (!runs.length) {
       this.list.replaceChildren(h("p", { class: "hint" }, words));
       return;
     }
-    const text = JSON.stringify([runs.map((run) => [run.name, run.live, ago(run.changed)]), this.name]);
-    if (text === this.listed) return;
-    this.listed = text;
-    this.list.replaceChildren(
+    renew(
+      this.list,
       ...runs.map((run) =>
-        h("button", { type: "button", "aria-pressed": `${run.name === (this.name ?? runs[0].name)}`, onclick: () => this.choose(run.name) }, h("span", { class: run.live ? "live" : "" }, run.name), h("small", {}, run.live ? "going on" : `wrote last ${ago(run.changed)}`)),
+        h("button", { type: "button", "aria-pressed": `${run.name === (this.name ?? runs[0].name)}`, onclick: () => this.choose(run.name) }, h("span", { class: run.live ? "live" : "" }, run.name), h("small", {}, run.live ? "going on" : `wrote last on ${dateOf(run.changed)}`)),
       ),
     );
   }
@@ -74,7 +87,8 @@ export class Watch {
   choose(name) {
     this.name = name;
     this.state = null;
-    this.look();
+    this.writeList();
+    this.listen();
   }
 
   write() {
@@ -83,22 +97,25 @@ export class Watch {
     const order = (name) => (name.startsWith("validation") ? 1 : Object.keys(NAMES).indexOf(name) * 2);
     names.sort((a, b) => (order(a) + 99) % 99 - (order(b) + 99) % 99 || a.localeCompare(b));
     const events = state.events.filter((event) => event.kind !== "validation" || this.everything).reverse();
+    const live = this.runs.find((run) => run.name === state.name)?.live;
+    const read = $(".diary", this.element)?.scrollTop ?? 0;
     this.element.hidden = false;
-    this.element.replaceChildren(
-      h("header", {}, h("h2", {}, state.name), h("p", { class: "imprint" }, `step ${state.step}${state.live ? ", going on" : ""}`, state.live ? h("span", { class: "live-mark", "aria-hidden": "true" }) : null)),
+    renew(
+      this.element,
+      h("header", {}, h("h2", {}, state.name), h("p", { class: "imprint" }, `step ${state.step}${live ? ", going on" : ""}`, live ? h("span", { class: "live-mark", "aria-hidden": "true" }) : null)),
       h("div", { class: "charts" }, names.map((name) => this.chart(name, state.curves[name]))),
-      h("p", {}, h("button", { type: "button", "aria-pressed": `${this.everything}`, onclick: () => this.toggle() }, this.everything ? "The main curves only" : `All ${state.names.length} curves`)),
+      h("p", {}, h("button", { type: "button", "aria-pressed": `${this.everything}`, onclick: () => this.toggle() }, `All ${state.names.length} curves`)),
       h("h3", {}, "What happened"),
       events.length ? h("ol", { class: "diary", tabindex: "0", "aria-label": "Events, the latest first" }, events.map((event) => h("li", { class: event.kind }, h("time", {}, `${event.step}`), h("i", {}, event.kind), h("span", {}, event.message)))) : h("p", { class: "hint" }, "Nothing yet but steps."),
       h("h3", {}, "What it wrote, unconstrained, to see and to hear"),
       this.samples(state.samples),
     );
+    if (read) $(".diary", this.element).scrollTop = read;
   }
 
   toggle() {
     this.everything = !this.everything;
-    this.state = null;
-    this.look();
+    this.listen();
   }
 
   chart(name, points) {
@@ -148,9 +165,6 @@ function short(value) {
   return Number(value.toPrecision(4)).toString();
 }
 
-function ago(seconds) {
-  const minutes = Math.round((Date.now() / 1000 - seconds) / 60);
-  if (minutes < 1) return "a moment ago";
-  if (minutes < 90) return `${minutes} minutes ago`;
-  return minutes < 2880 ? `${Math.round(minutes / 60)} hours ago` : `${Math.round(minutes / 1440)} days ago`;
+function dateOf(seconds) {
+  return new Date(seconds * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 }
