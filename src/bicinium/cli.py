@@ -309,6 +309,16 @@ def runs_compare(
     typer.echo(f"curves: {out}")
 
 
+@runs.command("average")
+def runs_average(run: Annotated[Path, typer.Argument(help="The folder of a run.")]) -> None:
+    """Write the mean of a run's best and last state as a model: it often predicts better."""
+    with needs("train", "averaging"):
+        from bicinium.training.averaging import average_run
+
+    path = average_run(run)
+    typer.echo(f"the model is {path}; compose with: bicinium compose --model {path}")
+
+
 @app.command()
 def doctor(
     model: Annotated[str, typer.Argument(help="A model file, or 'default'.")] = "default",

@@ -1,7 +1,8 @@
 """The folder of a run, and what is written there to be kept.
 
 ``config.yaml``; ``model.safetensors``, the best validated state so far, and beside it the index of
-what it is trained on, by which quotations are found; in ``checkpoints/``
+what it is trained on, by which quotations are found; ``average.safetensors``, where one has asked
+for the mean of the best and the last state (``averaging``); in ``checkpoints/``
 ``last.ckpt``, to resume from, and ``best.ckpt``, to roll back to; ``metrics.jsonl``,
 ``events.jsonl`` and TensorBoard's files (``run_log``); ``samples/``, what the model wrote at each
 validation; and where training had to be given up ``collapse.md``.
@@ -27,7 +28,8 @@ from bicinium.training.monitor import Validation
 from bicinium.training.run_records import EVENTS, read_records
 from bicinium.writing import whole_file
 
-CONFIG, MODEL, COLLAPSE_REPORT = "config.yaml", "model.safetensors", "collapse.md"
+CONFIG, MODEL, AVERAGE = "config.yaml", "model.safetensors", "average.safetensors"
+COLLAPSE_REPORT = "collapse.md"
 
 
 def last_checkpoint(run: Path) -> Path:
