@@ -10,9 +10,10 @@ from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 def test_they_are_under_ten_megabytes_and_say_how_they_were_made():
     assert DEFAULT_MODEL.stat().st_size < 10_000_000
     record = load_checkpoint().record
-    assert record["steps"] == record["config"]["training"]["max_steps"]
+    assert record["steps"] == sum(session["steps"] for session in record["sessions"])
     assert record["command"].startswith("bicinium train configs/")
-    assert record["config"]["training"]["seed"] == 1
+    assert [session["seed"] for session in record["sessions"]] == [1, 2, 3]
+    assert record["averaged_steps"][-1] == record["steps"]
 
 
 def test_they_compose_what_is_asked_in_two_voices():

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import bicinium
-from bicinium.api import compose, compose_many, stream, validate
-from bicinium.composing.composer import Composer
+from bicinium.api import compose, compose_each, compose_many, stream, validate
+from bicinium.composing.composer import Composer, Underway
+from bicinium.composing.composition import Composition
 from bicinium.composing.constraints import Constraints
 from bicinium.errors import CheckpointError, MidiFileError, RequestError, ScoreError
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig
@@ -77,6 +78,22 @@ def test_a_grammar_of_ones_own_is_kept(tiny_model: Path) -> None:
     piece = compose(bars=4, key="G major", grammar=narrow, model=tiny_model)
     assert {note.pitch for note in piece.score.voices[0].notes} <= set(range(60, 68))
     assert {note.pitch for note in piece.score.voices[1].notes} <= set(range(48, 56))
+
+
+def test_each_piece_is_handed_over_as_it_is_done_and_said_to_be_underway_before(
+    tiny_model: Path,
+) -> None:
+    told = list(compose_each(3, bars=2, seed=5, model=tiny_model))
+    done = {one.seed: one for one in told if isinstance(one, Composition)}
+    same = {one.seed: one for one in compose_many(3, bars=2, seed=5, model=tiny_model)}
+    assert done.keys() == same.keys()
+    assert all(np.array_equal(done[seed].tokens, same[seed].tokens) for seed in done)
+    assert all(piece.sheet is not None for piece in done.values())
+    for seed in done:
+        own = [one for one in told if one.seed == seed]
+        assert isinstance(own[-1], Composition)
+        assert all(isinstance(one, Underway) and one.all_bars == 2 for one in own[:-1])
+        assert {1, 2} <= {one.bars for one in own[:-1] if isinstance(one, Underway)}
 
 
 def test_sampling_arrives_at_the_model(tiny_model: Path) -> None:
