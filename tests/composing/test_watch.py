@@ -396,11 +396,14 @@ def test_from_the_deadline_on_only_what_closes_may_begin() -> None:
     }
 
 
-def test_after_the_deadline_nothing_begins() -> None:
+def test_after_the_deadline_nothing_begins_nor_ends() -> None:
+    held = _after(_only("close"), 1, [(72, 0)], [(48, 48)], bars=1)
+    assert _forbidden(*held, _TIME_SHIFT) == set(range(1, 48))  # to the last barline, no shorter
     upper, lower = (_after(_only("close"), part, [(72, 60)], [(48, 60)], bars=1) for part in (0, 1))
     assert _forbidden(*upper, _NOTE_ON) == _forbidden(*lower, _NOTE_ON) == _pitches()
-    assert _forbidden(*upper, _TIME_SHIFT) == set()  # the lower still sounds
-    assert _forbidden(*lower, _TIME_SHIFT) == set(range(1, 36))  # to the end, and no shorter
+    assert _forbidden(*upper, _TIME_SHIFT) == set(range(1, 36))
+    with_rhythm = _after(_only("close", "rhythm"), 1, [(72, 0)], [(48, 48)], bars=1)
+    assert _forbidden(*with_rhythm, _TIME_SHIFT) == set()  # which might not let it last
 
 
 def test_who_has_closed_may_rest() -> None:

@@ -187,7 +187,8 @@ class Opinion:
 class Close(Opinion):
     """From the deadline on the lower voice begins only the tonic, the upper only tones of its
     triad, and time does not pass the deadline before the last note of each is such (and, of the
-    lower, sounds in the last bar). After the deadline nothing begins, unless an end is given.
+    lower, sounds in the last bar). After the deadline nothing begins nor ends, unless an end is
+    given.
 
     The way out: time stops at the deadline; a voice that has not closed ends what it holds and
     begins such a note, the upper first. Where that would leave the lower none, ``Watch`` looks
@@ -231,17 +232,20 @@ class Close(Opinion):
         return np.where(self.exempt[rows].any(axis=1), FAR, deadline)
 
     def dead_time(self, scene: Scene) -> Bools | None:
-        """(N, shifts) where time may not pass so far: to where all is quiet and nothing sounds that
-        could end, short of the last barline.
+        """(N, shifts) where time may not pass so far: what sounds after the deadline sounds to the
+        last barline, so between them nothing could happen.
+
+        But where a note could not last so long, or ``rhythm`` might not let it: there time may stop
+        while something sounds.
         """
-        quiet = self.quiet_after(scene.rows)
-        silent = (scene.pitch == NOTHING).all(axis=1) & (quiet - scene.tick < MAX_SHIFT_TICKS)
-        if not is_any(silent):
+        quiet, end = self.quiet_after(scene.rows), self.pieces.end[scene.rows]
+        silent = (scene.pitch == NOTHING).all(axis=1)
+        lasts = silent if self.rhythm else (scene.until >= column(end)).all(axis=1)
+        dead = lasts & (quiet - scene.tick < MAX_SHIFT_TICKS)
+        if not is_any(dead):
             return None
         then = column(scene.tick) + SHIFTS
-        return (
-            column(silent) & (then > column(quiet)) & (then < column(self.pieces.end[scene.rows]))
-        )
+        return column(dead) & (then > column(quiet)) & (then < column(end))
 
     def still_open(self, scene: Scene) -> Bools:
         """(N, 2) the voices that have not closed, and would have to."""
