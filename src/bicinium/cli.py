@@ -85,7 +85,7 @@ def compose(
     ] = None,
     answer: Annotated[str, typer.Option(help="Of the subject: at the octave or fifth.")] = "octave",
     temperature: Annotated[float, typer.Option(help="Under 1 is tamer, over 1 wilder.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens only.")] = 0.95,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens only.")] = 0.98,
     top_k: Annotated[int, typer.Option(help="Draw from the k likeliest tokens; 0 is all.")] = 0,
     min_p: Annotated[
         float, typer.Option(help="Draw from tokens this much as likely as the likeliest.")

@@ -39,7 +39,7 @@ def two_runs(tmp_path: Path) -> list[Path]:
         if folder.name == "one":
             log.event("alert", 20, "something")
             log.event("rollback", 10, "back", left=30)
-            log.begin_again()
+            log.goes_on_from(10)
             log.metrics(20, {"live/grammar_score": 0.9, "live/entropy": 0.7})
         log.close()
     return folders

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from bicinium.corpus.shards import Piece, score_of
 from bicinium.corpus.sources import KEYBOARD_STYLES
+from bicinium.errors import BiciniumError
 from bicinium.grammar import MusicalGrammar, State
 from bicinium.grammar.rules import FAR
 from bicinium.model.config import ModelConfig
@@ -183,13 +184,19 @@ class PieceStore:
 
 
 def endings(pieces: Sequence[Piece]) -> list[str | None]:
-    """Of each piece, whether it comes to rest on its tonic; parts of longer ones often do not."""
-    found: list[str | None] = []
-    for piece in pieces:
+    """Of each piece, whether it comes to rest on its tonic; parts of longer ones often do not.
+
+    None where it spells no score, which pieces do that are shown unfiltered.
+    """
+    return [_ending(piece) for piece in pieces]
+
+
+def _ending(piece: Piece) -> str | None:
+    try:
         score = score_of(piece)
-        assert score.key is not None
-        found.append(ENDINGS[comes_to_rest(score, score.key)])
-    return found
+    except BiciniumError:
+        return None
+    return ENDINGS[comes_to_rest(score, score.key)] if score.key else None
 
 
 def draw_known(rng: np.random.Generator, window: Window, store: PieceStore, share: float) -> Known:

@@ -45,8 +45,12 @@ class RunLog:
             style = "bold red" if kind in ("collapse", "alert") else ""
             self.console.print(f"step {step}: {kind}: {message}", style=style, highlight=False)
 
-    def begin_again(self) -> None:
-        """The run goes back: TensorBoard forgets what comes after the next step recorded."""
+    def goes_on_from(self, step: int) -> None:
+        """Of the steps after this one nothing that was recorded stands, and TensorBoard forgets
+        what comes after the next step recorded.
+        """
+        if self.active:
+            self._add(METRICS, {"step": step})
         self.close()
         self.board = None
 

@@ -23,14 +23,18 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 
 def read_metrics(run: Path) -> dict[str, list[tuple[int, float]]]:
-    """The curves of a run as it stands, by name: what a rollback or a crash undid is left out."""
+    """The curves of a run as it stands, by name: what a rollback or a crash undid is left out.
+
+    A record of nothing but a step says that the run goes on from there (``RunLog.goes_on_from``).
+    """
     curves: dict[str, list[tuple[int, float]]] = {}
     last = -1
     for record in read_records(run / METRICS):
         step = record.pop("step")
-        if step < last:
+        if step < last or not record:  # a step alone: the run goes on from there
+            latest = step - 1 if record else step
             for name, points in curves.items():
-                curves[name] = [point for point in points if point[0] <= step]
+                curves[name] = [point for point in points if point[0] <= latest]
         last = step
         for name, value in record.items():
             if value is None:  # it was not finite

@@ -198,6 +198,7 @@ class TrainingRun:
             )
         self.started, self.first_step = time.monotonic(), self.step
         if resume:
+            self.log.goes_on_from(self.step)
             self.log.event("resumed", self.step, f"{self.training.max_steps} steps in all")
 
     # ------------------------------------------------------------------ the loop
@@ -418,7 +419,7 @@ class TrainingRun:
         self._restore(best_checkpoint(self.run))
         self.rollbacks, self.own = rollbacks, []
         self._save(last_checkpoint(self.run))
-        self.log.begin_again()
+        self.log.goes_on_from(self.step)
         self.log.event(
             "rollback",
             self.step,
