@@ -12,7 +12,13 @@ import mido
 import numpy as np
 import pytest
 
-from bicinium.composing.composer import Composer, Manner, NoteEvent, bars_played
+from bicinium.composing.composer import (
+    Composer,
+    Manner,
+    NoteEvent,
+    bars_played,
+    notes_a_second,
+)
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import MAX_BARS, Conditions
 from bicinium.composing.constraints import Constraints
@@ -86,6 +92,25 @@ def test_a_piece_that_is_to_close_is_told_so_unless_its_end_is_given(composer: C
             for one in (closing, Constraints.none())
         ]
         assert np.array_equal(*both) == (not told)
+
+
+def test_a_score_is_as_fast_as_its_fullest_bar() -> None:
+    run = Voice(tuple(Note(72 + 6 * i, 60 + i, 6) for i in range(12)))
+    score = Score((run, Voice((Note(0, 48, 144),))), 2, Meter(3, 4), tempo_qpm=120)
+    assert notes_a_second(score) == pytest.approx(12 / 1.5)  # the second bar lasts 1.5 seconds
+    assert notes_a_second(Score((Voice(()), Voice(())), 2, Meter(3, 4))) == 0
+
+
+def test_what_no_hand_can_play_is_drawn_again_unless_the_tempo_was_asked_for(
+    composer: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bicinium.composing.composer._FASTEST", 0.0)
+    manner = Manner(constraints=Constraints())
+    for tempo, draws in ((None, 8), (90.0, 1)):
+        asked = [_asked(bars=1, tempo_qpm=tempo)] * 6
+        pieces, _ = composer.attempt(asked, range(6), manner)
+        found = [piece.draws for piece in pieces.values()]
+        assert (min(found) == 8) == (draws == 8)
 
 
 def test_tokens_are_the_piece_moved_to_c_major_or_a_minor(pieces: list[Composition]) -> None:

@@ -31,7 +31,7 @@ from bicinium.grammar.rules import Stage
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import AT_REST, PieceConditions, features
-from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Score, Voice
+from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Score, Voice, columns_of
 from bicinium.tokens.codec import decode
 from bicinium.tokens.vocabulary import (
     END,
@@ -59,6 +59,8 @@ _NONE = -1
 _NOTHING_FOLLOWS = "grammar, constraints and given notes together left nothing that could follow"
 _TOO_SILENT = "one voice hardly plays"  # these two are a pity, but a piece
 _OTHER_KEY = "another key is heard"
+_TOO_FAST = "no hand plays so fast"
+_FASTEST = 12.0  # notes a second, of a voice in its fullest bar; 98 % of keyboard pieces have fewer
 _HOME = "C major or A minor"
 
 Progress = Callable[[int, int], None]  # pieces done, pieces in all
@@ -159,7 +161,8 @@ class Composer:
         how often) where the constraints leave no token or one at full strength is broken after
         all, and where ``accept`` gives a reason against its score; where nothing is given also if
         a voice plays in less than half of the bars or, under constraints, if another key is heard
-        than was asked for, but if that does not help either, such a piece is kept. Without the
+        than was asked for or, at a tempo of the model's own, a voice has more than 12 notes a
+        second in a bar; but if that does not help either, such a piece is kept. Without the
         grammar, what the model says is kept as it is, right or wrong.
         """
         pieces: dict[int, Composition] = {}
@@ -211,7 +214,8 @@ class Composer:
                         yield i, piece
                         continue
                     against[i] = why
-                    if why == _OTHER_KEY or (why == _TOO_SILENT and i not in kept):
+                    better_than_none = why in (_TOO_SILENT, _TOO_FAST) and i not in kept
+                    if why == _OTHER_KEY or better_than_none:
                         kept[i] = piece
                 if progress:
                     progress(had, len(conditions))
@@ -550,7 +554,11 @@ def _why_not(
     if not _both_play(score):
         return _TOO_SILENT
     under_constraints = constraints is not None and any(constraints.strengths.values())
-    return _OTHER_KEY if under_constraints and score.heard_key != asked.key else ""
+    if not under_constraints:
+        return ""
+    if asked.tempo_qpm is None and notes_a_second(score) > _FASTEST:
+        return _TOO_FAST
+    return _OTHER_KEY if score.heard_key != asked.key else ""
 
 
 def _both_play(score: Score) -> bool:
@@ -559,6 +567,15 @@ def _both_play(score: Score) -> bool:
         len(bars_played(score, part)) >= _LEAST_PLAYED * score.bars
         for part in range(len(score.voices))
     )
+
+
+def notes_a_second(score: Score) -> float:
+    """Of the voice and the bar that have most, at the score's tempo; 0 where there are none."""
+    bar = score.meter.bar_ticks
+    fullest = max(
+        np.bincount(columns_of(voice.notes)[0] // bar, minlength=1).max() for voice in score.voices
+    )
+    return float(fullest) * score.tempo_qpm * TICKS_PER_QUARTER / (60 * bar)
 
 
 def bars_played(score: Score, part: int) -> set[int]:
