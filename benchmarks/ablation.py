@@ -93,14 +93,15 @@ def main(arguments: Sequence[str]) -> None:
                 name = f"{loss.strip('+ ')}-{'state' if state_embedding else 'plain'}-{seed}"
                 run = options.runs / name
                 config = configuration(loss, state_embedding, seed, options.steps, options.prepared)
-                if not _validations(run):
+                if not validations(run):
                     train(config, run, resume=last_checkpoint(run).is_file())
-                measured = _validations(run)[-1]
+                measured = validations(run)[-1]
                 found.setdefault((loss, state_embedding), []).append(measured)
                 _print(found)
 
 
-def _validations(run: Path) -> list[dict[str, float]]:
+def validations(run: Path) -> list[dict[str, float]]:
+    """The validations of a run, in their order."""
     return [event for event in read_records(run / EVENTS) if event["kind"] == "validation"]
 
 

@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.ablation import validations
 from bicinium.corpus.shards import SHARDS, Piece, load_pieces, score_of, write_shards
 from bicinium.errors import BiciniumError
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.tokens.codec import encode
 from bicinium.training.config import TrainConfig
 from bicinium.training.run_folder import MODEL, last_checkpoint
-from bicinium.training.run_records import EVENTS, read_metrics, read_records
+from bicinium.training.run_records import read_metrics
 from bicinium.training.trainer import train
 
 _TOKENS_A_STEP = 4096
@@ -120,18 +121,14 @@ def main(arguments: Sequence[str]) -> None:
         if variant == _ALL_KEYS:
             prepared = in_all_keys(prepared, options.runs / "corpus", options.seed)
         run = options.runs / variant.replace(" ", "-")
-        if not _validations(run):
+        if not validations(run):
             config = configuration(variant, options.steps, options.seed, prepared)
             train(config, run, resume=last_checkpoint(run).is_file())
         _print(variant, run)
 
 
-def _validations(run: Path) -> list[dict[str, Any]]:
-    return [event for event in read_records(run / EVENTS) if event["kind"] == "validation"]
-
-
 def _print(variant: str, run: Path) -> None:
-    found = _validations(run)[-1]
+    found = validations(run)[-1]
     weights = load_checkpoint(run / MODEL).weights
     rate = read_metrics(run)["train/steps_per_second"][-1][1]
     print(

@@ -20,10 +20,15 @@ from benchmarks.baselines.remi_writing import RemiBaseline
 from bicinium.composing.composer import Composer, Manner
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.sampling import Sampling
-from bicinium.corpus.quality import quality
 from bicinium.corpus.shards import Piece, load_pieces
 from bicinium.evaluation.compare import Comparison, compare
-from bicinium.evaluation.evaluate import MOST_OTHER_TOKENS, compose_answers, judged
+from bicinium.evaluation.evaluate import (
+    MOST_OTHER_TOKENS,
+    compose_answers,
+    judged,
+    mean_quality,
+    plain,
+)
 from bicinium.evaluation.material import EXCERPT_BARS, Excerpt, evenly, excerpts, set_of
 from bicinium.evaluation.predict import Prediction, predict
 from bicinium.model.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
@@ -87,7 +92,7 @@ def main(options: argparse.Namespace) -> None:
         columns[name] = measure()
         print(f"measured: {name}", flush=True)
         if options.json:
-            document = {"asked": about, "columns": _plain(columns)}
+            document = {"asked": about, "columns": plain(columns)}
             with whole_file(options.json) as temporary:
                 temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
     print(as_markdown(columns))
@@ -228,7 +233,7 @@ def _real(task: Task) -> Numbers:
         {f"distance ratio/{one.name}": 1.0 for one in found.distances}
         | {f"per 100 notes/{rate.name}": rate.real for rate in found.counterpoint}
         | _inside({s.name: s.real_inside for s in (*found.phrases, *found.motifs)})
-        | {_TONIC: found.phrases[0].real_mean, _QUALITY: _mean_quality(scores)}
+        | {_TONIC: found.phrases[0].real_mean, _QUALITY: mean_quality(scores)}
         | ({_AUC: found.two_sample.control} if found.two_sample else {})
     )
 
@@ -241,7 +246,7 @@ def _composed(chosen: Sequence[Excerpt], scores: Sequence[Score], task: Task) ->
         | {f"distance ratio/{one.name}": one.ratio for one in found.distances}
         | {f"per 100 notes/{rate.name}": rate.composed for rate in found.counterpoint}
         | _inside({s.name: s.inside for s in (*found.phrases, *found.motifs)})
-        | {_TONIC: found.phrases[0].composed_mean, _QUALITY: _mean_quality(scores)}
+        | {_TONIC: found.phrases[0].composed_mean, _QUALITY: mean_quality(scores)}
         | ({_AUC: found.two_sample.auc, _ERROR: found.two_sample.error} if found.two_sample else {})
     )
 
@@ -254,11 +259,6 @@ def _comparison(chosen: Sequence[Excerpt], scores: Sequence[Score], task: Task) 
 def _inside(shares: Mapping[str, float]) -> Numbers:
     """But of what is yes or no."""
     return {f"in range/{name}": one for name, one in shares.items() if name != "ends_on_tonic"}
-
-
-def _mean_quality(scores: Sequence[Score]) -> float:
-    found = [quality(score) for score in scores]
-    return float(np.mean([one.score if one else 0.0 for one in found]))
 
 
 # ------------------------------------------------------------------ to be read
@@ -290,16 +290,8 @@ def _cells(columns: Mapping[str, Numbers], names: Sequence[str], measure: str) -
 
 
 def _read(columns: Mapping[str, Mapping[str, float | None]]) -> dict[str, Numbers]:
-    """What ``_plain`` has made plain."""
+    """What ``plain`` has made plain."""
     return {
         name: {m: math.nan if v is None else v for m, v in numbers.items()}
-        for name, numbers in columns.items()
-    }
-
-
-def _plain(columns: Mapping[str, Numbers]) -> dict[str, dict[str, float | None]]:
-    """Without what JSON has no sign for."""
-    return {
-        name: {m: float(v) if math.isfinite(v) else None for m, v in numbers.items()}
         for name, numbers in columns.items()
     }

@@ -131,8 +131,8 @@ class Evaluation:
             "composed": self.composed and _composed_json(self.composed),
             "seconds": round(self.seconds, 1),
         }
-        plain: dict[str, Any] = _plain(document)
-        return plain
+        written: dict[str, Any] = plain(document)
+        return written
 
 
 def evaluate(
@@ -314,7 +314,7 @@ def _measured(answers: Answers, index: QuotationIndex | None, seed: int, say: Pr
         pieces=len(real),
         not_to_be_had=answers.not_to_be_had,
         draws=float(np.mean([piece.draws for piece in answers.compositions])),
-        quality_score=(_mean_quality(answers.scores), _mean_quality(real)),
+        quality_score=(mean_quality(answers.scores), mean_quality(real)),
         obedience=_obedience(answers),
         quotations=(_quotations(answers.scores, index), _quotations(real, index))
         if index
@@ -326,7 +326,8 @@ def _measured(answers: Answers, index: QuotationIndex | None, seed: int, say: Pr
     return found
 
 
-def _mean_quality(scores: Sequence[Score]) -> float:
+def mean_quality(scores: Sequence[Score]) -> float:
+    """The mean quality score; NaN of none."""
     judged = [quality(score) for score in scores]
     return float(np.mean([one.score if one else 0.0 for one in judged])) if judged else math.nan
 
@@ -403,12 +404,12 @@ def _beside(composed: Any, real: Any) -> dict[str, Any]:
     return {"composed": composed, "real": real}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Without what JSON has no sign for."""
     if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value

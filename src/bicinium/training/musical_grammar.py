@@ -93,10 +93,13 @@ class MusicalGrammarLoss(nn.Module):
             loops[loops == asked.cpu().numpy()] = -1
         everything = logits.logsumexp(dim=-1)
         components: dict[str, Tensor] = {}
-        for name, forbidden in self._forbidden(states, loops).items():
-            mask = torch.from_numpy(forbidden).to(logits.device)
+        masks = {
+            name: torch.from_numpy(forbidden).to(logits.device)
+            for name, forbidden in self._forbidden(states, loops).items()
+        }
+        for name, mask in masks.items():
             components[name] = (avoidance(logits, mask, everything) * counted).sum() / some
-        excess = excess_odds(logits, mask, self.config.tolerated_odds)  # of legality, the last
+        excess = excess_odds(logits, masks["legality"], self.config.tolerated_odds)
         components["margin"] = (excess * counted).sum() / some
         log_p = logits - everything[:, None]
         finite = log_p.clamp(
