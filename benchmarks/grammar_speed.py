@@ -25,6 +25,8 @@ from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, Validation
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions, features
+from bicinium.model.lines import GrowingLines
+from bicinium.model.memory import Memory
 from bicinium.score.midi import read_midi, write_midi
 from bicinium.score.texture import two_voices
 from bicinium.tokens.codec import encode, snap
@@ -66,12 +68,15 @@ def against_decoder(batch: int, rounds: int) -> None:
         )
         tokens = np.full(batch, START)
         decoder.start(batch)
+        lines, rows = GrowingLines(batch), np.arange(batch)
         in_grammar, in_decoder = np.empty(STEPS), np.empty(STEPS)
         for step in range(STEPS):
             a = time.process_time()
             grammar.advance(state, tokens)
             b = time.process_time()
-            seen = features(checkpoint.config, state, tokens.astype(np.int32), told)
+            lines.hear(state, rows, tokens)
+            past = Memory(lines, rows)
+            seen = features(checkpoint.config, state, tokens.astype(np.int32), told, past)
             c = time.process_time()
             mask = grammar.token_mask(state)
             d = time.process_time()

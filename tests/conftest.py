@@ -22,6 +22,8 @@ from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.config import ModelConfig
 from bicinium.model.features import PieceConditions, features
+from bicinium.model.lines import GrowingLines
+from bicinium.model.memory import Memory
 from bicinium.score.keys import Key
 from bicinium.score.midi import write_midi
 from bicinium.score.notes import Meter, Note, Score, Voice
@@ -149,10 +151,13 @@ def shown_along() -> Callable[..., np.ndarray]:
     ) -> np.ndarray:
         grammar = MusicalGrammar()
         state = grammar.initial_state(1, **asked)
+        lines, only = GrowingLines(1), np.zeros(1, np.intp)
         rows = []
         for token in tokens:
             grammar.advance(state, np.array([token]))
-            rows.append(features(config, state, np.array([token], np.int32), told))
+            lines.hear(state, only, np.array([token]))
+            past = Memory(lines, only)
+            rows.append(features(config, state, np.array([token], np.int32), told, past))
         return np.concatenate(rows)
 
     return show

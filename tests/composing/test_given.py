@@ -22,7 +22,8 @@ from bicinium.composing.given import Given, GivenNotes, gap, opening, other_voic
 from bicinium.errors import RequestError
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
 from bicinium.model.checkpoint import load_checkpoint
-from bicinium.model.foresight import Foresight, Lines
+from bicinium.model.foresight import Foresight
+from bicinium.model.lines import Lines
 from bicinium.score.keys import ALL_KEYS, Key
 from bicinium.score.notes import Meter, Note, Score, Voice, columns_of
 from bicinium.tokens.codec import decode, encode, snap

@@ -19,6 +19,8 @@ from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions, features
+from bicinium.model.lines import GrowingLines
+from bicinium.model.memory import Memory
 from bicinium.score.notes import Meter
 
 Weights = Callable[..., dict[str, Any]]
@@ -72,10 +74,13 @@ def alone(checkpoint: Checkpoint, piece: Piece) -> float:
         bars=piece.bars,
         transposition=piece.transposition,
     )
+    lines, only = GrowingLines(1), np.zeros(1, np.intp)
     bits = 0.0
     for token, following in zip(piece.tokens[:-1], piece.tokens[1:], strict=True):
         grammar.advance(state, token[None])
-        shown = features(checkpoint.config, state, token[None].astype(np.int32), told)
+        lines.hear(state, only, token[None])
+        past = Memory(lines, only)
+        shown = features(checkpoint.config, state, token[None].astype(np.int32), told, past)
         logits = decoder.step(shown)[0]
         bits -= (logits[following] - np.logaddexp.reduce(logits)) / math.log(2)
     return float(bits)
@@ -111,7 +116,8 @@ def test_a_model_that_knows_nothing_needs_the_bits_of_all_tokens(
     pieces: list[Piece], tiny_config: ModelConfig, random_weights: Weights
 ) -> None:
     weights = random_weights(tiny_config)
-    weights["head.weight"] *= 0
+    for name in ("head.weight", "relative_head.weight"):
+        weights[name] *= 0
     found = predict(Checkpoint(tiny_config, weights), pieces)
     assert found.bits_per_token == pytest.approx(math.log2(774), rel=1e-6)
     assert 0.5 < found.illegal_mass < 1

@@ -27,17 +27,22 @@ EVENTS += [token_id(kind) for kind in (Kind.START, Kind.END, Kind.PAD)]
 tokens = st.lists(st.one_of(st.sampled_from(EVENTS), st.integers(0, VOCAB_SIZE - 1)), max_size=40)
 
 
-def paired(pitches: list[int]) -> list[int]:
-    """Notes that follow one another: the sequences that are done all at once."""
+def paired(notes: list[tuple[int, int]]) -> list[int]:
+    """Notes, part and pitch, that follow one another: the sequences that are done all at once."""
     shift = token_id(Kind.TIME_SHIFT, 6)
     return [
         token
-        for pitch in pitches
-        for token in (token_id(Kind.NOTE_ON, pitch), shift, token_id(Kind.NOTE_OFF, pitch))
+        for part, pitch in notes
+        for token in (
+            token_id(Kind.PART, part),
+            token_id(Kind.NOTE_ON, pitch),
+            shift,
+            token_id(Kind.NOTE_OFF, pitch),
+        )
     ]
 
 
-lines = st.lists(st.integers(21, 108), max_size=8).map(paired)
+lines = st.lists(st.tuples(st.integers(0, 1), st.integers(21, 108)), max_size=12).map(paired)
 
 
 def stepped(grammar: MusicalGrammar, sequence: list[int]) -> list[State]:
@@ -66,6 +71,13 @@ def test_states_along_sequences_are_those_reached_step_by_step(config, sequences
             assert (want[:, :, got.shape[2] :] == free).all()
             want = want[:, :, : got.shape[2]]
         np.testing.assert_array_equal(got, want, err_msg=name)
+
+
+def test_of_each_part_the_last_three_pitches_and_the_last_two_onsets_are_known():
+    state = stepped(MusicalGrammar(), paired([(0, 60), (1, 40), (0, 62), (0, 64), (0, 65)]))[-1]
+    assert state.recent_pitch.tolist() == [[[65, 64, 62], [40, 0, 0]]]
+    assert state.recent_onset.tolist() == [[[24, 18], [6, 0]]]
+    assert state.last_pitch.tolist() == [[65, 40]]
 
 
 def test_the_last_event_wins_after_an_error():

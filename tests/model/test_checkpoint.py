@@ -162,6 +162,25 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(
     assert "head.weight" in _refusal(bent)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_relative_head_is_there_if_and_only_if_the_configuration_has_one(
+    tmp_path: Path,
+    tiny_config: ModelConfig,
+    random_weights: Callable[..., dict[str, Any]],
+    there: bool,
+) -> None:
+    configs = [tiny_config.model_copy(update={"relative_pitch": on}) for on in (there, not there)]
+    config, other = configs
+    fits, does_not = tmp_path / "fits.safetensors", tmp_path / "does not.safetensors"
+    weights = random_weights(config)
+    save_checkpoint(fits, config, weights, {})
+    assert ("relative_head.weight" in load_checkpoint(fits).weights) == there
+    of_other = random_weights(other)
+    weights["embedding.weight"] = of_other["embedding.weight"]
+    save_checkpoint(does_not, other, weights, {})
+    assert "relative_head.weight" in _refusal(does_not)
+
+
 def test_an_interrupted_write_leaves_the_old_checkpoint_whole(
     tmp_path: Path,
     tiny_config: ModelConfig,

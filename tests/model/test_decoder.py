@@ -12,8 +12,15 @@ import torch.nn.functional as F
 
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.features import PieceConditions, feature_sizes
+from bicinium.model.features import (
+    FARTHEST,
+    PITCH_DISTANCES,
+    REFERENCES,
+    PieceConditions,
+    feature_sizes,
+)
 from bicinium.model.transformer import Transformer
+from bicinium.tokens.vocabulary import BLOCKS, PITCHES, Kind
 
 _SPREAD = 10.0  # logits of a trained model's size, so that 1e-4 says something
 
@@ -32,15 +39,16 @@ def both(random_weights: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
 
 
 def _noise(config: ModelConfig, batch: int, length: int, seed: int = 0) -> np.ndarray:
-    """(B, T, F + 1) random rows of the embedding table, each feature in its own range, and ticks
-    that now and then move on.
+    """(B, T, F + REFERENCES + 1) random rows of the embedding table, each feature in its own range;
+    random pitches to measure from; and ticks that now and then move on.
     """
     sizes = np.array(list(feature_sizes(config).values()))
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     rng = np.random.default_rng(seed)
     rows = rng.integers(0, sizes, (batch, length, len(sizes))) + first
+    references = rng.integers(0, PITCHES, (batch, length, REFERENCES))
     ticks = rng.choice([0, 0, 6, 12], (batch, length, 1)).cumsum(axis=1)
-    return np.concatenate([rows, ticks], axis=2).astype(np.int32)
+    return np.concatenate([rows, references, ticks], axis=2).astype(np.int32)
 
 
 def _torch_logits(model: Transformer, seen: np.ndarray) -> np.ndarray:
@@ -55,7 +63,16 @@ def _numpy_logits(decoder: Decoder, seen: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "shape",
-    [{}, {"state_embedding": False}, {"foresight": False}, {"time_heads": 0}, {"time_heads": 1}],
+    [
+        {},
+        {"state_embedding": False},
+        {"relative_pitch": False},
+        {"memory": False},
+        {"relative_pitch": False, "memory": False},
+        {"foresight": False},
+        {"time_heads": 0},
+        {"time_heads": 1},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("batch", [1, 2, 7])
@@ -215,6 +232,109 @@ def test_start_forgets_everything(both: Callable[..., Any], tiny_config: ModelCo
     first = _numpy_logits(decoder, seen)
     _numpy_logits(decoder, _noise(tiny_config, 3, 100, seed=1))  # more rows, past the context
     np.testing.assert_array_equal(_numpy_logits(decoder, seen), first)
+
+
+# ---------------------------------------------------------------- the relative head
+#
+# It is seen alone where the head says nothing: the logits are then what it adds.
+
+_NOTES = BLOCKS[Kind.NOTE_ON].ids
+Logits = Callable[[np.ndarray], np.ndarray]
+
+
+@pytest.fixture(params=["numpy", "torch"])
+def added(
+    request: pytest.FixtureRequest, random_weights: Callable[..., dict[str, Any]]
+) -> Callable[..., Logits]:
+    """(config, weights to put in) → rows (B, T, …) → what is added to the logits."""
+
+    def make(config: ModelConfig, **changed: np.ndarray) -> Logits:
+        weights = random_weights(config, 2, _SPREAD) | changed
+        weights["head.weight"] = np.zeros_like(weights["head.weight"])
+        if request.param == "numpy":
+            decoder = Decoder(config, weights)
+            return lambda seen: _numpy_logits(decoder, seen)
+        model = Transformer(config)
+        model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+        return lambda seen: _torch_logits(model.eval(), seen)
+
+    return make
+
+
+def _measured_from(seen: np.ndarray, references: Any) -> np.ndarray:
+    """The same rows, with these pitches to measure from."""
+    other = seen.copy()
+    other[..., -REFERENCES - 1 : -1] = references
+    return other
+
+
+def test_the_relative_head_speaks_of_notes_that_begin_and_of_nothing_else(
+    added: Callable[..., Logits], tiny_config: ModelConfig
+) -> None:
+    logits = added(tiny_config)(_noise(tiny_config, 7, 5))
+    assert logits[..., _NOTES].std() > 0.5
+    logits[..., _NOTES] = 0
+    assert not logits.any()
+
+
+def test_what_it_adds_is_the_same_in_numpy_and_torch(
+    both: Callable[..., Any], tiny_config: ModelConfig
+) -> None:
+    """All pitches of the piano, each as every reference."""
+    config = tiny_config.model_copy(update={"context": PITCHES})
+    model, decoder = both(config)
+    every = (np.arange(PITCHES)[:, None] + 11 * np.arange(REFERENCES)) % PITCHES
+    seen = _measured_from(_noise(config, 2, PITCHES), every)
+    np.testing.assert_allclose(
+        _numpy_logits(decoder, seen), _torch_logits(model, seen), atol=1e-4, rtol=0
+    )
+
+
+@pytest.mark.parametrize("up", [1, 7, 20])
+def test_where_all_references_move_what_is_added_moves_with_them(
+    added: Callable[..., Logits], tiny_config: ModelConfig, up: int
+) -> None:
+    says, seen = added(tiny_config), _noise(tiny_config, 3, 12)
+    references = np.random.default_rng(4).integers(0, PITCHES - up, (3, 12, REFERENCES))
+    low, high = (says(_measured_from(seen, references + by))[..., _NOTES] for by in (0, up))
+    np.testing.assert_allclose(high[..., up:], low[..., :-up], atol=1e-5, rtol=0)
+    assert np.abs(high - low).max() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("reference", "semitones"),
+    [(0, 0), (1, 7), (3, -12), (REFERENCES - 1, 1), (0, FARTHEST), (4, -FARTHEST)],
+)
+def test_each_reference_has_a_number_for_each_distance(
+    added: Callable[..., Logits], tiny_config: ModelConfig, reference: int, semitones: int
+) -> None:
+    """With all but one of them 0, only pitches at that distance from that reference are spoken of;
+    at the greatest, those beyond it, too."""
+    weight = np.zeros((REFERENCES * PITCH_DISTANCES, tiny_config.d_model), np.float32)
+    weight[reference * PITCH_DISTANCES + FARTHEST + semitones] = 1
+    says = added(tiny_config, **{"relative_head.weight": weight})
+    references = np.full(REFERENCES, 60)
+    references[reference] = 40
+    logits = says(_measured_from(_noise(tiny_config, 1, 3), references))[0, :, _NOTES]
+    spoken_of = np.flatnonzero(np.abs(logits).max(axis=0))
+    expected = {FARTHEST: range(76, PITCHES), -FARTHEST: range(5)}
+    assert spoken_of.tolist() == list(expected.get(semitones, [40 + semitones]))
+    assert (logits[:, spoken_of] == logits[:, spoken_of[:1]]).all()
+
+
+def test_without_relative_pitch_there_is_no_such_head_and_references_say_nothing(
+    both: Callable[..., Any],
+    tiny_config: ModelConfig,
+    random_weights: Callable[..., dict[str, Any]],
+) -> None:
+    assert "relative_head.weight" in random_weights(tiny_config)
+    config = tiny_config.model_copy(update={"relative_pitch": False})
+    assert "relative_head.weight" not in random_weights(config)
+    model, decoder = both(config)
+    seen = _noise(config, 2, 20)
+    moved = _measured_from(seen, 3)
+    np.testing.assert_array_equal(_torch_logits(model, seen), _torch_logits(model, moved))
+    np.testing.assert_array_equal(_numpy_logits(decoder, seen), _numpy_logits(decoder, moved))
 
 
 # ---------------------------------------------------------------- beyond the context

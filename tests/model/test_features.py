@@ -11,12 +11,22 @@ from hypothesis import strategies as st
 
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import COMMON_METERS, ModelConfig
-from bicinium.model.features import AT_REST, UNKNOWN, PieceConditions, feature_sizes, features
-from bicinium.model.foresight import Foresight, Lines
+from bicinium.model.features import (
+    AT_REST,
+    REFERENCES,
+    UNKNOWN,
+    PieceConditions,
+    feature_sizes,
+    features,
+)
+from bicinium.model.foresight import Foresight
+from bicinium.model.lines import GrowingLines, Lines
+from bicinium.model.memory import SIZES, Memory
 from bicinium.score.notes import Meter, Note, columns_of
-from bicinium.tokens.vocabulary import END, KINDS, START, VOCAB_SIZE, Kind, token_id
+from bicinium.tokens.vocabulary import END, KINDS, PITCHES, START, VOCAB_SIZE, Kind, token_id
 
 _CONFIG = ModelConfig(styles=("bach", "classical"))
+_SWITCHES = ("state_embedding", "relative_pitch", "memory", "foresight")
 
 
 def _told(
@@ -67,6 +77,8 @@ _PIECE = [
     END,
 ]
 _ON_C5, _ON_A4, _ON_C3 = _C5 - 20, _A4 - 20, _C3 - 20  # 0 is none, 1 is A0 (21)
+# 0 is not known, or before the piece; 1 silence; 2 is A0
+_SEEN_C5, _SEEN_A4, _SEEN_C3 = _C5 - 19, _A4 - 19, _C3 - 19
 _COUNTED = {
     "token": _PIECE,
     "position": [0] * 6 + [24] * 4 + [0] * 2 + [36] * 3 + [0] * 2,
@@ -84,6 +96,33 @@ _COUNTED = {
     "bars_left": [2] * 10 + [1] * 5 + [0] * 2,
     # in the same classes as ages: 144 and 120 ticks are six and five quarters
     "ticks_left": [99] * 6 + [98] * 4 + [73] * 2 + [37] * 3 + [1] * 2,
+    # C is the first class; from onset to onset 24 ticks, in the classes of ages; C5 to A4 goes down
+    # three, and 25 is no step at all
+    "class_0": [0] * 3 + [1] * 6 + [10] * 8,
+    "gap_0": [0] * 9 + [25] * 8,
+    "step_0_0": [0] * 9 + [22] * 8,
+    "step_0_1": [0] * 17,
+    "class_1": [0] * 5 + [1] * 12,
+    "gap_1": [0] * 17,
+    "step_1_0": [0] * 17,
+    "step_1_1": [0] * 17,
+    # a bar before the ticks 72, 108 and 144, that is at 0, 36 and 72: what was held, the ticks
+    # until the next note, and until the end of the one that was held, where that is past by now
+    "held_1_0": [0] * 10 + [_SEEN_C5] * 2 + [_SEEN_A4] * 3 + [1] * 2,
+    "wait_1_0": [0] * 10 + [24] * 2 + [0] * 5,
+    "end_1_0": [0] * 10 + [24] * 2 + [36] * 3 + [0] * 2,
+    "held_1_1": [0] * 10 + [_SEEN_C3] * 7,
+    "wait_1_1": [0] * 17,
+    "end_1_1": [0] * 15 + [36] * 2,
+    # two bars before the end, at the beginning; 63 is for longer waits, here for 108 ticks
+    "held_2_0": [0] * 15 + [_SEEN_C5] * 2,
+    "wait_2_0": [0] * 15 + [24] * 2,
+    "end_2_0": [0] * 15 + [24] * 2,
+    "held_2_1": [0] * 15 + [_SEEN_C3] * 2,
+    "wait_2_1": [0] * 17,
+    "end_2_1": [0] * 15 + [63] * 2,
+    # nothing comes twice, so nothing is expected
+    **{name: [0] * 17 for name in SIZES if name.startswith("expected")},
     "meter": [COMMON_METERS.index("3/4") + 1] * 17,
     "mode": [2] * 17,
     "style": [2] * 17,
@@ -100,8 +139,69 @@ def test_features_equal_what_one_counts_by_hand(
     assert seen[name] == _COUNTED[name]
 
 
+# Of each token: the last two pitches of the part that is written and the last of the other; what
+# the part held a bar ago, and two, and the other a bar ago; the last pitch, moved as the part moved
+# a bar ago (from C5 to A4 it did); and where nothing is expected again the last.
+_NONE = 60
+_MEASURED_FROM = [
+    *[[_NONE] * 8] * 3,
+    [_C5, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _C5],
+    [_NONE, _NONE, _C5, _NONE, _NONE, _NONE, _NONE, _NONE],
+    *[[_C3, _NONE, _C5, _NONE, _NONE, _NONE, _NONE, _C3]] * 2,
+    *[[_C5, _NONE, _C3, _NONE, _NONE, _NONE, _NONE, _C5]] * 2,
+    [_A4, _C5, _C3, _NONE, _NONE, _NONE, _NONE, _A4],
+    *[[_A4, _C5, _C3, _C5, _NONE, _C3, _NONE, _A4]] * 2,
+    [_A4, _C5, _C3, _A4, _NONE, _C3, _A4 - 3, _A4],
+    *[[_C3, _NONE, _A4, _C3, _NONE, _A4, _NONE, _C3]] * 2,
+    *[[_C3, _NONE, _A4, _C3, _C3, _A4, _NONE, _C3]] * 2,
+]
+
+
+def _references(rows: np.ndarray) -> np.ndarray:
+    """(T, REFERENCES) pitches, counted from the lowest of the piano."""
+    return rows[:, -REFERENCES - 1 : -1]
+
+
+def test_the_pitches_to_measure_from_equal_what_one_counts_by_hand(
+    shown_along: Callable[..., np.ndarray],
+) -> None:
+    rows = shown_along(_CONFIG, _PIECE, _told(), bar_ticks=72, bars=2)
+    assert (_references(rows) + 21).tolist() == _MEASURED_FROM
+
+
+def test_without_memory_nothing_is_remembered_to_measure_from(
+    shown_along: Callable[..., np.ndarray],
+) -> None:
+    config = _CONFIG.model_copy(update={"memory": False})
+    rows = shown_along(config, _PIECE, _told(config=config), bar_ticks=72, bars=2)
+    forgetful = [[*pitches[:3], *[_NONE] * 5] for pitches in _MEASURED_FROM]
+    assert (_references(rows) + 21).tolist() == forgetful
+
+
+@pytest.mark.parametrize(
+    ("switch", "absent"),
+    [
+        ("relative_pitch", ("class_", "gap_", "step_")),
+        ("memory", tuple(SIZES)),
+    ],
+)
+def test_what_is_switched_off_is_not_shown_and_the_rest_stays(
+    along: Callable[..., dict[str, list[int]]],
+    shown_along: Callable[..., np.ndarray],
+    switch: str,
+    absent: tuple[str, ...],
+) -> None:
+    config = _CONFIG.model_copy(update={switch: False})
+    rows = shown_along(config, _PIECE, _told(config=config), bar_ticks=72, bars=2)
+    whole = along(_PIECE, _told(), bar_ticks=72, bars=2)
+    assert any(name.startswith(absent) for name in whole)
+    assert _columns(rows, config) == {
+        name: values for name, values in whole.items() if not name.startswith(absent)
+    }
+    assert rows.shape[1] == len(feature_sizes(config)) + REFERENCES + 1
+
+
 _TICKS = [0] * 6 + [24] * 4 + [72] * 2 + [108] * 3 + [144] * 2
-_SEEN_A4, _SEEN_C3 = _A4 - 19, _C3 - 19  # 0 is not known, 1 silence, 2 is A0
 # The same piece, all of its lower voice known beforehand, its upper from the second beat to the
 # end. By tick: 0, 24, 72, 108, 144.
 _FORESEEN = {
@@ -132,10 +232,13 @@ def _foreseen_rows() -> np.ndarray:
     foresight = Foresight(lines, np.array([0]), np.array([[24, 0]]), np.array([[144, 2**30]]))
     grammar = MusicalGrammar()
     state = grammar.initial_state(1, bar_ticks=72, bars=2)
+    so_far, only = GrowingLines(1), np.zeros(1, np.intp)
     rows = []
     for token in _PIECE:
         grammar.advance(state, np.array([token]))
-        rows.append(features(_CONFIG, state, np.array([token], np.int32), _told(), foresight))
+        so_far.hear(state, only, np.array([token]))
+        past = Memory(so_far, only)
+        rows.append(features(_CONFIG, state, np.array([token], np.int32), _told(), past, foresight))
     return np.concatenate(rows)
 
 
@@ -152,12 +255,13 @@ def test_what_is_known_to_come_changes_nothing_else(
     blind = along(_PIECE, _told(), bar_ticks=72, bars=2)
     assert all(foreseen[name] == blind[name] for name in _COUNTED)
     assert all(set(blind[name]) == {UNKNOWN} for name in _FORESEEN)
+    assert (_references(_foreseen_rows()) + 21).tolist() == _MEASURED_FROM
 
 
 def test_the_last_column_is_the_tick(shown_along: Callable[..., np.ndarray]) -> None:
     rows = shown_along(_CONFIG, _PIECE, _told(), bar_ticks=72, bars=2)
     assert rows[:, -1].tolist() == _foreseen_rows()[:, -1].tolist() == _TICKS
-    assert rows.shape[1] == len(feature_sizes(_CONFIG)) + 1
+    assert rows.shape[1] == len(feature_sizes(_CONFIG)) + REFERENCES + 1
 
 
 def test_the_counted_tables_have_every_feature() -> None:
@@ -194,13 +298,27 @@ def test_long_notes_and_long_pieces_are_told_in_coarser_classes(
     assert bars[-1] < sizes["bars"]
 
 
+def test_wide_steps_and_long_gaps_are_told_in_classes(
+    along: Callable[..., dict[str, list[int]]],
+) -> None:
+    """Steps beyond two octaves count as two octaves, gaps from 62 ticks on as one class."""
+    leaps = [START, token_id(Kind.TEMPO, 0), token_id(Kind.VELOCITY, 19)]
+    for pitch, ticks in ((36, 200), (84, 1), (83, 61), (30, 62), (31, 12)):
+        leaps += [token_id(Kind.NOTE_ON, pitch), token_id(Kind.TIME_SHIFT, ticks)]
+        leaps += [token_id(Kind.NOTE_OFF, pitch)]
+    seen = along(leaps, _told(bars=None), bar_ticks=72)
+    told = {name: seen[name][3::3] for name in ("step_0_0", "step_0_1", "gap_0")}
+    assert told["step_0_0"] == [0, 24 + 25, -1 + 25, -24 + 25, 1 + 25]
+    assert told["step_0_1"] == [0, 0, 24 + 25, -1 + 25, -24 + 25]
+    assert told["gap_0"] == [0, 63, 2, 62, 63]
+
+
 @given(
     seed=st.integers(0, 2**32 - 1),
     meter=st.sampled_from(COMMON_METERS),
     bars=st.integers(1, 80),
     style=st.sampled_from([None, "bach", "someone else"]),
-    state_embedding=st.booleans(),
-    foresight=st.booleans(),
+    shape=st.fixed_dictionaries(dict.fromkeys(_SWITCHES, st.booleans())),
 )
 @settings(max_examples=40, deadline=None)
 def test_every_feature_of_every_legal_walk_lies_in_its_range(
@@ -210,10 +328,9 @@ def test_every_feature_of_every_legal_walk_lies_in_its_range(
     meter: str,
     bars: int,
     style: str | None,
-    state_embedding: bool,
-    foresight: bool,
+    shape: dict[str, bool],
 ) -> None:
-    config = _CONFIG.model_copy(update={"state_embedding": state_embedding, "foresight": foresight})
+    config = _CONFIG.model_copy(update=shape)
     asked = {"bar_ticks": Meter.parse(meter).bar_ticks, "bars": bars}
     (walk,) = legal_walks(1, seed, **asked)
     told = _told(meter, "major", style, bars, config)
@@ -221,18 +338,25 @@ def test_every_feature_of_every_legal_walk_lies_in_its_range(
     for name, values in _columns(rows, config).items():
         assert min(values) >= 0, name
         assert max(values) < feature_sizes(config)[name], name
+    assert _on_the_piano(_references(rows))
     assert rows[:, 0].tolist() == walk.tolist()
+
+
+def _on_the_piano(pitches: np.ndarray) -> bool:
+    """Counted from the lowest."""
+    return bool((pitches >= 0).all() and (pitches < PITCHES).all())
 
 
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=15, deadline=None)
 def test_even_noise_keeps_every_feature_in_its_range(
-    along: Callable[..., dict[str, list[int]]], seed: int
+    shown_along: Callable[..., np.ndarray], seed: int
 ) -> None:
     """Without the grammar a model may say anything at all."""
-    tokens = np.random.default_rng(seed).integers(0, VOCAB_SIZE, 400).astype(np.int32)
-    told = _told()
-    for name, values in along(tokens.tolist(), told, bar_ticks=72, bars=2).items():
+    tokens = np.random.default_rng(seed).integers(0, VOCAB_SIZE, 400).tolist()
+    rows = shown_along(_CONFIG, tokens, _told(), bar_ticks=72, bars=2)
+    assert _on_the_piano(_references(rows))
+    for name, values in _columns(rows).items():
         assert min(values) >= 0, name
         assert max(values) < feature_sizes(_CONFIG)[name], name
 
@@ -264,13 +388,13 @@ def test_a_style_the_model_was_not_trained_on_counts_as_unknown() -> None:
     assert PieceConditions.of(_CONFIG, ["4/4"], ["major"], ["bach"], [4]).style.tolist() == [1]
 
 
-def test_without_state_embedding_only_token_and_conditions_are_shown(
+def test_with_all_switched_off_only_token_and_conditions_are_shown(
     shown_along: Callable[..., np.ndarray],
 ) -> None:
-    config = _CONFIG.model_copy(update={"state_embedding": False, "foresight": False})
+    config = _CONFIG.model_copy(update=dict.fromkeys(_SWITCHES, False))
     assert list(feature_sizes(config)) == ["token", "meter", "mode", "style", "bars", "ending"]
     rows = shown_along(config, _PIECE, _told(config=config), bar_ticks=72, bars=2)
-    assert rows.shape == (len(_PIECE), 6 + 1)
+    assert rows.shape == (len(_PIECE), 6 + REFERENCES + 1)
 
 
 def test_taking_rows_of_conditions_keeps_them_together() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.model.foresight import IS_WAIT, Foresight, Lines
+from bicinium.model.foresight import IS_WAIT, Foresight
+from bicinium.model.lines import Lines
 from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, Note, columns_of
 
 _END, _FAR = 400, 2**30  # ticks

@@ -168,6 +168,7 @@ def test_another_vocabulary_size_is_refused(
         ("training: {learning_rate: 0}", "training.learning_rate"),
         ("training: {precision: 7-bit}", "training.precision"),
         ("training: {musical_grammar: {note_pairing_weight: -1}}", "note_pairing_weight"),
+        ("training: {musical_grammar: {ramp_after_steps: -1}}", "ramp_after_steps"),
         ("training: 3", "training"),
         ("model: {mode: lstm}", "model.mode"),
         ("model: {d_model: 30}", "d_model=30"),

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from bicinium.corpus.shards import Piece, load_pieces
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import PieceConditions, feature_sizes, features
-from bicinium.model.foresight import Foresight, Lines
+from bicinium.model.features import REFERENCES, PieceConditions, feature_sizes, features
+from bicinium.model.foresight import Foresight
+from bicinium.model.lines import GrowingLines, Lines
+from bicinium.model.memory import Memory
 from bicinium.score.notes import Meter, Note, columns_of
 from bicinium.tokens.codec import decode
 from bicinium.tokens.vocabulary import KINDS, PAD, START, UNK, VALUES, VOCAB_SIZE, Kind
@@ -185,7 +187,7 @@ def _condition_columns(batch: Batch, config: ModelConfig) -> dict[str, np.ndarra
     """(B, T) of each condition, 0 where unknown."""
     sizes = feature_sizes(config)
     first = np.concatenate([[0], np.cumsum(list(sizes.values()))[:-1]])
-    columns = batch.features.numpy()[..., :-1] - first
+    columns = batch.features.numpy()[..., : -REFERENCES - 1] - first
     return {
         name: columns[..., index]
         for index, name in enumerate(sizes)
@@ -286,10 +288,13 @@ def _one_by_one(piece: Piece, window: Window, known: Known, config: ModelConfig)
     limits = np.array([known])
     lines = Lines([[columns_of(line) for line in _voices(piece)]])
     foresight = Foresight(lines, np.array([0]), limits[..., 0], limits[..., 1])
+    so_far, only = GrowingLines(1), np.zeros(1, np.intp)
     rows = []
     for token in piece.tokens[: window.stop].tolist():
         grammar.advance(state, [token])
-        rows.append(features(config, state, np.array([token], np.int32), told, foresight))
+        so_far.hear(state, only, np.array([token]))
+        past = Memory(so_far, only)
+        rows.append(features(config, state, np.array([token], np.int32), told, past, foresight))
     return np.concatenate(rows)[window.start :]
 
 
@@ -308,9 +313,10 @@ def test_batches_show_what_composing_would_show_token_by_token(
 
 
 def _of_foresight(config: ModelConfig) -> np.ndarray:
-    """Which columns of the features tell of notes to come; the last, the tick, does not."""
+    """Which columns of the features tell of notes to come; those not embedded do not."""
     prefixes = ("known_", "next_", "until_", "beat_")
-    return np.array([*(name.startswith(prefixes) for name in feature_sizes(config)), False])
+    embedded = [name.startswith(prefixes) for name in feature_sizes(config)]
+    return np.array(embedded + [False] * (REFERENCES + 1))
 
 
 def test_foresight_changes_neither_targets_nor_what_else_is_shown(store: PieceStore) -> None:
@@ -342,7 +348,7 @@ def test_a_run_with_a_share_of_none_is_one_without(store: PieceStore) -> None:
 def test_a_model_without_foresight_is_told_nothing(pieces: list[Piece], store: PieceStore) -> None:
     blind = PieceStore(pieces, store.config.model_copy(update={"foresight": False}))
     batch = _batches(blind, foresight_share=1.0).batch(0)
-    assert batch.features.shape[-1] == len(feature_sizes(blind.config)) + 1
+    assert batch.features.shape[-1] == len(feature_sizes(blind.config)) + REFERENCES + 1
     assert not _of_foresight(blind.config).any()
 
 

@@ -183,6 +183,43 @@ def test_on_policy_learning_is_recorded_and_can_be_switched_off(
     assert not np.array_equal(ends[1], ends[2])
 
 
+def test_the_grammar_comes_in_after_the_steps_it_was_asked_to_wait(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scales: list[float] = []
+    measure = TrainingRun._grammar_loss
+
+    def measuring(
+        run: TrainingRun, batch: Any, logits: Any, base: Any, scale: float, own: bool
+    ) -> Any:
+        if not own:
+            scales.append(scale)
+        return measure(run, batch, logits, base, scale, own)
+
+    monkeypatch.setattr(TrainingRun, "_grammar_loss", measuring)
+    monkeypatch.setattr("bicinium.training.trainer._LOG_EVERY", 1)
+    grammar = {"ramp_after_steps": 3, "ramp_steps": 2}
+    train(_config(prepared, grammar=grammar), tmp_path / "run")
+    assert scales == [0, 0, 0, 0, 0.5, 1]
+    measured = read_metrics(tmp_path / "run")
+    # it is watched from the start; own pieces are learned from after the validation of the fourth
+    assert [step for step, _ in measured["train/note_pairing"]] == [1, 2, 3, 4, 5, 6]
+    assert [step for step, _ in measured["on_policy/note_pairing"]] == [5]
+
+
+def test_until_then_a_run_is_one_without_the_grammar(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit, dropout and all: it draws no random numbers either."""
+    monkeypatch.setattr("bicinium.training.trainer._LOG_EVERY", 1)
+    train(_config(prepared, grammar={"ramp_after_steps": _STEPS}), tmp_path / "waiting")
+    train(_config(prepared, grammar={"enabled": False}), tmp_path / "bare")
+    assert _same_weights(tmp_path / "waiting", tmp_path / "bare")
+    waiting, bare = (read_metrics(tmp_path / name) for name in ("waiting", "bare"))
+    assert not any(name.startswith("on_policy/") for name in waiting)
+    assert waiting["train/gradient_norm"] == bare["train/gradient_norm"]
+
+
 def test_a_run_moves_every_weight(uninterrupted: Path, prepared: Path, tmp_path: Path) -> None:
     fresh = _fresh(_config(prepared), tmp_path / "run").net.state_dict()
     for name, weight in _weights(uninterrupted).items():
@@ -338,6 +375,20 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     assert _same_weights(uninterrupted, run)
     assert _kinds(run)[-1] == "ended"
     assert "resumed" in _kinds(run)
+
+
+def test_a_run_that_was_interrupted_before_the_grammar_came_ends_like_an_uninterrupted_one(
+    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
+) -> None:
+    """Between the validation of the fourth step and the grammar: what the validation drew, and no
+    checkpoint holds, is not learned from later on."""
+    config = _config(prepared, grammar={"ramp_after_steps": 5})
+    train(config, tmp_path / "whole")
+    stop_at(TrainingRun, "_advance", 4, _signalled(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run")
+    train(config, tmp_path / "run", resume=True)
+    assert _same_weights(tmp_path / "whole", tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -598,7 +649,10 @@ def test_muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest(
     (matrices,) = (group["params"] for group in muon.param_groups)
     assert {id(p) for p in matrices} == {id(p) for p in run.net.blocks.parameters() if p.ndim == 2}
     ends, vectors = (group["params"] for group in adamw.param_groups)
-    assert {id(p) for p in ends} == {id(run.net.embedding.weight), id(run.net.head.weight)}
+    net = run.net
+    assert {id(p) for p in ends} == {
+        id(layer.weight) for layer in (net.embedding, net.head, net.relative_head)
+    }
     assert all(p.ndim == 1 for p in vectors)
     assert [g["weight_decay"] for g in (*muon.param_groups, *adamw.param_groups)] == [0.1, 0.1, 0.0]
     assert (len(matrices), len(vectors)) == (2 * 4, 2 * 2 + 1)
@@ -612,7 +666,7 @@ def test_adamw_moves_all_where_it_is_asked_to_and_only_matrices_are_decayed(
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
     assert all(p.ndim >= 2 for p in groups[0]["params"])
     assert all(p.ndim == 1 for p in groups[1]["params"])
-    assert sum(len(group["params"]) for group in groups) == 3 + 2 * 6
+    assert sum(len(group["params"]) for group in groups) == 4 + 2 * 6
 
 
 def test_a_run_of_adamw_alone_goes_on_where_it_stopped(

@@ -31,6 +31,8 @@ from bicinium.grammar.rules import Stage
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import AT_REST, PieceConditions, features
+from bicinium.model.lines import GrowingLines
+from bicinium.model.memory import Memory
 from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Score, Voice, columns_of
 from bicinium.tokens.codec import decode
 from bicinium.tokens.vocabulary import (
@@ -394,12 +396,14 @@ class Composer:
         recent = np.full((len(conditions), _REMEMBERED), _NONE)  # NOTE_ONs
         rows = np.arange(len(conditions))  # the pieces that are not finished
         tokens = np.full(len(rows), START, np.int64)
+        lines = GrowingLines(len(conditions))
         decoder = copy(self.decoder)  # the same weights; others may be composing with them
         decoder.start(len(rows))
         while True:
             if manner.cancelled and manner.cancelled():
                 raise CancelledError("composing was stopped")
             self.grammar.advance(state, tokens)
+            lines.hear(state, rows, tokens)
             if watch:
                 watch.hear(state, rows, tokens)
             over = self.grammar.ended(state) | (state.tokens_left <= 0)
@@ -417,9 +421,10 @@ class Composer:
                 allowed = None if allowed is None else allowed[going]
                 weights = None if weights is None else weights[going]
                 decoder.keep(going)
+            past = Memory(lines, rows)
             foresight = given.foresight(rows) if given.anything else None
             logits = decoder.step(
-                features(self.config, state, tokens.astype(np.int32), told, foresight)
+                features(self.config, state, tokens.astype(np.int32), told, past, foresight)
             )
             if weights is not None:
                 logits = logits + weights * manner.sampling.temperature  # whatever that is

@@ -24,7 +24,8 @@ from bicinium.grammar.rules import (
     State,
     column,
 )
-from bicinium.model.foresight import Foresight, Lines
+from bicinium.model.foresight import Foresight
+from bicinium.model.lines import Lines
 from bicinium.score.notes import VOICES, Columns, Score, Voice, columns_of
 from bicinium.tokens.codec import LOWEST_AUDIBLE_BIN
 from bicinium.tokens.vocabulary import (

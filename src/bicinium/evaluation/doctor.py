@@ -23,6 +23,8 @@ from bicinium.grammar.loops import MOST_LOOPED, looped_share
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions, features
+from bicinium.model.lines import GrowingLines
+from bicinium.model.memory import Memory
 from bicinium.score.keys import Key
 from bicinium.score.notes import COMMON_TIME, Note, Score, Voice
 from bicinium.tokens.codec import encode
@@ -142,10 +144,15 @@ def _decoder_logits(checkpoint: Checkpoint) -> Logits:
     def logits(tokens: NDArray[np.int64]) -> ArrayLike:
         state = grammar.initial_state(1, bar_ticks=COMMON_TIME.bar_ticks, bars=_BARS)
         decoder.start(1)
+        lines, only = GrowingLines(1), np.zeros(1, np.intp)
         said = []
         for token in tokens.astype(np.int32):
             grammar.advance(state, token[None])
-            said.append(decoder.step(features(checkpoint.config, state, token[None], told))[0])
+            lines.hear(state, only, token[None])
+            past = Memory(lines, only)
+            said.append(
+                decoder.step(features(checkpoint.config, state, token[None], told, past))[0]
+            )
         return np.stack(said)
 
     return logits

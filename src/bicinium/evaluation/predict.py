@@ -25,6 +25,8 @@ from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions, features
+from bicinium.model.lines import lines_of
+from bicinium.model.memory import Memory
 from bicinium.score.notes import Meter
 
 BATCH = 16  # pieces predicted at once; the cache of each is up to 8 MB
@@ -125,6 +127,7 @@ def _predict_batch(decoder: Decoder, pieces: Sequence[Piece]) -> Prediction:
     first = np.cumsum(lengths) - lengths  # where each piece's tokens begin
     state_of = first + np.arange(len(pieces)) + 1  # a piece of T tokens has T + 1 states
     told = _told(config, pieces)
+    lines = lines_of(tokens, lengths, states)
     bits = illegal = 0.0
     decoder.start(len(pieces))
     going = len(pieces)
@@ -136,7 +139,8 @@ def _predict_batch(decoder: Decoder, pieces: Sequence[Piece]) -> Prediction:
         rows = np.arange(alive)
         now, following = tokens[first[rows] + place], tokens[first[rows] + place + 1]
         state = states.take(state_of[rows] + place)
-        logits = decoder.step(features(config, state, now.astype(np.int32), told.take(rows)))
+        seen = features(config, state, now.astype(np.int32), told.take(rows), Memory(lines, rows))
+        logits = decoder.step(seen)
         log_p = _log_softmax(logits)
         bits -= float(log_p[rows, following].sum()) / math.log(2)
         illegal += float(np.exp(log_p)[~grammar.token_mask(state)].sum())

@@ -192,7 +192,8 @@ def _scan(
         last_token=last_token,
         run=rows.run_lengths(),
         pedal=np.zeros(shape, np.int32),
-        last_pitch=np.empty(shape, np.int32),
+        recent_pitch=np.empty((*shape, 3), np.int32),
+        recent_onset=np.empty((*shape, 2), np.int32),
         held_pitch=np.full((*shape, slots), SILENT, np.int32),
         held_onset=np.zeros((*shape, slots), np.int32),
         held_until=np.full((*shape, slots), FAR, np.int32),
@@ -209,7 +210,14 @@ def _scan(
         state.held_until[:, index, 0] = moved(due, initial.held_until[:, index, 0])
         begun = rows.carrier(begins)
         state.held_onset[:, index, 0] = begun(tick, initial.held_onset[:, index, 0])
-        state.last_pitch[:, index] = begun(pitch, initial.last_pitch[:, index])
+        for recent, begun_before, latest_value in (
+            (state.recent_pitch[:, index], initial.recent_pitch[:, index], pitch),
+            (state.recent_onset[:, index], initial.recent_onset[:, index], tick),
+        ):
+            value = latest_value
+            for place in range(recent.shape[1]):
+                recent[:, place] = begun(value, begun_before[:, place])
+                value = np.roll(recent[:, place], 1)  # what it was before the note
         if config.sustain:
             pedal = np.where(here, NEXT_PEDAL.take(tokens), UNCHANGED)
             pressed = rows.carrier(pedal != UNCHANGED)

@@ -144,7 +144,8 @@ class State:
     last_token: Ints  # (B,)
     run: Ints  # (B,) how often last_token stands in a row
     pedal: Ints  # (B, P) 1 where the pedal is down
-    last_pitch: Ints  # (B, P) of the last note begun in each part, 0 before the first
+    recent_pitch: Ints  # (B, P, 3) of the notes begun last in each part, the last first; 0: none
+    recent_onset: Ints  # (B, P, 2) their ticks, 0 where there is none
     held_pitch: Ints  # (B, P, S) sounding pitches, SILENT where none
     held_onset: Ints  # (B, P, S) their onset ticks
     held_until: Ints  # (B, P, S) the ticks by which they must end, FAR where none sounds
@@ -168,6 +169,11 @@ class State:
     def position(self) -> Ints:
         """(B,) ticks since the last barline; 0 where the metre is unknown."""
         return self.tick % np.maximum(self.bar_ticks, 1)
+
+    @property
+    def last_pitch(self) -> Ints:
+        """(B, P) of the last note begun in each part, 0 before the first."""
+        return self.recent_pitch[:, :, 0]
 
     @property
     def sounding(self) -> Bools:

@@ -108,7 +108,8 @@ def _begin_notes(
 ) -> None:
     """Begin a note of ``pitch`` in the current part of these rows."""
     voices, slots = state.held_pitch.shape[1:]
-    line = rows * voices + state.part[rows]  # the index in (B, P) …
+    part = state.part[rows]
+    line = rows * voices + part  # the index in (B, P) …
     at = line * slots  # … and in (B, P, S)
     if slots > 1:  # the slot of the same pitch, else a free one, else that of the oldest note
         held = state.held_pitch.reshape(-1, slots)[line]
@@ -118,7 +119,9 @@ def _begin_notes(
     state.held_pitch.put(at, pitch)
     state.held_onset.put(at, tick)
     state.held_until.put(at, until(config, tick, state.end_tick[rows]))
-    state.last_pitch.put(line, pitch)
+    for recent, latest in ((state.recent_pitch, pitch), (state.recent_onset, tick)):
+        recent[rows, part, 1:] = recent[rows, part, :-1]
+        recent[rows, part, 0] = latest
     state.notes[rows] += 1
 
 

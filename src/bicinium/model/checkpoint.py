@@ -21,7 +21,7 @@ from safetensors.numpy import save
 from bicinium.errors import CheckpointError
 from bicinium.grammar.rules import MusicalGrammarConfig
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import feature_sizes
+from bicinium.model.features import PITCH_DISTANCES, REFERENCES, feature_sizes
 from bicinium.tokens.vocabulary import vocabulary_hash
 from bicinium.writing import whole_file
 
@@ -115,6 +115,8 @@ def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         "norm.weight": (d,),
         "head.weight": (config.vocab_size, d),
     }
+    if config.relative_pitch:
+        shapes["relative_head.weight"] = (REFERENCES * PITCH_DISTANCES, d)
     for index in range(config.n_layers):
         block = {
             "attention_norm": (d,),

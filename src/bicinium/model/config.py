@@ -24,11 +24,13 @@ class ModelConfig(BaseModel):
     d_model: int = Field(256, ge=2)
     n_layers: int = Field(4, ge=1)
     n_heads: int = Field(4, ge=1)
-    d_ff: int = Field(704, ge=1)  # width of the SwiGLU, about 8/3 of d_model
+    d_ff: int = Field(512, ge=1)  # width of the SwiGLU
     context: int = Field(1024, ge=1)  # tokens that attention reaches back
     rope_base: float = Field(10_000.0, gt=1)
     dropout: float = Field(0.0, ge=0, lt=1)
     state_embedding: bool = True  # embed the automaton's state; off only to measure what it brings
+    relative_pitch: bool = True  # see and say pitches by their distance from the notes before, too
+    memory: bool = True  # embed what was a bar ago, and what the piece itself leads one to expect
     foresight: bool = True  # embed what is known of the notes to come (a given voice, a gap's end)
     time_heads: int = Field(2, ge=0)  # of n_heads, those that measure distance in ticks, not tokens
     time_base: float = Field(1_000.0, gt=1)  # the rotary base of those heads

@@ -16,10 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.model.config import ModelConfig
+from bicinium.model.features import FARTHEST, PITCH_DISTANCES, REFERENCES
 from bicinium.model.rotary import rotary_speeds
+from bicinium.tokens.vocabulary import BLOCKS, PITCHES, Kind
 
 Floats = NDArray[np.floating]
 _FEW_ROWS = 5
+_DISTANCE = np.clip(np.arange(PITCHES) - np.arange(PITCHES)[:, None], -FARTHEST, FARTHEST)
+_FIRST_DISTANCE = np.arange(REFERENCES)[:, None] * PITCH_DISTANCES + FARTHEST
 
 
 class _Layer(NamedTuple):
@@ -50,6 +54,7 @@ class Decoder:
 
         self.embedding = named["embedding.weight"]
         self.head = matrix("head", "norm")
+        self.relative_head = matrix("relative_head", "norm") if config.relative_pitch else None
         self.layers = [
             _Layer(
                 matrix(f"blocks.{index}.attention.qkv", f"blocks.{index}.attention_norm"),
@@ -81,7 +86,7 @@ class Decoder:
         self.cache = self.cache[:, :, : len(rows)]
 
     def step(self, features: NDArray[np.integer]) -> Floats:
-        """(B, F + 1) feature rows and tick of one more token → (B, V) logits of the next."""
+        """(B, F + REFERENCES + 1) ``features`` of one more token → (B, V) logits of the next."""
         config = self.config
         batch, heads = len(features), config.n_heads
         counted = heads - config.time_heads  # heads that count tokens
@@ -91,7 +96,7 @@ class Decoder:
         place[:, :counted], place[:, counted:] = self.length, features[:, -1, None, None]
         angle = (place * self.speeds)[:, None]  # (B, 1, H, D/H/2)
         cos, sin = np.cos(angle), np.sin(angle)
-        x = self.embedding[features[:, :-1]].sum(axis=1)  # (B, D)
+        x = self.embedding[features[:, : -REFERENCES - 1]].sum(axis=1)  # (B, D)
         for layer, (keys, values) in zip(self.layers, self.cache.swapaxes(0, 1), strict=True):
             qkv = _times(_normed(x), layer.qkv).reshape(batch, 3, heads, -1)
             turned = _rotate(qkv[:, :2], cos, sin)  # (B, 2, H, D/H) queries and keys
@@ -108,7 +113,17 @@ class Decoder:
             gate, up = hidden[:, : config.d_ff], hidden[:, config.d_ff :]
             x = x + _times(gate / (1 + np.exp(-gate)) * up, layer.down)
         self.length += 1
-        return _times(_normed(x), self.head)
+        return self._logits(_normed(x), features[:, -REFERENCES - 1 : -1])
+
+    def _logits(self, x: Floats, references: NDArray[np.integer]) -> Floats:
+        """(B, V); to those of pitches is added what speaks for their distances from references."""
+        logits = _times(x, self.head)
+        if self.relative_head is not None:
+            by_distance = _times(x, self.relative_head)
+            distance = _DISTANCE[references] + _FIRST_DISTANCE  # (B, REFERENCES, PITCHES)
+            rows = np.arange(len(x))[:, None, None]
+            logits[:, BLOCKS[Kind.NOTE_ON].ids] += by_distance[rows, distance].sum(axis=1)
+        return logits
 
 
 def _times(x: Floats, matrix: Floats) -> Floats:

@@ -2,8 +2,9 @@
 notes to come, as small integers.
 
 Each feature has its own range in one embedding table; the transformer and the decoder add the rows.
-A last column, which is not embedded, is the tick: where in the score attention is to look from.
-The same function serves training, validation and composing.
+The last columns are not embedded: the pitches from which the head measures those that may come, and
+the tick, where in the score attention is to look from. The same function serves training,
+validation and composing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.grammar.rules import FAR, Ints, State
+from bicinium.model import memory
 from bicinium.model.config import ModelConfig
 from bicinium.model.foresight import (
     FIRST_PITCH,
@@ -24,6 +26,7 @@ from bicinium.model.foresight import (
     NEXT_ONSETS,
     Foresight,
 )
+from bicinium.model.memory import Memory
 from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER, VOICES
 from bicinium.tokens.vocabulary import PITCHES, VELOCITY_BINS, VOCAB_SIZE
 
@@ -35,6 +38,13 @@ _MAX_POSITION = 288  # a bar of 12/4
 _EXACT_BARS, _BAR_CLASSES = 64, 88
 _EXACT_AGE, _AGE_CLASSES = 96, 128
 _WIDEST_INTERVAL = 36
+_WIDEST_STEP = 24
+_PITCH_CLASSES = 12
+_STEPS = 2  # of each voice, the melodic intervals that led to its last note
+REFERENCES = 3 + memory.PITCHES_REMEMBERED
+FARTHEST = 36  # semitones; what is farther from a reference counts as this
+PITCH_DISTANCES = 2 * FARTHEST + 1
+_MIDDLE_C = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,12 @@ def feature_sizes(config: ModelConfig) -> dict[str, int]:
             sizes |= {f"pitch_{voice}": PITCHES + 1, f"age_{voice}": _AGE_CLASSES}
         sizes |= {"interval": 2 * _WIDEST_INTERVAL + 2, "bars_left": _BAR_CLASSES}
         sizes |= {"ticks_left": _AGE_CLASSES}
+    if config.relative_pitch:
+        for voice in range(VOICES):
+            sizes |= {f"class_{voice}": _PITCH_CLASSES + 1, f"gap_{voice}": memory.WAIT_CLASSES}
+            sizes |= {f"step_{voice}_{back}": 2 * _WIDEST_STEP + 2 for back in range(_STEPS)}
+    if config.memory:
+        sizes |= memory.SIZES
     sizes |= {"meter": len(config.meters) + 1, "mode": len(MODES) + 1}
     sizes |= {"style": len(config.styles) + 1, "bars": _BAR_CLASSES, "ending": len(ENDINGS) + 1}
     if config.foresight:
@@ -106,10 +122,11 @@ def features(
     state: State,
     tokens: Ints,
     conditions: PieceConditions,
+    past: Memory,
     foresight: Foresight | None = None,
 ) -> NDArray[np.int32]:
-    """(N, F + 1) rows of the embedding table for N tokens, the states after them and their pieces;
-    in the last column their ticks.
+    """(N, F + REFERENCES + 1) rows of the embedding table for N tokens, the states after them and
+    their pieces; then the pitches to measure from, counted from the lowest; then the ticks.
 
     Where ``conditions.bars`` is unknown, so is what is left of them. ``foresight`` None: no note is
     known before it comes.
@@ -135,16 +152,53 @@ def features(
         left = np.where(known, state.end_tick - state.tick, 0)
         columns.append(_bar_class(-(-left // np.maximum(state.bar_ticks, 1))))
         columns.append(np.where(known, _age_class(left), 0))
+    if config.relative_pitch:
+        for voice in range(VOICES):
+            columns += _line_so_far(state, voice)
+    nothing = np.zeros_like(state.tick)
+    remembered: Sequence[NDArray[np.integer]] = [nothing] * memory.PITCHES_REMEMBERED
+    if config.memory:
+        recalled, remembered = past.recall(state)
+        columns += recalled
     columns += [conditions.meter, conditions.mode, conditions.style, _bar_class(conditions.bars)]
     columns += [conditions.ending]
     first = _first_rows(config)
-    seen = np.empty((len(tokens), len(first)), np.int32)
-    seen[:, : len(columns)] = np.stack(columns, axis=1)
+    seen = np.empty((len(tokens), len(first) + REFERENCES + 1), np.int32)
+    embedded = seen[:, : len(first)]
+    embedded[:, : len(columns)] = np.stack(columns, axis=1)
     if config.foresight:
-        seen[:, len(columns) : -1] = 0 if foresight is None else _known(foresight, state.tick)
-    seen += first
+        embedded[:, len(columns) :] = 0 if foresight is None else _known(foresight, state.tick)
+    embedded += first
+    seen[:, len(first) : -1] = _references(state, remembered)
     seen[:, -1] = state.tick
     return seen
+
+
+def _line_so_far(state: State, voice: int) -> list[NDArray[np.integer]]:
+    """Of a voice: the class of its last pitch, the ticks between its last two onsets, and its last
+    melodic intervals; 0 where there are none.
+    """
+    pitch, onset = state.recent_pitch[:, voice], state.recent_onset[:, voice]
+    gap = np.minimum(_age_class(onset[:, 0] - onset[:, 1]), memory.WAIT_CLASSES - 1)
+    columns = [
+        np.where(pitch[:, 0] > 0, pitch[:, 0] % _PITCH_CLASSES + 1, 0),
+        np.where(pitch[:, 1] > 0, gap, 0),
+    ]
+    for back in range(_STEPS):
+        step = np.clip(pitch[:, back] - pitch[:, back + 1], -_WIDEST_STEP, _WIDEST_STEP)
+        columns.append(np.where(pitch[:, back + 1] > 0, step + _WIDEST_STEP + 1, 0))
+    return columns
+
+
+def _references(state: State, remembered: Sequence[NDArray[np.integer]]) -> NDArray[np.integer]:
+    """(N, REFERENCES) the pitches from which the next note is measured, counted from the lowest:
+    this voice's last two, the other's last, and what is remembered. Middle C where there is none.
+    """
+    part = np.minimum(state.part, VOICES - 1)
+    rows = np.arange(len(part))
+    own, other = state.recent_pitch[rows, part], state.recent_pitch[rows, 1 - part]
+    pitch = np.stack([own[:, 0], own[:, 1], other[:, 0], *remembered], axis=1)
+    return np.where(pitch > 0, pitch, _MIDDLE_C) - LOWEST_PITCH
 
 
 def _known(foresight: Foresight, tick: Ints) -> NDArray[np.integer]:
@@ -157,9 +211,9 @@ def _known(foresight: Foresight, tick: Ints) -> NDArray[np.integer]:
 
 @cache
 def _first_rows(config: ModelConfig) -> NDArray[np.int32]:
-    """(F + 1,) the row of the embedding table at which each feature begins; 0 for the ticks."""
+    """(F,) the row of the embedding table at which each feature begins."""
     sizes = list(feature_sizes(config).values())
-    return np.concatenate([[0], np.cumsum(sizes)[:-1], [0]]).astype(np.int32)
+    return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
 
 
 def _age_class(ticks: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -8,12 +8,11 @@ Knows notes and ticks; knows no tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER, VOICES, Columns
+from bicinium.model.lines import SPAN, Lines
+from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER, VOICES
 
 NEXT_ONSETS = 2
 NEXT_BEATS = (1, 2, 4)  # quarters ahead
@@ -21,42 +20,9 @@ _OF_VOICE = [False, *[False, True] * NEXT_ONSETS, *[False] * len(NEXT_BEATS)]
 _WIDTH = len(_OF_VOICE)
 IS_WAIT = np.array(_OF_VOICE * VOICES)  # (C,) which of the columns are ticks
 NOT_KNOWN, NOTHING_SOUNDS, FIRST_PITCH = 0, 1, 2  # what the columns of pitches hold
-_SPAN = 2**24  # ticks, more than any piece has: a tick of piece i is stored as i · _SPAN + tick
+_TO_CLASS = FIRST_PITCH - LOWEST_PITCH
 
 Ints = NDArray[np.int64]
-
-
-class Lines:
-    """The notes of both voices of many pieces, to look up what sounds when."""
-
-    def __init__(self, pieces: Sequence[Sequence[Columns]]) -> None:
-        self.onset, self.offset, self.pitch = [], [], []
-        for voice in range(VOICES):
-            lines = [piece[voice] for piece in pieces]
-            lines.append(np.zeros((4, 1), np.int64))  # a piece after the last: never looked at,
-            first = np.repeat(np.arange(len(lines)) * _SPAN, [line.shape[1] for line in lines])
-            columns = np.concatenate(lines, axis=1)  # but there is always a note to look up
-            self.onset.append(first + columns[0])
-            self.offset.append(first + columns[0] + columns[2])
-            self.pitch.append(columns[1] - LOWEST_PITCH + FIRST_PITCH)
-
-    def held(self, voice: int, at: Ints) -> Ints:
-        """The pitch (from FIRST_PITCH) that a voice holds at stored ticks, or NOTHING_SOUNDS."""
-        last = np.maximum(np.searchsorted(self.onset[voice], at, "right") - 1, 0)
-        sounds = (self.onset[voice][last] <= at) & (at < self.offset[voice][last])
-        return np.where(sounds, self.pitch[voice][last], NOTHING_SOUNDS)
-
-    def uncrossed(self, piece: int, voice: int, stretch: tuple[int, int]) -> tuple[int, int]:
-        """The stretch of ticks, its ends moved on to where no note of the voice goes across."""
-
-        def moved(tick: int) -> int:
-            at = piece * _SPAN + min(tick, _SPAN - 1)
-            last = int(np.searchsorted(self.onset[voice], at, "left")) - 1
-            if last < 0 or self.offset[voice][last] <= at:
-                return tick
-            return int(self.offset[voice][last]) - piece * _SPAN
-
-        return moved(stretch[0]), moved(stretch[1])
 
 
 class Foresight:
@@ -68,7 +34,7 @@ class Foresight:
 
     def __init__(self, lines: Lines, piece: Ints, known_from: Ints, known_until: Ints) -> None:
         self.lines, self.piece = lines, piece
-        self.known_from, self.known_until = known_from, np.minimum(known_until, _SPAN - 1)
+        self.known_from, self.known_until = known_from, np.minimum(known_until, SPAN - 1)
 
     def take(self, rows: NDArray[np.integer]) -> Foresight:
         """The places asked for, in that order."""
@@ -90,21 +56,24 @@ class Foresight:
         return told
 
     def _of_voice(self, voice: int, rows: Ints, tick: Ints) -> Ints:
-        lines, base = self.lines, self.piece[rows] * _SPAN
+        lines, base = self.lines, self.piece[rows] * SPAN
         begin, end = self.known_from[rows, voice], self.known_until[rows, voice]
 
         def held(at: Ints) -> Ints:
             known = (begin <= at) & (at < end)
-            return np.where(known, lines.held(voice, base + at), NOT_KNOWN)
+            note, found = lines.last_begun(voice, base + at)
+            sounds = found & (base + at < lines.offset[voice][note])
+            pitch = np.where(sounds, lines.pitch[voice][note] + _TO_CLASS, NOTHING_SOUNDS)
+            return np.where(known, pitch, NOT_KNOWN)
 
-        onsets, pitches = lines.onset[voice], lines.pitch[voice]
+        onsets = lines.onset[voice]
         following = np.searchsorted(onsets, base + np.maximum(tick + 1, begin), "left")
         last = np.searchsorted(onsets, base + end, "left")
         columns = [held(tick)]
         for _ in range(NEXT_ONSETS):
             known = following < last
             at = np.where(known, following, 0)
-            columns.append(np.where(known, pitches[at], 0))
+            columns.append(np.where(known, lines.pitch[voice][at] + _TO_CLASS, 0))
             columns.append(np.where(known, onsets[at] - base - tick, 0))
             following = following + 1
         beat = tick // TICKS_PER_QUARTER

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import feature_sizes
+from bicinium.model.features import FARTHEST, PITCH_DISTANCES, REFERENCES, feature_sizes
 from bicinium.model.rotary import rotary_speeds
+from bicinium.tokens.vocabulary import BLOCKS, PITCHES, Kind
 
 
 class Transformer(nn.Module):
@@ -29,20 +30,40 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.RMSNorm(config.d_model, eps=1e-6)
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        if config.relative_pitch:
+            distances = REFERENCES * PITCH_DISTANCES
+            self.relative_head = nn.Linear(config.d_model, distances, bias=False)
         self.apply(_initialise)
         for block in blocks:  # the residual stream keeps its size at any depth (GPT-2)
             for weight in (block.attention.out.weight, block.feed_forward.down.weight):
                 nn.init.normal_(weight, std=0.02 / (2 * config.n_layers) ** 0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, T, F + 1) feature rows and ticks → (B, T, V) logits of the next token."""
+        """(B, T, F + REFERENCES + 1) ``features`` → (B, T, V) logits of the next token."""
         batch, length, _ = features.shape
-        rows, ticks = features[..., :-1], features[..., -1]
+        rows, ticks = features[..., : -REFERENCES - 1], features[..., -1]
         x = self.embedding(rows.flatten(0, 1)).view(batch, length, -1)  # (B, T, D)
         cos, sin = rotary_tables(self.config, ticks)
         for block in self.blocks:
             x = block(x, cos, sin)
-        return self.head(self.norm(x))
+        x = self.norm(x)
+        logits = self.head(x)
+        if not self.config.relative_pitch:
+            return logits
+        by_distance = self.relative_head(x).view(batch, length, REFERENCES, PITCH_DISTANCES)
+        pitches = torch.arange(PITCHES, device=x.device)
+        distance = pitches - features[..., -REFERENCES - 1 : -1, None]
+        distance = distance.clamp(-FARTHEST, FARTHEST) + FARTHEST
+        of_pitch = by_distance.gather(-1, distance.long()).sum(dim=2)  # (B, T, PITCHES)
+        notes = BLOCKS[Kind.NOTE_ON].ids
+        return torch.cat(
+            (
+                logits[..., : notes.start],
+                logits[..., notes] + of_pitch,
+                logits[..., notes.stop :],
+            ),
+            dim=-1,
+        )
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The weights as they stand, by name: what ``Decoder`` and checkpoints take."""

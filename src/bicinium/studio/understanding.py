@@ -17,6 +17,8 @@ from bicinium.composing.composer import Composer
 from bicinium.errors import RequestError
 from bicinium.grammar import MusicalGrammarValidator, Violation
 from bicinium.model.features import PieceConditions, features
+from bicinium.model.lines import lines_of
+from bicinium.model.memory import Memory
 from bicinium.score.keys import Key
 from bicinium.score.notes import Score
 from bicinium.tokens.codec import encode, snap
@@ -68,7 +70,9 @@ def understand(composer: Composer, score: Score, key: Key, style: str | None) ->
     told = PieceConditions.of(
         composer.config, [str(score.meter)], [key.mode], [style], [score.bars]
     ).take(np.zeros(len(at_home) - 1, np.intp))
-    logits = _read(composer, features(composer.config, seen, at_home[:-1].astype(np.int32), told))
+    past = Memory(lines_of(at_home, np.array([len(at_home)]), states), np.zeros(len(seen), np.intp))
+    tokens = at_home[:-1].astype(np.int32)
+    logits = _read(composer, features(composer.config, seen, tokens, told, past))
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     allowed = composer.grammar.token_mask(seen)

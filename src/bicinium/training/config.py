@@ -32,6 +32,7 @@ class MusicalGrammarSection(_Section):
     legality_weight: float = Field(1.0, ge=0)  # of what any of these forbids
     margin_weight: float = Field(0.2, ge=0)  # of the same, by how far its odds are above these:
     tolerated_odds: float = Field(1e-5, gt=0)  # of an illegal token to a legal one
+    ramp_after_steps: int = Field(0, ge=0)  # of cross-entropy alone, which then learns faster
     ramp_steps: int = Field(200, ge=0)  # from nothing to full weight
     positions: int = Field(1024, ge=1)  # of a batch, drawn anew each step, on which it is measured
     entropy_floor: float = Field(0.2, ge=0)  # nats a token; below it the model grows rigid

@@ -23,9 +23,11 @@ from bicinium.grammar import MusicalGrammar, State
 from bicinium.grammar.rules import FAR
 from bicinium.model.config import ModelConfig
 from bicinium.model.features import ENDINGS, PieceConditions, features
-from bicinium.model.foresight import Foresight, Lines
+from bicinium.model.foresight import Foresight
+from bicinium.model.lines import Lines, lines_of
+from bicinium.model.memory import Memory
 from bicinium.score.counterpoint import comes_to_rest
-from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Columns, Meter
+from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Meter
 from bicinium.tokens.vocabulary import KINDS, PAD, VALUES, Kind
 from bicinium.training.musical_grammar import IGNORED
 
@@ -145,7 +147,8 @@ class PieceStore:
         states = self.states.take(flat + piece + 1)  # a piece of T tokens has T + 1 states
         tokens = np.where(real.ravel(), self.tokens[flat], PAD)
         foresight = self._foresight(piece, known) if known and self.config.foresight else None
-        seen = features(self.config, states, tokens.astype(np.int32), conditions, foresight)
+        past = Memory(self.lines, piece)
+        seen = features(self.config, states, tokens.astype(np.int32), conditions, past, foresight)
         asked = np.flatnonzero(targets.ravel() != IGNORED)
         chosen = np.sort(rng.choice(asked, min(grammar_positions, len(asked)), replace=False))
         return Batch(
@@ -165,22 +168,7 @@ class PieceStore:
     @cached_property
     def lines(self) -> Lines:
         """The notes of the pieces; each ends where in its voice one ends, or with its piece."""
-        kinds = KINDS[self.tokens]
-        row = np.arange(len(self.tokens))
-        piece = np.repeat(np.arange(len(self.lengths)), self.lengths)
-        after = row + piece + 1  # a piece of T tokens has T + 1 states
-        tick, part = self.states.tick[after], self.states.part[after]
-        begins, ends = kinds == Kind.NOTE_ON, kinds == Kind.NOTE_OFF
-        of_voice: list[list[Columns]] = []
-        for voice in range(VOICES):
-            on = np.flatnonzero(begins & (part == voice))
-            off = np.append(np.flatnonzero(ends & (part == voice)), len(self.tokens))
-            off = np.minimum(off[np.searchsorted(off, on)], self.first_row[piece[on] + 1] - 1)
-            columns = np.stack(
-                [tick[on], VALUES[self.tokens[on]], tick[off] - tick[on], np.zeros_like(on)]
-            ).astype(np.int64)
-            of_voice.append(np.split(columns, np.searchsorted(on, self.first_row[1:-1]), axis=1))
-        return Lines(list(zip(*of_voice, strict=True)))
+        return lines_of(self.tokens, self.lengths, self.states)
 
 
 def endings(pieces: Sequence[Piece]) -> list[str | None]:

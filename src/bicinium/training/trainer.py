@@ -243,9 +243,11 @@ class TrainingRun:
             optimizer.zero_grad()
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        scale = min(1.0, step / max(1, grammar.ramp_steps)) * _STRICTER**self.rollbacks
+        ramped = (step - grammar.ramp_after_steps) / max(1, grammar.ramp_steps)
+        scale = min(1.0, max(0.0, ramped)) * _STRICTER**self.rollbacks
         measured: dict[str, Tensor] = {}
-        own = self._own_batch() if grammar.enabled and grammar.on_policy_weight else None
+        learns = grammar.enabled and grammar.on_policy_weight and ramped >= 0
+        own = self._own_batch() if learns else None
         if own is not None:
             with self.fabric.no_backward_sync(self.model):
                 nothing = torch.zeros((), device=self.fabric.device)
