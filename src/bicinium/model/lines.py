@@ -95,7 +95,7 @@ def lines_of(tokens: NDArray[np.integer], lengths: NDArray[np.integer], states: 
         columns = np.stack(
             [tick[on], VALUES[tokens[on]], tick[off] - tick[on], np.zeros_like(on)]
         ).astype(np.int64)
-        of_voice.append(np.split(columns, np.searchsorted(on, last_row[:-1]), axis=1))
+        of_voice.append(np.split(columns, np.searchsorted(on, last_row[:-1] + 1), axis=1))
     return Lines(list(zip(*of_voice, strict=True)))
 
 

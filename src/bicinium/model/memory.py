@@ -91,7 +91,8 @@ class Memory:
         held = np.where(sounds, pitch - LOWEST_PITCH + _FIRST_PITCH, _SILENCE)
         earlier = np.maximum(note - 1, 0)
         has_earlier = begun & (note > 0) & (lines.onset[voice][earlier] >= base)
-        following = np.minimum(note + 1, len(lines.onset[voice]) - 1)
+        following = note + (lines.onset[voice][note] <= at)  # the first piece may not have begun
+        following = np.minimum(following, len(lines.onset[voice]) - 1)
         onset = lines.onset[voice][following] - base
         comes = (then >= 0) & (onset > then) & (onset < now)
         columns = [
@@ -109,7 +110,8 @@ class Memory:
         that of the last note where nothing is.
         """
         last, onset = state.recent_pitch[:, voice, 0], state.recent_onset[:, voice, 0]
-        note, _ = self.lines.last_begun(voice, base + onset)
+        onsets = self.lines.onset[voice]  # a slip may begin a second note there: not known yet
+        note = np.minimum(np.searchsorted(onsets, base + onset, "left"), len(onsets) - 1)
         expected = Expected(*self.lines.expected[voice][note].T)
         sure = np.where(last > 0, expected.confidence, 0)
         wait = np.where(sure > 0, onset + expected.ticks - tick, 0)

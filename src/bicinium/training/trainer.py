@@ -248,6 +248,7 @@ class TrainingRun:
         measured: dict[str, Tensor] = {}
         learns = grammar.enabled and grammar.on_policy_weight and ramped >= 0
         own = self._own_batch() if learns else None
+        self.own = []  # no checkpoint holds them, so they are for this step or for none
         if own is not None:
             with self.fabric.no_backward_sync(self.model):
                 nothing = torch.zeros((), device=self.fabric.device)
