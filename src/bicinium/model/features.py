@@ -20,12 +20,12 @@ from bicinium.grammar.rules import FAR, Ints, State
 from bicinium.model import memory
 from bicinium.model.config import ModelConfig
 from bicinium.model.foresight import (
-    FIRST_PITCH,
     IS_WAIT,
     NEXT_BEATS,
     NEXT_ONSETS,
     Foresight,
 )
+from bicinium.model.lines import FIRST_PITCH
 from bicinium.model.memory import Memory
 from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER, VOICES
 from bicinium.tokens.vocabulary import PITCHES, VELOCITY_BINS, VOCAB_SIZE

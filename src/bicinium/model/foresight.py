@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.model.lines import SPAN, Lines
+from bicinium.model.lines import FIRST_PITCH, SPAN, Lines
 from bicinium.score.notes import LOWEST_PITCH, TICKS_PER_QUARTER, VOICES
 
 NEXT_ONSETS = 2
@@ -19,7 +19,7 @@ NEXT_BEATS = (1, 2, 4)  # quarters ahead
 _OF_VOICE = [False, *[False, True] * NEXT_ONSETS, *[False] * len(NEXT_BEATS)]
 _WIDTH = len(_OF_VOICE)
 IS_WAIT = np.array(_OF_VOICE * VOICES)  # (C,) which of the columns are ticks
-NOT_KNOWN, NOTHING_SOUNDS, FIRST_PITCH = 0, 1, 2  # what the columns of pitches hold
+NOT_KNOWN = 0
 _TO_CLASS = FIRST_PITCH - LOWEST_PITCH
 
 Ints = NDArray[np.int64]
@@ -61,10 +61,8 @@ class Foresight:
 
         def held(at: Ints) -> Ints:
             known = (begin <= at) & (at < end)
-            note, found = lines.last_begun(voice, base + at)
-            sounds = found & (base + at < lines.offset[voice][note])
-            pitch = np.where(sounds, lines.pitch[voice][note] + _TO_CLASS, NOTHING_SOUNDS)
-            return np.where(known, pitch, NOT_KNOWN)
+            note, begun = lines.last_begun(voice, base + at)
+            return np.where(known, lines.held(voice, note, begun, base + at), NOT_KNOWN)
 
         onsets = lines.onset[voice]
         following = np.searchsorted(onsets, base + np.maximum(tick + 1, begin), "left")

@@ -14,13 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from bicinium.grammar.rules import State
 from bicinium.model.expectation import NOTHING_EXPECTED, Expectations
-from bicinium.score.notes import VOICES, Columns
+from bicinium.score.notes import LOWEST_PITCH, VOICES, Columns
 from bicinium.tokens.vocabulary import KINDS, VALUES, Kind
 
 Ints = NDArray[np.int64]
 SPAN = 2**24  # ticks, more than any piece has
 _NEVER = SPAN - 1  # the tick of what has not come yet
 _FIRST_ROOM = 64  # notes
+NOTHING_SOUNDS, FIRST_PITCH = 1, 2  # the classes of held pitches; 0 is left to say: not known
 
 
 class Lines:
@@ -63,6 +64,15 @@ class Lines:
         last = np.searchsorted(self.onset[voice], at, "right") - 1
         found = np.maximum(last, 0)
         return found, (last >= 0) & (self.onset[voice][found] // SPAN == at // SPAN)
+
+    def held(self, voice: int, note: Ints, begun: NDArray[np.bool_], at: Ints) -> Ints:
+        """(N,) the class of what a voice holds at stored ticks: FIRST_PITCH is the piano's lowest.
+
+        note, begun: what ``last_begun`` found there.
+        """
+        sounds = begun & (self.offset[voice][note] > at)
+        pitch = self.pitch[voice][note] - LOWEST_PITCH + FIRST_PITCH
+        return np.where(sounds, pitch, NOTHING_SOUNDS)
 
     def uncrossed(self, piece: int, voice: int, stretch: tuple[int, int]) -> tuple[int, int]:
         """The stretch of ticks, its ends moved on to where no note of the voice goes across."""

@@ -2,7 +2,7 @@
 
 Attention could find all of this out; told in so many words, a small model learns from far less
 music to take up its figures again. Nothing of the present tick but what has begun is looked at.
-Knows notes and ticks; knows no tokens.
+Knows notes and ticks; knows no model.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 from bicinium.grammar.rules import State
 from bicinium.model.expectation import CONFIDENCES, Expected
-from bicinium.model.lines import SPAN, Ints, Lines
+from bicinium.model.lines import FIRST_PITCH, SPAN, Ints, Lines
 from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, VOICES
+from bicinium.tokens.vocabulary import PITCHES
 
 BARS_BACK = (1, 2)
 WAIT_CLASSES = 64
 _BAR_UNLESS_KNOWN = 96  # ticks
-_BEFORE_THE_PIECE, _SILENCE, _FIRST_PITCH = 0, 1, 2
+_BEFORE_THE_PIECE = 0
 _WIDEST_STEP = 15
-_PITCHES = HIGHEST_PITCH - LOWEST_PITCH + 1
 
 SIZES = {
     f"{name}_{back}_{voice}": size
     for back in BARS_BACK
     for voice in range(VOICES)
     for name, size in (
-        ("held", _PITCHES + _FIRST_PITCH),
+        ("held", PITCHES + FIRST_PITCH),
         ("wait", WAIT_CLASSES),
         ("end", WAIT_CLASSES),
     )
@@ -88,7 +88,6 @@ class Memory:
         begun &= then >= 0
         offset, pitch = lines.offset[voice][note] - base, lines.pitch[voice][note]
         sounds = begun & (offset > then)
-        held = np.where(sounds, pitch - LOWEST_PITCH + _FIRST_PITCH, _SILENCE)
         earlier = np.maximum(note - 1, 0)
         has_earlier = begun & (note > 0) & (lines.onset[voice][earlier] >= base)
         following = note + (lines.onset[voice][note] <= at)  # the first piece may not have begun
@@ -96,7 +95,7 @@ class Memory:
         onset = lines.onset[voice][following] - base
         comes = (then >= 0) & (onset > then) & (onset < now)
         columns = [
-            np.where(then >= 0, held, _BEFORE_THE_PIECE),
+            np.where(then >= 0, lines.held(voice, note, begun, at), _BEFORE_THE_PIECE),
             np.where(comes, _wait_class(onset - then), 0),
             np.where(sounds & (offset < now), _wait_class(offset - then), 0),
         ]
@@ -116,7 +115,9 @@ class Memory:
         sure = np.where(last > 0, expected.confidence, 0)
         wait = np.where(sure > 0, onset + expected.ticks - tick, 0)
         columns = [
-            np.where(sure > 0, np.clip(expected.step, -_WIDEST_STEP, _WIDEST_STEP) + 16, 0),
+            np.where(
+                sure > 0, np.clip(expected.step, -_WIDEST_STEP, _WIDEST_STEP) + _WIDEST_STEP + 1, 0
+            ),
             sure,
             np.where(wait > 0, _wait_class(wait), 0),
         ]

@@ -56,14 +56,7 @@ class Transformer(nn.Module):
         distance = distance.clamp(-FARTHEST, FARTHEST) + FARTHEST
         of_pitch = by_distance.gather(-1, distance.long()).sum(dim=2)  # (B, T, PITCHES)
         notes = BLOCKS[Kind.NOTE_ON].ids
-        return torch.cat(
-            (
-                logits[..., : notes.start],
-                logits[..., notes] + of_pitch,
-                logits[..., notes.stop :],
-            ),
-            dim=-1,
-        )
+        return logits + F.pad(of_pitch, (notes.start, logits.shape[-1] - notes.stop))
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The weights as they stand, by name: what ``Decoder`` and checkpoints take."""

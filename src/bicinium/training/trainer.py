@@ -315,7 +315,7 @@ class TrainingRun:
         """The model's own pieces to learn from at this step: those of the validation just done, or
         from time to time new ones.
         """
-        pieces, self.own = self.own[self.fabric.global_rank :: self.fabric.world_size], []
+        pieces = self.own[self.fabric.global_rank :: self.fabric.world_size]
         grammar = self.grammar
         if not pieces and self.step and self.step % grammar.on_policy_every_n_batches == 0:
             pieces = self.live.write(
