@@ -77,10 +77,18 @@ def well(strolls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingRun, "_advance", until_well)
+        _never_stop_early(patch)
         with pytest.raises(KeyboardInterrupt):
             train(_config(strolls), run)
     assert _scores(run)[-1][1] > 0.8
     return run
+
+
+def _never_stop_early(patch: pytest.MonkeyPatch) -> None:
+    judge = Monitor.after_validation
+    patch.setattr(
+        Monitor, "after_validation", lambda self, found: replace(judge(self, found), stop="")
+    )
 
 
 def _events(run: Path, kind: str) -> list[dict[str, Any]]:
@@ -99,10 +107,7 @@ def go_on(
 
     It does not stop early, so that all have as many steps.
     """
-    judge = Monitor.after_validation
-    monkeypatch.setattr(
-        Monitor, "after_validation", lambda self, found: replace(judge(self, found), stop="")
-    )
+    _never_stop_early(monkeypatch)
     numbers = iter(range(10))
 
     def start(**grammar: Any) -> Path:

@@ -26,11 +26,19 @@ def _judged(
     monitor: Monitor, history: Sequence[tuple[float | None, float | None] | Validation]
 ) -> list[Finding]:
     """What the monitor finds in (bits per note, grammar score) after (bits, score)."""
+    return _judged_from(monitor, 1, history)
+
+
+def _judged_from(
+    monitor: Monitor,
+    first_step: int,
+    history: Sequence[tuple[float | None, float | None] | Validation],
+) -> list[Finding]:
     return [
         monitor.after_validation(
             one if isinstance(one, Validation) else Validation(step, one[0], one[1])
         )
-        for step, one in enumerate(history, 1)
+        for step, one in enumerate(history, first_step)
     ]
 
 
@@ -141,6 +149,28 @@ def test_patience_validations_running_in_bad_health_are_a_collapse_once_one_was_
             if was_well and not well:
                 assert "under 0.8" in one.alert
             assert not one.stop
+
+
+@pytest.mark.parametrize("ramped_in", [1, 3, 5])
+def test_before_the_grammar_loss_is_in_no_state_is_well_and_none_is_held_against_the_run(
+    ramped_in: int,
+) -> None:
+    """Bits are fewest at first, when the loss does not count yet; and some states are well by
+    chance.
+    """
+    early = [(1.0 + step / 9, (0.9, 0.5)[step % 2]) for step in range(ramped_in - 1)]
+    monitor = Monitor(_THRESHOLD, 1, 2.0, ramped_in)
+    found = _judged(monitor, early)
+    assert not any(one.collapse or one.stop or one.alert for one in found)
+    assert not monitor.best_is_healthy
+    (later,) = _judged_from(monitor, ramped_in, [(3.0, 0.81)])
+    assert later.best
+    assert monitor.best_is_healthy
+    assert monitor.best is not None
+    assert (monitor.best.step, monitor.best.bits_per_note) == (ramped_in, 3.0)
+    gained, lost = _judged_from(monitor, ramped_in + 1, [(2.9, 0.9), (2.8, 0.5)])
+    assert gained == Finding(best=True)
+    assert lost.collapse
 
 
 def test_music_that_is_none_is_not_healthy_whatever_its_score() -> None:

@@ -200,7 +200,7 @@ def test_the_grammar_comes_in_after_the_steps_it_was_asked_to_wait(
     monkeypatch.setattr("bicinium.training.trainer._LOG_EVERY", 1)
     grammar = {"ramp_after_steps": 3, "ramp_steps": 2}
     train(_config(prepared, grammar=grammar), tmp_path / "run")
-    assert scales == [0, 0, 0, 0, 0.5, 1]
+    assert scales == [0, 0, 0, 0.5, 1, 1]
     measured = read_metrics(tmp_path / "run")
     # it is watched from the start; own pieces are learned from after the validation of the fourth
     assert [step for step, _ in measured["train/note_pairing"]] == [1, 2, 3, 4, 5, 6]
@@ -306,6 +306,7 @@ def test_a_run_that_gains_nothing_ends_early(
 ) -> None:
     """With no learning rate to speak of, the second and third validation are like the first."""
     grammar = {"validate_every_n_batches": 2, "early_stop_patience": 2, "on_policy_weight": 0}
+    grammar["ramp_steps"] = 0
     config = _config(prepared, max_steps=40, learning_rate=1e-12, grammar=grammar)
     train(config, tmp_path / "run")
     events = read_records(tmp_path / "run" / EVENTS)

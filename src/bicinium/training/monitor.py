@@ -1,9 +1,10 @@
 """Is the run well? Decides from losses and validations what is best, what has collapsed, when to
 stop. Knows numbers; knows no model and no files.
 
-A validated state is healthy when its grammar score reaches the threshold and its music is not
-degenerate. The best state is the healthy one of least bits per note; while none has been healthy,
-the one of highest grammar score. A collapse is
+A validated state is healthy when its grammar score reaches the threshold, its music is not
+degenerate, and the grammar loss has come in: a state from before may be well by chance, and its
+bits are fewer for want of that loss. The best state is the healthy one of least bits per note;
+while none has been healthy, the one of highest grammar score. A collapse is
 
 * a loss that is not finite, or three losses running far above the median of the last fifty;
 * ``patience`` validations running that are not healthy, once a state has been.
@@ -45,10 +46,17 @@ class Finding:
 
 
 class Monitor:
-    """The memory of a run, from which it is judged. ``state_dict`` goes into checkpoints."""
+    """The memory of a run, from which it is judged. ``state_dict`` goes into checkpoints.
 
-    def __init__(self, threshold: float, patience: int, spike_factor: float) -> None:
+    ``ramped_in`` is the step from which on the grammar loss has its full weight. Patience counts
+    from there.
+    """
+
+    def __init__(
+        self, threshold: float, patience: int, spike_factor: float, ramped_in: int = 0
+    ) -> None:
         self.threshold, self.patience, self.spike_factor = threshold, patience, spike_factor
+        self.ramped_in = ramped_in
         self.best: Validation | None = None
         self.best_is_healthy = False
         self.validated_step = -1
@@ -82,13 +90,17 @@ class Monitor:
             return Finding(alert="this state could not be validated, and counts as unknown")
         if not math.isfinite(found.bits_per_note):
             return Finding(collapse=found.degenerate or f"bits per note are {found.bits_per_note}")
-        healthy = found.grammar_score >= self.threshold and not found.degenerate
-        gain = self._gain(found.bits_per_note, found.grammar_score)
-        self.without_gain = 0 if gain else self.without_gain + 1
+        ramped_in = found.step >= self.ramped_in
+        sound = found.grammar_score >= self.threshold and not found.degenerate
+        healthy = sound and ramped_in
         best = self._beats_best(healthy, found.bits_per_note, found.grammar_score)
-        self.unhealthy = 0 if healthy else self.unhealthy + 1
         if best:
             self.best, self.best_is_healthy = found, healthy
+        if not ramped_in:
+            return Finding(best=best)
+        gain = self._gain(found.bits_per_note, found.grammar_score)
+        self.without_gain = 0 if gain else self.without_gain + 1
+        self.unhealthy = 0 if healthy else self.unhealthy + 1
         why = self._why_unhealthy(found)
         if self.unhealthy >= self.patience and self.best_is_healthy:
             running, self.unhealthy = self.unhealthy, 0
@@ -126,7 +138,12 @@ class Monitor:
     def state_dict(self) -> dict[str, Any]:
         """All that is remembered, as plain values."""
         state = dict(vars(self))
-        for name in ("threshold", "patience", "spike_factor"):  # these are the configuration's
+        for name in (
+            "threshold",
+            "patience",
+            "spike_factor",
+            "ramped_in",
+        ):  # these are the configuration's
             del state[name]
         return state | {"best": asdict(self.best) if self.best else None}
 

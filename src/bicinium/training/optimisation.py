@@ -1,4 +1,6 @@
-"""What a step of the optimiser is made of: the loss, the learning rate, Muon and AdamW."""
+"""What a step of the optimiser is made of: the loss, the learning rate, how much the grammar loss
+counts, Muon and AdamW.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bicinium.model.transformer import Transformer
-from bicinium.training.config import TrainingSection
+from bicinium.training.config import MusicalGrammarSection, TrainingSection
 from bicinium.training.musical_grammar import IGNORED
 
 
@@ -25,6 +27,21 @@ def learning_rate(training: TrainingSection, step: int) -> float:
     span = max(1, training.max_steps - training.warmup_steps)
     done = min(1.0, (step - training.warmup_steps) / span)
     return training.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+
+
+def grammar_scale(grammar: MusicalGrammarSection, step: int) -> float:
+    """What the weights of the grammar loss are multiplied by at a step: 0 before it comes in, then
+    rising in a line to 1; always 0 where it is not enabled.
+    """
+    if not grammar.enabled:
+        return 0.0
+    ramped = (step + 1 - grammar.ramp_after_steps) / max(1, grammar.ramp_steps)
+    return min(1.0, max(0.0, ramped))
+
+
+def ramped_in(grammar: MusicalGrammarSection) -> int:
+    """The number of steps after which the grammar loss has been in full."""
+    return grammar.ramp_after_steps + grammar.ramp_steps if grammar.enabled else 0
 
 
 def new_optimizers(model: Transformer, training: TrainingSection) -> list[torch.optim.Optimizer]:

@@ -43,7 +43,13 @@ from bicinium.training.dataset import (
 from bicinium.training.interrupts import Interrupts
 from bicinium.training.monitor import DataMonitor, Monitor, Validation
 from bicinium.training.musical_grammar import MusicalGrammarLoss
-from bicinium.training.optimisation import learning_rate, new_optimizers, next_token_loss
+from bicinium.training.optimisation import (
+    grammar_scale,
+    learning_rate,
+    new_optimizers,
+    next_token_loss,
+    ramped_in,
+)
 from bicinium.training.run_folder import (
     COLLAPSE_REPORT,
     MODEL,
@@ -176,6 +182,7 @@ class TrainingRun:
             self.grammar.grammar_score_threshold,
             self.grammar.early_stop_patience,
             self.grammar.loss_spike_factor,
+            ramped_in(self.grammar),
         )
         self.data_monitor = DataMonitor()
         self.step = self.rollbacks = 0
@@ -243,11 +250,9 @@ class TrainingRun:
             optimizer.zero_grad()
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        ramped = (step - grammar.ramp_after_steps) / max(1, grammar.ramp_steps)
-        scale = min(1.0, max(0.0, ramped)) * _STRICTER**self.rollbacks
+        scale = grammar_scale(grammar, step) * _STRICTER**self.rollbacks
         measured: dict[str, Tensor] = {}
-        learns = grammar.enabled and grammar.on_policy_weight and ramped >= 0
-        own = self._own_batch() if learns else None
+        own = self._own_batch() if scale and grammar.on_policy_weight else None
         self.own = []  # no checkpoint holds them, so they are for this step or for none
         if own is not None:
             with self.fabric.no_backward_sync(self.model):
