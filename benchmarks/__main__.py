@@ -1,6 +1,6 @@
 """``python -m benchmarks`` runs all; ``python -m benchmarks NAME …`` one, with its options.
 
-Only by name: ``baselines``, which has to be told what to do and trains for hours.
+Only by name: ``baselines`` and ``critic``, which have to be told what to do and take long.
 """
 
 import importlib
@@ -23,7 +23,7 @@ NAMES = (
     "shapes",
     "studio",
 )
-BY_NAME_ONLY = ("baselines",)
+BY_NAME_ONLY = ("baselines", "critic")
 
 if __name__ == "__main__":
     chosen, options = (sys.argv[1:2], sys.argv[2:]) if len(sys.argv) > 1 else (list(NAMES), [])

@@ -19,8 +19,9 @@ import mido
 import music21
 
 from bicinium.api import load_composer
-from bicinium.composing.composer import Composition, bars_played
+from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
+from bicinium.composing.redrawing import bars_played
 from bicinium.model.checkpoint import DEFAULT_MODEL
 from bicinium.score.keys import ALL_KEYS
 from bicinium.score.notes import Meter

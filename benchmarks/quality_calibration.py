@@ -24,17 +24,18 @@ from joblib import Parallel, delayed
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
+from benchmarks.weighing import columns, scales_of, weights_of
 from bicinium.corpus import quality
 from bicinium.corpus.nonsense import CLASSES, OTHER_LOWER_VOICE, other_lower_voice
-from bicinium.corpus.quality import METRICS, Term, Weights, measure
+from bicinium.corpus.quality import METRICS, Weights, measure
 from bicinium.corpus.shards import Piece, load_pieces, score_of
 from bicinium.corpus.sources import KEYBOARD_STYLES
+from bicinium.score.excerpts import EXCERPT_BARS
 from bicinium.score.notes import Score, Voice
 from bicinium.writing import whole_file
 
 REAL = "music"
 NONSENSE = (*CLASSES, OTHER_LOWER_VOICE)
-EXCERPT_BARS = 16
 STRENGTH = 0.3  # of scikit-learn's C: smaller pulls the weights more to 0
 WORTH = 0.001  # a metric whose loss raises the log-loss by less than this share is dropped
 WEIGHTS_PATH = Path(quality.__file__).with_name("quality.json")
@@ -142,7 +143,7 @@ def fit(samples: Sequence[Sample]) -> Weights:
     """Logistic regression on z and |z| of each metric; what is not worth its place is dropped."""
     fitting = [sample for sample in samples if sample.side == "fit"]
     choosing = [sample for sample in samples if sample.side == "choose"]
-    scales = scales_of(fitting)
+    scales = scales_of_music(fitting)
     names = list(METRICS)
     loss = loss_of(names, scales, fitting, choosing)
     print(f"  log-loss with all {len(names)} metrics: {loss:.4f}")
@@ -158,45 +159,19 @@ def fit(samples: Sequence[Sample]) -> Weights:
         loss = min(loss, without[least])
         print(f"  dropped {least}: log-loss {without[least]:.4f}", flush=True)
     trained = fitting + choosing
-    scales = scales_of(trained)
+    scales = scales_of_music(trained)
     model = regression(names, scales, trained)
-    weights, count = model.coef_[0], len(names)
-    terms = {
-        name: Term(
-            *(round(number, 4) for number in scales[name]),
-            round(float(weights[index]), 4),
-            round(float(weights[index + count]), 4),
-        )
-        for index, name in enumerate(names)
-    }
-    return Weights(round(float(model.intercept_[0]), 4), terms)
+    return weights_of(model, names, scales)
 
 
-def scales_of(samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
-    """Of each metric, median and quartiles' distance over real music."""
-    values = np.array([sample.values for sample in samples if sample.kind == REAL])
-    low, middle, high = np.nanpercentile(values, [25, 50, 75], axis=0)
-    spread = np.maximum(high - low, np.nanstd(values, axis=0) / 2 + 1e-6)
-    return {
-        name: (float(middle[index]), float(spread[index])) for index, name in enumerate(METRICS)
-    }
+def measured(samples: Sequence[Sample], names: Sequence[str] = tuple(METRICS)) -> np.ndarray:
+    """(N, names) the values of some metrics."""
+    places = [list(METRICS).index(name) for name in names]
+    return np.array([sample.values for sample in samples])[:, places]
 
 
-def columns(
-    names: Sequence[str], scales: dict[str, tuple[float, float]], samples: Sequence[Sample]
-) -> np.ndarray:
-    """(N, 2 · names): z of each metric, then |z|."""
-    values = np.array([sample.values for sample in samples])
-    z = np.stack(
-        [
-            np.clip((values[:, list(METRICS).index(name)] - scales[name][0]) / scales[name][1],
-                    -quality.FARTHEST, quality.FARTHEST)
-            for name in names
-        ],
-        axis=1,
-    )  # fmt: skip
-    z = np.where(np.isnan(z), 0.0, z)
-    return np.concatenate([z, np.abs(z)], axis=1)
+def scales_of_music(samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
+    return scales_of(measured([s for s in samples if s.kind == REAL]), list(METRICS))
 
 
 def emphasis(samples: Sequence[Sample]) -> np.ndarray:
@@ -214,7 +189,9 @@ def regression(
 ) -> LogisticRegression:
     model = LogisticRegression(C=STRENGTH, max_iter=3000, tol=1e-3)
     return model.fit(
-        columns(names, scales, samples), is_real(samples), sample_weight=emphasis(samples)
+        columns(measured(samples, names), names, scales),
+        is_real(samples),
+        sample_weight=emphasis(samples),
     )
 
 
@@ -225,7 +202,7 @@ def loss_of(
     choosing: Sequence[Sample],
 ) -> float:
     model = regression(names, scales, fitting)
-    chances = model.predict_proba(columns(names, scales, choosing))[:, 1]
+    chances = model.predict_proba(columns(measured(choosing, names), names, scales))[:, 1]
     return float(log_loss(is_real(choosing), chances, sample_weight=emphasis(choosing)))
 
 
@@ -272,12 +249,12 @@ def report(samples: Sequence[Sample]) -> None:
 
     whole = [sample for sample in held_out if sample.whole]
     fitting = [sample for sample in samples if sample.side != "held out"]
-    scales = scales_of(fitting)
+    scales = scales_of_music(fitting)
     print(f"\n| metric alone | {' | '.join(NONSENSE)} | kept |")
     print("|---" * (len(NONSENSE) + 2) + "|")
     for name in METRICS:
         chances = regression([name], scales, fitting).decision_function(
-            columns([name], scales, whole)
+            columns(measured(whole, [name]), [name], scales)
         )
         areas = [area(whole, chances.tolist(), kind) for kind in NONSENSE]
         kept = "yes" if name in weights.terms else "no"

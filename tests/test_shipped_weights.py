@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bicinium
-from bicinium.composing.composer import bars_played
+from bicinium.composing.redrawing import bars_played
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 
 

@@ -29,10 +29,11 @@ from bicinium.evaluation.evaluate import (
     mean_quality,
     plain,
 )
-from bicinium.evaluation.material import EXCERPT_BARS, Excerpt, evenly, excerpts, set_of
+from bicinium.evaluation.material import Excerpt, evenly, excerpts, set_of
 from bicinium.evaluation.predict import Prediction, predict
 from bicinium.model.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from bicinium.model.decoder import Decoder
+from bicinium.score.excerpts import EXCERPT_BARS
 from bicinium.score.notes import Score
 from bicinium.tokens.codec import decode
 from bicinium.writing import whole_file

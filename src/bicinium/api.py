@@ -20,8 +20,15 @@ from bicinium.composing.composer import (
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.constraints import Constraints
+from bicinium.composing.critic import Critic
 from bicinium.composing.originality import QuotationIndex, quotations_path
-from bicinium.composing.ranking import quotation, rank, score_sheet
+from bicinium.composing.ranking import (
+    BEST_OF,
+    best_of_each,
+    candidate_seeds,
+    quotation,
+    score_sheet,
+)
 from bicinium.composing.request import Request
 from bicinium.composing.sampling import Sampling
 from bicinium.errors import RequestError
@@ -77,15 +84,15 @@ def compose_many(
     n: int = 4,
     *,
     seed: int = 0,
-    best_of: int = 1,
+    best_of: int = BEST_OF,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     **asked: Unpack[Asked],
 ) -> list[Composition]:
     """Compose ``n`` pieces; piece i is drawn with seed ``seed + i``, and its ``sheet`` judges it.
 
-    best_of: draw so many candidates for each piece, with as many seeds (piece i has those from
-        ``seed + i · best_of`` on), and keep the one with the best sheet.
+    best_of: draw so many candidates for each piece, and keep the one with the best sheet. They are
+        asked for the same; the first is what there is without the others.
     cancelled: asked all the time; once it says True, composing ends with CancelledError.
 
     Raises RequestError where no piece can be so, ScoreError for a key, metre or file that is none.
@@ -94,24 +101,21 @@ def compose_many(
         if count < 1:
             raise RequestError(f"{count} {name} cannot be composed: ask for 1 or more")
     composer, sampling, request = _prepared(seed, asked)
-    seeds = [seed + index for index in range(n * best_of)]
-    pieces, reasons = composer.attempt(
-        request.conditions(seeds, composer.config),
-        seeds,
+    seeds = [seed + i for i in range(n)]
+    conditions = request.conditions(seeds, composer.config)
+    candidates, reasons = composer.attempt(
+        [asked_for for asked_for in conditions for _ in range(best_of)],
+        candidate_seeds(seeds, best_of),
         Manner(sampling, asked.get("use_grammar", True), _constraints(asked), cancelled=cancelled),
         progress,
         _not_quoting(asked),
     )
-    index = load_quotations(_model(asked))
-    best = []
-    for first in range(0, len(seeds), best_of):
-        found = [pieces[i] for i in range(first, first + best_of) if i in pieces]
-        if not found:
-            raise RequestError(not_to_be_had(seeds[first], reasons[first]))
-        sheets = [score_sheet(piece, index) for piece in found]
-        chosen = rank(sheets)[0]
-        best.append(replace(found[chosen], sheet=sheets[chosen]))
-    return best
+    model = _model(asked)
+    best = best_of_each(candidates, best_of, load_quotations(model), Critic.of_model(model))
+    for i in range(n):
+        if i not in best:
+            raise RequestError(not_to_be_had(seeds[i], reasons[i * best_of]))
+    return [replace(best[i], seed=seeds[i]) for i in range(n)]
 
 
 def compose_each(
@@ -128,11 +132,11 @@ def compose_each(
     seeds = [seed + index for index in range(n)]
     manner = Manner(sampling, asked.get("use_grammar", True), _constraints(asked))
     conditions = request.conditions(seeds, composer.config)
-    index = load_quotations(_model(asked))
+    index, critic = load_quotations(_model(asked)), Critic.of_model(_model(asked))
     reasons = {}
     for i, told in composer.follow(conditions, seeds, manner, accept=_not_quoting(asked)):
         if isinstance(told, Composition):
-            yield replace(told, sheet=score_sheet(told, index))
+            yield replace(told, sheet=score_sheet(told, index, critic))
         elif isinstance(told, Underway):
             yield told
         else:
@@ -141,7 +145,7 @@ def compose_each(
         raise RequestError(not_to_be_had(seed, reasons[0]))
 
 
-def compose(*, seed: int = 0, best_of: int = 1, **asked: Unpack[Asked]) -> Composition:
+def compose(*, seed: int = 0, best_of: int = BEST_OF, **asked: Unpack[Asked]) -> Composition:
     """Compose one piece; see ``compose_many`` and ``Asked``."""
     return compose_many(1, seed=seed, best_of=best_of, **asked)[0]
 

@@ -64,8 +64,8 @@ def compose(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same piece.")] = 0,
     best_of: Annotated[
-        int, typer.Option(help="Compose so many for each piece and keep the best.")
-    ] = 1,
+        int | None, typer.Option(help="Compose so many for each piece, and keep the best; 3.")
+    ] = None,
     continue_from: Annotated[
         Path | None, typer.Option("--continue", help="A score to go on from, to --bars in all.")
     ] = None,
@@ -121,6 +121,7 @@ def compose(
     """Compose two-voice pieces and write them as MIDI, scores, images and sound."""
     from bicinium.api import Asked, compose_many, stream
     from bicinium.composing.constraints import Constraints
+    from bicinium.composing.ranking import BEST_OF
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
     if constraint and "list" in constraint:
@@ -153,7 +154,7 @@ def compose(
         model=model or DEFAULT_MODEL,
     )
     if streamed:
-        if n not in (None, 1) or best_of != 1 or formats != "mid" or as_json:
+        if n not in (None, 1) or best_of is not None or formats != "mid" or as_json:
             raise RequestError(
                 "--stream is one piece and writes no files: leave -n, --best-of, --formats and "
                 "--json out"
@@ -165,7 +166,11 @@ def compose(
     started = time.perf_counter()
     with _progress() as progress:
         pieces = compose_many(
-            4 if n is None else n, seed=seed, best_of=best_of, progress=progress, **asked
+            4 if n is None else n,
+            seed=seed,
+            best_of=BEST_OF if best_of is None else best_of,
+            progress=progress,
+            **asked,
         )
     seconds = time.perf_counter() - started
     try:
@@ -613,6 +618,7 @@ def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
         "checks": sheet.checks if sheet else {},
         "quoted_bars": sheet.quoted_bars if sheet else None,
         "quoted_from": sheet.quoted_from if sheet else "",
+        "likeness": round(sheet.likeness, 4) if sheet and sheet.likeness is not None else None,
         "total": round(sheet.total, 4) if sheet else None,
         "bars": piece.score.bars if piece.score else piece.conditions.bars,
         "notes": piece.result.notes,
@@ -643,18 +649,20 @@ def _verdict_row(verdict: FileVerdict) -> dict[str, Any]:
 
 def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
     typer.echo(
-        "key       metre  bars  notes  tempo  style      grammar  quality  obeys  quotes  file"
+        "key       metre  bars  notes  tempo  style      grammar  quality  critic  obeys  quotes"
+        "  file"
     )
     for row in rows:
         tempo = f"{row['tempo']:.0f}" if row["tempo"] else "-"
         word = "valid" if row["valid"] else f"{row['grammar_score']:.3f}"
         quality = "-" if row["quality_score"] is None else f"{row['quality_score']:.2f}"
+        critic = "-" if row["likeness"] is None else f"{row['likeness']:.2f}"
         obeys = "-" if row["obedience"] is None else f"{row['obedience']:.0%}"
         quotes = "-" if row["quoted_bars"] is None else str(row["quoted_bars"])
         typer.echo(
             f"{row['key']:<9} {row['meter']:<6} {row['bars']:>4}  {row['notes']:>5}  {tempo:>5}  "
-            f"{row['style'] or '-':<9}  {word:<7}  {quality:>7}  {obeys:>5}  {quotes:>6}  "
-            f"{row['path']}"
+            f"{row['style'] or '-':<9}  {word:<7}  {quality:>7}  {critic:>6}  {obeys:>5}  "
+            f"{quotes:>6}  {row['path']}"
         )
     for row in rows:
         for remark in _remarks(row):

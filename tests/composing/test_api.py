@@ -85,7 +85,8 @@ def test_each_piece_is_handed_over_as_it_is_done_and_said_to_be_underway_before(
 ) -> None:
     told = list(compose_each(3, bars=2, seed=5, model=tiny_model))
     done = {one.seed: one for one in told if isinstance(one, Composition)}
-    same = {one.seed: one for one in compose_many(3, bars=2, seed=5, model=tiny_model)}
+    pieces = compose_many(3, best_of=1, bars=2, seed=5, model=tiny_model)
+    same = {one.seed: one for one in pieces}
     assert done.keys() == same.keys()
     assert all(np.array_equal(done[seed].tokens, same[seed].tokens) for seed in done)
     assert all(piece.sheet is not None for piece in done.values())
@@ -105,10 +106,19 @@ def test_sampling_arrives_at_the_model(tiny_model: Path) -> None:
     np.testing.assert_array_equal(one.tokens, other.tokens)
 
 
-def test_the_seeds_of_the_candidates_follow_each_other(tiny_model: Path) -> None:
-    pieces = compose_many(2, best_of=3, bars=2, seed=10, model=tiny_model)
-    assert [(piece.seed - 10) // 3 for piece in pieces] == [0, 1]
-    assert all(piece.sheet is not None for piece in pieces)
+def test_of_several_candidates_the_best_is_kept_and_they_are_asked_for_the_same(
+    tiny_model: Path,
+) -> None:
+    few, many = (
+        compose_many(4, best_of=best_of, bars=4, seed=10, model=tiny_model) for best_of in (1, 4)
+    )
+    assert [piece.seed for piece in many] == [10, 11, 12, 13]
+    assert [piece.conditions for piece in many] == [piece.conditions for piece in few]
+    totals = [(one.sheet.total, best.sheet.total) for one, best in zip(few, many, strict=True)]
+    assert all(best >= one for one, best in totals)
+    assert any(best > one for one, best in totals)
+    alone = compose(best_of=4, bars=4, seed=12, model=tiny_model)
+    np.testing.assert_array_equal(alone.tokens, many[2].tokens)
 
 
 # ------------------------------------------------------------------ what is given
@@ -160,7 +170,7 @@ def test_a_subject_opens_the_piece_and_is_answered(tiny_model: Path) -> None:
 def test_a_stream_is_asked_for_like_a_piece(tiny_model: Path, given: Path) -> None:
     for asked in ({"bars": 4, "meter": "3/4"}, {"upper": given}, {"subject": "D4:1/4 A4:1/4"}):
         events = list(stream(**asked, seed=3, constraints=None, model=tiny_model))
-        piece = compose(**asked, seed=3, constraints=None, model=tiny_model)
+        piece = compose(**asked, seed=3, best_of=1, constraints=None, model=tiny_model)
         if piece.draws == 1:
             begun = [(e.tick, e.pitch, e.velocity) for e in events if e.begins]
             notes = [n for voice in piece.score.voices for n in voice.notes]
@@ -256,19 +266,19 @@ def test_a_name_that_is_none_is_refused(tiny_model: Path) -> None:
 def test_candidates_that_cannot_be_had_do_not_cost_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every second seed is given up; the best of the rest is kept, and none raises."""
+    """Every second candidate is given up; the best of the rest is kept, and none raises."""
     attempt = Composer.attempt
 
     def stubborn(self: Composer, conditions: list, seeds: list, *more: object) -> tuple:
         pieces, _ = attempt(self, conditions, seeds, *more)
-        lost = {i: "it would not" for i, seed in enumerate(seeds) if seed % 2}
+        lost = {i: "it would not" for i in range(1, len(seeds), 2)}
         return {i: piece for i, piece in pieces.items() if i not in lost}, lost
 
     monkeypatch.setattr(Composer, "attempt", stubborn)
-    for piece in compose_many(2, bars=2, best_of=2, seed=4):
-        assert piece.seed % 2 == 0
+    kept, alone = (compose_many(2, bars=2, best_of=2, seed=4), compose(bars=2, best_of=1, seed=5))
+    np.testing.assert_array_equal(kept[1].tokens, alone.tokens)
     with pytest.raises(RequestError, match="with seed 5 no piece could be had"):
-        compose_many(2, bars=2, seed=4)
+        compose_many(2, bars=2, best_of=1, seed=4)
 
 
 def test_a_stream_that_cannot_go_on_says_so(tiny_model: Path) -> None:

@@ -12,17 +12,12 @@ import mido
 import numpy as np
 import pytest
 
-from bicinium.composing.composer import (
-    Composer,
-    Manner,
-    NoteEvent,
-    bars_played,
-    notes_a_second,
-)
+from bicinium.composing.composer import Composer, Manner, NoteEvent
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import MAX_BARS, Conditions
 from bicinium.composing.constraints import Constraints
 from bicinium.composing.given import other_voice
+from bicinium.composing.redrawing import bars_played, longest_rest, most_bars_alike
 from bicinium.composing.sampling import Sampling
 from bicinium.errors import RequestError
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, MusicalGrammarValidator
@@ -94,17 +89,27 @@ def test_a_piece_that_is_to_close_is_told_so_unless_its_end_is_given(composer: C
         assert np.array_equal(*both) == (not told)
 
 
-def test_a_score_is_as_fast_as_its_fullest_bar() -> None:
-    run = Voice(tuple(Note(72 + 6 * i, 60 + i, 6) for i in range(12)))
-    score = Score((run, Voice((Note(0, 48, 144),))), 2, Meter(3, 4), tempo_qpm=120)
-    assert notes_a_second(score) == pytest.approx(12 / 1.5)  # the second bar lasts 1.5 seconds
-    assert notes_a_second(Score((Voice(()), Voice(())), 2, Meter(3, 4))) == 0
+@pytest.mark.parametrize("meter", ["2/4", "3/4", "4/4", "6/8"])
+def test_most_pieces_close_on_the_last_downbeat_and_the_others_by_the_middle_of_the_bar(
+    composer: Composer, meter: str
+) -> None:
+    parsed = Meter.parse(meter)
+    pieces = composer.compose(
+        [_asked(meter=parsed, bars=3)] * 24, range(24), constraints=Constraints()
+    )
+    last_bar = 2 * parsed.bar_ticks
+    last = [max(v.notes[-1].onset_tick for v in piece.score.voices) for piece in pieces]
+    if meter == "3/4":
+        assert max(last) <= last_bar
+        return
+    assert max(last) <= last_bar + parsed.bar_ticks // 2
+    assert 24 // 3 < sum(tick <= last_bar for tick in last) < 24
 
 
 def test_what_no_hand_can_play_is_drawn_again_unless_the_tempo_was_asked_for(
     composer: Composer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bicinium.composing.composer._FASTEST", 0.0)
+    monkeypatch.setattr("bicinium.composing.redrawing._FASTEST", 0.0)
     manner = Manner(constraints=Constraints())
     for tempo, draws in ((None, 8), (90.0, 1)):
         asked = [_asked(bars=1, tempo_qpm=tempo)] * 6
@@ -122,12 +127,16 @@ def test_tokens_are_the_piece_moved_to_c_major_or_a_minor(pieces: list[Compositi
         assert piece.tokens[-1] == END
 
 
-def test_both_voices_play_in_half_of_the_bars_or_every_draw_was_used(
+def test_both_voices_play_and_no_bar_is_stuck_or_every_draw_was_used(
     pieces: list[Composition],
 ) -> None:
     for piece in pieces:
-        both = all(2 * len(bars_played(piece.score, part)) >= piece.score.bars for part in (0, 1))
-        assert both or piece.draws == 8
+        well = most_bars_alike(piece.score) <= 3 and all(
+            2 * len(bars_played(piece.score, part)) >= piece.score.bars
+            and longest_rest(piece.score, part) <= 5
+            for part in (0, 1)
+        )
+        assert well or piece.draws == 8
         assert 1 <= piece.draws <= 8
     assert sum(piece.draws == 1 for piece in pieces) > 0
 
@@ -384,17 +393,6 @@ def test_notes_are_streamed_long_before_the_piece_is_finished(
 def test_what_cannot_be_composed_cannot_be_streamed(composer: Composer, refuses: Refuses) -> None:
     with refuses(RequestError, "style 'salieri'"):
         next(composer.stream(_asked(style="salieri"), 0))
-
-
-# ------------------------------------------------------------------ bars_played
-
-
-def test_bars_played_are_those_in_which_a_note_sounds() -> None:
-    """4/4, a bar is 96 ticks: a note in bar 1, one from the end of bar 2 to the barline of 4."""
-    upper = Voice((Note(0, 60, 96), Note(180, 60, 108)))
-    score = Score((upper, Voice()), bars=6)
-    assert bars_played(score, 0) == {0, 1, 2}
-    assert bars_played(score, 1) == set()
 
 
 def test_the_walk_to_tokens_and_back_loses_nothing(pieces: list[Composition]) -> None:

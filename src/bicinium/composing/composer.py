@@ -21,8 +21,14 @@ from threadpoolctl import ThreadpoolController
 
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
-from bicinium.composing.constraints import Constraints, broken
+from bicinium.composing.constraints import Constraints
 from bicinium.composing.given import Given, GivenNotes
+from bicinium.composing.redrawing import (
+    NOTHING_FOLLOWS,
+    OTHER_KEY,
+    PITIES,
+    why_drawn_again,
+)
 from bicinium.composing.sampling import Sampling, draw, penalise, probabilities
 from bicinium.composing.watch import Watch
 from bicinium.errors import CancelledError, RequestError, ScoreError
@@ -33,7 +39,7 @@ from bicinium.model.decoder import Decoder
 from bicinium.model.features import AT_REST, PieceConditions, features
 from bicinium.model.lines import GrowingLines
 from bicinium.model.memory import Memory
-from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Score, Voice, columns_of
+from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Score, Voice
 from bicinium.tokens.codec import decode
 from bicinium.tokens.vocabulary import (
     END,
@@ -54,15 +60,11 @@ _MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
 _MAX_TOKENS_A_NOTE = 8  # VELOCITY, NOTE_ON, TIME_SHIFTs, PARTs, NOTE_OFF
 _HEADER_TOKENS = 64
 _MOST_DRAWS = 8
-_LEAST_PLAYED = 0.5  # of the bars, by each voice
 _FEWEST_A_THREAD = 8  # pieces
+_ON_DOWNBEAT = 0.65  # of the pieces in metres that have a middle close there (docs/log.md)
+_FEWEST_BARS = 3  # of a piece that can do without the rest of its last
 _REMEMBERED = 16  # NOTE_ONs that the repetition penalty looks back on
 _NONE = -1
-_NOTHING_FOLLOWS = "grammar, constraints and given notes together left nothing that could follow"
-_TOO_SILENT = "one voice hardly plays"  # these three are a pity, but a piece
-_OTHER_KEY = "another key is heard"
-_TOO_FAST = "no hand plays so fast"
-_FASTEST = 12.0  # notes a second, of a voice in its fullest bar; 98 % of keyboard pieces have fewer
 _HOME = "C major or A minor"
 
 Progress = Callable[[int, int], None]  # pieces done, pieces in all
@@ -162,10 +164,11 @@ class Composer:
         With the grammar, every piece is valid, and is drawn again (up to 8 times; ``draws`` says
         how often) where the constraints leave no token or one at full strength is broken after
         all, and where ``accept`` gives a reason against its score; where nothing is given also if
-        a voice plays in less than half of the bars or, under constraints, if another key is heard
-        than was asked for or, at a tempo of the model's own, a voice has more than 12 notes a
-        second in a bar; but if that does not help either, such a piece is kept. Without the
-        grammar, what the model says is kept as it is, right or wrong.
+        a voice plays in less than half of the bars or rests for more than five running, if a bar
+        comes more than three times running or, under constraints, if another key is heard than was
+        asked for or, at a tempo of the model's own, a voice has more than 12 notes a second in a
+        bar; but if that does not help either, such a piece is kept. Without the grammar, what the
+        model says is kept as it is, right or wrong.
         """
         pieces: dict[int, Composition] = {}
         reasons: dict[int, str] = {}
@@ -210,14 +213,17 @@ class Composer:
                         yield i, Underway(seeds[i], attempt + 1, told, conditions[i].bars)
                         continue
                     piece = self._finish(conditions[i], seeds[i], told, attempt + 1)
-                    why = _why_not(piece, manner.constraints, accept) if manner.use_grammar else ""
+                    why = (
+                        why_drawn_again(piece, manner.constraints, accept)
+                        if manner.use_grammar
+                        else ""
+                    )
                     if not why:
                         had += 1
                         yield i, piece
                         continue
                     against[i] = why
-                    better_than_none = why in (_TOO_SILENT, _TOO_FAST) and i not in kept
-                    if why == _OTHER_KEY or better_than_none:
+                    if why == OTHER_KEY or (why in PITIES and i not in kept):
                         kept[i] = piece
                 if progress:
                     progress(had, len(conditions))
@@ -361,7 +367,7 @@ class Composer:
                         yield NoteEvent(tick, second, part, value + away, 0)
         if last != END:
             bar = tick // conditions.meter.bar_ticks + 1
-            raise RequestError(f"in bar {bar} {_NOTHING_FOLLOWS}; loosen one, or take another seed")
+            raise RequestError(f"in bar {bar} {NOTHING_FOLLOWS}; loosen one, or take another seed")
 
     def _steps(
         self,
@@ -390,7 +396,8 @@ class Composer:
         watch = None
         if manner.constraints and manner.use_grammar:
             ranges = [self.grammar.config.range_of(part) for part in range(VOICES)]
-            watch = Watch(manner.constraints, conditions, given, ranges)
+            early = [*map(_closes_on_downbeat, conditions, rngs)]
+            watch = Watch(manner.constraints, conditions, given, ranges, early)
         tempi = np.array([_tempo_token(asked) for asked in conditions])
         penalty = manner.sampling.repetition_penalty
         recent = np.full((len(conditions), _REMEMBERED), _NONE)  # NOTE_ONs
@@ -480,9 +487,24 @@ def _ending(asked: Conditions, constraints: Constraints | None) -> str | None:
     given.
     """
     last = asked.bars * asked.meter.bar_ticks - 1
+    return AT_REST if constraints and constraints.close and not _is_given(asked, last) else None
+
+
+def _is_given(asked: Conditions, tick: int) -> bool:
     given = asked.given.fixed if asked.given else ()
-    is_given = any(begin <= last < until for voice in given for begin, until in voice)
-    return AT_REST if constraints and constraints.close and not is_given else None
+    return any(begin <= tick < until for voice in given for begin, until in voice)
+
+
+def _closes_on_downbeat(asked: Conditions, rng: np.random.Generator) -> bool:
+    """Whether a piece that is to close does so on the last downbeat, as most do, or may go on to
+    the middle of the last bar. Does not use up random numbers of ``rng``.
+    """
+    bar, beats = asked.meter.bar_ticks, asked.meter.bar_ticks // asked.meter.beat_ticks
+    if asked.bars < _FEWEST_BARS or any(
+        _is_given(asked, tick) for tick in range((asked.bars - 1) * bar, asked.bars * bar)
+    ):
+        return False
+    return beats % 2 == 1 or rng.spawn(1)[0].random() < _ON_DOWNBEAT
 
 
 def not_to_be_had(seed: int, why: str) -> str:
@@ -537,57 +559,3 @@ def _budget(asked: Conditions) -> int:
 
 def _tempo_token(asked: Conditions) -> int:
     return token_id(Kind.TEMPO, tempo_bin(asked.tempo_qpm)) if asked.tempo_qpm else PAD
-
-
-def _why_not(
-    piece: Composition,
-    constraints: Constraints | None,
-    accept: Callable[[Score, Conditions], str] | None,
-) -> str:
-    """Why a piece is to be drawn again; nothing where it is not."""
-    asked, score = piece.conditions, piece.score
-    if score is None:
-        return _NOTHING_FOLLOWS
-    if constraints:
-        faults = broken(score, asked, constraints)
-        if at_fault := [name for name in faults if faults[name] and constraints.forbids(name)]:
-            return f"it breaks {', '.join(at_fault)}"
-    if accept and (why := accept(score, asked)):
-        return why
-    if asked.given:
-        return ""
-    if not _both_play(score):
-        return _TOO_SILENT
-    under_constraints = constraints is not None and any(constraints.strengths.values())
-    if not under_constraints:
-        return ""
-    if asked.tempo_qpm is None and notes_a_second(score) > _FASTEST:
-        return _TOO_FAST
-    return _OTHER_KEY if score.heard_key != asked.key else ""
-
-
-def _both_play(score: Score) -> bool:
-    """Does each voice sound in at least half of the bars?"""
-    return all(
-        len(bars_played(score, part)) >= _LEAST_PLAYED * score.bars
-        for part in range(len(score.voices))
-    )
-
-
-def notes_a_second(score: Score) -> float:
-    """Of the voice and the bar that have most, at the score's tempo; 0 where there are none."""
-    bar = score.meter.bar_ticks
-    fullest = max(
-        np.bincount(columns_of(voice.notes)[0] // bar, minlength=1).max() for voice in score.voices
-    )
-    return float(fullest) * score.tempo_qpm * TICKS_PER_QUARTER / (60 * bar)
-
-
-def bars_played(score: Score, part: int) -> set[int]:
-    """The bars, from 0, in which a note of the part sounds."""
-    bar = score.meter.bar_ticks
-    return {
-        index
-        for note in score.voices[part].notes
-        for index in range(note.onset_tick // bar, -(-note.offset_tick // bar))
-    }

@@ -78,18 +78,30 @@ class Pieces:
     playable: Ints  # (P, 2, 2) the lowest and the highest pitch of each voice, in the tokens
 
     @classmethod
-    def of(cls, conditions: Sequence[Conditions], ranges: Sequence[Range]) -> Pieces:
+    def of(
+        cls,
+        conditions: Sequence[Conditions],
+        ranges: Sequence[Range],
+        on_downbeat: Sequence[bool] | None = None,
+    ) -> Pieces:
+        """``on_downbeat``: which pieces close there, and not as late as in the middle of the bar;
+        None is none.
+        """
+
         def each(values: Sequence[int]) -> Ints:
             return np.array(values, np.int32)
 
         bars = [asked.meter.bar_ticks for asked in conditions]
         ends = [asked.bars * bar for asked, bar in zip(conditions, bars, strict=True)]
+        late = [counterpoint.closing_tick(asked.meter, asked.bars) for asked in conditions]
+        early = on_downbeat or [False] * len(conditions)
+        last_bar = [end - bar for end, bar in zip(ends, bars, strict=True)]
         return cls(
             each([asked.key.mode == "minor" for asked in conditions]),
             to_home := each([asked.key.semitones_to_home for asked in conditions]),
             each([_strong_period(asked.meter) for asked in conditions]),
-            each([end - bar for end, bar in zip(ends, bars, strict=True)]),
-            each([counterpoint.closing_tick(asked.meter, asked.bars) for asked in conditions]),
+            each(last_bar),
+            np.where(early, each(last_bar), each(late)),
             each(ends),
             np.clip(np.array(ranges) + to_home[:, None, None], LOWEST_PITCH, HIGHEST_PITCH),
         )

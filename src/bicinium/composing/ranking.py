@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
+from bicinium.composing.critic import Critic
 from bicinium.composing.originality import Quotation, QuotationIndex
 from bicinium.corpus.quality import quality
 from bicinium.score.counterpoint import closes
 from bicinium.score.notes import Score
 
+BEST_OF = 3  # candidates for each piece, where no other number is asked for (docs/log.md)
+_APART = 2**32  # between the seeds of a piece's candidates: seeds that people ask for are smaller
 FREELY_QUOTED_BARS = 3  # as many as human composers have in common by chance
 
 
@@ -25,6 +28,7 @@ class ScoreSheet:
     checks: dict[str, bool]  # bars, meter, key, close and, where one was asked for, tempo
     quoted_bars: int | None  # the longest quotation of the training set; None: not looked for
     quoted_from: str = ""  # composer and title
+    likeness: float | None = None  # the critic's; None: the model has no critic
 
     @property
     def obedience(self) -> float:
@@ -38,13 +42,18 @@ class ScoreSheet:
 
     @property
     def total(self) -> float:
-        """``quality_score`` · ``obedience`` · ``originality``; 0 for what is ungrammatical."""
+        """``quality_score`` · ``obedience`` · ``originality`` · ``likeness``; 0 for what is
+        ungrammatical.
+        """
         if self.grammar_score < 1:
             return 0.0
-        return self.quality_score * self.obedience * self.originality
+        likeness = 1.0 if self.likeness is None else self.likeness
+        return self.quality_score * self.obedience * self.originality * likeness
 
 
-def score_sheet(composition: Composition, index: QuotationIndex | None) -> ScoreSheet:
+def score_sheet(
+    composition: Composition, index: QuotationIndex | None, critic: Critic | None = None
+) -> ScoreSheet:
     """Judge a piece. Without an index, quotations are not looked for."""
     score = composition.score
     judged = quality(score) if score else None
@@ -57,7 +66,33 @@ def score_sheet(composition: Composition, index: QuotationIndex | None) -> Score
         checks=_checks(composition.conditions, score),
         quoted_bars=quoted.bars if index else None,
         quoted_from=quoted.source,
+        likeness=critic.likeness(score) if critic and judged and score else None,
     )
+
+
+def candidate_seeds(seeds: Sequence[int], best_of: int) -> list[int]:
+    """For each piece's seed those of its candidates, of which the first is the piece's own."""
+    return [seed + candidate * _APART for seed in seeds for candidate in range(best_of)]
+
+
+def best_of_each(
+    candidates: Mapping[int, Composition],
+    best_of: int,
+    index: QuotationIndex | None,
+    critic: Critic | None,
+) -> dict[int, Composition]:
+    """Of the candidates i · best_of to (i + 1) · best_of - 1 the best, with its sheet, by i; none
+    where there are none of these.
+    """
+    of_piece: dict[int, list[Composition]] = {}
+    for place in sorted(candidates):
+        of_piece.setdefault(place // best_of, []).append(candidates[place])
+    best = {}
+    for i, found in of_piece.items():
+        sheets = [score_sheet(piece, index, critic) for piece in found]
+        chosen = rank(sheets)[0]
+        best[i] = replace(found[chosen], sheet=sheets[chosen])
+    return best
 
 
 def quotation(score: Score, asked: Conditions, index: QuotationIndex) -> Quotation:

@@ -98,7 +98,8 @@ class Watch:
     The N rows of a state are the pieces ``rows`` (N,) of the batch, since finished ones drop out.
     They are in C major or A minor, and each voice holds one note at most. ``given`` are the notes
     that are not the model's: no token of a given voice is judged. ``playable`` is the range that
-    the grammar leaves each voice, as it sounds.
+    the grammar leaves each voice, as it sounds. ``on_downbeat`` says of each piece whether it is to
+    close on the last downbeat; else it does by the middle of the last bar.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Watch:
         conditions: Sequence[Conditions],
         given: GivenVoices | None = None,
         playable: Sequence[Range] = (_PIANO, _PIANO),
+        on_downbeat: Sequence[bool] | None = None,
     ) -> None:
         self.constraints = constraints
         self.given = given if given is not None and given.anything else None
@@ -115,7 +117,7 @@ class Watch:
                 (max(low, lowest), min(high, highest))
                 for (low, high), (lowest, highest) in zip(playable, constraints.ranges, strict=True)
             ]
-        self.pieces = Pieces.of(conditions, playable)
+        self.pieces = Pieces.of(conditions, playable, on_downbeat)
         self.ended_tick = np.full((len(conditions), VOICES), -1, np.int32)
         self.ended_pitch = np.zeros((len(conditions), VOICES), np.int32)
         self.active = {

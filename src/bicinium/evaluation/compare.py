@@ -21,8 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.errors import RequestError
-from bicinium.evaluation.metrics import (
+from bicinium.corpus.metrics import (
     HISTOGRAMS,
     Counts,
     counterpoint_counts,
@@ -30,6 +29,7 @@ from bicinium.evaluation.metrics import (
     phrase_measures,
     recurrence,
 )
+from bicinium.errors import RequestError
 from bicinium.extras import needed
 from bicinium.score.notes import Score
 
@@ -332,10 +332,10 @@ def two_sample_test(
     x = np.concatenate([rows_of_real, rows_of_composed])
     is_composed = np.repeat([0, 1], [len(real), len(composed)])
     sides = np.concatenate([groups, np.resize(groups, len(composed))])
-    auc, importance = _told_apart(x, is_composed, sides, seed, _REPEATS)
+    auc, importance = told_apart(x, is_composed, sides, seed, _REPEATS)
     neighbours = groups // 2  # one in each half; apart, they would teach the classifier to err
     controls = [
-        _told_apart(rows_of_real, half.astype(np.int64), neighbours, seed + index)[0]
+        told_apart(rows_of_real, half.astype(np.int64), neighbours, seed + index)[0]
         for index, half in enumerate(halves[: 4 * _REPEATS])
     ]
     telling = [
@@ -357,7 +357,7 @@ def two_sample_test(
     )
 
 
-def _told_apart(
+def told_apart(
     x: Floats, labels: Integers, groups: Integers, seed: int, repeats: int = 1
 ) -> tuple[float, Floats]:
     """The cross-validated AUC, and by how much it falls where each column of ``x`` is shuffled.

@@ -19,15 +19,21 @@ from numpy.typing import NDArray
 from bicinium.composing.composer import Composer, Manner
 from bicinium.composing.composition import Composition
 from bicinium.composing.constraints import Constraints
+from bicinium.composing.critic import Critic
 from bicinium.composing.originality import QuotationIndex, quotations_path
-from bicinium.composing.ranking import FREELY_QUOTED_BARS, score_sheet
+from bicinium.composing.ranking import (
+    BEST_OF,
+    FREELY_QUOTED_BARS,
+    best_of_each,
+    candidate_seeds,
+    score_sheet,
+)
 from bicinium.composing.sampling import Sampling
 from bicinium.corpus.quality import quality
 from bicinium.corpus.shards import Refused, score_of
 from bicinium.errors import RequestError
 from bicinium.evaluation.compare import FEWEST, Comparison, Rate, compare, counterpoint_rates
 from bicinium.evaluation.material import (
-    EXCERPT_BARS,
     Excerpt,
     Material,
     evenly,
@@ -38,6 +44,7 @@ from bicinium.evaluation.material import (
 from bicinium.evaluation.predict import NOTHING, Prediction, predict
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
 from bicinium.score.counterpoint import closes
+from bicinium.score.excerpts import EXCERPT_BARS
 from bicinium.score.notes import Score
 
 MOST_OTHER_TOKENS = (
@@ -174,9 +181,10 @@ def evaluate(
         if unaided:
             written, masked = _written(composer, chosen, unaided, seed, say)
         if pieces:
-            answers = compose_answers(composer, chosen, seed, say)
-        if answers and answers.scores:
-            composed = _measured(answers, _quotation_index(model, material), seed, say)
+            index, critic = _quotation_index(model, material), Critic.of_model(model)
+            answers = compose_answers(composer, chosen, seed, say, index, critic)
+            if answers.scores:
+                composed = _measured(answers, index, seed, say)
     return Evaluation(
         model=checkpoint.name,
         data=str(data),
@@ -274,13 +282,22 @@ def longest_run(tokens: NDArray[np.integer]) -> int:
 
 
 def compose_answers(
-    composer: Composer, chosen: Sequence[Excerpt], seed: int, say: Progress
+    composer: Composer,
+    chosen: Sequence[Excerpt],
+    seed: int,
+    say: Progress,
+    index: QuotationIndex | None = None,
+    critic: Critic | None = None,
+    best_of: int = BEST_OF,
 ) -> Answers:
-    """A piece for each excerpt, as users get them: with the usual sampling and constraints."""
-    asked = [excerpt.conditions(composer.config) for excerpt in chosen]
-    seeds = [seed + index for index in range(len(asked))]
+    """A piece for each excerpt, as users get them: with the usual sampling, constraints and choice
+    among candidates.
+    """
+    asked = [one.conditions(composer.config) for one in chosen for _ in range(best_of)]
+    seeds = candidate_seeds([seed + i for i in range(len(chosen))], best_of)
     manner = Manner(constraints=Constraints())
-    pieces, _ = composer.attempt(asked, seeds, manner, _of(say, "composing"))
+    candidates, _ = composer.attempt(asked, seeds, manner, _of(say, "composing"))
+    pieces = best_of_each(candidates, best_of, index, critic)
     had = [
         (excerpt, piece, excerpt.cut_alike(piece.score))
         for i, excerpt in enumerate(chosen)

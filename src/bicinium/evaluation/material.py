@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from bicinium.composing.conditions import MAX_BARS, Conditions
 from bicinium.corpus.prepare import choose
 from bicinium.corpus.reading import read_sources
@@ -22,10 +20,10 @@ from bicinium.corpus.sources import KEYBOARD_STYLES, find_sources
 from bicinium.errors import CorpusError
 from bicinium.extras import needs
 from bicinium.model.config import ModelConfig
+from bicinium.score.excerpts import EXCERPT_BARS, cut
 from bicinium.score.keys import Key
-from bicinium.score.notes import Columns, Notes, Score, Voice, columns_of
+from bicinium.score.notes import Score
 
-EXCERPT_BARS = 16
 _MOST_BARS_ON = 4 * EXCERPT_BARS  # from an excerpt's beginning to the end of its piece
 _FEW_FILES = 32  # are read in this process
 _HOME = {"major": Key(0, "major"), "minor": Key(9, "minor")}
@@ -182,22 +180,3 @@ def _excerpt(piece: Piece, first_bar: int) -> Excerpt:
     whole = score_of(piece).transpose(piece.transposition)
     whole = replace(whole, key=_HOME[piece.mode].transpose(piece.transposition))
     return Excerpt(piece, cut(whole, first_bar, min(EXCERPT_BARS, piece.bars)), first_bar)
-
-
-def cut(score: Score, first_bar: int, bars: int) -> Score:
-    """Some bars of a score, the first counted from 0. Notes held over either end are cut there."""
-    start = first_bar * score.meter.bar_ticks
-    end = start + bars * score.meter.bar_ticks
-    return replace(
-        score,
-        voices=tuple(Voice(Notes(_between(columns_of(v.notes), start, end))) for v in score.voices),
-        bars=bars,
-        anacrusis_ticks=0 if first_bar else score.anacrusis_ticks,
-    )
-
-
-def _between(notes: Columns, start: int, end: int) -> Columns:
-    """The columns of what sounds in [start, end), counted from ``start``."""
-    onset, offset = np.maximum(notes[0], start), np.minimum(notes[0] + notes[2], end)
-    sounds = onset < offset
-    return np.stack([onset - start, notes[1], offset - onset, notes[3]])[:, sounds]

@@ -15,11 +15,11 @@ from string import Template
 
 import numpy as np
 
+from bicinium.corpus.metrics import BINS
 from bicinium.corpus.shards import Piece
 from bicinium.evaluation.clips import can_sound, clip
 from bicinium.evaluation.compare import Comparison, Distance, Spread, TwoSampleTest
 from bicinium.evaluation.evaluate import Answers, Evaluation
-from bicinium.evaluation.metrics import BINS
 from bicinium.evaluation.table import Line, number, table, words
 from bicinium.grammar.report import PAGE_STYLE
 from bicinium.score.notes import Score

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bicinium.evaluation.metrics import (
+from bicinium.corpus.metrics import (
     BINS,
     HISTOGRAMS,
     counterpoint_counts,

@@ -1,0 +1,79 @@
+"""The critic: does a piece look as if a person had written it, or the model?
+
+A logistic regression on the numbers of ``corpus.metrics.features``, fitted on real music against
+what the model composes (``python -m benchmarks critic``). It knows that model's faults, so it lies
+beside its weights. Of several candidates the one is kept that it takes for real most: the
+discriminator of adversarial training, used after training instead of in it (Azadi et al. 2018,
+Discriminator Rejection Sampling, arXiv:1810.06758).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bicinium.corpus.metrics import features
+from bicinium.corpus.quality import Term, Weights
+from bicinium.errors import CheckpointError
+from bicinium.score.excerpts import EXCERPT_BARS, cut
+from bicinium.score.notes import Score
+from bicinium.writing import whole_file
+
+
+@dataclass(frozen=True, slots=True)
+class Critic:
+    """``weights`` give the log-odds of real music against composed, where each is as common."""
+
+    weights: Weights
+
+    def log_odds(self, score: Score) -> float:
+        """Of a piece; of a longer one, the mean over its excerpts of sixteen bars."""
+        judged = [self.weights.log_odds(features(part)) for part in _excerpts(score)]
+        return math.fsum(judged) / len(judged)
+
+    def likeness(self, score: Score) -> float:
+        """The probability, in [0, 1], that a person wrote it, judged by what was measured."""
+        return 1 / (1 + math.exp(-self.log_odds(score)))
+
+    def save(self, path: Path, about: dict[str, Any]) -> None:
+        """Write it as JSON, after what is to be known ``about`` it."""
+        terms = {name: asdict(term) for name, term in self.weights.terms.items()}
+        document = about | {"bias": self.weights.bias, "terms": terms}
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Critic:
+        """Read what ``save`` wrote. Raises CheckpointError where that cannot be read."""
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            terms = {name: Term(**term) for name, term in document["terms"].items()}
+            return cls(Weights(float(document["bias"]), terms))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"{path} holds no critic ({error}); fit it anew, or remove it to rank without one"
+            ) from error
+
+    @classmethod
+    def of_model(cls, model: Path) -> Critic | None:
+        """The critic of a model file; None where none lies beside it."""
+        path = critic_path(model)
+        return cls.load(path) if path.is_file() else None
+
+
+def critic_path(model: Path) -> Path:
+    """Where the critic of a model file lies."""
+    return model.with_suffix(".critic.json")
+
+
+def _excerpts(score: Score) -> list[Score]:
+    """The last sixteen bars, those before, and so on; what is left over only where it is half."""
+    if score.bars <= EXCERPT_BARS:
+        return [score]
+    firsts = range(score.bars - EXCERPT_BARS, -1, -EXCERPT_BARS)
+    found = [cut(score, first, EXCERPT_BARS) for first in firsts]
+    left = firsts[-1]
+    return [*found, cut(score, 0, left)] if 2 * left >= EXCERPT_BARS else found

@@ -1,0 +1,107 @@
+"""Why a finished piece is drawn again.
+
+Some reasons forbid it; the others are a pity, and where no draw is better, such a piece is kept.
+The limits are those of real keyboard music (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+
+from bicinium.composing.composition import Composition
+from bicinium.composing.conditions import Conditions
+from bicinium.composing.constraints import Constraints, broken
+from bicinium.score.notes import TICKS_PER_QUARTER, Score, columns_of
+
+NOTHING_FOLLOWS = "grammar, constraints and given notes together left nothing that could follow"
+OTHER_KEY = "another key is heard"  # the least of what is a pity
+TOO_FAST = "no hand plays so fast"
+TOO_SILENT = "one voice hardly plays, or rests too long"
+STUCK = "a bar comes again and again"
+PITIES = (TOO_SILENT, STUCK, TOO_FAST, OTHER_KEY)
+
+_LEAST_PLAYED = 0.5  # of the bars, by each voice
+_LONGEST_REST = 5  # bars running that a voice is silent; 98 % of keyboard excerpts have no longer
+_MOST_ALIKE = 3  # bars running that are the same; 99.8 % of keyboard excerpts have no more
+_FASTEST = 12.0  # notes a second, of a voice in its fullest bar; 98 % of keyboard pieces have fewer
+
+
+def why_drawn_again(
+    piece: Composition,
+    constraints: Constraints | None,
+    accept: Callable[[Score, Conditions], str] | None,
+) -> str:
+    """The reason; nothing where there is none. See ``Composer.attempt``."""
+    asked, score = piece.conditions, piece.score
+    if score is None:
+        return NOTHING_FOLLOWS
+    if constraints:
+        faults = broken(score, asked, constraints)
+        if at_fault := [name for name in faults if faults[name] and constraints.forbids(name)]:
+            return f"it breaks {', '.join(at_fault)}"
+    if accept and (why := accept(score, asked)):
+        return why
+    if asked.given:
+        return ""
+    if not _both_play(score):
+        return TOO_SILENT
+    if most_bars_alike(score) > _MOST_ALIKE:
+        return STUCK
+    under_constraints = constraints is not None and any(constraints.strengths.values())
+    if not under_constraints:
+        return ""
+    if asked.tempo_qpm is None and notes_a_second(score) > _FASTEST:
+        return TOO_FAST
+    return OTHER_KEY if score.heard_key != asked.key else ""
+
+
+def _both_play(score: Score) -> bool:
+    return all(
+        len(bars_played(score, part)) >= _LEAST_PLAYED * score.bars
+        and longest_rest(score, part) <= _LONGEST_REST
+        for part in range(len(score.voices))
+    )
+
+
+def bars_played(score: Score, part: int) -> set[int]:
+    """The bars, from 0, in which a note of the part sounds."""
+    bar = score.meter.bar_ticks
+    return {
+        index
+        for note in score.voices[part].notes
+        for index in range(note.onset_tick // bar, -(-note.offset_tick // bar))
+    }
+
+
+def longest_rest(score: Score, part: int) -> int:
+    """In how many bars running no note of the part sounds, at most."""
+    played = sorted(bars_played(score, part) | {-1, score.bars})
+    return max(later - earlier - 1 for earlier, later in pairwise(played))
+
+
+def most_bars_alike(score: Score) -> int:
+    """How many bars running have the same notes in every voice, at most; empty bars have none."""
+    bar = score.meter.bar_ticks
+    held: list[list[tuple[int, int, int, int]]] = [[] for _ in range(score.bars)]
+    for part, voice in enumerate(score.voices):
+        for note in voice.notes:
+            index, position = divmod(note.onset_tick, bar)
+            held[index].append((part, position, note.pitch, note.duration_ticks))
+    most = running = 0
+    for index, notes in enumerate(held):
+        same = index > 0 and notes == held[index - 1]
+        running = running + 1 if same else 1
+        most = max(most, running if notes else 0)
+    return most
+
+
+def notes_a_second(score: Score) -> float:
+    """Of the voice and the bar that have most, at the score's tempo; 0 where there are none."""
+    bar = score.meter.bar_ticks
+    fullest = max(
+        np.bincount(columns_of(voice.notes)[0] // bar, minlength=1).max() for voice in score.voices
+    )
+    return float(fullest) * score.tempo_qpm * TICKS_PER_QUARTER / (60 * bar)
