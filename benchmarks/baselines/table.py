@@ -19,6 +19,7 @@ from benchmarks.baselines.remi_training import LEFT_OUT, repeats_of
 from benchmarks.baselines.remi_writing import RemiBaseline
 from bicinium.composing.composer import Composer, Manner
 from bicinium.composing.conditions import Conditions
+from bicinium.composing.critic import Critic
 from bicinium.composing.sampling import Sampling
 from bicinium.corpus.shards import Piece, load_pieces
 from bicinium.evaluation.compare import Comparison, compare
@@ -101,7 +102,8 @@ def main(options: argparse.Namespace) -> None:
 
 def _composers(options: argparse.Namespace) -> dict[str, Callable[[], Numbers]]:
     """The columns by name, each yet to be measured."""
-    ours = load_checkpoint(DEFAULT_MODEL if options.model == "default" else Path(options.model))
+    model = DEFAULT_MODEL if options.model == "default" else Path(options.model)
+    ours, critic = load_checkpoint(model), Critic.of_model(model)
     pieces = [piece for piece in load_pieces(options.data) if piece.style != LEFT_OUT]
     held_out = [piece for piece in pieces if piece.split == "validation"]
     chosen = excerpts(held_out, options.pieces, ours.config)
@@ -117,7 +119,9 @@ def _composers(options: argparse.Namespace) -> dict[str, Callable[[], Numbers]]:
     learned = cache(lambda: _learned(ours, task))  # for two columns
     columns = {
         REAL: lambda: _real(task),
-        "bicinium, as users get it": lambda: learned() | _as_users_get_it(_composer(ours), task),
+        "bicinium, as users get it": lambda: (
+            learned() | _as_users_get_it(_composer(ours), critic, task)
+        ),
         "bicinium, mask only": lambda: learned() | _masked(_composer(ours), task),
     }
     if options.without_grammar:
@@ -171,8 +175,10 @@ def _unaided(composer: Composer, task: Task) -> Numbers:
     return {_VALID: found.valid, _PAIRED: found.paired}
 
 
-def _as_users_get_it(composer: Composer, task: Task) -> Numbers:
-    answers = compose_answers(composer, task.chosen, task.seed, lambda stage, done, of: None)
+def _as_users_get_it(composer: Composer, critic: Critic | None, task: Task) -> Numbers:
+    answers = compose_answers(
+        composer, task.chosen, task.seed, lambda stage, done, of: None, critic=critic
+    )
     return _composed(answers.excerpts, answers.scores, task)
 
 
