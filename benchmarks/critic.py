@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,13 +47,16 @@ Floats = NDArray[np.float64]
 CHUNK = 64  # excerpts
 FOLDS = 5
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of scikit-learn's C
-_PITCH = 1  # row of ``Columns``
+_ONSET, _PITCH = 0, 1  # rows of ``Columns``
+_BOUNDS = (-7, -2, 0, 1, 3, 8)  # of steps: leap, third, step down; same; up
+_PLACES = 8  # of the bar, and of the piece
 
 
 @dataclass
 class Answered:
     """Excerpts, and of each the candidates that answer it, in the order of their seeds."""
 
+    asked: dict[str, str]  # of the command line, what decides them
     excerpts: list[Excerpt]
     candidates: list[list[Composition]]
 
@@ -88,7 +92,11 @@ def compose(options: argparse.Namespace) -> None:
     material = load_material(options.data, checkpoint.styles_left_out)
     pieces = material.pieces if options.held_out else material.trained_on
     chosen = excerpts(pieces, options.count, checkpoint.config)
-    answered = _read(options.pieces) if options.pieces.exists() else Answered([], [])
+    names = ("data", "model", "count", "candidates", "held_out")
+    about = {name: str(getattr(options, name)) for name in names}
+    answered = _read(options.pieces) if options.pieces.exists() else Answered(about, [], [])
+    if answered.asked != about:
+        sys.exit(f"{options.pieces} holds other pieces, of {answered.asked}: name another file")
     composer = Composer(checkpoint, dtype=np.float32)
     started = time.perf_counter()
     for first in range(len(answered.excerpts), len(chosen), CHUNK):
@@ -225,17 +233,13 @@ def unseen_numbers_test(real: Sequence[Excerpt], scores: Sequence[Score]) -> flo
     return told_apart(x, labels, np.tile(groups, 2), 0, 4)[0]
 
 
-_BOUNDS = (-7, -2, 0, 1, 3, 8)  # of steps: leap, third, step down; same; up
-_PLACES = 8  # of the bar, and of the piece
-
-
 def _unseen(score: Score) -> Floats:
     found: list[Floats] = []
     for line in lines(score):
         step = np.searchsorted(_BOUNDS, np.diff(line[_PITCH]), side="right")
         pairs = step[:-1] * (len(_BOUNDS) + 1) + step[1:]
         found.append(np.bincount(pairs, minlength=(len(_BOUNDS) + 1) ** 2) / max(1, len(pairs)))
-        onset, bar = line[0], score.meter.bar_ticks
+        onset, bar = line[_ONSET], score.meter.bar_ticks
         place = onset % bar * _PLACES // bar
         found.append(np.bincount(place, minlength=_PLACES) / max(1, len(onset)))
         part = onset * _PLACES // max(1, score.end_tick)

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     section = MusicalGrammarSection()
     config = ModelConfig(context=options.length, styles=STYLES)
-    pieces = compose_many(options.batch, bars=options.length // 16, style="bach")
+    pieces = compose_many(options.batch, bars=options.length // 16, style="bach", best_of=1)
     own = own_pieces([piece.tokens for piece in pieces], [piece.conditions for piece in pieces])
     batch = own_batch(own, config, section.positions, [0])
     model = Transformer(config)

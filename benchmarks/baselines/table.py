@@ -17,9 +17,11 @@ from benchmarks.baselines.markov import MarkovChain, MarkovDecoder
 from benchmarks.baselines.remi_tokens import Read
 from benchmarks.baselines.remi_training import LEFT_OUT, repeats_of
 from benchmarks.baselines.remi_writing import RemiBaseline
+from bicinium.api import load_quotations
 from bicinium.composing.composer import Composer, Manner
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.critic import Critic
+from bicinium.composing.originality import QuotationIndex
 from bicinium.composing.sampling import Sampling
 from bicinium.corpus.shards import Piece, load_pieces
 from bicinium.evaluation.compare import Comparison, compare
@@ -103,7 +105,7 @@ def main(options: argparse.Namespace) -> None:
 def _composers(options: argparse.Namespace) -> dict[str, Callable[[], Numbers]]:
     """The columns by name, each yet to be measured."""
     model = DEFAULT_MODEL if options.model == "default" else Path(options.model)
-    ours, critic = load_checkpoint(model), Critic.of_model(model)
+    ours, judges = load_checkpoint(model), (load_quotations(model), Critic.of_model(model))
     pieces = [piece for piece in load_pieces(options.data) if piece.style != LEFT_OUT]
     held_out = [piece for piece in pieces if piece.split == "validation"]
     chosen = excerpts(held_out, options.pieces, ours.config)
@@ -120,7 +122,7 @@ def _composers(options: argparse.Namespace) -> dict[str, Callable[[], Numbers]]:
     columns = {
         REAL: lambda: _real(task),
         "bicinium, as users get it": lambda: (
-            learned() | _as_users_get_it(_composer(ours), critic, task)
+            learned() | _as_users_get_it(_composer(ours), task, *judges)
         ),
         "bicinium, mask only": lambda: learned() | _masked(_composer(ours), task),
     }
@@ -175,9 +177,11 @@ def _unaided(composer: Composer, task: Task) -> Numbers:
     return {_VALID: found.valid, _PAIRED: found.paired}
 
 
-def _as_users_get_it(composer: Composer, critic: Critic | None, task: Task) -> Numbers:
+def _as_users_get_it(
+    composer: Composer, task: Task, index: QuotationIndex | None, critic: Critic | None
+) -> Numbers:
     answers = compose_answers(
-        composer, task.chosen, task.seed, lambda stage, done, of: None, critic=critic
+        composer, task.chosen, task.seed, lambda stage, done, of: None, index, critic
     )
     return _composed(answers.excerpts, answers.scores, task)
 

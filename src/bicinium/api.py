@@ -84,19 +84,22 @@ def compose_many(
     n: int = 4,
     *,
     seed: int = 0,
-    best_of: int = BEST_OF,
+    best_of: int | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     **asked: Unpack[Asked],
 ) -> list[Composition]:
     """Compose ``n`` pieces; piece i is drawn with seed ``seed + i``, and its ``sheet`` judges it.
 
-    best_of: draw so many candidates for each piece, and keep the one with the best sheet. They are
-        asked for the same; the first is what there is without the others.
+    best_of: draw so many candidates for each piece, and keep the one with the best sheet; 3 where
+        left out, 1 without the grammar. They are asked for the same; the first is what there is
+        without the others.
     cancelled: asked all the time; once it says True, composing ends with CancelledError.
 
     Raises RequestError where no piece can be so, ScoreError for a key, metre or file that is none.
     """
+    if best_of is None:
+        best_of = BEST_OF if asked.get("use_grammar", True) else 1
     for name, count in (("pieces", n), ("candidates", best_of)):
         if count < 1:
             raise RequestError(f"{count} {name} cannot be composed: ask for 1 or more")
@@ -115,7 +118,7 @@ def compose_many(
     for i in range(n):
         if i not in best:
             raise RequestError(not_to_be_had(seeds[i], reasons[i * best_of]))
-    return [replace(best[i], seed=seeds[i]) for i in range(n)]
+    return [replace(best[i], seed=seeds[i], candidates=best_of) for i in range(n)]
 
 
 def compose_each(
@@ -145,7 +148,7 @@ def compose_each(
         raise RequestError(not_to_be_had(seed, reasons[0]))
 
 
-def compose(*, seed: int = 0, best_of: int = BEST_OF, **asked: Unpack[Asked]) -> Composition:
+def compose(*, seed: int = 0, best_of: int | None = None, **asked: Unpack[Asked]) -> Composition:
     """Compose one piece; see ``compose_many`` and ``Asked``."""
     return compose_many(1, seed=seed, best_of=best_of, **asked)[0]
 

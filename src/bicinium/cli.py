@@ -64,7 +64,8 @@ def compose(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same piece.")] = 0,
     best_of: Annotated[
-        int | None, typer.Option(help="Compose so many for each piece, and keep the best; 3.")
+        int | None,
+        typer.Option(help="Compose so many for each piece, and keep the best; 3 if left out."),
     ] = None,
     continue_from: Annotated[
         Path | None, typer.Option("--continue", help="A score to go on from, to --bars in all.")
@@ -121,7 +122,6 @@ def compose(
     """Compose two-voice pieces and write them as MIDI, scores, images and sound."""
     from bicinium.api import Asked, compose_many, stream
     from bicinium.composing.constraints import Constraints
-    from bicinium.composing.ranking import BEST_OF
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
     if constraint and "list" in constraint:
@@ -154,7 +154,7 @@ def compose(
         model=model or DEFAULT_MODEL,
     )
     if streamed:
-        if n not in (None, 1) or best_of is not None or formats != "mid" or as_json:
+        if n not in (None, 1) or best_of not in (None, 1) or formats != "mid" or as_json:
             raise RequestError(
                 "--stream is one piece and writes no files: leave -n, --best-of, --formats and "
                 "--json out"
@@ -168,7 +168,7 @@ def compose(
         pieces = compose_many(
             4 if n is None else n,
             seed=seed,
-            best_of=BEST_OF if best_of is None else best_of,
+            best_of=best_of,
             progress=progress,
             **asked,
         )

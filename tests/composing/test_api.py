@@ -117,6 +117,7 @@ def test_of_several_candidates_the_best_is_kept_and_they_are_asked_for_the_same(
     totals = [(one.sheet.total, best.sheet.total) for one, best in zip(few, many, strict=True)]
     assert all(best >= one for one, best in totals)
     assert any(best > one for one, best in totals)
+    assert [piece.about["best of"] for piece in many] == ["4"] * 4
     alone = compose(best_of=4, bars=4, seed=12, model=tiny_model)
     np.testing.assert_array_equal(alone.tokens, many[2].tokens)
 
@@ -271,7 +272,7 @@ def test_candidates_that_cannot_be_had_do_not_cost_the_others(
 
     def stubborn(self: Composer, conditions: list, seeds: list, *more: object) -> tuple:
         pieces, _ = attempt(self, conditions, seeds, *more)
-        lost = {i: "it would not" for i in range(1, len(seeds), 2)}
+        lost = dict.fromkeys(range(1, len(seeds), 2), "it would not")
         return {i: piece for i, piece in pieces.items() if i not in lost}, lost
 
     monkeypatch.setattr(Composer, "attempt", stubborn)

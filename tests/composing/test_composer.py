@@ -103,7 +103,7 @@ def test_most_pieces_close_on_the_last_downbeat_and_the_others_by_the_middle_of_
         assert max(last) <= last_bar
         return
     assert max(last) <= last_bar + parsed.bar_ticks // 2
-    assert 24 // 3 < sum(tick <= last_bar for tick in last) < 24
+    assert 24 // 2 < sum(tick <= last_bar for tick in last) < 24
 
 
 def test_what_no_hand_can_play_is_drawn_again_unless_the_tempo_was_asked_for(

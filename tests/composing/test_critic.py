@@ -24,6 +24,11 @@ MakeScore = Callable[..., Score]
 Refuses = Callable[..., AbstractContextManager[None]]
 
 
+_TERM = '{"centre": 0, "spread": 1, "weight": %s, "weight_of_distance": 0}'
+_NO_NUMBER = '{"bias": 0, "terms": {"degree/tonic": %s}}' % (_TERM % "NaN")
+_NO_METRIC = '{"bias": 0, "terms": {"degree/eighth": %s}}' % (_TERM % "1")
+
+
 def _critic(**weights: float) -> Critic:
     """Of numbers by name, with __ for /: more of it is more real."""
     terms = {name.replace("__", "/"): Term(0.0, 1.0, w, 0.0) for name, w in weights.items()}
@@ -61,7 +66,10 @@ def test_what_is_saved_is_loaded_from_beside_the_model(
     assert json.loads(critic_path(model).read_text())["made_by"] == "hand"
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"bias": 0}', '{"bias": 0, "terms": {"a": {"x": 1}}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"bias": 0}', '{"bias": 0, "terms": {"a": {"x": 1}}}', _NO_NUMBER, _NO_METRIC],
+)
 def test_what_is_no_critic_is_refused(tmp_path: Path, refuses: Refuses, text: str) -> None:
     path = tmp_path / "model.critic.json"
     path.write_text(text)
@@ -74,8 +82,9 @@ def test_the_candidate_is_kept_that_the_critic_takes_for_real_most(tiny_model: P
         i: compose(bars=4, key="C major", meter="3/4", seed=i, best_of=1, model=tiny_model)
         for i in range(6)
     }
-    for weight in (40.0, -40.0):
-        critic = _critic(pitch__upper_mean=weight / 60)
+    taken = []
+    for weight in (4.0, -4.0):
+        critic = Critic(Weights(0.0, {"pitch/upper_mean": Term(70.0, 10.0, weight, 0.0)}))
         chosen = best_of_each(pieces, 3, None, critic)
         assert chosen.keys() == {0, 1}
         for i, best in chosen.items():
@@ -84,6 +93,8 @@ def test_the_candidate_is_kept_that_the_critic_takes_for_real_most(tiny_model: P
             assert best.sheet is not None
             assert best.sheet.total == max(totals)
             assert best.tokens is some[totals.index(max(totals))].tokens
+        taken.append([best.seed for best in chosen.values()])
+    assert taken[0] != taken[1]
 
 
 def test_without_a_critic_or_without_two_voices_there_is_no_likeness(

@@ -107,7 +107,8 @@ def _walk(
     given: GivenNotes | None = None,
     look: Callable[[State, np.ndarray, np.ndarray, Watch], None] | None = None,
 ) -> _Walks:
-    """Walk where grammar, constraints and what is given allow it: kinds first, then tokens.
+    """Walk where grammar, constraints and what is given allow it: kinds first, then tokens. Half of
+    the pieces close on the downbeat.
 
     obey False heeds no constraint; uniform draws tokens of a kind alike. ``look`` sees each step:
     the state, its pieces, the grammar's mask and the watch.
@@ -122,7 +123,8 @@ def _walk(
         transposition=[-one.key.semitones_to_home for one in asked],
         spare_slots=0,
     )
-    watch = Watch(constraints, asked, given)
+    on_downbeat = [given is None and one.bars > 2 and i % 2 == 0 for i, one in enumerate(asked)]
+    watch = Watch(constraints, asked, given, on_downbeat=on_downbeat)
     rows, tokens = np.arange(len(asked)), np.full(len(asked), START)
     pieces: list[list[int]] = [[] for _ in asked]
     ended = np.zeros(len(asked), np.bool_)

@@ -144,7 +144,7 @@ def test_what_gives_composed_pieces_away_is_named(made_up: list[Score]) -> None:
     assert found.two_sample.auc == 1
 
 
-def test_pairs_that_differ_in_nothing_are_nottold_apart(made_up: list[Score]) -> None:
+def test_pairs_that_differ_in_nothing_are_not_told_apart(made_up: list[Score]) -> None:
     """What a real piece and its answer have in common must teach the classifier nothing."""
     pytest.importorskip("sklearn")
     found = compare(made_up[:24], made_up[:24])

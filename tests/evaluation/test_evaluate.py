@@ -61,7 +61,7 @@ def test_what_it_composes_answers_the_real_pieces(evaluation: Evaluation) -> Non
         assert score.tempo_qpm == pytest.approx(excerpt.score.tempo_qpm)
 
 
-def test_it_obeys_and_istold_apart(evaluation: Evaluation) -> None:
+def test_it_obeys_and_is_told_apart(evaluation: Evaluation) -> None:
     composed = evaluation.composed
     assert composed is not None
     assert {"bars", "meter", "key", "close", "tempo"} <= composed.obedience.keys()

@@ -62,7 +62,7 @@ _HEADER_TOKENS = 64
 _MOST_DRAWS = 8
 _FEWEST_A_THREAD = 8  # pieces
 _ON_DOWNBEAT = 0.65  # of the pieces in metres that have a middle close there (docs/log.md)
-_FEWEST_BARS = 3  # of a piece that can do without the rest of its last
+_FEWEST_BARS = 3  # that are all the model's, to lead to a downbeat
 _REMEMBERED = 16  # NOTE_ONs that the repetition penalty looks back on
 _NONE = -1
 _HOME = "C major or A minor"
@@ -487,24 +487,21 @@ def _ending(asked: Conditions, constraints: Constraints | None) -> str | None:
     given.
     """
     last = asked.bars * asked.meter.bar_ticks - 1
-    return AT_REST if constraints and constraints.close and not _is_given(asked, last) else None
-
-
-def _is_given(asked: Conditions, tick: int) -> bool:
     given = asked.given.fixed if asked.given else ()
-    return any(begin <= tick < until for voice in given for begin, until in voice)
+    is_given = any(begin <= last < until for voice in given for begin, until in voice)
+    return AT_REST if constraints and constraints.close and not is_given else None
 
 
 def _closes_on_downbeat(asked: Conditions, rng: np.random.Generator) -> bool:
     """Whether a piece that is to close does so on the last downbeat, as most do, or may go on to
     the middle of the last bar. Does not use up random numbers of ``rng``.
     """
-    bar, beats = asked.meter.bar_ticks, asked.meter.bar_ticks // asked.meter.beat_ticks
-    if asked.bars < _FEWEST_BARS or any(
-        _is_given(asked, tick) for tick in range((asked.bars - 1) * bar, asked.bars * bar)
-    ):
+    last_bars = (asked.bars - _FEWEST_BARS) * asked.meter.bar_ticks
+    given = asked.given.fixed if asked.given else ()
+    if last_bars < 0 or any(until > last_bars for voice in given for _, until in voice):
         return False
-    return beats % 2 == 1 or rng.spawn(1)[0].random() < _ON_DOWNBEAT
+    beats = asked.meter.bar_ticks // asked.meter.beat_ticks
+    return beats % 2 == 1 or bool(rng.spawn(1)[0].random() < _ON_DOWNBEAT)
 
 
 def not_to_be_had(seed: int, why: str) -> str:

@@ -31,6 +31,7 @@ class Composition:
     score: Score | None
     draws: int  # how often it was drawn until nothing was to be said against it
     model: str = ""
+    candidates: int = 1  # of so many it is the best
     sheet: ScoreSheet | None = None  # how good it is, where that was asked for
 
     @property
@@ -40,6 +41,7 @@ class Composition:
         return {
             "model": self.model,
             "seed": str(self.seed),
+            "best of": str(self.candidates),
             "key": str(asked.key),
             "meter": str(asked.meter),
             "bars": str(asked.bars),

@@ -19,8 +19,12 @@ from bicinium.corpus.metrics import features
 from bicinium.corpus.quality import Term, Weights
 from bicinium.errors import CheckpointError
 from bicinium.score.excerpts import EXCERPT_BARS, cut
-from bicinium.score.notes import Score
+from bicinium.score.notes import Note, Score, Voice
 from bicinium.writing import whole_file
+
+_SOME_MUSIC = Score(
+    tuple(Voice((Note(0, pitch, 48), Note(48, pitch - 1, 48))) for pitch in (72, 48)), 1
+)  # on which a critic that was loaded is tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Critic:
 
     def likeness(self, score: Score) -> float:
         """The probability, in [0, 1], that a person wrote it, judged by what was measured."""
-        return 1 / (1 + math.exp(-self.log_odds(score)))
+        return (1 + math.tanh(self.log_odds(score) / 2)) / 2  # the logistic function, without exp
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
         """Write it as JSON, after what is to be known ``about`` it."""
@@ -51,11 +55,14 @@ class Critic:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             terms = {name: Term(**term) for name, term in document["terms"].items()}
-            return cls(Weights(float(document["bias"]), terms))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            critic = cls(Weights(float(document["bias"]), terms))
+            if not 0 < critic.likeness(_SOME_MUSIC) < 1:
+                raise ValueError("what it says is no number")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
             raise CheckpointError(
                 f"{path} holds no critic ({error}); fit it anew, or remove it to rank without one"
             ) from error
+        return critic
 
     @classmethod
     def of_model(cls, model: Path) -> Critic | None:

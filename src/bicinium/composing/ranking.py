@@ -15,7 +15,9 @@ from bicinium.score.counterpoint import closes
 from bicinium.score.notes import Score
 
 BEST_OF = 3  # candidates for each piece, where no other number is asked for (docs/log.md)
-_APART = 2**32  # between the seeds of a piece's candidates: seeds that people ask for are smaller
+_APART = (
+    2**64
+)  # between the seeds of candidates: less, and one has the stream of another's next draw
 FREELY_QUOTED_BARS = 3  # as many as human composers have in common by chance
 
 

@@ -26,7 +26,6 @@ from bicinium.composing.ranking import (
     FREELY_QUOTED_BARS,
     best_of_each,
     candidate_seeds,
-    score_sheet,
 )
 from bicinium.composing.sampling import Sampling
 from bicinium.corpus.quality import quality
@@ -88,6 +87,7 @@ class Answers:
     compositions: list[Composition]
     scores: list[Score]
     not_to_be_had: int  # conditions for which the composer gave up
+    draws: float  # of all candidates of a piece, mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Composed:
 
     pieces: int
     not_to_be_had: int
-    draws: float  # mean
+    draws: float  # a piece, of all its candidates
     quality_score: tuple[float, float]
     obedience: dict[str, tuple[float, float | None]]
     quotations: tuple[Quotations, Quotations] | None  # None: what was trained on is not known
@@ -308,6 +308,7 @@ def compose_answers(
         compositions=[piece for _, piece, _ in had],
         scores=[score for _, _, score in had],
         not_to_be_had=len(chosen) - len(had),
+        draws=sum(piece.draws for piece in candidates.values()) / max(1, len(pieces)),
     )
 
 
@@ -330,7 +331,7 @@ def _measured(answers: Answers, index: QuotationIndex | None, seed: int, say: Pr
     found = Composed(
         pieces=len(real),
         not_to_be_had=answers.not_to_be_had,
-        draws=float(np.mean([piece.draws for piece in answers.compositions])),
+        draws=answers.draws,
         quality_score=(mean_quality(answers.scores), mean_quality(real)),
         obedience=_obedience(answers),
         quotations=(_quotations(answers.scores, index), _quotations(real, index))
@@ -353,7 +354,7 @@ def _obedience(answers: Answers) -> dict[str, tuple[float, float | None]]:
     """Share of the pieces that are what was asked for, each beside real excerpts where these could
     fail too: in their key, by the notes, and closed in it.
     """
-    checks = [score_sheet(piece, None).checks for piece in answers.compositions]
+    checks = [piece.sheet.checks for piece in answers.compositions if piece.sheet]
     real = [excerpt.score for excerpt in answers.excerpts]
     beside: dict[str, float] = {
         "key": float(np.mean([score.heard_key == score.key for score in real])),

@@ -22,6 +22,7 @@ from typing import Any
 _LOSSES_KEPT = 50
 _LOSSES_NEEDED = 20  # before a median means anything
 _SPIKES_RUNNING = 3
+_OF_CONFIGURATION = ("threshold", "patience", "spike_factor", "ramped_in")  # no part of a state
 _LEAST_GAIN = 0.001  # of the bits per note, to count as better
 
 
@@ -138,12 +139,7 @@ class Monitor:
     def state_dict(self) -> dict[str, Any]:
         """All that is remembered, as plain values."""
         state = dict(vars(self))
-        for name in (
-            "threshold",
-            "patience",
-            "spike_factor",
-            "ramped_in",
-        ):  # these are the configuration's
+        for name in _OF_CONFIGURATION:
             del state[name]
         return state | {"best": asdict(self.best) if self.best else None}
 

@@ -41,7 +41,7 @@ def grammar_scale(grammar: MusicalGrammarSection, step: int) -> float:
 
 def ramped_in(grammar: MusicalGrammarSection) -> int:
     """The number of steps after which the grammar loss has been in full."""
-    return grammar.ramp_after_steps + grammar.ramp_steps if grammar.enabled else 0
+    return grammar.ramp_after_steps + max(1, grammar.ramp_steps) if grammar.enabled else 0
 
 
 def new_optimizers(model: Transformer, training: TrainingSection) -> list[torch.optim.Optimizer]:

@@ -182,7 +182,7 @@ class TrainingRun:
             self.grammar.grammar_score_threshold,
             self.grammar.early_stop_patience,
             self.grammar.loss_spike_factor,
-            ramped_in(self.grammar),
+            min(ramped_in(self.grammar), self.training.max_steps),
         )
         self.data_monitor = DataMonitor()
         self.step = self.rollbacks = 0
