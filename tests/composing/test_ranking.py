@@ -12,7 +12,7 @@ import pytest
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.originality import QuotationIndex
-from bicinium.composing.ranking import ScoreSheet, rank, score_sheet
+from bicinium.composing.ranking import ScoreSheet, candidate_seeds, rank, score_sheet
 from bicinium.corpus.nonsense import reordered_notes, shuffled_bars, shuffled_notes
 from bicinium.corpus.quality import quality
 from bicinium.corpus.sources import find_sources
@@ -250,6 +250,18 @@ def test_a_piece_with_hardly_any_notes_is_worth_nothing(piece: Score, lower: Voi
     for upper in (Voice(), Voice((Note(0, 72, 24),)), piece.voices[0]):
         sparse = replace(_composition(piece), score=replace(piece, voices=(upper, lower)))
         assert score_sheet(sparse, QuotationIndex.build([])).total == 0
+
+
+def test_no_candidate_draws_what_another_does() -> None:
+    """Each candidate's seed and the number of the draw together seed its random numbers."""
+    streams = {
+        tuple(np.random.default_rng([seed, draw]).integers(2**63, size=2))
+        for seed in candidate_seeds(range(30), 8)
+        for draw in range(8)
+    }
+    assert len(streams) == 30 * 8 * 8
+    assert candidate_seeds([4, 9], 1) == [4, 9]
+    assert candidate_seeds([4, 9], 3)[::3] == [4, 9]
 
 
 def test_the_best_is_first_and_equals_keep_their_order() -> None:
