@@ -85,8 +85,12 @@ def compose(
         typer.Option(help="Opens the piece, like 'D4:1/8 E4:1/8 r:1/4'; the lower voice answers."),
     ] = None,
     answer: Annotated[str, typer.Option(help="Of the subject: at the octave or fifth.")] = "octave",
-    temperature: Annotated[float, typer.Option(help="Under 1 is tamer, over 1 wilder.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens only.")] = 0.98,
+    temperature: Annotated[
+        float | None, typer.Option(help="Under 1 is tamer, over 1 wilder; 0.92 if left out.")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw from the likeliest tokens only; 0.99 if left out.")
+    ] = None,
     top_k: Annotated[int, typer.Option(help="Draw from the k likeliest tokens; 0 is all.")] = 0,
     min_p: Annotated[
         float, typer.Option(help="Draw from tokens this much as likely as the likeliest.")
@@ -143,8 +147,6 @@ def compose(
         rewrite_bars=_bar_numbers(rewrite_bars),
         subject=subject,
         answer=answer,
-        temperature=temperature,
-        top_p=top_p,
         top_k=top_k,
         min_p=min_p,
         repetition_penalty=repetition_penalty,
@@ -153,6 +155,10 @@ def compose(
         use_grammar=not no_grammar,
         model=model or DEFAULT_MODEL,
     )
+    if temperature is not None:
+        asked["temperature"] = temperature
+    if top_p is not None:
+        asked["top_p"] = top_p
     if streamed:
         if n not in (None, 1) or best_of not in (None, 1) or formats != "mid" or as_json:
             raise RequestError(

@@ -54,7 +54,7 @@ from bicinium.tokens.vocabulary import (
     token_id,
 )
 
-DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.98)  # see docs/log.md
+DEFAULT_SAMPLING = Sampling(temperature=0.92, top_p=0.99)  # see docs/log.md
 BATCH = 64  # pieces composed at once; more gain little and cost memory
 _MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
 _MAX_TOKENS_A_NOTE = 8  # VELOCITY, NOTE_ON, TIME_SHIFTs, PARTs, NOTE_OFF
