@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+
 import bicinium
+from bicinium.composing.critic import Critic
 from bicinium.composing.redrawing import bars_played
+from bicinium.corpus.sources import find_sources
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
+from bicinium.score.reading import read_score
 
 
 def test_they_are_under_ten_megabytes_and_say_how_they_were_made():
@@ -13,6 +20,19 @@ def test_they_are_under_ten_megabytes_and_say_how_they_were_made():
     assert record["steps"] == sum(session["steps"] for session in record["sessions"])
     assert record["command"].startswith("bicinium train configs/")
     assert [session["seed"] for session in record["sessions"]] == [1]
+
+
+def test_their_critic_tells_real_music_from_theirs(shared_corpus: Path) -> None:
+    """The Inventions were trained on; what counts is that the critic speaks of these weights."""
+    critic = Critic.of_model(DEFAULT_MODEL)
+    assert critic is not None
+    sources = [s for s in find_sources([shared_corpus]) if "invention" in s.path.name]
+    real = [critic.likeness(read_score(source.path, reduce=True)) for source in sources]
+    asked = {"style": "bach", "bars": 16, "model": DEFAULT_MODEL}
+    first = [critic.likeness(p.score) for p in bicinium.compose_many(8, best_of=1, **asked)]
+    assert np.median(real) > 0.5 > np.median(first)
+    chosen = [piece.sheet.likeness for piece in bicinium.compose_many(8, **asked)]
+    assert np.mean(chosen) > np.mean(first)
 
 
 def test_they_compose_what_is_asked_in_two_voices():
