@@ -131,7 +131,7 @@ def test_both_voices_play_and_no_bar_is_stuck_or_every_draw_was_used(
     pieces: list[Composition],
 ) -> None:
     for piece in pieces:
-        well = most_bars_alike(piece.score) <= 3 and all(
+        well = most_bars_alike(piece.score) <= 2 and all(
             2 * len(bars_played(piece.score, part)) >= piece.score.bars
             and longest_rest(piece.score, part) <= 5
             for part in (0, 1)

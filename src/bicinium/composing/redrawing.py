@@ -25,7 +25,7 @@ PITIES = (TOO_SILENT, STUCK, TOO_FAST, OTHER_KEY)
 
 _LEAST_PLAYED = 0.5  # of the bars, by each voice
 _LONGEST_REST = 5  # bars running that a voice is silent; 98 % of keyboard excerpts have no longer
-_MOST_ALIKE = 3  # bars running that are the same; 99.8 % of keyboard excerpts have no more
+_MOST_ALIKE = 2  # bars running that are the same; 99 % of keyboard excerpts have no more
 _FASTEST = 12.0  # notes a second, of a voice in its fullest bar; 98 % of keyboard pieces have fewer
 
 
