@@ -89,21 +89,20 @@ def test_a_piece_that_is_to_close_is_told_so_unless_its_end_is_given(composer: C
         assert np.array_equal(*both) == (not told)
 
 
-@pytest.mark.parametrize("meter", ["2/4", "3/4", "4/4", "6/8"])
 def test_most_pieces_close_on_the_last_downbeat_and_the_others_by_the_middle_of_the_bar(
-    composer: Composer, meter: str
+    composer: Composer,
 ) -> None:
-    parsed = Meter.parse(meter)
-    pieces = composer.compose(
-        [_asked(meter=parsed, bars=3)] * 24, range(24), constraints=Constraints()
-    )
-    last_bar = 2 * parsed.bar_ticks
-    last = [max(v.notes[-1].onset_tick for v in piece.score.voices) for piece in pieces]
-    if meter == "3/4":
-        assert max(last) <= last_bar
-        return
-    assert max(last) <= last_bar + parsed.bar_ticks // 2
-    assert 24 // 2 < sum(tick <= last_bar for tick in last) < 24
+    """In 3/4 all on the downbeat. In halves of a bar from the last barline but one."""
+    late = []
+    for meter in map(Meter.parse, _METERS):
+        asked = [_asked(meter=meter, bars=3)] * 24
+        for piece in composer.compose(asked, range(24), constraints=Constraints()):
+            last = max(voice.notes[-1].onset_tick for voice in piece.score.voices)
+            halves = (last - 2 * meter.bar_ticks) / (meter.bar_ticks / 2)
+            assert halves <= (0 if meter == Meter(3, 4) else 1)
+            if meter != Meter(3, 4):
+                late.append(halves > 0)
+    assert 0 < sum(late) < len(late) / 2
 
 
 def test_what_no_hand_can_play_is_drawn_again_unless_the_tempo_was_asked_for(
