@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks critic compose --data FOLDER --pieces FILE [--model M] [--count 500]
        python -m benchmarks critic fit --pieces FILE [--model M]
-       python -m benchmarks critic choose --pieces FILE [--best-of 3]
+       python -m benchmarks critic choose --pieces FILE [--best-of 4]
 
 FOLDER is what ``bicinium corpus prepare`` wrote. ``compose`` answers excerpts of its training side
 (of its held-out side with --held-out), --candidates for each, and keeps them in FILE, chunk by
@@ -33,9 +33,9 @@ from bicinium.composing.composition import Composition
 from bicinium.composing.constraints import Constraints
 from bicinium.composing.critic import Critic, critic_path
 from bicinium.composing.originality import QuotationIndex, quotations_path
-from bicinium.composing.ranking import BEST_OF, best_of_each, candidate_seeds
+from bicinium.composing.ranking import BEST_OF, best_of_each, each_candidate
 from bicinium.corpus.metrics import features, lines
-from bicinium.evaluation.compare import Comparison, compare, told_apart
+from bicinium.evaluation.compare import compare, told_apart
 from bicinium.evaluation.evaluate import mean_quality
 from bicinium.evaluation.material import Excerpt, excerpts, load_material
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
@@ -101,8 +101,11 @@ def compose(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     for first in range(len(answered.excerpts), len(chosen), CHUNK):
         some = chosen[first : first + CHUNK]
-        asked = [one.conditions(composer.config) for one in some for _ in range(options.candidates)]
-        seeds = candidate_seeds(range(first, first + len(some)), options.candidates)
+        asked, seeds = each_candidate(
+            [one.conditions(composer.config) for one in some],
+            range(first, first + len(some)),
+            options.candidates,
+        )
         found, _ = composer.attempt(asked, seeds, Manner(constraints=Constraints()))
         answered.excerpts += some
         answered.candidates += [
@@ -136,7 +139,7 @@ def fit(answered: Answered, model: Path) -> None:
         if candidates and candidates[0].score:
             real.append(features(excerpt.score))
             composed.append(features(excerpt.cut_alike(candidates[0].score)))
-            works.append(excerpt.piece.cluster or excerpt.piece.name)
+            works.append(excerpt.work)
     names = list(real[0])
     values = np.array([[one[name] for name in names] for one in (*real, *composed)])
     is_real = np.repeat([1, 0], [len(real), len(composed)])
@@ -194,7 +197,7 @@ def choose(answered: Answered, model: Path, most: int) -> None:
         chosen = best_of_each(flat, best_of, index, judge)
         real = [answered.excerpts[i] for i in chosen]
         scores = [one.cut_alike(chosen[i].score) for i, one in zip(chosen, real, strict=True)]
-        found = _compared(real, scores)
+        found = compare([one.score for one in real], scores, [one.work for one in real])
         test = found.two_sample
         assert test is not None
         unseen = unseen_numbers_test(real, scores)
@@ -215,19 +218,11 @@ def choose(answered: Answered, model: Path, most: int) -> None:
                 print(f"    {spread.name}: {spread.inside:.0%} (real {spread.real_inside:.0%})")
 
 
-def _works(real: Sequence[Excerpt]) -> list[str]:
-    return [one.piece.cluster or one.piece.name for one in real]
-
-
-def _compared(real: Sequence[Excerpt], scores: Sequence[Score]) -> Comparison:
-    return compare([one.score for one in real], scores, _works(real), 0)
-
-
 def unseen_numbers_test(real: Sequence[Excerpt], scores: Sequence[Score]) -> float:
-    """The AUC of the same test on what the critic is not told: pairs of neighbouring steps, what
-    lies on each quarter of the bar, and how the piece goes on from bar to bar.
+    """The AUC of the same test on what the critic is not told: pairs of neighbouring steps, how
+    many notes begin in each eighth of the bar and of the piece, how heights change along the piece.
     """
-    groups = np.unique(_works(real), return_inverse=True)[1]
+    groups = np.unique([one.work for one in real], return_inverse=True)[1]
     x = np.array([_unseen(score) for score in (*(one.score for one in real), *scores)])
     labels = np.repeat([0, 1], [len(real), len(scores)])
     return told_apart(x, labels, np.tile(groups, 2), 0, 4)[0]

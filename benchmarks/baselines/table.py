@@ -263,7 +263,7 @@ def _composed(chosen: Sequence[Excerpt], scores: Sequence[Score], task: Task) ->
 
 
 def _comparison(chosen: Sequence[Excerpt], scores: Sequence[Score], task: Task) -> Comparison:
-    works = [one.piece.cluster or one.piece.name for one in chosen]
+    works = [one.work for one in chosen]
     return compare([one.score for one in chosen], scores, works, task.seed)
 
 

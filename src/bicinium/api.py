@@ -25,7 +25,7 @@ from bicinium.composing.originality import QuotationIndex, quotations_path
 from bicinium.composing.ranking import (
     BEST_OF,
     best_of_each,
-    candidate_seeds,
+    each_candidate,
     quotation,
     score_sheet,
 )
@@ -105,10 +105,8 @@ def compose_many(
             raise RequestError(f"{count} {name} cannot be composed: ask for 1 or more")
     composer, sampling, request = _prepared(seed, asked)
     seeds = [seed + i for i in range(n)]
-    conditions = request.conditions(seeds, composer.config)
     candidates, reasons = composer.attempt(
-        [asked_for for asked_for in conditions for _ in range(best_of)],
-        candidate_seeds(seeds, best_of),
+        *each_candidate(request.conditions(seeds, composer.config), seeds, best_of),
         Manner(sampling, asked.get("use_grammar", True), _constraints(asked), cancelled=cancelled),
         progress,
         _not_quoting(asked),

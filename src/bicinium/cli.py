@@ -172,11 +172,7 @@ def compose(
     started = time.perf_counter()
     with _progress() as progress:
         pieces = compose_many(
-            4 if n is None else n,
-            seed=seed,
-            best_of=best_of,
-            progress=progress,
-            **asked,
+            4 if n is None else n, seed=seed, best_of=best_of, progress=progress, **asked
         )
     seconds = time.perf_counter() - started
     try:

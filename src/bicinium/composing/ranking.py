@@ -75,6 +75,14 @@ def candidate_seeds(seeds: Sequence[int], best_of: int) -> list[int]:
     return [seed + candidate * _APART for seed in seeds for candidate in range(best_of)]
 
 
+def each_candidate(
+    conditions: Sequence[Conditions], seeds: Sequence[int], best_of: int
+) -> tuple[list[Conditions], list[int]]:
+    """What is asked of each candidate, and its seed: all of the first piece, of the second, …"""
+    asked = [one for one in conditions for _ in range(best_of)]
+    return asked, candidate_seeds(seeds, best_of)
+
+
 def best_of_each(
     candidates: Mapping[int, Composition],
     best_of: int,

@@ -25,7 +25,7 @@ from bicinium.composing.ranking import (
     BEST_OF,
     FREELY_QUOTED_BARS,
     best_of_each,
-    candidate_seeds,
+    each_candidate,
 )
 from bicinium.composing.sampling import Sampling
 from bicinium.corpus.quality import quality
@@ -293,8 +293,11 @@ def compose_answers(
     """A piece for each excerpt, as users get them: with the usual sampling, constraints and choice
     among candidates.
     """
-    asked = [one.conditions(composer.config) for one in chosen for _ in range(best_of)]
-    seeds = candidate_seeds([seed + i for i in range(len(chosen))], best_of)
+    asked, seeds = each_candidate(
+        [one.conditions(composer.config) for one in chosen],
+        range(seed, seed + len(chosen)),
+        best_of,
+    )
     manner = Manner(constraints=Constraints())
     candidates, _ = composer.attempt(asked, seeds, manner, _of(say, "composing"))
     pieces = best_of_each(candidates, best_of, index, critic)
@@ -325,7 +328,7 @@ def _quotation_index(model: Path, material: Material) -> QuotationIndex | None:
 def _measured(answers: Answers, index: QuotationIndex | None, seed: int, say: Progress) -> Composed:
     say("comparing", 0, 1)
     real = [excerpt.score for excerpt in answers.excerpts]
-    works = [excerpt.piece.cluster or excerpt.piece.name for excerpt in answers.excerpts]
+    works = [excerpt.work for excerpt in answers.excerpts]
     bach = [excerpt.score for excerpt in answers.excerpts if excerpt.piece.style == BACH]
     enough = len(real) >= FEWEST
     found = Composed(

@@ -46,6 +46,11 @@ class Excerpt:
     score: Score
     first_bar: int  # from 0
 
+    @property
+    def work(self) -> str:
+        """The work that it is from, by which real music is split."""
+        return self.piece.cluster or self.piece.name
+
     def conditions(self, config: ModelConfig) -> Conditions:
         """What a piece is asked to be that answers this excerpt: key, metre, length to the end,
         tempo and, where the model has learned it, style.
