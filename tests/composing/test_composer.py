@@ -161,6 +161,22 @@ def test_without_grammar_a_random_model_breaks_rules(composer: Composer) -> None
         assert piece.draws == 1
 
 
+@pytest.mark.parametrize("share", [0.05, 1.0])
+def test_slips_on_purpose_are_as_frequent_as_asked_for(share: float) -> None:
+    """Drawn from the model that ships, which hardly makes any by itself."""
+    composer = Composer(load_checkpoint(), dtype=np.float32)
+    asked = [_asked(bars=8)] * 12
+    rngs = np.random.default_rng(3).spawn(len(asked))
+    manner = Manner(use_grammar=False, max_tokens=150, slips=share)
+    wrong = tokens = 0
+    for piece in composer.draw(asked, rngs, manner):
+        states = composer.grammar.states_along([piece], bar_ticks=96, bars=8)
+        before = states.take(np.arange(1, len(piece)))
+        wrong += int((composer.grammar.broken_rule(before, piece[1:]) >= 0).sum())
+        tokens += len(piece) - 1
+    assert 0.8 * share < wrong / tokens < 2 * share
+
+
 @pytest.mark.parametrize("away", [-5, -1, 0, 3, 6])
 def test_ranges_hold_in_the_key_in_which_the_piece_sounds(composer: Composer, away: int) -> None:
     ranges = ((60, 67), (48, 55))

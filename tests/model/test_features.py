@@ -361,6 +361,30 @@ def test_even_noise_keeps_every_feature_in_its_range(
         assert max(values) < feature_sizes(_CONFIG)[name], name
 
 
+def test_after_a_slip_the_model_sees_the_last_note_that_still_sounds(
+    shown_along: Callable[..., np.ndarray],
+) -> None:
+    """C5 is not ended, by a slip; A4 begins above it, ends, and then C5 does."""
+    tokens = [
+        START,
+        token_id(Kind.TEMPO, 16),
+        token_id(Kind.VELOCITY, 19),
+        token_id(Kind.NOTE_ON, _C5),
+        token_id(Kind.TIME_SHIFT, 12),
+        token_id(Kind.NOTE_OFF, _C3),
+        token_id(Kind.NOTE_ON, _A4),
+        token_id(Kind.TIME_SHIFT, 12),
+        token_id(Kind.NOTE_OFF, _A4),
+        token_id(Kind.TIME_SHIFT, 12),
+        token_id(Kind.NOTE_OFF, _C5),
+    ]
+    rows = shown_along(_CONFIG, tokens, _told(), bar_ticks=72, bars=2)
+    seen = _columns(rows)
+    assert seen["pitch_0"][3:] == [_ON_C5] * 3 + [_ON_A4] * 2 + [_ON_C5] * 2 + [_ON_A4]
+    assert seen["age_0"][3:] == [1, 13, 13, 1, 13, 25, 37, 0]
+    assert _references(rows)[3:, 0].tolist() == [pitch - 1 for pitch in seen["pitch_0"][3:]]
+
+
 def test_features_of_a_token_do_not_know_what_follows(
     along: Callable[..., dict[str, list[int]]],
 ) -> None:

@@ -152,8 +152,9 @@ def test_the_last_note_to_begin_is_looked_up_in_its_piece_alone(
 
 @pytest.mark.parametrize("notes", [1, 3])
 def test_a_piece_that_was_broken_off_keeps_its_notes(notes: int) -> None:
-    """What the model wrote, up to its first error or to the end of its budget, may end with a
-    NOTE_ON; whatever becomes of that note, it is not one of the next piece."""
+    """What the model wrote, up to the end of its budget, may end with a NOTE_ON; whatever becomes
+    of that note, it is not one of the next piece.
+    """
 
     def held(pitch: int) -> list[int]:
         ends = token_id(Kind.TIME_SHIFT, 24), token_id(Kind.NOTE_OFF, pitch)

@@ -15,7 +15,7 @@ from bicinium.model.expectation import NOTHING_EXPECTED, Expectations
 from bicinium.model.lines import GrowingLines, Lines, lines_of
 from bicinium.model.memory import PITCHES_REMEMBERED, SIZES, Memory
 from bicinium.score.notes import VOICES, Note, columns_of
-from bicinium.tokens.vocabulary import START, Kind, token_id
+from bicinium.tokens.vocabulary import END, START, VOCAB_SIZE, Kind, token_id
 
 Line = list[Note]
 Voices = tuple[Line, Line]
@@ -296,16 +296,25 @@ def test_what_is_still_to_come_never_shows(
     assert _recalled(pieces, [place], bar_ticks, _stored(changed)) == before
 
 
+@pytest.mark.parametrize("slips", [0, 8])
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 3), bar_ticks=_BARS)
 @settings(max_examples=10)
 def test_what_is_recalled_while_writing_is_what_is_recalled_of_the_whole_piece(
-    legal_walks: Callable[..., list[np.ndarray]], seed: int, count: int, bar_ticks: int
+    legal_walks: Callable[..., list[np.ndarray]], slips: int, seed: int, count: int, bar_ticks: int
 ) -> None:
-    """After every token of several pieces that are written side by side, in whatever order."""
+    """After every token of several pieces that are written side by side, in whatever order, with
+    and without tokens that do not belong there.
+    """
     grammar = MusicalGrammar()
     walks = legal_walks(count, seed, 100, bar_ticks=bar_ticks)
+    rng = np.random.default_rng(seed)
+    wrong = np.delete(np.arange(VOCAB_SIZE), END)
+    walks = [
+        np.insert(walk, rng.integers(1, len(walk), slips), rng.choice(wrong, slips))
+        for walk in walks
+    ]
     lengths = np.array([len(walk) for walk in walks])
-    along = grammar.states_along(walks[::-1], bar_ticks=[bar_ticks] * count)
+    along = grammar.states_along(walks[::-1], bar_ticks=[bar_ticks] * count, spare_slots=3)
     whole = lines_of(np.concatenate(walks[::-1]), lengths[::-1], along)
     first = (np.cumsum(lengths[::-1] + 1) - lengths[::-1] - 1)[::-1]  # the state before each piece
     growing, rows = GrowingLines(count), np.arange(count)
@@ -323,8 +332,8 @@ def test_what_is_recalled_while_writing_is_what_is_recalled_of_the_whole_piece(
 
 
 def test_a_slip_in_the_last_token_is_not_known_before_it_comes() -> None:
-    """Pieces of the model's own end with their first error, here with a second note in the tick
-    and the voice in which one has just begun. Up to then they were written like any other.
+    """Here a second note in the tick and the voice in which one has just begun. Up to then the
+    piece was written like any other.
     """
     tokens = [START, token_id(Kind.TEMPO, 16), token_id(Kind.VELOCITY, 19)]
     for pitch in (60, 64, 62, 69, 62):

@@ -205,7 +205,7 @@ def test_ignored_positions_count_neither_in_the_sum_nor_in_the_mean(after_note: 
     assert total([IGNORED] * 3) == 0
 
 
-def test_a_rule_that_forbids_everything_at_a_position_gives_no_nan(after_note: State) -> None:
+def test_a_position_at_which_everything_is_forbidden_does_not_count(after_note: State) -> None:
     class Nothing(Rule):
         """Only where the metre is unknown, so that the grammar itself can be built."""
 
@@ -214,16 +214,20 @@ def test_a_rule_that_forbids_everything_at_a_position_gives_no_nan(after_note: S
         def any_token(self, state: State, *_: object) -> np.ndarray:
             return (state.bar_ticks == 0)[:, None]
 
-    state = after_note.take(np.arange(1))
-    state.bar_ticks[:] = 0
+    both = after_note.take(np.zeros(2, np.int64))
+    both.bar_ticks[:] = [96, 0]
     loss = MusicalGrammarLoss(_EVEN, MusicalGrammar(extra_rules=[Nothing]))
-    logits = torch.randn(1, VOCAB_SIZE, requires_grad=True)
-    total, parts = loss(logits, torch.tensor([_OFF_C4]), _NOTHING, state)
+    logits = torch.randn(2, VOCAB_SIZE, requires_grad=True)
+    targets = torch.tensor([[_OFF_C4, _OFF_C4]])
+    total, _ = loss(logits, targets, _NOTHING, both)
     total.backward()
-    assert torch.isfinite(total)
-    assert float(parts["sequence_coherence"]) == 0
+    first, _ = loss(logits[:1], targets[:, :1], _NOTHING, both.take(np.array([0])))
+    assert total.item() == pytest.approx(first.item())
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
+    assert (logits.grad[1] == 0).all()
+    only_it, parts = loss(logits[1:], targets[:, :1], _NOTHING, both.take(np.array([1])))
+    assert [only_it.item(), *(part.item() for part in parts.values())] == [0] * (len(parts) + 1)
 
 
 def test_states_need_not_be_given(legal_walks: Callable[..., list[np.ndarray]]) -> None:

@@ -73,12 +73,17 @@ Tokens = NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a batch is drawn. ``cancelled`` is asked at every token."""
+    """How a batch is drawn. ``cancelled`` is asked at every token.
+
+    slips: without the grammar, the share of tokens that are drawn, on purpose, from what the
+        grammar forbids; for a model that is to learn to go on after a slip.
+    """
 
     sampling: Sampling = DEFAULT_SAMPLING
     use_grammar: bool = True
     constraints: Constraints | None = None
     max_tokens: int | None = None  # of each piece; None is more than any needs
+    slips: float = 0.0
     cancelled: Callable[[], bool] | None = None
 
 
@@ -437,6 +442,8 @@ class Composer:
                 logits = logits + weights * manner.sampling.temperature  # whatever that is
             if penalty:
                 logits = penalise(logits, recent[rows], penalty)
+            if manner.slips:
+                allowed = ~self._to_slip(state, [rngs[row] for row in rows.tolist()], manner.slips)
             uniform = np.array([rngs[row].random() for row in rows.tolist()])
             tokens = draw(probabilities(logits, allowed, manner.sampling), uniform)
             if state.stage[0] == Stage.BEFORE_TEMPO:
@@ -464,6 +471,14 @@ class Composer:
         if forbidden is not None:
             allowed &= ~forbidden
         return allowed, weights
+
+    def _to_slip(
+        self, state: State, rngs: Sequence[np.random.Generator], share: float
+    ) -> NDArray[np.bool_]:
+        """(N, 774) what is not to be drawn: in ``share`` of the rows all that is legal."""
+        slip = np.array([rng.random() < share for rng in rngs])
+        legal = ~self.grammar.forbidden(state)
+        return legal & slip[:, None] & ~legal.all(axis=1, keepdims=True)
 
     def _finish(self, asked: Conditions, seed: int, tokens: Tokens, draws: int) -> Composition:
         away = -asked.key.semitones_to_home

@@ -159,15 +159,18 @@ class MusicalGrammar:
 
         Raises DeadEndError, naming the rules, where a row would allow nothing.
         """
-        forbidden = self._forbidden(state)
+        forbidden = self.forbidden(state)
         closing.restrict(state, forbidden)
         dead = np.logical_and.reduce(forbidden, axis=1)
         if is_any(dead):
             raise DeadEndError(self._dead_end_sentence(state.take(np.flatnonzero(dead)[:1])))
         return np.logical_not(forbidden, out=forbidden)
 
-    def _forbidden(self, state: State) -> Bools:
-        """(B, 774) True where a rule forbids a token."""
+    def forbidden(self, state: State) -> Bools:
+        """(B, 774) True where a rule forbids a token: after a slip, maybe every one.
+
+        Token budgets are not looked at.
+        """
         whatever_kind: Forbidden = False
         for rule in self.rules:
             whatever_kind = either(whatever_kind, rule.any_token(state, _TOKENS))
@@ -280,4 +283,4 @@ class MusicalGrammar:
     def _all_is_forbidden(self, state: State, rules: Sequence[Rule]) -> bool:
         smaller = copy(self)
         smaller._obey(rules)
-        return bool(smaller._forbidden(state).all())
+        return bool(smaller.forbidden(state).all())

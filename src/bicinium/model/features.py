@@ -132,10 +132,9 @@ def features(
     known before it comes.
     """
     columns: list[NDArray[np.integer]] = [tokens]
+    pitch, onset, sounding = _last_notes(state)
     if config.state_embedding:
-        sounding = state.sounding[:, :VOICES, 0]
-        age = state.tick[:, None] - state.held_onset[:, :VOICES, 0]
-        pitch = state.last_pitch[:, :VOICES]
+        age = state.tick[:, None] - onset
         columns += [
             np.minimum(state.position, _MAX_POSITION - 1),
             state.tick % TICKS_PER_QUARTER,
@@ -169,9 +168,25 @@ def features(
     if config.foresight:
         embedded[:, len(columns) :] = 0 if foresight is None else _known(foresight, state.tick)
     embedded += first
-    seen[:, len(first) : -1] = _references(state, remembered)
+    seen[:, len(first) : -1] = _references(state, pitch, remembered)
     seen[:, -1] = state.tick
     return seen
+
+
+def _last_notes(state: State) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """(N, VOICES) of the last note of each voice: its pitch, its onset, whether it sounds.
+
+    Where a slip has left a voice more than one note, or an older one, it is the last that sounds:
+    what the model cannot see it could not end.
+    """
+    held, onset = state.held_pitch[:, :VOICES], state.held_onset[:, :VOICES]
+    last, sounding = state.last_pitch[:, :VOICES], state.sounding[:, :VOICES]
+    if held.shape[2] == 1:
+        return last, onset[:, :, 0], sounding[:, :, 0]
+    slot = np.where(sounding, onset, -1).argmax(axis=2)[:, :, None]
+    pitch, onset = (np.take_along_axis(of_slot, slot, 2)[:, :, 0] for of_slot in (held, onset))
+    sounds = np.logical_or.reduce(sounding, axis=2)
+    return np.where(sounds, pitch, last), onset, sounds
 
 
 def _line_so_far(state: State, voice: int) -> list[NDArray[np.integer]]:
@@ -190,14 +205,17 @@ def _line_so_far(state: State, voice: int) -> list[NDArray[np.integer]]:
     return columns
 
 
-def _references(state: State, remembered: Sequence[NDArray[np.integer]]) -> NDArray[np.integer]:
+def _references(
+    state: State, last: Ints, remembered: Sequence[NDArray[np.integer]]
+) -> NDArray[np.integer]:
     """(N, REFERENCES) the pitches from which the next note is measured, counted from the lowest:
-    this voice's last two, the other's last, and what is remembered. Middle C where there is none.
+    this voice's last (of ``last``) and that before it, the other's last, and what is remembered.
+    Middle C where there is none.
     """
     part = np.minimum(state.part, VOICES - 1)
     rows = np.arange(len(part))
-    own, other = state.recent_pitch[rows, part], state.recent_pitch[rows, 1 - part]
-    pitch = np.stack([own[:, 0], own[:, 1], other[:, 0], *remembered], axis=1)
+    before = state.recent_pitch[rows, part, 1]
+    pitch = np.stack([last[rows, part], before, last[rows, 1 - part], *remembered], axis=1)
     return np.where(pitch > 0, pitch, _MIDDLE_C) - LOWEST_PITCH
 
 

@@ -41,7 +41,8 @@ class MusicalGrammarSection(_Section):
     on_policy_weight: float = Field(1.0, ge=0)  # of the same loss along the model's own pieces
     on_policy_every_n_batches: int = Field(25, ge=1)
     on_policy_pieces: int = Field(8, ge=1)
-    on_policy_tokens: int = Field(256, ge=8)  # of each
+    on_policy_tokens: int = Field(640, ge=8)  # of each
+    on_policy_slips: float = Field(0.01, ge=0, le=1)  # of its tokens, drawn from what is forbidden
 
     validate_every_n_batches: int = Field(100, ge=1)
     live_pieces: int = Field(8, ge=1)  # drawn from the model, unconstrained, at each validation

@@ -74,7 +74,8 @@ class MusicalGrammarLoss(nn.Module):
         on_policy: the targets are the model's own. Music may go on with a loop, and then that token
             is not held against the model; where the model itself has begun one, it is.
 
-        Positions whose target is IGNORED do not count. The components are unweighted, in nats.
+        Positions whose target is IGNORED do not count, nor do those at which the rules together
+        forbid every token, as they may after a slip. The components are unweighted, in nats.
         """
         targets = target_tokens.reshape(-1)
         if states is None:
@@ -86,8 +87,6 @@ class MusicalGrammarLoss(nn.Module):
         logits = predicted_tokens.flatten(0, -2)[rows]
         logits = logits.float() if logits.dtype.itemsize < 4 else logits
         asked = targets[rows]
-        counted = asked != IGNORED
-        some = counted.sum().clamp(min=1)
         loops = _loops(target_tokens)[rows.cpu().numpy()]
         if not on_policy:
             loops[loops == asked.cpu().numpy()] = -1
@@ -97,6 +96,8 @@ class MusicalGrammarLoss(nn.Module):
             name: torch.from_numpy(forbidden).to(logits.device)
             for name, forbidden in self._forbidden(states, loops).items()
         }
+        counted = (asked != IGNORED) & ~masks["legality"].all(dim=-1)
+        some = counted.sum().clamp(min=1)
         for name, mask in masks.items():
             components[name] = (avoidance(logits, mask, everything) * counted).sum() / some
         excess = excess_odds(logits, masks["legality"], self.config.tolerated_odds)

@@ -52,10 +52,7 @@ _LEAST_ENTROPY = 0.05  # nats a token
 
 @dataclass(frozen=True, slots=True)
 class OwnPiece:
-    """A piece of the model's own, in the form of a training piece, up to its first error.
-
-    What comes after an error is beyond the grammar: there the rules together may forbid all.
-    """
+    """A piece of the model's own, in the form of a training piece, however wrong it is."""
 
     tokens: NDArray[np.int16]
     meter: str
@@ -77,7 +74,7 @@ def held_out_metrics(
         logits = predicted(model, batch)
         targets = batch.targets.flatten()[batch.grammar_rows]
         nats += float(F.cross_entropy(logits, targets, reduction="sum"))
-        forbidden = torch.from_numpy(~grammar.token_mask(batch.states))
+        forbidden = torch.from_numpy(grammar.forbidden(batch.states))
         illegal += float(illegal_mass(logits, forbidden).sum())
         tokens += len(logits)
     bits = nats / math.log(2) + len(pieces) * _TOLD_BITS
@@ -110,13 +107,15 @@ class LiveModel:
         self.shares = shares / shares.sum()  # how often each is shown
 
     def write(
-        self, count: int, most_bars: int, max_tokens: int, seed: Sequence[int]
+        self, count: int, most_bars: int, max_tokens: int, slips: float, seed: Sequence[int]
     ) -> list[OwnPiece]:
-        """Pieces of 2 to ``most_bars`` bars, each broken off at ``max_tokens``."""
+        """Pieces of 2 to ``most_bars`` bars, each broken off at ``max_tokens``; of its tokens,
+        ``slips`` are such as the grammar forbids.
+        """
         rng = np.random.default_rng(seed)
         asked = self._ask(rng, rng.integers(2, most_bars + 1, count).tolist())
         rngs = rng.spawn(count)
-        manner = Manner(_UNTOUCHED, use_grammar=False, max_tokens=max_tokens)
+        manner = Manner(_UNTOUCHED, use_grammar=False, max_tokens=max_tokens, slips=slips)
         drawn = self._composer().draw(asked, rngs, manner)
         return own_pieces(drawn, asked)
 
@@ -156,37 +155,25 @@ class LiveModel:
             logits = predicted(self.model, batch)
             log_p = logits.log_softmax(dim=-1)
             entropy -= float((log_p.exp() * log_p).sum())
-            forbidden = torch.from_numpy(~grammar.token_mask(batch.states))
+            forbidden = torch.from_numpy(grammar.forbidden(batch.states))
             illegal += float(illegal_mass(logits, forbidden).sum())
             tokens += len(logits)
         return {"entropy": entropy / tokens, "illegal_mass": illegal / tokens}
 
 
 def own_pieces(written: Sequence[NDArray[np.int16]], asked: Sequence[Conditions]) -> list[OwnPiece]:
-    """What the model wrote when it was asked so, each up to its first error."""
-    grammar = MusicalGrammar()
-    states = grammar.states_along(
-        written,
-        bar_ticks=[one.meter.bar_ticks for one in asked],
-        bars=[one.bars for one in asked],
-        transposition=[-one.key.semitones_to_home for one in asked],
-    )
-    pieces, row = [], 0
-    for tokens, one in zip(written, asked, strict=True):
-        before = states.take(np.arange(row, row + len(tokens)))
-        errors = np.flatnonzero(grammar.broken_rule(before, tokens) >= 0)
-        row += len(tokens) + 1
-        pieces.append(
-            OwnPiece(
-                tokens[: errors[0] + 1] if len(errors) else tokens,
-                str(one.meter),
-                one.key.mode,
-                one.style,
-                one.bars,
-                -one.key.semitones_to_home,
-            )
+    """What the model wrote when it was asked so."""
+    return [
+        OwnPiece(
+            tokens,
+            str(one.meter),
+            one.key.mode,
+            one.style,
+            one.bars,
+            -one.key.semitones_to_home,
         )
-    return pieces
+        for tokens, one in zip(written, asked, strict=True)
+    ]
 
 
 @torch.no_grad()
