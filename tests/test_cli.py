@@ -19,7 +19,8 @@ from pathlib import Path
 import mido
 import pytest
 
-from bicinium import cli
+from bicinium import cli, studio
+from bicinium.composing.composer import DEFAULT_SAMPLING
 from bicinium.corpus.shards import load_pieces
 from bicinium.score.midi import write_midi
 from bicinium.score.notes import Score
@@ -110,6 +111,18 @@ def test_every_command_has_help(bicinium: Callable[..., Ran], command: list[str]
     ran = bicinium(*command, "--help")
     assert ran.status == 0
     assert "--help" in ran.out
+
+
+def test_help_and_the_studios_slider_say_what_the_default_sampling_is(
+    bicinium: Callable[..., Ran],
+) -> None:
+    words = " ".join(bicinium("compose", "--help").out.replace("│", " ").split())
+    assert f"{DEFAULT_SAMPLING.temperature:g} if left out" in words
+    assert f"{DEFAULT_SAMPLING.top_p:g} if left out" in words
+    page = Path(studio.__file__).parent / "static" / "index.html"
+    slider = re.search(r'<input name="temperature"[^>]*', page.read_text(encoding="utf-8"))
+    assert slider is not None
+    assert f'value="{DEFAULT_SAMPLING.temperature:g}"' in slider[0]
 
 
 def test_an_option_that_is_none_is_an_error_without_traceback(bicinium: Callable[..., Ran]) -> None:

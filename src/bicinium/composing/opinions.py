@@ -75,6 +75,7 @@ class Pieces:
     last_bar: Ints  # the tick at which it begins
     deadline: Ints  # the tick in the last bar from which on both voices are closing
     end: Ints  # the tick of the last barline
+    beat: Ints  # ticks
     playable: Ints  # (P, 2, 2) the lowest and the highest pitch of each voice, in the tokens
 
     @classmethod
@@ -103,6 +104,7 @@ class Pieces:
             each(last_bar),
             np.where(early, each(last_bar), each(late)),
             each(ends),
+            each([asked.meter.beat_ticks for asked in conditions]),
             np.clip(np.array(ranges) + to_home[:, None, None], LOWEST_PITCH, HIGHEST_PITCH),
         )
 
@@ -199,8 +201,8 @@ class Opinion:
 class Close(Opinion):
     """From the deadline on the lower voice begins only the tonic, the upper only tones of its
     triad, and time does not pass the deadline before the last note of each is such (and, of the
-    lower, sounds in the last bar). After the deadline nothing begins nor ends, unless an end is
-    given.
+    lower, sounds in the last bar). After the deadline nothing begins, and what sounds ends on a
+    beat or with the piece, unless an end is given.
 
     The way out: time stops at the deadline; a voice that has not closed ends what it holds and
     begins such a note, the upper first. Where that would leave the lower none, ``Watch`` looks
@@ -244,11 +246,11 @@ class Close(Opinion):
         return np.where(self.exempt[rows].any(axis=1), FAR, deadline)
 
     def dead_time(self, scene: Scene) -> Bools | None:
-        """(N, shifts) where time may not pass so far: what sounds after the deadline sounds to the
-        last barline, so between them nothing could happen.
+        """(N, shifts) where time may not pass so far: between the deadline and the last barline
+        nothing could happen, but on beats the end of what sounds.
 
         But where a note could not last so long, or ``rhythm`` might not let it: there time may stop
-        while something sounds.
+        anywhere while something sounds.
         """
         quiet, end = self.quiet_after(scene.rows), self.pieces.end[scene.rows]
         silent = (scene.pitch == NOTHING).all(axis=1)
@@ -257,7 +259,9 @@ class Close(Opinion):
         if not is_any(dead):
             return None
         then = column(scene.tick) + SHIFTS
-        return column(dead) & (then > column(quiet)) & (then < column(end))
+        releases = then % column(self.pieces.beat[scene.rows]) == 0
+        idle = column(silent) | ~releases
+        return column(dead) & idle & (then > column(quiet)) & (then < column(end))
 
     def still_open(self, scene: Scene) -> Bools:
         """(N, 2) the voices that have not closed, and would have to."""
