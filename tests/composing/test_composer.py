@@ -24,6 +24,7 @@ from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, MusicalGramma
 from bicinium.grammar.files import validate_file
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder
+from bicinium.score.counterpoint import comes_from_dominant
 from bicinium.score.keys import ALL_KEYS, Key
 from bicinium.score.midi import read_midi
 from bicinium.score.notes import Meter, Note, Score, Voice
@@ -103,6 +104,16 @@ def test_most_pieces_close_on_the_last_downbeat_and_the_others_by_the_middle_of_
             if meter != Meter(3, 4):
                 late.append(halves > 0)
     assert 0 < sum(late) < len(late) / 2
+
+
+def test_as_many_pieces_close_from_the_dominant_as_are_asked_for(composer: Composer) -> None:
+    asked = [_asked(bars=4)] * 16
+    rest = replace(Constraints(), parallels=0.0)
+    for share, least, most in ((1.0, 16, 16), (0.5, 4, 13), (0.0, 0, 8)):
+        constraints = replace(rest, authentic=share)
+        pieces = composer.compose(asked, range(16), constraints=constraints)
+        heard = [comes_from_dominant(one.score, one.conditions.key) for one in pieces]
+        assert least <= sum(heard) <= most
 
 
 def test_what_no_hand_can_play_is_drawn_again_unless_the_tempo_was_asked_for(

@@ -12,9 +12,10 @@ import pytest
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.constraints import STRENGTHS, Constraints, broken
 from bicinium.composing.given import GivenNotes, gap, opening, other_voice
+from bicinium.composing.opinions import Closing
 from bicinium.composing.watch import Watch
 from bicinium.grammar import MusicalGrammar, State
-from bicinium.score.counterpoint import closes
+from bicinium.score.counterpoint import closes, comes_from_dominant
 from bicinium.score.keys import ALL_KEYS, Key
 from bicinium.score.notes import Meter, Score
 from bicinium.tokens.codec import decode
@@ -82,6 +83,7 @@ class _Walks:
     """What random walks came to: scores, None where one could not go on."""
 
     asked: list[Conditions]
+    closings: list[Closing]
     scores: list[Score | None]
 
     @property
@@ -108,7 +110,7 @@ def _walk(
     look: Callable[[State, np.ndarray, np.ndarray, Watch], None] | None = None,
 ) -> _Walks:
     """Walk where grammar, constraints and what is given allow it: kinds first, then tokens. Half of
-    the pieces close on the downbeat.
+    the pieces close on the downbeat, two of three from the dominant.
 
     obey False heeds no constraint; uniform draws tokens of a kind alike. ``look`` sees each step:
     the state, its pieces, the grammar's mask and the watch.
@@ -123,8 +125,12 @@ def _walk(
         transposition=[-one.key.semitones_to_home for one in asked],
         spare_slots=0,
     )
-    on_downbeat = [given is None and one.bars > 2 and i % 2 == 0 for i, one in enumerate(asked)]
-    watch = Watch(constraints, asked, given, on_downbeat=on_downbeat)
+    free = [given is None and one.bars > 2 for one in asked]
+    lasts = not constraints.forbids("rhythm")
+    closings = [
+        Closing(every and i % 2 == 0, every and lasts and i % 3 > 0) for i, every in enumerate(free)
+    ]
+    watch = Watch(constraints, asked, given, closings=closings)
     rows, tokens = np.arange(len(asked)), np.full(len(asked), START)
     pieces: list[list[int]] = [[] for _ in asked]
     ended = np.zeros(len(asked), np.bool_)
@@ -153,6 +159,7 @@ def _walk(
         tokens = np.where(mask, 1000 * by_kind + by_token, -np.inf).argmax(axis=1)
     return _Walks(
         asked,
+        closings,
         [
             _sounding(piece, one) if end else None
             for piece, one, end in zip(pieces, asked, ended, strict=True)
@@ -189,9 +196,11 @@ def test_the_defaults_are_never_broken_and_leave_a_way(uniform: bool) -> None:
     walks = _walk(constraints, _asked(150, 3), seed=4, uniform=uniform)
     assert walks.stuck == 0
     assert walks.broken(constraints) == {"close": 0, "parallels": 0, "crossing": 0}
-    for asked, score in zip(walks.asked, walks.scores, strict=True):
+    for asked, closing, score in zip(walks.asked, walks.closings, walks.scores, strict=True):
         assert score is not None
         assert closes(score, asked.key)
+        assert comes_from_dominant(score, asked.key) or not closing.from_dominant
+    assert sum(closing.from_dominant for closing in walks.closings) > 50
 
 
 def test_all_at_full_strength_hold_together_and_leave_a_way() -> None:
@@ -288,6 +297,7 @@ def _after(
     meter: str = "4/4",
     bars: int = 4,
     given: object = None,
+    from_dominant: bool = False,
 ) -> tuple[Watch, State]:
     """A piece that has come to where the next event of ``part`` is due.
 
@@ -300,7 +310,8 @@ def _after(
         1, bar_ticks=asked.meter.bar_ticks, bars=bars, transposition=-key.semitones_to_home,
         spare_slots=0,
     )  # fmt: skip
-    watch = Watch(constraints, [asked], given)  # type: ignore[arg-type]
+    closings = [Closing(from_dominant=from_dominant)]
+    watch = Watch(constraints, [asked], given, closings=closings)  # type: ignore[arg-type]
     events, end = [], max(sum(ticks for _, ticks in line) for line in lines)
     for voice, line in enumerate(lines):
         tick = 0
@@ -407,6 +418,32 @@ def test_after_the_deadline_nothing_begins_and_what_sounds_ends_on_a_beat() -> N
     assert _forbidden(*lower, _TIME_SHIFT) == set(range(1, 36))
     with_rhythm = _after(_only("close", "rhythm"), 1, [(72, 0)], [(48, 48)], bars=1)
     assert _forbidden(*with_rhythm, _TIME_SHIFT) == set()  # which might not let it last
+
+
+def test_in_the_beat_before_the_close_the_lower_voice_comes_to_the_dominant() -> None:
+    """On the second of four beats, which is the deadline less one; the upper joins its chord."""
+
+    def after(
+        part: int, *lines: Sequence[tuple[int, int]], key: Key = _C_MAJOR
+    ) -> tuple[Watch, State]:
+        return _after(_only("close"), part, *lines, key=key, bars=1, from_dominant=True)
+
+    before = after(1, [(76, 12), (77, 0)], [(48, 12), (53, 0)])
+    assert _forbidden(*before, _NOTE_ON) == set()
+    assert _forbidden(*before, _TIME_SHIFT) == set(range(13, 513))
+    upper = after(0, [(76, 24)], [(53, 24)])
+    assert _forbidden(*upper, _TIME_SHIFT) == set(range(1, 513))
+    assert _pitches() - _forbidden(*upper, _NOTE_ON) == {
+        p for p in _pitches() if p % 12 in (7, 11, 2, 5)
+    }
+    lower = after(1, [(76, 24), (74, 0)], [(53, 24)])
+    assert _forbidden(*lower, _NOTE_ON) == _pitches(*range(31, 109, 12))
+    in_minor = after(1, [(76, 24), (74, 0)], [(53, 24)], key=_A_MINOR)
+    assert _forbidden(*in_minor, _NOTE_ON) == _pitches(*range(28, 109, 12))
+    there = after(1, [(76, 24), (74, 0)], [(53, 24), (43, 0)])
+    assert _forbidden(*there, _TIME_SHIFT) == set(range(25, 513))  # to the deadline
+    on_the_way = after(0, [(76, 24), (74, 12)], [(53, 24), (43, 12)])
+    assert _forbidden(*on_the_way, _NOTE_ON) == set()
 
 
 def test_who_has_closed_may_rest() -> None:

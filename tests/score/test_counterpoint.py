@@ -210,6 +210,29 @@ def test_closing(upper: list, lower: list, key: str, open_voices: list[int]) -> 
     assert counterpoint.closes(score, Key.parse(key)) == (not open_voices)
 
 
+@pytest.mark.parametrize(
+    ("lower", "key", "authentic"),
+    [
+        ([43, 48], "C major", True),
+        ([43, 36, 48, 36], "C major", True),
+        ([43, 31, 48], "C major", True),
+        ([41, 48], "C major", False),
+        ([43, 41, 48], "C major", False),
+        ([48, 43], "C major", False),
+        ([48], "C major", False),
+        ([], "C major", False),
+        ([40, 45], "A minor", True),
+        ([40, 45], "A major", True),
+        ([43, 48], "A minor", False),
+    ],
+)
+def test_an_authentic_cadence_comes_from_the_dominant(
+    lower: list[int], key: str, authentic: bool
+) -> None:
+    score = _score(_line((72, 96)), _line(*((pitch, 24) for pitch in lower)))
+    assert counterpoint.comes_from_dominant(score, Key.parse(key)) == authentic
+
+
 # ------------------------------------------------------------------ restated
 
 _notes = st.tuples(

@@ -23,6 +23,7 @@ from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.constraints import Constraints
 from bicinium.composing.given import Given, GivenNotes
+from bicinium.composing.opinions import Closing
 from bicinium.composing.redrawing import (
     NOTHING_FOLLOWS,
     OTHER_KEY,
@@ -62,7 +63,7 @@ _HEADER_TOKENS = 64
 _MOST_DRAWS = 8
 _FEWEST_A_THREAD = 8  # pieces
 _ON_DOWNBEAT = 0.65  # of the pieces in metres that have a middle close there (docs/log.md)
-_FEWEST_BARS = 3  # that are all the model's, to lead to a downbeat
+_FEWEST_BARS = 3  # that are all the model's, to lead to a close of a certain kind
 _REMEMBERED = 16  # NOTE_ONs that the repetition penalty looks back on
 _NONE = -1
 _HOME = "C major or A minor"
@@ -401,8 +402,11 @@ class Composer:
         watch = None
         if manner.constraints and manner.use_grammar:
             ranges = [self.grammar.config.range_of(part) for part in range(VOICES)]
-            early = [*map(_closes_on_downbeat, conditions, rngs)]
-            watch = Watch(manner.constraints, conditions, given, ranges, early)
+            closings = [
+                _closing(asked, manner.constraints, rng)
+                for asked, rng in zip(conditions, rngs, strict=True)
+            ]
+            watch = Watch(manner.constraints, conditions, given, ranges, closings)
         tempi = np.array([_tempo_token(asked) for asked in conditions])
         penalty = manner.sampling.repetition_penalty
         recent = np.full((len(conditions), _REMEMBERED), _NONE)  # NOTE_ONs
@@ -507,16 +511,21 @@ def _ending(asked: Conditions, constraints: Constraints | None) -> str | None:
     return AT_REST if constraints and constraints.close and not is_given else None
 
 
-def _closes_on_downbeat(asked: Conditions, rng: np.random.Generator) -> bool:
-    """Whether a piece that is to close does so on the last downbeat, as most do, or may go on to
-    the middle of the last bar. Does not use up random numbers of ``rng``.
+def _closing(asked: Conditions, constraints: Constraints, rng: np.random.Generator) -> Closing:
+    """How a piece that is to close does so: most on the last downbeat and from the dominant, others
+    by the middle of the last bar and from anywhere. Does not use up random numbers of ``rng``.
     """
     last_bars = (asked.bars - _FEWEST_BARS) * asked.meter.bar_ticks
     given = asked.given.fixed if asked.given else ()
     if last_bars < 0 or any(until > last_bars for voice in given for _, until in voice):
-        return False
+        return Closing()
+    early, authentic = rng.spawn(1)[0].random(2)
     beats = asked.meter.bar_ticks // asked.meter.beat_ticks
-    return beats % 2 == 1 or bool(rng.spawn(1)[0].random() < _ON_DOWNBEAT)
+    return Closing(
+        on_downbeat=beats % 2 == 1 or early < _ON_DOWNBEAT,
+        # whose notes may have to end where those of ``rhythm`` may not
+        from_dominant=authentic < constraints.authentic and not constraints.forbids("rhythm"),
+    )
 
 
 def not_to_be_had(seed: int, why: str) -> str:

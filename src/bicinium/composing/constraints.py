@@ -33,6 +33,7 @@ EXPLAINED: dict[str, str] = {
     "consonance": "On strong beats the voices are consonant.",
     "leap": "No voice leaps farther than max_leap.",
     "rhythm": "No voice has more than max_equal notes of one duration in a row.",
+    "authentic": "The share of pieces, 0 to 1, that close has come from the dominant.",
     "accidentals": "The share of notes outside the scale that in_key allows, 0 to 1.",
     "ranges": "The lowest and highest pitch of each voice for range, as they sound: 60 is C4.",
     "span": "Semitones within a hand's reach, for hand_span.",
@@ -58,6 +59,7 @@ class Constraints:
     consonance: float = 0.0
     leap: float = 0.0
     rhythm: float = 0.0
+    authentic: float = 0.65  # share of the pieces
     accidentals: float = 0.1  # share of the notes
     ranges: tuple[Range, Range] = ((55, 88), (33, 67))  # of upper and lower, as they sound
     span: int = 16  # semitones
@@ -70,10 +72,9 @@ class Constraints:
                 raise RequestError(
                     f"strength {name}={getattr(self, name)!r} must be 0 (off) to 1 (never broken)"
                 )
-        if not _is_within(self.accidentals, 0, 1):
-            raise RequestError(
-                f"accidentals={self.accidentals!r} must be a share of the notes, 0 to 1"
-            )
+        for name, whole in (("authentic", "pieces"), ("accidentals", "notes")):
+            if not _is_within(value := getattr(self, name), 0, 1):
+                raise RequestError(f"{name}={value!r} must be a share of the {whole}, 0 to 1")
         for name in ("span", "max_leap", "max_equal"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,13 @@ SHIFTS = BLOCKS[Kind.TIME_SHIFT].values.astype(np.int32)
 _HOME_KEYS = (Key(0, "major"), Key(9, "minor"))  # that tokens are in
 
 
+class Closing(NamedTuple):
+    """How a piece is to close."""
+
+    on_downbeat: bool = False  # the last; else by the middle of the last bar
+    from_dominant: bool = False  # in the lower voice, where it is the model's; else from anywhere
+
+
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """The P pieces of the batch, as they were asked for. All arrays are (P,), ticks int32."""
@@ -73,6 +80,7 @@ class Pieces:
     to_home: Ints  # semitones from the sound to the tokens
     strong_period: Ints  # ticks from one strong beat to the next
     last_bar: Ints  # the tick at which it begins
+    approach: Ints  # the tick from which on the lower voice stays on the dominant; FAR for none
     deadline: Ints  # the tick in the last bar from which on both voices are closing
     end: Ints  # the tick of the last barline
     beat: Ints  # ticks
@@ -83,11 +91,9 @@ class Pieces:
         cls,
         conditions: Sequence[Conditions],
         ranges: Sequence[Range],
-        on_downbeat: Sequence[bool] | None = None,
+        closings: Sequence[Closing] | None = None,
     ) -> Pieces:
-        """``on_downbeat``: which pieces close there, and not as late as in the middle of the bar;
-        None is none.
-        """
+        """``closings``: how each is to close; None: as ``Closing`` has it."""
 
         def each(values: Sequence[int]) -> Ints:
             return np.array(values, np.int32)
@@ -95,16 +101,21 @@ class Pieces:
         bars = [asked.meter.bar_ticks for asked in conditions]
         ends = [asked.bars * bar for asked, bar in zip(conditions, bars, strict=True)]
         late = [counterpoint.closing_tick(asked.meter, asked.bars) for asked in conditions]
-        early = on_downbeat or [False] * len(conditions)
+        closings = closings or [Closing()] * len(conditions)
         last_bar = [end - bar for end, bar in zip(ends, bars, strict=True)]
+        early = [closing.on_downbeat for closing in closings]
+        deadline = np.where(early, each(last_bar), each(late))
+        beat = each([asked.meter.beat_ticks for asked in conditions])
+        from_dominant = np.array([closing.from_dominant for closing in closings])
         return cls(
             each([asked.key.mode == "minor" for asked in conditions]),
             to_home := each([asked.key.semitones_to_home for asked in conditions]),
             each([_strong_period(asked.meter) for asked in conditions]),
             each(last_bar),
-            np.where(early, each(last_bar), each(late)),
+            np.where(from_dominant & (deadline > beat), deadline - beat, FAR),
+            deadline,
             each(ends),
-            each([asked.meter.beat_ticks for asked in conditions]),
+            beat,
             np.clip(np.array(ranges) + to_home[:, None, None], LOWEST_PITCH, HIGHEST_PITCH),
         )
 
@@ -204,6 +215,10 @@ class Close(Opinion):
     lower, sounds in the last bar). After the deadline nothing begins, and what sounds ends on a
     beat or with the piece, unless an end is given.
 
+    Where it is to close from the dominant, the lower voice begins nothing else in the beat before
+    the deadline, and time does not pass its beginning before the lower's last note is that; what
+    the upper begins there belongs to the chord.
+
     The way out: time stops at the deadline; a voice that has not closed ends what it holds and
     begins such a note, the upper first. Where that would leave the lower none, ``Watch`` looks
     ahead. A voice that is given at the deadline or at the end is exempt.
@@ -222,6 +237,21 @@ class Close(Opinion):
         self.closes = closes.reshape(-1, len(_PITCHES_FROM_0))  # (2 P, 109)
 
     def pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+        closing, leading = self._closing_pitches(scene, voice), self._leading_pitches(scene, voice)
+        return leading if closing is None else closing if leading is None else closing | leading
+
+    def _leading_pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+        """(N, 88) what does not lead to the close, in the beat before it."""
+        approach = self.pieces.approach[scene.rows]
+        leading = (scene.tick >= approach) & (scene.tick < self.pieces.deadline[scene.rows])
+        leading &= (voice == LOWER) | (scene.tick == approach)
+        if not is_any(leading):
+            return None
+        minor = self.pieces.minor[scene.rows]
+        return column(leading) & ~_LEADS[minor, voice][:, LOWEST_PITCH:]
+
+    def _closing_pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+        """(N, 88) what does not close, from the deadline on."""
         deadline = self.pieces.deadline[scene.rows]
         closing = scene.tick >= deadline
         if self.rhythm:
@@ -271,12 +301,31 @@ class Close(Opinion):
         closed[:, LOWER] &= in_last_bar | (scene.pitch[:, LOWER] != NOTHING)
         return ~closed if self.exempt is None else ~(closed | self.exempt[scene.rows])
 
+    def still_to_lead(self, scene: Scene) -> Bools:
+        """(N,) where the lower voice has not come to the dominant, and would have to."""
+        led = _LEADS[self.pieces.minor[scene.rows], LOWER, scene.last_pitch[:, LOWER]]
+        return ~led & (self.pieces.approach[scene.rows] != FAR)
+
+    def lower_must_begin(self, scene: Scene) -> Bools:
+        """(N,) where the lower voice leaves what it holds in this tick, to lead or to close."""
+        must = self.still_to_lead(scene) & (scene.tick == self.pieces.approach[scene.rows])
+        now = (scene.tick == self.pieces.deadline[scene.rows]).nonzero()[0]
+        if len(now):
+            must[now] |= self.still_open(scene.take(now))[:, LOWER]
+        return must
+
     def time_limit(self, scene: Scene) -> Ints | None:
-        left = self.pieces.deadline[scene.rows] - scene.tick
-        near = (left >= 0) & (left < MAX_SHIFT_TICKS)
-        if not is_any(near):
-            return None
-        return np.where(near & self.still_open(scene).any(axis=1), left, FAR)
+        limit: Ints | None = None
+        for tick, lacking in (
+            (self.pieces.approach, self.still_to_lead),
+            (self.pieces.deadline, lambda scene: self.still_open(scene).any(axis=1)),
+        ):
+            left = tick[scene.rows] - scene.tick
+            near = (left >= 0) & (left < MAX_SHIFT_TICKS)
+            if is_any(near):
+                found = np.where(near & lacking(scene), left, FAR)
+                limit = found if limit is None else np.minimum(limit, found)
+        return limit
 
     def upper_must_move(self, scene: Scene) -> Bools | None:
         now = scene.tick == self.pieces.deadline[scene.rows]
@@ -565,6 +614,17 @@ _CLOSES = np.array(
         for key in _HOME_KEYS
     ]
 )
+# (2, 2, 109) by mode and voice, the pitches by which it leads to a close
+_LEADS = np.array(
+    [
+        [
+            _are_in(_PITCHES_FROM_0, classes)
+            for classes in (counterpoint.dominant_seventh(key), [counterpoint.dominant(key)])
+        ]
+        for key in _HOME_KEYS
+    ]
+)
+_LEADS[:, :, NOTHING] = False
 # (3, 88): nothing, then by mode what is outside the scale
 _OUTSIDE_KEY = np.zeros((1 + len(_HOME_KEYS), len(PITCHES)), np.bool_)
 _OUTSIDE_KEY[1:] = [~_are_in(PITCHES, counterpoint.scale(key)) for key in _HOME_KEYS]

@@ -21,6 +21,7 @@ from bicinium.composing.opinions import (
     PITCHES,
     SHIFTS,
     Close,
+    Closing,
     Consonance,
     GivenVoices,
     Opinion,
@@ -98,8 +99,7 @@ class Watch:
     The N rows of a state are the pieces ``rows`` (N,) of the batch, since finished ones drop out.
     They are in C major or A minor, and each voice holds one note at most. ``given`` are the notes
     that are not the model's: no token of a given voice is judged. ``playable`` is the range that
-    the grammar leaves each voice, as it sounds. ``on_downbeat`` says of each piece whether it is to
-    close on the last downbeat; else it does by the middle of the last bar.
+    the grammar leaves each voice, as it sounds. ``closings`` says how each piece is to close.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Watch:
         conditions: Sequence[Conditions],
         given: GivenVoices | None = None,
         playable: Sequence[Range] = (_PIANO, _PIANO),
-        on_downbeat: Sequence[bool] | None = None,
+        closings: Sequence[Closing] | None = None,
     ) -> None:
         self.constraints = constraints
         self.given = given if given is not None and given.anything else None
@@ -117,7 +117,7 @@ class Watch:
                 (max(low, lowest), min(high, highest))
                 for (low, high), (lowest, highest) in zip(playable, constraints.ranges, strict=True)
             ]
-        self.pieces = Pieces.of(conditions, playable, on_downbeat)
+        self.pieces = Pieces.of(conditions, playable, closings)
         self.ended_tick = np.full((len(conditions), VOICES), -1, np.int32)
         self.ended_pitch = np.zeros((len(conditions), VOICES), np.int32)
         self.active = {
@@ -199,10 +199,7 @@ class Watch:
             coming = self.given.coming_pitch(rows, scene.tick, LOWER)
             scene.coming = np.where(lower, coming, NOTHING)
         if self._close:
-            now = (scene.tick == self.pieces.deadline[rows]).nonzero()[0]
-            if len(now):  # who must begin a tonic leaves what it holds
-                leaves = now[self._close.still_open(scene.take(now))[:, LOWER]]
-                scene.lower_after[leaves] = NOTHING
+            scene.lower_after[self._close.lower_must_begin(scene)] = NOTHING
         if self._rhythm:
             scene.stuck = self._rhythm.stuck(scene)
         return scene
@@ -238,14 +235,14 @@ class Watch:
             verdict.forbid(_VELOCITY, column(nothing_left))
 
     def _leave_lower_a_close(self, scene: Scene, forbidden: Bools) -> None:
-        """Forbid (N, 88), at the deadline, what the upper voice could begin there but would leave
-        the lower, which must begin a tonic after it, none that is allowed.
+        """Forbid (N, 88) what the upper voice could begin but would leave the lower, which must
+        begin a tonic after it, or the dominant before that, none that is allowed.
         """
         assert self._close is not None
-        now = (scene.tick == self.pieces.deadline[scene.rows]) & (scene.part == UPPER)
+        now = self._close.lower_must_begin(scene) & (scene.part == UPPER)
         if not is_any(now):
             return
-        now &= (scene.pitch[:, UPPER] == NOTHING) & self._close.still_open(scene)[:, LOWER]
+        now &= scene.pitch[:, UPPER] == NOTHING
         for row in np.flatnonzero(now & scene.free(UPPER)):
             possible = np.flatnonzero(~forbidden[row])
             if not len(possible):

@@ -233,6 +233,25 @@ def closes(score: Score, key: Key) -> bool:
     return not open_voices(score, key)
 
 
+def dominant(key: Key) -> int:
+    """The pitch class of the fifth degree."""
+    return (key.tonic + 7) % 12
+
+
+def dominant_seventh(key: Key) -> set[int]:
+    """The pitch classes of the chord on the fifth degree, with its leading note in minor too."""
+    return {(key.tonic + degree) % 12 for degree in (7, 11, 2, 5)}
+
+
+def comes_from_dominant(score: Score, key: Key) -> bool:
+    """Whether the lower voice ends on the tonic, and what it had before that is the dominant: the
+    bass of an authentic cadence. Repetitions of the tonic, at any height, count as one.
+    """
+    classes = [note.pitch % 12 for note in score.voices[LOWER].notes]
+    before = next((one for one in reversed(classes) if one != key.tonic), None)
+    return classes[-1:] == [key.tonic] and before == dominant(key)
+
+
 def closing_tick(meter: Meter, bars: int) -> int:
     """The middle beat of the last bar (the second of three): who has not closed must begin to."""
     beats = meter.bar_ticks // meter.beat_ticks
