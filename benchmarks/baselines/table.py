@@ -23,6 +23,7 @@ from bicinium.composing.conditions import Conditions
 from bicinium.composing.critic import Critic
 from bicinium.composing.originality import QuotationIndex
 from bicinium.composing.sampling import Sampling
+from bicinium.corpus.metrics import YES_OR_NO
 from bicinium.corpus.shards import Piece, load_pieces
 from bicinium.evaluation.compare import Comparison, compare
 from bicinium.evaluation.evaluate import (
@@ -269,7 +270,7 @@ def _comparison(chosen: Sequence[Excerpt], scores: Sequence[Score], task: Task) 
 
 def _inside(shares: Mapping[str, float]) -> Numbers:
     """But of what is yes or no."""
-    return {f"in range/{name}": one for name, one in shares.items() if name != "ends_on_tonic"}
+    return {f"in range/{name}": one for name, one in shares.items() if name not in YES_OR_NO}
 
 
 # ------------------------------------------------------------------ to be read

@@ -144,13 +144,20 @@ _BASS = [(48, 96)] * 4
 def test_phrases_that_come_to_rest_are_noticed() -> None:
     rests = [*_FILLED, (74, 24), (72, 72)]
     found = phrase_measures(score(rests * 2, _BASS * 2, 8))
-    assert found == {"ends_on_tonic": 1.0, "phrases_end_long": 1.0, "phrases_thin_out": 1.0}
+    shares = {"phrases_end_long": 1.0, "phrases_thin_out": 1.0}
+    assert found == {"ends_on_tonic": 1.0, "from_dominant": 0.0} | shares
 
 
 def test_phrases_that_run_on_are_too() -> None:
     runs_on = [*_FILLED, *[(74, 12)] * 8]
     found = phrase_measures(score(runs_on * 2, [*(_BASS * 2)[:-1], (50, 96)], 8))
+    assert math.isnan(found.pop("from_dominant"))  # does not come to the tonic at all
     assert found == {"ends_on_tonic": 0.0, "phrases_end_long": 0.0, "phrases_thin_out": 0.0}
+
+
+def test_a_close_from_the_dominant_is_noticed() -> None:
+    found = phrase_measures(score(_FILLED * 2, [*(_BASS * 2)[:-2], (43, 96), (48, 96)], 8))
+    assert found["from_dominant"] == 1.0
 
 
 def test_phrases_are_counted_from_the_first_full_bar() -> None:

@@ -26,6 +26,10 @@ Integers: TypeAlias = NDArray[np.int64]
 
 LAGS = (1, 2, 4, 8)  # bars from one to another in which a motif may recur
 PHRASE_BARS = 4
+YES_OR_NO = {  # the phrase measures that are no shares: 1 or 0
+    "ends_on_tonic": "pieces whose lower voice ends on the tonic",
+    "from_dominant": "of these, pieces that come to it from the dominant",
+}
 _ONSET, _PITCH, _DURATION, _VELOCITY = range(4)  # rows of ``Columns``
 _SILENT = 0  # the pitch of a voice that rests
 
@@ -174,14 +178,16 @@ def counterpoint_counts(score: Score) -> dict[str, int]:
 def phrase_measures(score: Score) -> dict[str, float]:
     """Does the piece close, and do its phrases? NaN where there are no four full bars.
 
-    ``ends_on_tonic``: 1 where the last note of the lower voice is the tonic, else 0. The others are
+    ``ends_on_tonic``: 1 where the last note of the lower voice is the tonic, else 0;
+    ``from_dominant``: 1 where it comes to it from the dominant, NaN where it ends on another note
+    (``counterpoint.comes_from_dominant``). The others are
     shares of the groups of four bars, counted from the first full bar: those whose last note in the
     upper voice lasts longer than the group's notes do on average (``phrases_end_long``), and those
     in whose last bar fewer notes begin than in the three before on average (``phrases_thin_out``).
     """
     upper, lower = lines(score)
-    tonic = _key(score).tonic
-    ends = float(lower[_PITCH, -1] % 12 == tonic) if lower.shape[1] else 0.0
+    key = _key(score)
+    ends = float(lower[_PITCH, -1] % 12 == key.tonic) if lower.shape[1] else 0.0
     bar = score.meter.bar_ticks
     first = 1 if score.anacrusis_ticks else 0
     starts = (first + np.arange(0, score.bars - first - PHRASE_BARS + 1, PHRASE_BARS)) * bar
@@ -202,6 +208,7 @@ def phrase_measures(score: Score) -> dict[str, float]:
         thin.append(sum(last) * (PHRASE_BARS - 1) < sum(begun))
     return {
         "ends_on_tonic": ends,
+        "from_dominant": float(counterpoint.comes_from_dominant(score, key)) if ends else math.nan,
         "phrases_end_long": _mean(long),
         "phrases_thin_out": _mean(thin),
     }

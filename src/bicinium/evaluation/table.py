@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bicinium.composing.ranking import FREELY_QUOTED_BARS
+from bicinium.corpus.metrics import YES_OR_NO
 from bicinium.evaluation.compare import Comparison, Spread
 from bicinium.evaluation.evaluate import Composed, Evaluation, Written
 
@@ -163,9 +164,9 @@ def _compared(composed: Composed, comparison: Comparison) -> Iterator[Line]:
 
 
 def _inside(section: str, spread: Spread) -> Line:
-    if spread.name == "ends_on_tonic":  # which is yes or no
+    if spread.name in YES_OR_NO:
         shares = f"{spread.composed_mean:.1%}", f"{spread.real_mean:.1%}"
-        return Line("pieces whose lower voice ends on the tonic", "share", *shares)
+        return Line(YES_OR_NO[spread.name], "share", *shares)
     return _at_least(
         section, words(spread.name), spread.inside, LEAST_INSIDE, ".1%", f"{spread.real_inside:.1%}"
     )
