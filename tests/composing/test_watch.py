@@ -128,7 +128,8 @@ def _walk(
     free = [given is None and one.bars > 2 for one in asked]
     lasts = not constraints.forbids("rhythm")
     closings = [
-        Closing(every and i % 2 == 0, every and lasts and i % 3 > 0) for i, every in enumerate(free)
+        Closing(every and i % 2 == 0, every and lasts and i % 3 > 0, every and i % 5 > 0)
+        for i, every in enumerate(free)
     ]
     watch = Watch(constraints, asked, given, closings=closings)
     rows, tokens = np.arange(len(asked)), np.full(len(asked), START)
@@ -297,7 +298,7 @@ def _after(
     meter: str = "4/4",
     bars: int = 4,
     given: object = None,
-    from_dominant: bool = False,
+    closing: Closing | None = None,
 ) -> tuple[Watch, State]:
     """A piece that has come to where the next event of ``part`` is due.
 
@@ -310,8 +311,7 @@ def _after(
         1, bar_ticks=asked.meter.bar_ticks, bars=bars, transposition=-key.semitones_to_home,
         spare_slots=0,
     )  # fmt: skip
-    closings = [Closing(from_dominant=from_dominant)]
-    watch = Watch(constraints, [asked], given, closings=closings)  # type: ignore[arg-type]
+    watch = Watch(constraints, [asked], given, closings=closing and [closing])  # type: ignore[arg-type]
     events, end = [], max(sum(ticks for _, ticks in line) for line in lines)
     for voice, line in enumerate(lines):
         tick = 0
@@ -426,7 +426,8 @@ def test_in_the_beat_before_the_close_the_lower_voice_comes_to_the_dominant() ->
     def after(
         part: int, *lines: Sequence[tuple[int, int]], key: Key = _C_MAJOR
     ) -> tuple[Watch, State]:
-        return _after(_only("close"), part, *lines, key=key, bars=1, from_dominant=True)
+        closing = Closing(from_dominant=True)
+        return _after(_only("close"), part, *lines, key=key, bars=1, closing=closing)
 
     before = after(1, [(76, 12), (77, 0)], [(48, 12), (53, 0)])
     assert _forbidden(*before, _NOTE_ON) == set()
@@ -444,6 +445,18 @@ def test_in_the_beat_before_the_close_the_lower_voice_comes_to_the_dominant() ->
     assert _forbidden(*there, _TIME_SHIFT) == set(range(25, 513))  # to the deadline
     on_the_way = after(0, [(76, 24), (74, 12)], [(53, 24), (43, 12)])
     assert _forbidden(*on_the_way, _NOTE_ON) == set()
+
+
+def test_the_upper_voice_may_be_asked_for_the_tonic_unless_it_comes_from_an_octave() -> None:
+    def after(*lines: Sequence[tuple[int, int]], key: Key = _C_MAJOR) -> tuple[Watch, State]:
+        closing = Closing(tonic_above=True)
+        return _after(_only("close"), 0, *lines, key=key, bars=1, closing=closing)
+
+    assert _forbidden(*after([(74, 48)], [(43, 48)]), _NOTE_ON) == _pitches(*range(24, 109, 12))
+    in_minor = after([(71, 48)], [(40, 48)], key=_A_MINOR)
+    assert _forbidden(*in_minor, _NOTE_ON) == _pitches(*range(21, 109, 12))
+    octave = after([(67, 48)], [(43, 48)])
+    assert _forbidden(*octave, _NOTE_ON) == {p for p in _pitches() if p % 12 not in (0, 4, 7)}
 
 
 def test_who_has_closed_may_rest() -> None:

@@ -63,6 +63,7 @@ _HEADER_TOKENS = 64
 _MOST_DRAWS = 8
 _FEWEST_A_THREAD = 8  # pieces
 _ON_DOWNBEAT = 0.65  # of the pieces in metres that have a middle close there (docs/log.md)
+_TONIC_ABOVE = 0.85  # of the pieces close so, if their upper voice begins a note then
 _FEWEST_BARS = 3  # that are all the model's, to lead to a close of a certain kind
 _REMEMBERED = 16  # NOTE_ONs that the repetition penalty looks back on
 _NONE = -1
@@ -512,19 +513,20 @@ def _ending(asked: Conditions, constraints: Constraints | None) -> str | None:
 
 
 def _closing(asked: Conditions, constraints: Constraints, rng: np.random.Generator) -> Closing:
-    """How a piece that is to close does so: most on the last downbeat and from the dominant, others
-    by the middle of the last bar and from anywhere. Does not use up random numbers of ``rng``.
+    """How a piece that is to close does so: most on the last downbeat, from the dominant, with the
+    tonic above, others not. Does not use up random numbers of ``rng``.
     """
     last_bars = (asked.bars - _FEWEST_BARS) * asked.meter.bar_ticks
     given = asked.given.fixed if asked.given else ()
     if last_bars < 0 or any(until > last_bars for voice in given for _, until in voice):
         return Closing()
-    early, authentic = rng.spawn(1)[0].random(2)
+    early, authentic, tonic = rng.spawn(1)[0].random(3)
     beats = asked.meter.bar_ticks // asked.meter.beat_ticks
     return Closing(
         on_downbeat=beats % 2 == 1 or early < _ON_DOWNBEAT,
         # whose notes may have to end where those of ``rhythm`` may not
         from_dominant=authentic < constraints.authentic and not constraints.forbids("rhythm"),
+        tonic_above=tonic < _TONIC_ABOVE,
     )
 
 

@@ -70,6 +70,7 @@ class Closing(NamedTuple):
 
     on_downbeat: bool = False  # the last; else by the middle of the last bar
     from_dominant: bool = False  # in the lower voice, where it is the model's; else from anywhere
+    tonic_above: bool = False  # if the upper begins a note then; else any of the triad
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Pieces:
     last_bar: Ints  # the tick at which it begins
     approach: Ints  # the tick from which on the lower voice stays on the dominant; FAR for none
     deadline: Ints  # the tick in the last bar from which on both voices are closing
+    tonic_above: Bools  # the upper voice begins no other tone to close with
     end: Ints  # the tick of the last barline
     beat: Ints  # ticks
     playable: Ints  # (P, 2, 2) the lowest and the highest pitch of each voice, in the tokens
@@ -114,6 +116,7 @@ class Pieces:
             each(last_bar),
             np.where(from_dominant & (deadline > beat), deadline - beat, FAR),
             deadline,
+            np.array([closing.tonic_above for closing in closings]),
             each(ends),
             beat,
             np.clip(np.array(ranges) + to_home[:, None, None], LOWEST_PITCH, HIGHEST_PITCH),
@@ -217,7 +220,8 @@ class Close(Opinion):
 
     Where it is to close from the dominant, the lower voice begins nothing else in the beat before
     the deadline, and time does not pass its beginning before the lower's last note is that; what
-    the upper begins there belongs to the chord.
+    the upper begins there belongs to the chord. Where it is to close on the tonic, the upper begins
+    no other tone to close with, unless from an octave that would lead to another.
 
     The way out: time stops at the deadline; a voice that has not closed ends what it holds and
     begins such a note, the upper first. Where that would leave the lower none, ``Watch`` looks
@@ -264,9 +268,18 @@ class Close(Opinion):
         some = closing.nonzero()[0]
         found = np.zeros((len(scene), len(PITCHES)), np.bool_)
         closes = self.closes.take(VOICES * scene.rows[some] + voice[some], axis=0)
+        closes &= (
+            column(~self._on_tonic(scene, voice)[some])
+            | _IS_TONIC[self.pieces.minor[scene.rows[some]]]
+        )
         over = scene.tick[some] > self.quiet_after(scene.rows[some])
         found[some] = ~closes[:, LOWEST_PITCH:] | column(over)
         return found
+
+    def _on_tonic(self, scene: Scene, voice: Rows) -> Bools:
+        """(N,) where a voice is the upper and begins no other tone than the tonic to close with."""
+        apart = (scene.last_pitch[:, UPPER] - scene.last_pitch[:, LOWER]) % _OCTAVE != 0
+        return apart & self.pieces.tonic_above[scene.rows] & (voice == UPPER)
 
     def quiet_after(self, rows: Rows) -> Ints:
         """(N,) the ticks after which nothing begins; FAR where something may."""
@@ -614,6 +627,7 @@ _CLOSES = np.array(
         for key in _HOME_KEYS
     ]
 )
+_IS_TONIC = _CLOSES[:, LOWER]  # (2, 109)
 # (2, 2, 109) by mode and voice, the pitches by which it leads to a close
 _LEADS = np.array(
     [
