@@ -116,7 +116,7 @@ def test_a_model_that_knows_nothing_needs_the_bits_of_all_tokens(
     pieces: list[Piece], tiny_config: ModelConfig, random_weights: Weights
 ) -> None:
     weights = random_weights(tiny_config)
-    for name in ("head.weight", "relative_head.weight"):
+    for name in ("head.weight", "relative_head.weight", "ending_head.weight"):
         weights[name] *= 0
     found = predict(Checkpoint(tiny_config, weights), pieces)
     assert found.bits_per_token == pytest.approx(math.log2(774), rel=1e-6)

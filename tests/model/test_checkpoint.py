@@ -163,7 +163,7 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_relative_head_is_there_if_and_only_if_the_configuration_has_one(
+def test_heads_for_relative_pitch_are_there_if_and_only_if_the_configuration_has_them(
     tmp_path: Path,
     tiny_config: ModelConfig,
     random_weights: Callable[..., dict[str, Any]],
@@ -174,11 +174,12 @@ def test_a_relative_head_is_there_if_and_only_if_the_configuration_has_one(
     fits, does_not = tmp_path / "fits.safetensors", tmp_path / "does not.safetensors"
     weights = random_weights(config)
     save_checkpoint(fits, config, weights, {})
-    assert ("relative_head.weight" in load_checkpoint(fits).weights) == there
+    heads = {"relative_head.weight", "ending_head.weight"}
+    assert heads & load_checkpoint(fits).weights.keys() == (heads if there else set())
     of_other = random_weights(other)
     weights["embedding.weight"] = of_other["embedding.weight"]
     save_checkpoint(does_not, other, weights, {})
-    assert "relative_head.weight" in _refusal(does_not)
+    assert "ending_head.weight" in _refusal(does_not)
 
 
 def test_an_interrupted_write_leaves_the_old_checkpoint_whole(

@@ -234,11 +234,11 @@ def test_start_forgets_everything(both: Callable[..., Any], tiny_config: ModelCo
     np.testing.assert_array_equal(_numpy_logits(decoder, seen), first)
 
 
-# ---------------------------------------------------------------- the relative head
+# ---------------------------------------------------------------- what is said by distance
 #
-# It is seen alone where the head says nothing: the logits are then what it adds.
+# It is seen alone where the head says nothing: the logits are then what is added to it.
 
-_NOTES = BLOCKS[Kind.NOTE_ON].ids
+_NOTES, _ENDS = (BLOCKS[kind].ids for kind in (Kind.NOTE_ON, Kind.NOTE_OFF))
 Logits = Callable[[np.ndarray], np.ndarray]
 
 
@@ -268,13 +268,26 @@ def _measured_from(seen: np.ndarray, references: Any) -> np.ndarray:
     return other
 
 
-def test_the_relative_head_speaks_of_notes_that_begin_and_of_nothing_else(
+def test_distances_speak_of_notes_that_begin_and_of_the_one_that_ends_and_of_nothing_else(
     added: Callable[..., Logits], tiny_config: ModelConfig
 ) -> None:
-    logits = added(tiny_config)(_noise(tiny_config, 7, 5))
+    seen = _noise(tiny_config, 7, 5)
+    logits = added(tiny_config)(seen)
     assert logits[..., _NOTES].std() > 0.5
     logits[..., _NOTES] = 0
+    held = seen[..., -REFERENCES - 1, None] + _ENDS.start
+    assert np.take_along_axis(logits, held, -1).std() > 0.5
+    np.put_along_axis(logits, held, 0, -1)
     assert not logits.any()
+
+
+def test_for_the_end_of_a_note_as_much_speaks_whatever_its_pitch(
+    added: Callable[..., Logits], tiny_config: ModelConfig
+) -> None:
+    says, seen = added(tiny_config), _noise(tiny_config, 1, 6)
+    low, high = (says(_measured_from(seen, pitch))[..., _ENDS.start + pitch] for pitch in (0, 87))
+    np.testing.assert_allclose(low, high, atol=1e-6, rtol=0)
+    assert np.abs(low).max() > 0.5
 
 
 def test_what_it_adds_is_the_same_in_numpy_and_torch(
@@ -327,9 +340,10 @@ def test_without_relative_pitch_there_is_no_such_head_and_references_say_nothing
     tiny_config: ModelConfig,
     random_weights: Callable[..., dict[str, Any]],
 ) -> None:
-    assert "relative_head.weight" in random_weights(tiny_config)
+    heads = {"relative_head.weight", "ending_head.weight"}
+    assert heads <= random_weights(tiny_config).keys()
     config = tiny_config.model_copy(update={"relative_pitch": False})
-    assert "relative_head.weight" not in random_weights(config)
+    assert not heads & random_weights(config).keys()
     model, decoder = both(config)
     seen = _noise(config, 2, 20)
     moved = _measured_from(seen, 3)

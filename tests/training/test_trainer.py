@@ -652,7 +652,7 @@ def test_muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest(
     ends, vectors = (group["params"] for group in adamw.param_groups)
     net = run.net
     assert {id(p) for p in ends} == {
-        id(layer.weight) for layer in (net.embedding, net.head, net.relative_head)
+        id(layer.weight) for layer in (net.embedding, net.head, net.relative_head, net.ending_head)
     }
     assert all(p.ndim == 1 for p in vectors)
     assert [g["weight_decay"] for g in (*muon.param_groups, *adamw.param_groups)] == [0.1, 0.1, 0.0]
@@ -667,7 +667,7 @@ def test_adamw_moves_all_where_it_is_asked_to_and_only_matrices_are_decayed(
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
     assert all(p.ndim >= 2 for p in groups[0]["params"])
     assert all(p.ndim == 1 for p in groups[1]["params"])
-    assert sum(len(group["params"]) for group in groups) == 4 + 2 * 6
+    assert sum(len(group["params"]) for group in groups) == 5 + 2 * 6
 
 
 def test_a_run_of_adamw_alone_goes_on_where_it_stopped(

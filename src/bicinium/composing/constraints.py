@@ -33,7 +33,7 @@ EXPLAINED: dict[str, str] = {
     "consonance": "On strong beats the voices are consonant.",
     "leap": "No voice leaps farther than max_leap.",
     "rhythm": "No voice has more than max_equal notes of one duration in a row.",
-    "authentic": "The share of pieces, 0 to 1, that close has come from the dominant.",
+    "authentic": "The share of pieces, 0 to 1, that close makes come from the dominant.",
     "accidentals": "The share of notes outside the scale that in_key allows, 0 to 1.",
     "ranges": "The lowest and highest pitch of each voice for range, as they sound: 60 is C4.",
     "span": "Semitones within a hand's reach, for hand_span.",

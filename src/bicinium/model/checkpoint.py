@@ -77,7 +77,7 @@ def load_checkpoint(path: str | Path = DEFAULT_MODEL) -> Checkpoint:
     except (SafetensorError, KeyError, ValidationError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} is not a bicinium checkpoint: {_reason(error)}") from error
     shapes = _shapes(config)
-    for name in shapes.keys() | weights.keys():
+    for name in sorted(shapes.keys() | weights.keys()):
         shape = weights[name].shape if name in weights else "absent"
         if shape != shapes.get(name):
             raise CheckpointError(
@@ -117,6 +117,7 @@ def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     }
     if config.relative_pitch:
         shapes["relative_head.weight"] = (REFERENCES * PITCH_DISTANCES, d)
+        shapes["ending_head.weight"] = (1, d)
     for index in range(config.n_layers):
         block = {
             "attention_norm": (d,),

@@ -54,7 +54,10 @@ class Decoder:
 
         self.embedding = named["embedding.weight"]
         self.head = matrix("head", "norm")
-        self.relative_head = matrix("relative_head", "norm") if config.relative_pitch else None
+        self.relative_head = self.ending_head = None
+        if config.relative_pitch:
+            self.relative_head = matrix("relative_head", "norm")
+            self.ending_head = matrix("ending_head", "norm")
         self.layers = [
             _Layer(
                 matrix(f"blocks.{index}.attention.qkv", f"blocks.{index}.attention_norm"),
@@ -118,11 +121,13 @@ class Decoder:
     def _logits(self, x: Floats, references: NDArray[np.integer]) -> Floats:
         """(B, V); to those of pitches is added what speaks for their distances from references."""
         logits = _times(x, self.head)
-        if self.relative_head is not None:
+        if self.relative_head is not None and self.ending_head is not None:
             by_distance = _times(x, self.relative_head)
             distance = _DISTANCE[references] + _FIRST_DISTANCE  # (B, REFERENCES, PITCHES)
             rows = np.arange(len(x))[:, None, None]
             logits[:, BLOCKS[Kind.NOTE_ON].ids] += by_distance[rows, distance].sum(axis=1)
+            held = references[:, 0] + BLOCKS[Kind.NOTE_OFF].ids.start
+            logits[rows[:, 0, 0], held] += _times(x, self.ending_head)[:, 0]
         return logits
 
 

@@ -3,7 +3,10 @@
 Decoder-only transformer: pre-norm RMSNorm, rotary positions (RoFormer, arXiv:2104.09864) counted in
 tokens by some heads and in ticks by others, SwiGLU (arXiv:2002.05202), causal attention. Its input
 is the sum of embeddings: of the token, of the automaton's state after it, of the piece's
-conditions, of what is known to come. Knows integers; knows no music.
+conditions, of what is known to come. What speaks for a pitch is said of the pitch itself and, where
+``relative_pitch``, of its distance from the references: a number for each distance of a note that
+may begin, and one for the end of the note that sounds (a pointer, arXiv:1506.03134), so that notes
+of a pitch that was rare in training end like others. Knows integers; knows no music.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ class Transformer(nn.Module):
         if config.relative_pitch:
             distances = REFERENCES * PITCH_DISTANCES
             self.relative_head = nn.Linear(config.d_model, distances, bias=False)
+            self.ending_head = nn.Linear(config.d_model, 1, bias=False)
         self.apply(_initialise)
         for block in blocks:  # the residual stream keeps its size at any depth (GPT-2)
             for weight in (block.attention.out.weight, block.feed_forward.down.weight):
@@ -56,7 +60,9 @@ class Transformer(nn.Module):
         distance = distance.clamp(-FARTHEST, FARTHEST) + FARTHEST
         of_pitch = by_distance.gather(-1, distance.long()).sum(dim=2)  # (B, T, PITCHES)
         notes = BLOCKS[Kind.NOTE_ON].ids
-        return logits + F.pad(of_pitch, (notes.start, logits.shape[-1] - notes.stop))
+        logits = logits + F.pad(of_pitch, (notes.start, logits.shape[-1] - notes.stop))
+        held = features[..., -REFERENCES - 1, None] + BLOCKS[Kind.NOTE_OFF].ids.start
+        return logits.scatter_add(-1, held.long(), self.ending_head(x).to(logits.dtype))
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The weights as they stand, by name: what ``Decoder`` and checkpoints take."""

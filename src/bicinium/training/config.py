@@ -42,6 +42,7 @@ class MusicalGrammarSection(_Section):
     on_policy_every_n_batches: int = Field(25, ge=1)
     on_policy_pieces: int = Field(8, ge=1)
     on_policy_tokens: int = Field(640, ge=8)  # of each
+    on_policy_temperature: float = Field(1.5, ge=1)  # at most; drawn anew each time, from 1 on
     on_policy_slips: float = Field(0.01, ge=0, le=1)  # of its tokens, drawn from what is forbidden
 
     validate_every_n_batches: int = Field(100, ge=1)

@@ -327,6 +327,7 @@ class TrainingRun:
                 -(-grammar.on_policy_pieces // self.fabric.world_size),
                 _MOST_BARS_ON_POLICY,
                 grammar.on_policy_tokens,
+                grammar.on_policy_temperature,
                 grammar.on_policy_slips,
                 [*self._seed(3), self.fabric.global_rank],
             )

@@ -107,15 +107,23 @@ class LiveModel:
         self.shares = shares / shares.sum()  # how often each is shown
 
     def write(
-        self, count: int, most_bars: int, max_tokens: int, slips: float, seed: Sequence[int]
+        self,
+        count: int,
+        most_bars: int,
+        max_tokens: int,
+        hottest: float,
+        slips: float,
+        seed: Sequence[int],
     ) -> list[OwnPiece]:
-        """Pieces of 2 to ``most_bars`` bars, each broken off at ``max_tokens``; of its tokens,
-        ``slips`` are such as the grammar forbids.
+        """Pieces of 2 to ``most_bars`` bars, each broken off at ``max_tokens``, drawn at one
+        temperature between 1 and ``hottest``; of the tokens, ``slips`` are such as the grammar
+        forbids.
         """
         rng = np.random.default_rng(seed)
         asked = self._ask(rng, rng.integers(2, most_bars + 1, count).tolist())
         rngs = rng.spawn(count)
-        manner = Manner(_UNTOUCHED, use_grammar=False, max_tokens=max_tokens, slips=slips)
+        sampling = Sampling(temperature=rng.uniform(1, hottest))
+        manner = Manner(sampling, use_grammar=False, max_tokens=max_tokens, slips=slips)
         drawn = self._composer().draw(asked, rngs, manner)
         return own_pieces(drawn, asked)
 
