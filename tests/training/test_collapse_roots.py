@@ -21,7 +21,7 @@ from bicinium.corpus.shards import Piece
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.features import PieceConditions
+from bicinium.model.features import REFERENCES, PieceConditions
 from bicinium.model.transformer import Transformer
 from bicinium.score.notes import Meter
 from bicinium.tokens.vocabulary import END, PAD, START, UNK, VOCAB_SIZE
@@ -130,7 +130,7 @@ def test_every_logit_has_no_gradient_from_later_inputs(
     transformer, _ = model
     length = 12
     x = torch.randn(1, length, tiny_config.d_model, requires_grad=True)
-    seen = torch.zeros(1, length, 1, dtype=torch.int64)
+    seen = torch.zeros(1, length, 1 + REFERENCES + 1, dtype=torch.int64)
     table, transformer.embedding = transformer.embedding, _Given(x)
     try:
         logits = transformer(seen)[0]
