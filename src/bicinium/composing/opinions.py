@@ -9,7 +9,7 @@ piece anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -321,10 +321,14 @@ class Close(Opinion):
 
     def lower_must_begin(self, scene: Scene) -> Bools:
         """(N,) where the lower voice leaves what it holds in this tick, to lead or to close."""
-        must = self.still_to_lead(scene) & (scene.tick == self.pieces.approach[scene.rows])
-        now = (scene.tick == self.pieces.deadline[scene.rows]).nonzero()[0]
-        if len(now):
-            must[now] |= self.still_open(scene.take(now))[:, LOWER]
+        must = np.zeros(len(scene), np.bool_)
+        leads = scene.tick == self.pieces.approach[scene.rows]
+        closes = scene.tick == self.pieces.deadline[scene.rows]
+        now = (leads | closes).nonzero()[0]
+        if len(now):  # at few ticks of a piece; this is asked at every token
+            there = scene.take(now)
+            open_below = self.still_open(there)[:, LOWER]
+            must[now] = np.where(closes[now], open_below, self.still_to_lead(there))
         return must
 
     def time_limit(self, scene: Scene) -> Ints | None:
@@ -617,27 +621,17 @@ def _are_in(pitches: Rows, pitch_classes: Iterable[int]) -> Bools:
     return np.isin(pitches % _OCTAVE, list(pitch_classes))
 
 
-# (2, 2, 109) by mode and voice, the pitches on which a voice may close
-_CLOSES = np.array(
-    [
-        [
-            _are_in(_PITCHES_FROM_0, classes)
-            for classes in (counterpoint.tonic_triad(key), [key.tonic])
-        ]
-        for key in _HOME_KEYS
-    ]
+def _by_mode_and_voice(classes: Callable[[Key], tuple[Iterable[int], Iterable[int]]]) -> Bools:
+    """(2, 2, 109) the pitches in the classes that a key gives the upper and the lower voice."""
+    return np.array([[_are_in(_PITCHES_FROM_0, c) for c in classes(key)] for key in _HOME_KEYS])
+
+
+# the pitches on which a voice may close, those by which it leads to a close, the tonic (2, 109)
+_CLOSES = _by_mode_and_voice(lambda key: (counterpoint.tonic_triad(key), [key.tonic]))
+_LEADS = _by_mode_and_voice(
+    lambda key: (counterpoint.dominant_seventh(key), [counterpoint.dominant(key)])
 )
-_IS_TONIC = _CLOSES[:, LOWER]  # (2, 109)
-# (2, 2, 109) by mode and voice, the pitches by which it leads to a close
-_LEADS = np.array(
-    [
-        [
-            _are_in(_PITCHES_FROM_0, classes)
-            for classes in (counterpoint.dominant_seventh(key), [counterpoint.dominant(key)])
-        ]
-        for key in _HOME_KEYS
-    ]
-)
+_IS_TONIC = _CLOSES[:, LOWER]
 _LEADS[:, :, NOTHING] = False
 # (3, 88): nothing, then by mode what is outside the scale
 _OUTSIDE_KEY = np.zeros((1 + len(_HOME_KEYS), len(PITCHES)), np.bool_)

@@ -180,10 +180,10 @@ def phrase_measures(score: Score) -> dict[str, float]:
 
     ``ends_on_tonic``: 1 where the last note of the lower voice is the tonic, else 0;
     ``from_dominant``: 1 where it comes to it from the dominant, NaN where it ends on another note
-    (``counterpoint.comes_from_dominant``). The others are
-    shares of the groups of four bars, counted from the first full bar: those whose last note in the
-    upper voice lasts longer than the group's notes do on average (``phrases_end_long``), and those
-    in whose last bar fewer notes begin than in the three before on average (``phrases_thin_out``).
+    (``counterpoint.comes_from_dominant``). The others are shares of the groups of four bars,
+    counted from the first full bar: those whose last note in the upper voice lasts longer than the
+    group's notes do on average (``phrases_end_long``), and those in whose last bar fewer notes
+    begin than in the three before on average (``phrases_thin_out``).
     """
     upper, lower = lines(score)
     key = _key(score)
