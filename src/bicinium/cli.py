@@ -317,12 +317,20 @@ def runs_compare(
 
 
 @runs.command("average")
-def runs_average(run: Annotated[Path, typer.Argument(help="The folder of a run.")]) -> None:
-    """Write the mean of a run's best and last state as a model: it often predicts better."""
+def runs_average(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    other: Annotated[
+        Path | None, typer.Option("--with", help="The model it started from, or another.")
+    ] = None,
+    share: Annotated[float, typer.Option(help="How much the last, or the other, counts.")] = 0.5,
+) -> None:
+    """Write the mean of a run's best and last state, or of its model and another, as a model: it
+    often predicts better.
+    """
     with needs("train", "averaging"):
         from bicinium.training.averaging import average_run
 
-    path = average_run(run)
+    path = average_run(run, other, share)
     typer.echo(f"the model is {path}; compose with: bicinium compose --model {path}")
 
 

@@ -37,6 +37,11 @@ class ModelConfig(BaseModel):
     meters: tuple[str, ...] = COMMON_METERS
     styles: tuple[str, ...] = ()
 
+    def unlike(self, other: ModelConfig) -> list[str]:
+        """The fields that differ, of those that say what the weights are."""
+        values = self.model_dump(exclude={"dropout"})
+        return [name for name, value in values.items() if getattr(other, name) != value]
+
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
         if self.vocab_size != VOCAB_SIZE:

@@ -2,7 +2,7 @@
 
 ``config.yaml``; ``model.safetensors``, the best validated state so far, and beside it the index of
 what it is trained on, by which quotations are found; ``average.safetensors``, where one has asked
-for the mean of the best and the last state (``averaging``); in ``checkpoints/``
+for a mean of two states (``averaging``); in ``checkpoints/``
 ``last.ckpt``, to resume from, and ``best.ckpt``, to roll back to; ``metrics.jsonl``,
 ``events.jsonl`` and TensorBoard's files (``run_log``); ``samples/``, what the model wrote at each
 validation; and where training had to be given up ``collapse.md``.

@@ -111,12 +111,7 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
 
 def start_from(net: Transformer, checkpoint: Checkpoint) -> None:
     """Give a model the weights of a checkpoint of its shape; ConfigError where that is another."""
-    differ = [
-        name
-        for name, value in net.config.model_dump(exclude={"dropout"}).items()
-        if getattr(checkpoint.config, name) != value
-    ]
-    if differ:
+    if differ := net.config.unlike(checkpoint.config):
         raise ConfigError(
             f"start_from: {checkpoint.name} has another {', '.join(differ)} than this model; "
             "configure the model as it was"
