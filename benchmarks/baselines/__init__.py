@@ -8,7 +8,7 @@ a, our transformer without the automaton's state and without the grammar loss, i
 ``bicinium train configs/training_configs/baseline_without_grammar.yaml``; b is a Llama of the same
 size over REMI tokens, which ``train-remi`` trains for hours (Ctrl-C saves, the same command goes
 on); c is a Markov chain, which ``table`` fits. All learn from the same pieces, of which keyboard
-music counts five times; a and b for as many steps as our model, of as many tokens.
+music counts three times; a and b for as many steps as our model, of as many tokens.
 """
 
 from __future__ import annotations

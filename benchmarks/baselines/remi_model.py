@@ -8,6 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 PARAMETERS = 4_290_304  # within 1 % of those of our model
 CONTEXT = 1024  # tokens of a window, the prefix included
 _WIDTH, _LAYERS, _HEADS = 256, 4, 4
+_DROPOUT = 0.1  # of what attention and feed-forward add, as in our model; Llama has none there
 
 
 class RemiModel(nn.Module):
@@ -29,6 +30,9 @@ class RemiModel(nn.Module):
                 eos_token_id=None,
             )
         )
+        for layer in self.blocks:
+            layer.self_attn.o_proj = nn.Sequential(layer.self_attn.o_proj, nn.Dropout(_DROPOUT))
+            layer.mlp.down_proj = nn.Sequential(layer.mlp.down_proj, nn.Dropout(_DROPOUT))
 
     @property
     def blocks(self) -> nn.ModuleList:

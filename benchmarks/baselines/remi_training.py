@@ -33,7 +33,7 @@ from bicinium.training.optimisation import learning_rate, new_optimizers, next_t
 from bicinium.writing import whole_file
 
 LEFT_OUT = "palestrina"
-KEYBOARD_REPEATS = 5
+KEYBOARD_REPEATS = 3
 CONDITION_DROPOUT = 0.15
 TRAINING = TrainingSection(max_steps=3200, batch_size=6)  # the rest is the default, as for ours
 _CHECKPOINT_EVERY, _LOG_EVERY = 200, 10  # steps
