@@ -86,7 +86,7 @@ def compose(
     ] = None,
     answer: Annotated[str, typer.Option(help="Of the subject: at the octave or fifth.")] = "octave",
     temperature: Annotated[
-        float | None, typer.Option(help="Under 1 is tamer, over 1 wilder; 0.92 if left out.")
+        float | None, typer.Option(help="Under 1 is tamer, over 1 wilder; 1 if left out.")
     ] = None,
     top_p: Annotated[
         float | None, typer.Option(help="Draw from the likeliest tokens only; 0.99 if left out.")

@@ -29,7 +29,7 @@ from bicinium.score.keys import ALL_KEYS, Key
 from bicinium.score.midi import read_midi
 from bicinium.score.notes import Meter, Note, Score, Voice
 from bicinium.tokens.codec import decode, encode
-from bicinium.tokens.vocabulary import END, START, Kind, tempo_bin, token_id
+from bicinium.tokens.vocabulary import END, KINDS, START, VALUES, Kind, tempo_bin, token_id
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -188,6 +188,27 @@ def test_slips_on_purpose_are_as_frequent_as_asked_for(share: float) -> None:
     assert 0.8 * share < wrong / tokens < 2 * share
 
 
+def test_with_slips_some_notes_are_of_any_pitch() -> None:
+    composer = Composer(load_checkpoint(), dtype=np.float32)
+    asked = [_asked(bars=8)] * 12
+
+    def steps(share: float) -> np.ndarray:
+        """The semitones from each note of a voice to its next."""
+        rngs = np.random.default_rng(3).spawn(len(asked))
+        manner = Manner(use_grammar=False, max_tokens=150, slips=share)
+        found = []
+        for piece in composer.draw(asked, rngs, manner):
+            states = composer.grammar.states_along([piece], bar_ticks=96, bars=8, spare_slots=3)
+            begins = np.flatnonzero(KINDS[piece] == Kind.NOTE_ON)
+            part = states.part[begins + 1]
+            found += [np.diff(VALUES[piece[begins[part == voice]]]) for voice in (0, 1)]
+        return np.abs(np.concatenate(found))
+
+    as_it_is, astray = steps(0.0), steps(0.1)
+    assert (as_it_is > 24).mean() < 0.02
+    assert 0.05 < (astray > 24).mean() < 0.2  # to the note and from it, of 88 pitches
+
+
 @pytest.mark.parametrize("away", [-5, -1, 0, 3, 6])
 def test_ranges_hold_in_the_key_in_which_the_piece_sounds(composer: Composer, away: int) -> None:
     ranges = ((60, 67), (48, 55))
@@ -332,15 +353,29 @@ def test_mido_finds_every_note_of_a_saved_piece_paired(
 
 
 def test_what_spells_no_score_is_saved_as_tokens(composer: Composer, tmp_path: Path) -> None:
-    piece = composer.compose([_asked(key=_C, bars=2)], [0], use_grammar=False)[0]  # not moved
+    narrow = MusicalGrammar(MusicalGrammarConfig(ranges=((60, 84), (36, 60))))
+    asked = _asked(key=_C.transpose(5), bars=2)
+    piece = composer.with_grammar(narrow).compose([asked], [0], use_grammar=False)[0]
     path = piece.save(tmp_path / "wild.mid")
     assert path == tmp_path / "wild.tokens.json"
     assert [found.name for found in tmp_path.iterdir()] == ["wild.tokens.json"]
     about = json.loads(path.read_text())
-    assert about == {"tokens": piece.tokens.tolist(), "meter": "3/4", "bars": 2}
-    verdict = validate_file(path)
+    assert about == {
+        "tokens": piece.tokens.tolist(), "meter": "3/4", "bars": 2, "transposition": 5
+    }  # fmt: skip
+    verdict = validate_file(path, MusicalGrammarValidator(narrow))
     assert not verdict.valid
     assert verdict.violations == piece.result.violations
+
+
+@pytest.mark.parametrize("told", [{"transposition": 90}, {"transposition": 10**30}, {"bars": "2"}])
+def test_a_token_file_that_says_what_cannot_be_is_refused(tmp_path: Path, told: dict) -> None:
+    path = tmp_path / "wrong.tokens.json"
+    path.write_text(json.dumps({"tokens": [START, END]} | told))
+    verdict = validate_file(path)
+    assert not verdict.valid
+    assert verdict.judged_as == "nothing"
+    assert "is not a token file" in verdict.violations[0].message
 
 
 # ------------------------------------------------------------------ as it is made

@@ -55,7 +55,7 @@ from bicinium.tokens.vocabulary import (
     token_id,
 )
 
-DEFAULT_SAMPLING = Sampling(temperature=0.92, top_p=0.99)  # see docs/log.md
+DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.99)  # see docs/log.md
 BATCH = 64  # pieces composed at once; more gain little and cost memory
 _MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
 _MAX_TOKENS_A_NOTE = 8  # VELOCITY, NOTE_ON, TIME_SHIFTs, PARTs, NOTE_OFF
@@ -78,7 +78,8 @@ class Manner:
     """How a batch is drawn. ``cancelled`` is asked at every token.
 
     slips: without the grammar, the share of tokens that are drawn, on purpose, from what the
-        grammar forbids; for a model that is to learn to go on after a slip.
+        grammar forbids, and of notes that are of any pitch; for a model that is to learn to go on
+        after a slip, and where it would not have gone.
     """
 
     sampling: Sampling = DEFAULT_SAMPLING
@@ -448,7 +449,8 @@ class Composer:
             if penalty:
                 logits = penalise(logits, recent[rows], penalty)
             if manner.slips:
-                allowed = ~self._to_slip(state, [rngs[row] for row in rows.tolist()], manner.slips)
+                of_rows = [rngs[row] for row in rows.tolist()]
+                logits, allowed = self._led_astray(logits, state, of_rows, manner.slips)
             uniform = np.array([rngs[row].random() for row in rows.tolist()])
             tokens = draw(probabilities(logits, allowed, manner.sampling), uniform)
             if state.stage[0] == Stage.BEFORE_TEMPO:
@@ -477,13 +479,23 @@ class Composer:
             allowed &= ~forbidden
         return allowed, weights
 
-    def _to_slip(
-        self, state: State, rngs: Sequence[np.random.Generator], share: float
-    ) -> NDArray[np.bool_]:
-        """(N, 774) what is not to be drawn: in ``share`` of the rows all that is legal."""
-        slip = np.array([rng.random() < share for rng in rngs])
-        legal = ~self.grammar.forbidden(state)
-        return legal & slip[:, None] & ~legal.all(axis=1, keepdims=True)
+    def _led_astray(
+        self,
+        logits: NDArray[np.floating],
+        state: State,
+        rngs: Sequence[np.random.Generator],
+        share: float,
+    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+        """(N, 774) logits and what may be drawn: in ``share`` of the rows what is forbidden, as the
+        model weighs it, and in ``share`` of those where a note may begin a note of any pitch.
+        """
+        slip, stray = np.array([rng.random(2) < share for rng in rngs]).T[:, :, None]
+        forbidden = self.grammar.forbidden(state)
+        begins = ~forbidden & (KINDS == Kind.NOTE_ON)
+        slip = slip & forbidden.any(axis=1, keepdims=True)
+        stray = stray & ~slip & begins.any(axis=1, keepdims=True)
+        allowed = np.where(slip, forbidden, np.where(stray, begins, True))
+        return np.where(stray, 0, logits), allowed
 
     def _finish(self, asked: Conditions, seed: int, tokens: Tokens, draws: int) -> Composition:
         away = -asked.key.semitones_to_home

@@ -65,6 +65,7 @@ class Composition:
             "tokens": self.tokens.tolist(),
             "meter": str(self.conditions.meter),
             "bars": self.conditions.bars,
+            "transposition": -self.conditions.key.semitones_to_home,
         }
         with whole_file(path) as temporary:
             temporary.write_text(json.dumps(about), encoding="utf-8")

@@ -94,8 +94,8 @@ def quality_of_file(path: Path) -> float | None:
 
 def _scores(path: Path) -> list[Score]:
     if path.suffix.lower() in TOKEN_SUFFIXES:
-        tokens, meter, _ = read_token_file(path)
-        return [decode(tokens, meter or COMMON_TIME)]
+        said = read_token_file(path)
+        return [decode(said.tokens, said.meter or COMMON_TIME).transpose(said.transposition)]
     return [stretch.score for stretch in two_voices(read_midi(path))]
 
 

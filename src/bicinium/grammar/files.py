@@ -1,8 +1,9 @@
 """Judging files: MIDI as MIDI, notation as notation, and both, where they are two voices on the
 grid, as tokens; token files.
 
-A token file is a JSON list of ids, or an object with ``tokens`` and, for the barlines, ``meter``
-and ``bars``.
+A token file is a JSON list of ids, or an object with ``tokens`` and, where they are known,
+``meter``, ``bars`` (for the barlines) and ``transposition`` (semitones up from what is written to
+what sounds, which is in the ranges of the voices or is not).
 """
 
 from __future__ import annotations
@@ -24,9 +25,19 @@ from bicinium.score.notes import COMMON_TIME, TICKS_PER_QUARTER, Meter, Score, V
 from bicinium.score.reading import MUSIC_SUFFIXES, NOTATION_SUFFIXES, read_music
 from bicinium.score.roll import RollNote
 from bicinium.tokens.codec import encode, snap
-from bicinium.tokens.vocabulary import KINDS, VALUES, VOCAB_SIZE, Kind
+from bicinium.tokens.vocabulary import KINDS, PITCHES, VALUES, VOCAB_SIZE, Kind
 
 TOKEN_SUFFIXES = (".json",)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFile:
+    """What a token file says."""
+
+    tokens: list[int]
+    meter: Meter | None
+    bars: int | None
+    transposition: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +97,25 @@ def validate_file(path: Path, validator: MusicalGrammarValidator | None = None) 
         return FileVerdict(path, False, 0.0, 0, (unreadable,), "nothing")
 
 
-def read_token_file(path: Path) -> tuple[list[int], Meter | None, int | None]:
-    """Tokens, metre and bars of a token file, the last two where it has them; else ScoreError."""
+def read_token_file(path: Path) -> TokenFile:
+    """Raises ScoreError where it is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         about = content if isinstance(content, dict) else {"tokens": content}
         tokens = np.array([operator.index(token) for token in about["tokens"]], np.int64).tolist()
         meter = Meter.parse(str(about["meter"])) if "meter" in about else None
         bars = operator.index(about["bars"]) if "bars" in about else None
+        transposition = operator.index(about.get("transposition", 0))
+        if abs(transposition) >= PITCHES:
+            raise ValueError(f"transposition {transposition} leads off the piano")
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ScoreError(f"{path} is not a token file (a JSON list of ids): {error}") from error
-    return tokens, meter, bars
+    return TokenFile(tokens, meter, bars, transposition)
 
 
 def _validate_tokens(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:
-    tokens, meter, bars = read_token_file(path)
-    result = validator.validate_sequence(tokens, meter, bars)
+    said = read_token_file(path)
+    result = validator.validate_sequence(said.tokens, said.meter, said.bars, said.transposition)
     return FileVerdict(
         path=path,
         valid=result.valid,
@@ -109,8 +123,8 @@ def _validate_tokens(path: Path, validator: MusicalGrammarValidator) -> FileVerd
         notes=result.notes,
         violations=result.violations,
         judged_as="tokens",
-        roll=tuple(_roll_of_tokens(tokens)),
-        meter=meter or COMMON_TIME,
+        roll=tuple(_roll_of_tokens(said.tokens)),
+        meter=said.meter or COMMON_TIME,
     )
 
 
