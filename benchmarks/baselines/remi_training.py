@@ -25,7 +25,7 @@ from benchmarks.baselines.remi_tokens import PREFIX, RemiTokens
 from bicinium.corpus.shards import Piece, load_pieces, score_of
 from bicinium.corpus.sources import KEYBOARD_STYLES
 from bicinium.model.transformer import Transformer
-from bicinium.training.config import TrainingSection
+from bicinium.training.config import DataSection, TrainingSection
 from bicinium.training.dataset import Window, tile
 from bicinium.training.interrupts import Interrupts
 from bicinium.training.musical_grammar import IGNORED
@@ -33,8 +33,8 @@ from bicinium.training.optimisation import learning_rate, new_optimizers, next_t
 from bicinium.writing import whole_file
 
 LEFT_OUT = "palestrina"
-KEYBOARD_REPEATS = 3
-CONDITION_DROPOUT = 0.15
+KEYBOARD_REPEATS = DataSection().keyboard_repeats  # the defaults, as for ours
+CONDITION_DROPOUT = DataSection().condition_dropout
 TRAINING = TrainingSection(max_steps=3200, batch_size=6)  # the rest is the default, as for ours
 _CHECKPOINT_EVERY, _LOG_EVERY = 200, 10  # steps
 LAST, TOKENS, METRICS = "last.pt", "tokens.npz", "metrics.jsonl"

@@ -92,5 +92,5 @@ def test_a_model_of_another_shape_is_refused(
 def test_what_is_no_run_is_refused(
     tmp_path: Path, refuses: Callable[..., AbstractContextManager[None]]
 ) -> None:
-    with refuses(ConfigError, "no run with a model to be averaged"):
+    with refuses(ConfigError, "no run with a best and a last state"):
         average_run(tmp_path)

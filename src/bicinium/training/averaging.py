@@ -32,8 +32,10 @@ def average_run(run: Path, other: Path | None = None, share: float = 0.5) -> Pat
     """
     if not 0 < share < 1:
         raise ConfigError(f"a share of {share:g} makes no mean; it must be between 0 and 1")
-    if not (run / MODEL).is_file():
-        raise ConfigError(f"{run} holds no run with a model to be averaged")
+    states = () if other else (best_checkpoint(run), last_checkpoint(run))
+    if not all(path.is_file() for path in (run / MODEL, *states)):
+        what = "model" if other else "best and a last state"
+        raise ConfigError(f"{run} holds no run with a {what} to be averaged")
     model = load_checkpoint(run / MODEL)
     if other is None:
         weights, about = _best_and_last(run, share)
@@ -56,10 +58,10 @@ def _best_and_last(
     run: Path, share: float
 ) -> tuple[dict[str, NDArray[np.floating]], dict[str, Any]]:
     """Their mean, and between what it lies."""
-    paths = best_checkpoint(run), last_checkpoint(run)
-    if not all(path.is_file() for path in paths):
-        raise ConfigError(f"{run} holds no run with a best and a last state to be averaged")
-    best, last = (torch.load(path, map_location="cpu", weights_only=True) for path in paths)
+    best, last = (
+        torch.load(path(run), map_location="cpu", weights_only=True)
+        for path in (best_checkpoint, last_checkpoint)
+    )
     one, two = ({n: w.numpy() for n, w in state["model"].items()} for state in (best, last))
     return _mean(one, two, share), {"averaged_steps": [best["step"], last["step"]]}
 
