@@ -44,7 +44,7 @@ export class Manner {
   warmth() {
     const { temperature, warmth } = this.controls();
     const value = Number(temperature.value);
-    const words = value < 0.7 ? "tame" : value < 0.86 ? "calm" : value < 1 ? "balanced" : value < 1.14 ? "free" : "wild";
+    const words = value < 0.7 ? "tame" : value < 0.92 ? "calm" : value < 1.08 ? "balanced" : value < 1.2 ? "free" : "wild";
     warmth.value = `${words}, ${value.toFixed(2)}`;
     temperature.setAttribute("aria-valuetext", warmth.value);
   }
