@@ -12,6 +12,7 @@ import mido
 import numpy as np
 import pytest
 
+from bicinium.composing import composer as composing
 from bicinium.composing.composer import Composer, Manner, NoteEvent
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import MAX_BARS, Conditions
@@ -19,7 +20,7 @@ from bicinium.composing.constraints import Constraints
 from bicinium.composing.given import other_voice
 from bicinium.composing.redrawing import bars_played, longest_rest, most_bars_alike
 from bicinium.composing.sampling import Sampling
-from bicinium.errors import RequestError
+from bicinium.errors import CancelledError, RequestError
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, MusicalGrammarValidator
 from bicinium.grammar.files import validate_file
 from bicinium.model.checkpoint import load_checkpoint
@@ -266,12 +267,50 @@ def test_colder_sampling_is_tamer(composer: Composer) -> None:
     np.testing.assert_array_equal(one.tokens, other.tokens)
 
 
-def test_progress_ends_at_all_pieces(composer: Composer) -> None:
+@pytest.mark.parametrize("bars", [4, 1])  # of the short ones hardly any is in its key
+def test_progress_counts_the_pieces_that_are_done(composer: Composer, bars: int) -> None:
     told: list[tuple[int, int]] = []
-    drawn = composer.compose([_asked()] * 3, range(3), progress=lambda *done: told.append(done))
-    assert told == sorted(told)
-    assert {total for _, total in told} == {3}
-    assert len(told) == max(piece.draws for piece in drawn)
+    composer.compose(
+        [_asked(bars=bars)] * 3,
+        range(3),
+        progress=lambda *done: told.append(done),
+        constraints=Constraints(),
+    )
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_drawing_ahead_changes_no_piece(
+    composer: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, seeds = [_asked(bars=bars) for bars in (1, 4, 2)], range(3)
+    ahead = composer.compose(asked, seeds)
+    monkeypatch.setattr(composing, "_DRAWN_AHEAD", 1)
+    one_by_one = composer.compose(asked, seeds)
+    assert max(piece.draws for piece in one_by_one) > 2
+    assert [piece.draws for piece in ahead] == [piece.draws for piece in one_by_one]
+    for piece, same in zip(ahead, one_by_one, strict=True):
+        np.testing.assert_array_equal(piece.tokens, same.tokens)
+
+
+def test_pieces_are_the_same_from_several_processes(
+    composer: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, seeds = [_asked(bars=8) for _ in range(20)], range(20)
+    drawn = []
+    for cores in (1, 2):
+        monkeypatch.setattr(composing, "cores", lambda cores=cores: cores)
+        drawn.append(composer.compose(asked, seeds))
+    for here, there in zip(*drawn, strict=True):
+        np.testing.assert_array_equal(here.tokens, there.tokens)
+
+
+def test_several_processes_can_be_stopped(
+    composer: Composer, monkeypatch: pytest.MonkeyPatch, refuses: Refuses
+) -> None:
+    monkeypatch.setattr(composing, "cores", lambda: 2)
+    manner = Manner(cancelled=lambda: True)
+    with refuses(CancelledError, "composing was stopped"):
+        composer.attempt([_asked(bars=32)] * 20, range(20), manner)
 
 
 def test_seeds_must_be_as_many_as_pieces(composer: Composer, refuses: Refuses) -> None:

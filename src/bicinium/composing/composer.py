@@ -7,13 +7,11 @@ numbers, so its notes do not depend on its company.
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +22,7 @@ from bicinium.composing.conditions import Conditions
 from bicinium.composing.constraints import Constraints
 from bicinium.composing.given import Given, GivenNotes
 from bicinium.composing.opinions import Closing
+from bicinium.composing.processes import cores, shared_out
 from bicinium.composing.redrawing import (
     NOTHING_FOLLOWS,
     OTHER_KEY,
@@ -56,12 +55,15 @@ from bicinium.tokens.vocabulary import (
 )
 
 DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.99)  # see docs/log.md
-BATCH = 64  # pieces composed at once; more gain little and cost memory
+_BATCH = 64  # pieces that a process composes at once; more gain little and cost memory
+_MOST_AT_ONCE = 256  # pieces, by all processes: in double precision up to 4 GB
 _MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
 _MAX_TOKENS_A_NOTE = 8  # VELOCITY, NOTE_ON, TIME_SHIFTs, PARTs, NOTE_OFF
 _HEADER_TOKENS = 64
 _MOST_DRAWS = 8
-_FEWEST_A_THREAD = 8  # pieces
+_DRAWN_AHEAD = 8  # at once, where few are drawn again: as many take hardly longer than one
+_FEWEST_A_PROCESS = 8  # pieces
+_FEWEST_BARS_A_PROCESS = 64  # of them all; a second is lost by beginning a process
 _ON_DOWNBEAT = 0.65  # of the pieces in metres that have a middle close there (docs/log.md)
 _TONIC_ABOVE = 0.85  # of the pieces close so, if their upper voice begins a note then
 _FEWEST_BARS = 3  # that are all the model's, to lead to a close of a certain kind
@@ -124,8 +126,8 @@ class Composer:
         grammar: MusicalGrammar | None = None,
         dtype: type[np.floating] = np.float64,
     ) -> None:
-        self.config = checkpoint.config
-        self.model = checkpoint.name
+        self._checkpoint = checkpoint  # what other processes make a composer of
+        self.config, self.model = checkpoint.config, checkpoint.name
         self.decoder = Decoder(checkpoint.config, checkpoint.weights, dtype)
         self.grammar = grammar or MusicalGrammar()
         self.validator = MusicalGrammarValidator(self.grammar)
@@ -206,39 +208,38 @@ class Composer:
             asked.check(self.config)
             if asked.given and not manner.use_grammar:
                 raise RequestError("given notes can only be kept with the grammar: leave it on")
-        had = 0
+        say = progress or (lambda done, total: None)
         kept: dict[int, Composition] = {}  # a pity, but a piece
-        waiting = list(range(len(conditions)))
-        for attempt in range(_MOST_DRAWS if manner.use_grammar else 1):
-            against: dict[int, str] = {}
-            for first in range(0, len(waiting), BATCH):
-                some = waiting[first : first + BATCH]
-                rngs = [np.random.default_rng([seeds[i], attempt]) for i in some]
-                drawing = self._draw_on_all_cores([conditions[i] for i in some], rngs, manner)
-                for place, told in drawing:
-                    i = some[place]
+        against: dict[int, str] = {}
+        waiting = set(range(len(conditions)))
+        most, first = _MOST_DRAWS if manner.use_grammar else 1, 0
+        while waiting and first < most:
+            at_once = min(max(1, _DRAWN_AHEAD // len(waiting)), most - first) if first else 1
+            draws = [(i, first + more) for more in range(at_once) for i in sorted(waiting)]
+            rngs = [np.random.default_rng([seeds[i], draw]) for i, draw in draws]
+            drawing = self._draw_on_all_cores([conditions[i] for i, _ in draws], rngs, manner)
+            with closing(drawing):
+                for i, draw, told in _in_order(draws, drawing):
+                    if i not in waiting:
+                        continue
                     if isinstance(told, int):
-                        yield i, Underway(seeds[i], attempt + 1, told, conditions[i].bars)
+                        yield i, Underway(seeds[i], draw + 1, told, conditions[i].bars)
                         continue
-                    piece = self._finish(conditions[i], seeds[i], told, attempt + 1)
-                    why = (
-                        why_drawn_again(piece, manner.constraints, accept)
-                        if manner.use_grammar
-                        else ""
-                    )
-                    if not why:
-                        had += 1
-                        yield i, piece
+                    piece = self._finish(conditions[i], seeds[i], told, draw + 1)
+                    why = why_drawn_again(piece, manner.constraints, accept)
+                    if why and manner.use_grammar:
+                        against[i] = why
+                        if why == OTHER_KEY or (why in PITIES and i not in kept):
+                            kept[i] = piece
                         continue
-                    against[i] = why
-                    if why == OTHER_KEY or (why in PITIES and i not in kept):
-                        kept[i] = piece
-                if progress:
-                    progress(had, len(conditions))
-            waiting = [i for i in waiting if i in against]
-            if not waiting:
-                return
-        for i in waiting:
+                    waiting.remove(i)
+                    say(len(conditions) - len(waiting), len(conditions))
+                    yield i, piece
+                    if not waiting:
+                        break
+            first += at_once
+        for had, i in enumerate(sorted(waiting), len(conditions) - len(waiting) + 1):
+            say(had, len(conditions))
             yield i, replace(kept[i], draws=_MOST_DRAWS) if i in kept else against[i]
 
     def _draw_on_all_cores(
@@ -246,33 +247,28 @@ class Composer:
         conditions: Sequence[Conditions],
         rngs: Sequence[np.random.Generator],
         manner: Manner,
-    ) -> Iterator[tuple[int, int | Tokens]]:
-        """``_write``, but a large batch is shared out to threads, and comes at the end, without
-        numbers of bars. What is drawn does not depend on that.
+    ) -> Generator[tuple[int, int | Tokens]]:
+        """``_write`` of any number of pieces. Where there is much to draw, it is shared out to
+        processes, and pieces come without numbers of bars. What is drawn does not depend on that.
         """
-        threads = min(_cores(), len(conditions) // _FEWEST_A_THREAD)
-        if threads < 2:
-            with self._one_thread_of_blas():
-                yield from self._write(conditions, rngs, manner)
+        count, bars = len(conditions), sum(asked.bars for asked in conditions)
+        processes = min(cores(), count // _FEWEST_A_PROCESS, bars // _FEWEST_BARS_A_PROCESS)
+        processes = max(1, processes)
+        most = min(_BATCH, max(_FEWEST_A_PROCESS, _MOST_AT_ONCE // processes))
+        batches = -(-count // (most * processes)) * processes
+        ends = np.linspace(0, count, batches + 1).astype(int).tolist()
+        slices = [slice(first, end) for first, end in pairwise(ends)]
+        if processes > 1:
+            alone = replace(manner, cancelled=None)  # it is asked here
+            composer = (self._checkpoint, self.grammar, self.decoder.dtype)
+            shares = [(composer, conditions[some], rngs[some], alone) for some in slices]
+            for batch, pieces in shared_out(processes, _draw, shares, manner.cancelled):
+                yield from enumerate(pieces, slices[batch].start)
             return
-        ended = threading.Event()
-        asked = manner.cancelled
-        manner = replace(
-            manner, cancelled=lambda: ended.is_set() or (asked is not None and asked())
-        )
-        shares = [slice(start, None, threads) for start in range(threads)]
-        pieces: list[Tokens] = [np.empty(0, np.int16)] * len(conditions)
-        with self._one_thread_of_blas(), ThreadPoolExecutor(threads) as pool:
-            try:
-                work = [
-                    pool.submit(self._collect, conditions[share], rngs[share], manner)
-                    for share in shares
-                ]
-                for share, done in zip(shares, work, strict=True):
-                    pieces[share] = done.result()
-            finally:
-                ended.set()  # where one failed, or Ctrl-C came, the others need not go on
-        yield from enumerate(pieces)
+        with self._one_thread_of_blas():
+            for some in slices:
+                for place, told in self._write(conditions[some], rngs[some], manner):
+                    yield some.start + place, told
 
     def draw(
         self,
@@ -286,16 +282,8 @@ class Composer:
         one for which the constraints leave no token.
         """
         with self._one_thread_of_blas():
-            return self._collect(conditions, rngs, manner)
-
-    def _collect(
-        self,
-        conditions: Sequence[Conditions],
-        rngs: Sequence[np.random.Generator],
-        manner: Manner,
-    ) -> list[Tokens]:
-        written = self._write(conditions, rngs, manner)
-        pieces = {row: told for row, told in written if not isinstance(told, int)}
+            written = self._write(conditions, rngs, manner)
+            pieces = {row: told for row, told in written if not isinstance(told, int)}
         return [pieces[row] for row in range(len(conditions))]
 
     def _write(
@@ -303,7 +291,7 @@ class Composer:
         conditions: Sequence[Conditions],
         rngs: Sequence[np.random.Generator],
         manner: Manner,
-    ) -> Iterator[tuple[int, int | Tokens]]:
+    ) -> Generator[tuple[int, int | Tokens]]:
         """Of each piece, by its place: how many bars are written, whenever it is one more; and its
         tokens, as soon as it is at its end.
         """
@@ -514,6 +502,26 @@ class Composer:
         return Composition(asked, seed, tokens, result, score, draws, self.model)
 
 
+def _in_order(
+    draws: Sequence[tuple[int, int]], drawing: Iterator[tuple[int, int | Tokens]]
+) -> Iterator[tuple[int, int, int | Tokens]]:
+    """Piece, draw, and what ``drawing`` tells of it, by its place in ``draws``; of a later draw of
+    a piece nothing before its earlier ones are done.
+    """
+    due = dict(reversed(draws))  # the first of each piece
+    done: dict[tuple[int, int], Tokens] = {}
+    for place, told in drawing:
+        i, draw = draws[place]
+        if isinstance(told, int):
+            if draw == due[i]:
+                yield i, draw, told
+            continue
+        done[i, draw] = told
+        while (i, due[i]) in done:
+            yield i, due[i], done.pop((i, due[i]))
+            due[i] += 1
+
+
 def _ending(asked: Conditions, constraints: Constraints | None) -> str | None:
     """How the model is told that a piece ends: at rest, where it is to close and nothing else is
     given.
@@ -540,6 +548,16 @@ def _closing(asked: Conditions, constraints: Constraints, rng: np.random.Generat
         from_dominant=authentic < constraints.authentic and not constraints.forbids("rhythm"),
         tonic_above=tonic < _TONIC_ABOVE,
     )
+
+
+def _draw(
+    composer: tuple[Checkpoint, MusicalGrammar, type[np.floating]],
+    conditions: Sequence[Conditions],
+    rngs: Sequence[np.random.Generator],
+    manner: Manner,
+) -> list[Tokens]:
+    """``Composer.draw`` in a process that has none yet."""
+    return Composer(*composer).draw(conditions, rngs, manner)
 
 
 def not_to_be_had(seed: int, why: str) -> str:
@@ -578,11 +596,6 @@ def _with_given(score: Score, given: Given) -> Score:
         original = {note.onset_tick: note for note in line.notes}
         voices.append(Voice(tuple(original.get(note.onset_tick, note) for note in voice.notes)))
     return replace(score, voices=tuple(voices), anacrusis_ticks=given.score.anacrusis_ticks)
-
-
-def _cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _budget(asked: Conditions) -> int:

@@ -5,7 +5,6 @@ composes, beside real music that it has not seen.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -21,6 +20,7 @@ from bicinium.composing.composition import Composition
 from bicinium.composing.constraints import Constraints
 from bicinium.composing.critic import Critic
 from bicinium.composing.originality import QuotationIndex, quotations_path
+from bicinium.composing.processes import cores
 from bicinium.composing.ranking import (
     BEST_OF,
     FREELY_QUOTED_BARS,
@@ -211,7 +211,7 @@ def _predictions(
         sets.setdefault(set_of(piece), []).append(piece)
     if material.trained_on and "other" in sets:
         sets["other"] = evenly(sets["other"], MOST_OTHER_TOKENS)
-    threads = _cores()
+    threads = cores()
     return {
         name: predict(
             checkpoint,
@@ -226,10 +226,6 @@ def _predictions(
 def _of(say: Progress, stage: str) -> Callable[[int, int], None]:
     """What a stage says of itself: how much is done, of how much."""
     return lambda done, total: say(stage, done, total)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # ------------------------------------------------------------------ writing unaided

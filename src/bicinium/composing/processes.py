@@ -1,0 +1,59 @@
+"""Work shared out to processes, one for each core.
+
+Threads would not do: composing is thousands of small numpy calls, and at each of them threads wait
+for one another's interpreter (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from typing import Any, TypeVar
+
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from bicinium.errors import CancelledError, RequestError
+
+_LOOKS_UP_S = 0.1  # how often it is asked whether the work is still wanted
+_IDLE_S = 30  # after which processes that have nothing to do end
+
+Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """The processes that may work at once: 1 where this process may have no others."""
+    if multiprocessing.current_process().daemon:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shared_out(
+    processes: int,
+    task: Callable[..., Result],
+    shares: Sequence[tuple[Any, ...]],
+    cancelled: Callable[[], bool] | None = None,
+) -> Iterator[tuple[int, Result]]:
+    """``task(*share)`` of each of the shares: its place, and what comes of it, as it is done.
+
+    cancelled: asked all the time; True ends it with CancelledError. The processes are ended with
+    whatever they do where the iterator is left before its end.
+    """
+    executor = get_reusable_executor(processes, timeout=_IDLE_S)
+    going = {executor.submit(task, *share): place for place, share in enumerate(shares)}
+    try:
+        while going:
+            done, _ = wait(going, _LOOKS_UP_S, FIRST_COMPLETED)
+            for future in done:
+                yield going.pop(future), future.result()
+            if cancelled and cancelled():
+                raise CancelledError("composing was stopped")
+    except TerminatedWorkerError as error:
+        raise RequestError(
+            "a process died while composing (out of memory?): ask for fewer pieces at once"
+        ) from error
+    finally:
+        if going:
+            executor.shutdown(wait=False, kill_workers=True)

@@ -1,0 +1,61 @@
+"""Work that is shared out to processes, with tasks that have nothing to do with music."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from bicinium.composing.processes import cores, shared_out
+from bicinium.errors import CancelledError, RequestError
+
+Refuses = Callable[..., AbstractContextManager[None]]
+
+
+def test_each_share_is_done_once_and_comes_with_its_place() -> None:
+    shares = [(number, 2) for number in range(7)]
+    assert sorted(shared_out(2, pow, shares)) == [(number, number**2) for number in range(7)]
+    assert list(shared_out(2, pow, [])) == []
+
+
+def test_what_is_no_longer_wanted_is_stopped(refuses: Refuses) -> None:
+    began = time.monotonic()
+    with refuses(CancelledError, "composing was stopped"):
+        list(shared_out(2, time.sleep, [(60,)] * 4, lambda: True))
+    assert time.monotonic() - began < 30
+
+
+def test_who_leaves_early_leaves_no_work_behind(tmp_path: Path) -> None:
+    left = shared_out(2, _sleep_and_write, [(tmp_path / "early", 0), (tmp_path / "late", 3)])
+    assert next(left)[0] == 0
+    left.close()
+    time.sleep(4)
+    assert [path.name for path in tmp_path.iterdir()] == ["early"]
+    assert list(shared_out(2, abs, [(-1,)])) == [(0, 1)]  # and others can work again
+
+
+def test_a_process_that_dies_is_told_in_a_sentence(refuses: Refuses) -> None:
+    with refuses(RequestError, "a process died while composing .*: ask for fewer pieces at once"):
+        list(shared_out(2, os._exit, [(1,)]))
+    assert list(shared_out(2, abs, [(-1,)])) == [(0, 1)]
+
+
+def test_what_a_task_raises_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(shared_out(2, divmod, [(1, 0)]))
+
+
+def test_a_process_that_may_have_no_others_works_alone() -> None:
+    assert cores() >= 1
+    with multiprocessing.get_context("spawn").Pool(1) as pool:  # of daemons
+        assert pool.apply(cores) == 1
+
+
+def _sleep_and_write(path: Path, seconds: float) -> None:
+    time.sleep(seconds)
+    path.touch()
