@@ -1,15 +1,17 @@
 """Can the model's own pieces be told from real music, and does choosing among candidates help?
 
 Usage: python -m benchmarks critic compose --data FOLDER --pieces FILE [--model M] [--count 500]
+                                          [--others 0]
        python -m benchmarks critic fit --pieces FILE [--model M]
        python -m benchmarks critic choose --pieces FILE [--best-of 4]
 
-FOLDER is what ``bicinium corpus prepare`` wrote. ``compose`` answers excerpts of its training side
-(of its held-out side with --held-out), --candidates for each, and keeps them in FILE, chunk by
-chunk: it can be stopped and goes on. ``fit`` fits the critic (``composing.critic``) on these and
-writes it beside the model. ``choose`` takes, of the first 1, 2, … candidates of held-out excerpts,
-those that score best, and puts them to the two-sample test: on the numbers that the critic knows,
-and on others that it does not.
+FOLDER is what ``bicinium corpus prepare`` wrote. ``compose`` answers --count excerpts of its
+training side (of its held-out side with --held-out), of keyboard music first, and besides --others
+of other music; --candidates for each; and keeps them in FILE, chunk by chunk: it can be stopped and
+goes on. ``fit`` fits the critic (``composing.critic``) on these and writes it beside the model.
+``choose`` takes, of the first 1, 2, … candidates of held-out excerpts, those that score best, and
+puts them to the two-sample test: on the numbers that the critic knows, and on others that it does
+not.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from bicinium.composing.ranking import BEST_OF, best_of_each, each_candidate
 from bicinium.corpus.metrics import features, lines
 from bicinium.evaluation.compare import compare, told_apart
 from bicinium.evaluation.evaluate import mean_quality
-from bicinium.evaluation.material import Excerpt, excerpts, load_material
+from bicinium.evaluation.material import Excerpt, excerpts, load_material, set_of
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.score.notes import Score
 from bicinium.writing import whole_file
@@ -71,6 +73,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--pieces", type=Path, required=True)
     parser.add_argument("--count", type=int, default=500, help="of excerpts")
+    parser.add_argument("--others", type=int, default=0, help="of other music, besides")
     parser.add_argument("--candidates", type=int, default=1, help="for each excerpt")
     parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--best-of", type=int, default=BEST_OF)
@@ -91,8 +94,10 @@ def compose(options: argparse.Namespace) -> None:
     checkpoint = load_checkpoint(options.model)
     material = load_material(options.data, checkpoint.styles_left_out)
     pieces = material.pieces if options.held_out else material.trained_on
+    others = [piece for piece in pieces if set_of(piece) == "other"]
     chosen = excerpts(pieces, options.count, checkpoint.config)
-    names = ("data", "model", "count", "candidates", "held_out")
+    chosen += excerpts(others, options.others, checkpoint.config) if options.others else []
+    names = ("data", "model", "count", "others", "candidates", "held_out")
     about = {name: str(getattr(options, name)) for name in names}
     answered = _read(options.pieces) if options.pieces.exists() else Answered(about, [], [])
     if answered.asked != about:
@@ -132,18 +137,23 @@ def _read(path: Path) -> Answered:
 
 
 def fit(answered: Answered, model: Path) -> None:
-    """Logistic regression, as strong as predicts other works best; written beside the model."""
-    real, composed = [], []
-    works = []
+    """Logistic regression, as strong as predicts other works best; written beside the model.
+
+    Real music weighs as much as all the candidates together.
+    """
+    real, composed, works, works_of_composed = [], [], [], []
     for excerpt, candidates in zip(answered.excerpts, answered.candidates, strict=True):
-        if candidates and candidates[0].score:
+        scores = [excerpt.cut_alike(piece.score) for piece in candidates if piece.score]
+        if scores:
             real.append(features(excerpt.score))
-            composed.append(features(excerpt.cut_alike(candidates[0].score)))
             works.append(excerpt.work)
+            composed += [features(score) for score in scores]
+            works_of_composed += [excerpt.work] * len(scores)
     names = list(real[0])
     values = np.array([[one[name] for name in names] for one in (*real, *composed)])
     is_real = np.repeat([1, 0], [len(real), len(composed)])
-    groups = np.tile(np.unique(works, return_inverse=True)[1], 2)
+    weight = np.where(is_real == 1, 1.0, len(real) / len(composed))
+    groups = np.unique(works + works_of_composed, return_inverse=True)[1]
     fold_of = (np.random.default_rng(0).permutation(groups.max() + 1) % FOLDS)[groups]
     areas = {}
     for strength in STRENGTHS:
@@ -152,17 +162,18 @@ def fit(answered: Answered, model: Path) -> None:
             fitting, other = fold_of != fold, fold_of == fold
             scales = scales_of(values[fitting & (is_real == 1)], names)
             regression = _regression(strength).fit(
-                columns(values[fitting], names, scales), is_real[fitting]
+                columns(values[fitting], names, scales), is_real[fitting], weight[fitting]
             )
             said[other] = regression.decision_function(columns(values[other], names, scales))
         areas[strength] = float(roc_auc_score(is_real, said))
         print(f"  C {strength:g}: area under the curve {areas[strength]:.3f} on other works")
     best = max(areas, key=lambda strength: areas[strength])
     scales = scales_of(values[is_real == 1], names)
-    fitted = _regression(best).fit(columns(values, names, scales), is_real)
+    fitted = _regression(best).fit(columns(values, names, scales), is_real, weight)
     about = {
         "made_by": "python -m benchmarks critic fit",
         "excerpts": len(real),
+        "candidates": len(composed),
         "works": int(groups.max()) + 1,
         "area_under_the_curve": round(areas[best], 3),
     }

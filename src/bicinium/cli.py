@@ -65,7 +65,7 @@ def compose(
     seed: Annotated[int, typer.Option(help="The same seed gives the same piece.")] = 0,
     best_of: Annotated[
         int | None,
-        typer.Option(help="Compose so many for each piece, and keep the best; 4 if left out."),
+        typer.Option(help="Compose so many for each piece, and keep the best; 6 if left out."),
     ] = None,
     continue_from: Annotated[
         Path | None, typer.Option("--continue", help="A score to go on from, to --bars in all.")
