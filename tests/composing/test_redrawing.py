@@ -74,6 +74,23 @@ def test_a_bar_may_come_twice_running(times: int) -> None:
     assert most_bars_alike(score) == times
 
 
+@pytest.mark.parametrize("times", [1, 2, 3, 5])
+def test_a_figure_above_that_comes_again_and_again_is_no_melody(times: int) -> None:
+    """Whatever the other voice does; below it is an ostinato."""
+    same = [
+        Note(bar * _BAR + 12 * i, pitch, 12)
+        for bar in range(times)
+        for i, pitch in enumerate((79, 77, 76, 74))
+    ]
+    upper = same + _walk(range(times, 16), 66)
+    assert _why(upper, _walk(range(16), 43)) == (STUCK if times > 2 else "")
+    lower = [replace(note, pitch=note.pitch - 24) for note in upper]
+    assert _why(_walk(range(16), 66), lower) == ""
+    score = Score((Voice(tuple(upper)), Voice(tuple(_walk(range(16), 43)))), 16, _METER)
+    assert most_bars_alike(score, part=0, fewest=4) == times
+    assert most_bars_alike(score) == 1
+
+
 def test_empty_bars_are_not_alike() -> None:
     assert most_bars_alike(Score((Voice(()), Voice(())), 16, _METER)) == 0
 

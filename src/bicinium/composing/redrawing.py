@@ -26,6 +26,7 @@ PITIES = (TOO_SILENT, STUCK, TOO_FAST, OTHER_KEY)
 _LEAST_PLAYED = 0.5  # of the bars, by each voice
 _LONGEST_REST = 5  # bars running that a voice is silent; 98 % of keyboard excerpts have no longer
 _MOST_ALIKE = 2  # bars running that are the same; 99 % of keyboard excerpts have no more
+_UPPER, _A_FIGURE = 0, 4  # nor, in the upper voice, bars of so many notes
 _FASTEST = 12.0  # notes a second, of a voice in its fullest bar; 98 % of keyboard pieces have fewer
 
 
@@ -48,7 +49,7 @@ def why_drawn_again(
         return ""
     if not _both_play(score):
         return TOO_SILENT
-    if most_bars_alike(score) > _MOST_ALIKE:
+    if max(most_bars_alike(score), most_bars_alike(score, _UPPER, _A_FIGURE)) > _MOST_ALIKE:
         return STUCK
     under_constraints = constraints is not None and any(constraints.strengths.values())
     if not under_constraints:
@@ -82,19 +83,21 @@ def longest_rest(score: Score, part: int) -> int:
     return max(later - earlier - 1 for earlier, later in pairwise(played))
 
 
-def most_bars_alike(score: Score) -> int:
-    """How many bars running have the same notes in every voice, at most; empty bars have none."""
+def most_bars_alike(score: Score, part: int | None = None, fewest: int = 1) -> int:
+    """How many bars running have the same notes, at most: in every voice, or in one; bars in which
+    begin fewer than so many notes do not count.
+    """
     bar = score.meter.bar_ticks
     held: list[list[tuple[int, int, int, int]]] = [[] for _ in range(score.bars)]
-    for part, voice in enumerate(score.voices):
-        for note in voice.notes:
-            index, position = divmod(note.onset_tick, bar)
-            held[index].append((part, position, note.pitch, note.duration_ticks))
+    for index, voice in enumerate(score.voices):
+        for note in voice.notes if part in (None, index) else ():
+            number, position = divmod(note.onset_tick, bar)
+            held[number].append((index, position, note.pitch, note.duration_ticks))
     most = running = 0
-    for index, notes in enumerate(held):
-        same = index > 0 and notes == held[index - 1]
+    for number, notes in enumerate(held):
+        same = number > 0 and notes == held[number - 1]
         running = running + 1 if same else 1
-        most = max(most, running if notes else 0)
+        most = max(most, running if len(notes) >= fewest else 0)
     return most
 
 
