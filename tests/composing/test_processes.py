@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from joblib import Parallel, delayed
 
 from bicinium.composing.processes import cores, shared_out
 from bicinium.errors import CancelledError, RequestError
@@ -48,6 +49,14 @@ def test_a_process_that_dies_is_told_in_a_sentence(refuses: Refuses) -> None:
 def test_what_a_task_raises_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         list(shared_out(2, divmod, [(1, 0)]))
+    assert list(shared_out(2, abs, [(-1,)])) == [(0, 1)]
+
+
+def test_joblib_works_beside_it() -> None:
+    """A corpus may be read before and after composing."""
+    for _ in range(2):
+        assert Parallel(2)(delayed(abs)(number) for number in (-1, -2)) == [1, 2]
+        assert sorted(shared_out(2, abs, [(-1,), (-2,)])) == [(0, 1), (1, 2)]
 
 
 def test_a_process_that_may_have_no_others_works_alone() -> None:

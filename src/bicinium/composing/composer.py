@@ -77,7 +77,7 @@ Tokens = NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a batch is drawn. ``cancelled`` is asked at every token.
+    """How a batch is drawn. ``cancelled`` is asked all the time.
 
     slips: without the grammar, the share of tokens that are drawn, on purpose, from what the
         grammar forbids, and of notes that are of any pitch; for a model that is to learn to go on

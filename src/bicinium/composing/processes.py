@@ -10,9 +10,10 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from bicinium.errors import CancelledError, RequestError
@@ -41,7 +42,7 @@ def shared_out(
     cancelled: asked all the time; True ends it with CancelledError. The processes are ended with
     whatever they do where the iterator is left before its end.
     """
-    executor = get_reusable_executor(processes, timeout=_IDLE_S)
+    executor = _executor(processes)
     going = {executor.submit(task, *share): place for place, share in enumerate(shares)}
     try:
         while going:
@@ -50,10 +51,19 @@ def shared_out(
                 yield going.pop(future), future.result()
             if cancelled and cancelled():
                 raise CancelledError("composing was stopped")
-    except TerminatedWorkerError as error:
-        raise RequestError(
-            "a process died while composing (out of memory?): ask for fewer pieces at once"
-        ) from error
-    finally:
-        if going:
-            executor.shutdown(wait=False, kill_workers=True)
+    except BaseException as error:
+        _executor.cache_clear()
+        executor.shutdown(wait=False, kill_workers=True)
+        if isinstance(error, TerminatedWorkerError):
+            raise RequestError(
+                "a process died while composing (out of memory?): ask for fewer pieces at once"
+            ) from error
+        raise
+
+
+@lru_cache(maxsize=1)
+def _executor(processes: int) -> ProcessPoolExecutor:
+    """Processes for who asks next, too. Not the ones that joblib keeps, which are told otherwise
+    how to work.
+    """
+    return ProcessPoolExecutor(processes, timeout=_IDLE_S)
