@@ -3,7 +3,7 @@
 Usage: python -m benchmarks critic compose --data FOLDER --pieces FILE [--model M] [--count 500]
                                           [--others 0]
        python -m benchmarks critic fit --pieces FILE [--model M]
-       python -m benchmarks critic choose --pieces FILE [--best-of 4]
+       python -m benchmarks critic choose --pieces FILE [--best-of 6]
 
 FOLDER is what ``bicinium corpus prepare`` wrote. ``compose`` answers --count excerpts of its
 training side (of its held-out side with --held-out), of keyboard music first, and besides --others
