@@ -20,6 +20,7 @@ def test_they_are_under_ten_megabytes_and_say_how_they_were_made():
     assert record["steps"] == sum(session["steps"] for session in record["sessions"])
     assert record["command"].startswith("bicinium train configs/")
     assert {session["seed"] for session in record["sessions"]} == {1, 2}
+    assert all("learning_rate" in session for session in record["sessions"])
 
 
 def test_their_critic_tells_real_music_from_theirs(shared_corpus: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -46,6 +47,15 @@ def test_a_process_that_dies_is_told_in_a_sentence(refuses: Refuses) -> None:
     assert list(shared_out(2, abs, [(-1,)])) == [(0, 1)]
 
 
+def test_processes_that_died_while_nobody_asked_are_replaced(refuses: Refuses) -> None:
+    for _, pid in list(shared_out(2, _pid_after, [(0.5,)] * 2)):
+        os.kill(pid, signal.SIGTERM)
+    time.sleep(1)
+    with refuses(RequestError, "a process died while composing"):
+        list(shared_out(2, abs, [(-1,)]))
+    assert list(shared_out(2, abs, [(-1,)])) == [(0, 1)]
+
+
 def test_what_a_task_raises_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         list(shared_out(2, divmod, [(1, 0)]))
@@ -68,3 +78,8 @@ def test_a_process_that_may_have_no_others_works_alone() -> None:
 def _sleep_and_write(path: Path, seconds: float) -> None:
     time.sleep(seconds)
     path.touch()
+
+
+def _pid_after(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()

@@ -252,8 +252,8 @@ class Composer:
         processes, and pieces come without numbers of bars. What is drawn does not depend on that.
         """
         count, bars = len(conditions), sum(asked.bars for asked in conditions)
-        processes = min(cores(), count // _FEWEST_A_PROCESS, bars // _FEWEST_BARS_A_PROCESS)
-        processes = max(1, processes)
+        worth = min(count // _FEWEST_A_PROCESS, bars // _FEWEST_BARS_A_PROCESS)
+        processes = max(1, min(cores(), worth))
         most = min(_BATCH, max(_FEWEST_A_PROCESS, _MOST_AT_ONCE // processes))
         batches = -(-count // (most * processes)) * processes
         ends = np.linspace(0, count, batches + 1).astype(int).tolist()

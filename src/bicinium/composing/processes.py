@@ -43,8 +43,8 @@ def shared_out(
     whatever they do where the iterator is left before its end.
     """
     executor = _executor(processes)
-    going = {executor.submit(task, *share): place for place, share in enumerate(shares)}
     try:
+        going = {executor.submit(task, *share): place for place, share in enumerate(shares)}
         while going:
             done, _ = wait(going, _LOOKS_UP_S, FIRST_COMPLETED)
             for future in done:
