@@ -15,6 +15,7 @@ NAMES = (
     "compose_pieces",
     "composing",
     "completion",
+    "recurrence",
     "corpus_speed",
     "quality_calibration",
     "musescore",

@@ -23,10 +23,9 @@ from torch import Tensor
 from benchmarks.baselines.remi_model import CONTEXT, RemiModel
 from benchmarks.baselines.remi_tokens import PREFIX, RemiTokens
 from bicinium.corpus.shards import Piece, load_pieces, score_of
-from bicinium.corpus.sources import KEYBOARD_STYLES
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import DataSection, TrainingSection
-from bicinium.training.dataset import Window, tile
+from bicinium.training.dataset import Window, repeats_of, tile
 from bicinium.training.interrupts import Interrupts
 from bicinium.training.musical_grammar import IGNORED
 from bicinium.training.optimisation import learning_rate, new_optimizers, next_token_loss
@@ -45,11 +44,6 @@ def training_pieces(data: Path) -> list[Piece]:
     return [p for p in load_pieces(data) if p.split == "train" and p.style != LEFT_OUT]
 
 
-def repeats_of(pieces: Sequence[Piece]) -> NDArray[np.int64]:
-    """How often an epoch shows each."""
-    return np.array([KEYBOARD_REPEATS if p.style in KEYBOARD_STYLES else 1 for p in pieces])
-
-
 @dataclass(frozen=True, slots=True)
 class Batches:
     """Windows of pieces in REMI; before each what is told of its piece."""
@@ -63,7 +57,7 @@ class Batches:
         rng = np.random.default_rng([TRAINING.seed, 0, number])
         windows = [
             window
-            for piece, times in enumerate(repeats_of(self.pieces))
+            for piece, times in enumerate(repeats_of(self.pieces, KEYBOARD_REPEATS))
             for _ in range(times)
             for window in tile(len(self.tokens[piece]), CONTEXT - PREFIX, piece, rng)
         ]

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.baselines.markov import MarkovChain, MarkovDecoder
 from benchmarks.baselines.remi_tokens import Read
-from benchmarks.baselines.remi_training import LEFT_OUT, repeats_of
+from benchmarks.baselines.remi_training import KEYBOARD_REPEATS, LEFT_OUT
 from benchmarks.baselines.remi_writing import RemiBaseline
 from bicinium.api import load_quotations
 from bicinium.composing.composer import Composer, Manner
@@ -40,6 +40,7 @@ from bicinium.model.decoder import Decoder
 from bicinium.score.excerpts import EXCERPT_BARS
 from bicinium.score.notes import Score
 from bicinium.tokens.codec import decode
+from bicinium.training.dataset import repeats_of
 from bicinium.writing import whole_file
 
 Numbers: TypeAlias = dict[str, float]  # a column: what each measure says
@@ -200,7 +201,9 @@ def _masked(composer: Composer, task: Task) -> Numbers:
 
 
 def _markov(training: Sequence[Piece], model: Checkpoint, task: Task) -> Numbers:
-    chain = MarkovChain([piece.tokens for piece in training], repeats_of(training).tolist())
+    chain = MarkovChain(
+        [piece.tokens for piece in training], repeats_of(training, KEYBOARD_REPEATS).tolist()
+    )
     composer = _composer(model, chain)
     return (
         {"parameters": chain.grams}

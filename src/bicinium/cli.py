@@ -98,6 +98,12 @@ def compose(
     repetition_penalty: Annotated[
         float, typer.Option(help="Nats off a note for each time it came of late.")
     ] = 0.0,
+    recurrence: Annotated[
+        float | None,
+        typer.Option(
+            help="How much figures come again; 1 in keyboard styles, else 0, if left out."
+        ),
+    ] = None,
     constraint: Annotated[
         list[str] | None,
         typer.Option(help="Like leap=1 or max_leap=9; strengths are 0 (off) to 1. 'list' shows."),
@@ -159,6 +165,8 @@ def compose(
         asked["temperature"] = temperature
     if top_p is not None:
         asked["top_p"] = top_p
+    if recurrence is not None:
+        asked["recurrence"] = recurrence
     if streamed:
         if n not in (None, 1) or best_of not in (None, 1) or formats != "mid" or as_json:
             raise RequestError(

@@ -91,6 +91,30 @@ def test_a_piece_that_is_to_close_is_told_so_unless_its_end_is_given(composer: C
         assert np.array_equal(*both) == (not told)
 
 
+@pytest.mark.parametrize(
+    ("recurrence", "of_bach", "of_others"), [(None, 1.0, 0.0), (0.0, 0.0, 0.0), (1.5, 1.5, 1.5)]
+)
+def test_keyboard_music_leans_on_its_figures_where_nothing_is_said(
+    composer: Composer, monkeypatch: pytest.MonkeyPatch,
+    recurrence: float | None, of_bach: float, of_others: float,
+) -> None:  # fmt: skip
+    told = set()
+
+    def spied(logits: np.ndarray, allowed: object, state: object, past: object, strength: np.ndarray
+              ) -> np.ndarray:  # fmt: skip
+        told.add(tuple(strength.tolist()))
+        return logits
+
+    monkeypatch.setattr("bicinium.composing.composer.lean", spied)
+    for style, expected in (("bach", of_bach), (None, of_others)):
+        told.clear()
+        composer.draw(
+            [_asked(style=style)], [np.random.default_rng(1)],
+            Manner(Sampling(recurrence=recurrence)),
+        )  # fmt: skip
+        assert told == ({(expected,)} if expected else set())
+
+
 def test_most_pieces_close_on_the_last_downbeat_and_the_others_by_the_middle_of_the_bar(
     composer: Composer,
 ) -> None:

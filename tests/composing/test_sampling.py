@@ -229,6 +229,9 @@ def test_a_penalty_of_none_changes_nothing() -> None:
         {"repetition_penalty": -0.1},
         {"repetition_penalty": 101},
         {"repetition_penalty": float("nan")},
+        {"recurrence": -0.1},
+        {"recurrence": 10.1},
+        {"recurrence": float("nan")},
     ],
     ids=str,
 )

@@ -107,6 +107,23 @@ def test_what_was_a_bar_and_two_bars_ago_equals_what_one_counts_by_hand() -> Non
     assert _at(_LITTLE, 216, part=1, begun=2)[1][:4] == [_C3, 0, _E4, 0]
 
 
+def test_what_is_due_is_what_the_line_of_the_voice_would_begin_at_this_tick() -> None:
+    """C D F E and C D F again, in eighths, above; the same an eighth later below, where the F is
+    still due when E is above, and surer, since the upper voice has said it twice."""
+    figure = [60, 62, 65, 64, 60, 62, 65]
+    voices: Voices = tuple(
+        [Note(12 * i + later, pitch, 12) for i, pitch in enumerate(figure)] for later in (0, 12)
+    )  # type: ignore[assignment]
+    places = [Place(0, 84, 0), Place(0, 84, 1), Place(0, 96, 1), Place(0, 85, 0), Place(0, 0, 0)]
+    due = Memory(_stored([voices]), np.zeros(len(places), np.intp)).due(
+        _state([voices], places, 96)
+    )
+    above, still_below, below, later, first = due.T.tolist()
+    assert above == below == [3, -1, 12, 64]
+    assert still_below == [5, 2, 12, 65]
+    assert later == first == [0, 0, 0, 0]
+
+
 @pytest.mark.parametrize(("tick", "held"), [(0, 0), (95, 0), (96, _G4 - 19), (97, _G4 - 19)])
 def test_before_the_piece_was_nothing(tick: int, held: int) -> None:
     recalled, pitches = _at(_LITTLE, tick)

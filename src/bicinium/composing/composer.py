@@ -23,6 +23,7 @@ from bicinium.composing.constraints import Constraints
 from bicinium.composing.given import Given, GivenNotes
 from bicinium.composing.opinions import Closing
 from bicinium.composing.processes import cores, shared_out
+from bicinium.composing.recurrence import lean
 from bicinium.composing.redrawing import (
     NOTHING_FOLLOWS,
     OTHER_KEY,
@@ -31,6 +32,7 @@ from bicinium.composing.redrawing import (
 )
 from bicinium.composing.sampling import Sampling, draw, penalise, probabilities
 from bicinium.composing.watch import Watch
+from bicinium.corpus.sources import KEYBOARD_STYLES
 from bicinium.errors import CancelledError, RequestError, ScoreError
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
 from bicinium.grammar.rules import Stage
@@ -54,7 +56,7 @@ from bicinium.tokens.vocabulary import (
     token_id,
 )
 
-DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.99)  # see docs/log.md
+DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.99, recurrence=None)  # see docs/log.md
 _BATCH = 64  # pieces that a process composes at once; more gain little and cost memory
 _MOST_AT_ONCE = 256  # pieces, by all processes: in double precision up to 4 GB
 _MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
@@ -398,8 +400,9 @@ class Composer:
             ]
             watch = Watch(manner.constraints, conditions, given, ranges, closings)
         tempi = np.array([_tempo_token(asked) for asked in conditions])
-        penalty = manner.sampling.repetition_penalty
+        penalty, temperature = manner.sampling.repetition_penalty, manner.sampling.temperature
         recent = np.full((len(conditions), _REMEMBERED), _NONE)  # NOTE_ONs
+        leaning = np.array([_leaning(asked, manner.sampling) for asked in conditions])
         rows = np.arange(len(conditions))  # the pieces that are not finished
         tokens = np.full(len(rows), START, np.int64)
         lines = GrowingLines(len(conditions))
@@ -433,7 +436,11 @@ class Composer:
                 features(self.config, state, tokens.astype(np.int32), told, past, foresight)
             )
             if weights is not None:
-                logits = logits + weights * manner.sampling.temperature  # whatever that is
+                logits = logits + weights * temperature  # whatever that is
+            if leaning.any():
+                logits = temperature * lean(
+                    logits / temperature, allowed, state, past, leaning[rows]
+                )
             if penalty:
                 logits = penalise(logits, recent[rows], penalty)
             if manner.slips:
@@ -530,6 +537,14 @@ def _ending(asked: Conditions, constraints: Constraints | None) -> str | None:
     given = asked.given.fixed if asked.given else ()
     is_given = any(begin <= last < until for voice in given for begin, until in voice)
     return AT_REST if constraints and constraints.close and not is_given else None
+
+
+def _leaning(asked: Conditions, sampling: Sampling) -> float:
+    """How much a piece leans on how its figures went on before. By itself the model says as much
+    again as real music does, but for keyboard music.
+    """
+    usual = 1.0 if asked.style in KEYBOARD_STYLES else 0.0
+    return usual if sampling.recurrence is None else sampling.recurrence
 
 
 def _closing(asked: Conditions, constraints: Constraints, rng: np.random.Generator) -> Closing:

@@ -18,6 +18,7 @@ from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 _ORDERS = (1, 2, 3, 4, 6, 8)  # steps in a context with ticks
 _ORDER_WITHOUT_TICKS = 2
 CONFIDENCES = len(_ORDERS) + 2  # none; and one for each kind of context, the longest the greatest
+SURE = 4  # the confidence of three steps with their ticks: a figure of four notes
 _LONGEST = max(_ORDERS)
 _DEGREES = (0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 5, 6)  # of each pitch class
 _WHITE_KEYS = (0, 2, 4, 5, 7, 9, 11)
@@ -48,8 +49,7 @@ class Expectations:
 
     def hear(self, voice: int, tick: int, pitch: int) -> Expected:
         """A note begins in a voice: what is expected after it."""
-        octave, pitch_class = divmod(pitch, len(_DEGREES))
-        degree = octave * len(_WHITE_KEYS) + _DEGREES[pitch_class]
+        degree = degree_of(pitch)
         if (last := self._last[voice]) is not None:
             went = degree - last[0], tick - last[1]
             for _, context in self._contexts[voice]:
@@ -63,6 +63,12 @@ class Expectations:
                 pitch = octave * len(_DEGREES) + _WHITE_KEYS[white_key]
                 return Expected(confidence, *before, min(max(pitch, LOWEST_PITCH), HIGHEST_PITCH))
         return NOTHING_EXPECTED
+
+
+def degree_of(pitch: int) -> int:
+    """The number of the white key; of a black one that of the key below."""
+    octave, pitch_class = divmod(pitch, len(_DEGREES))
+    return octave * len(_WHITE_KEYS) + _DEGREES[pitch_class]
 
 
 def _contexts(steps: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

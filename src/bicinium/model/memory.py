@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.grammar.rules import State
-from bicinium.model.expectation import CONFIDENCES, Expected
+from bicinium.model.expectation import CONFIDENCES, NOTHING_EXPECTED, Expected
 from bicinium.model.lines import FIRST_PITCH, SPAN, Ints, Lines
 from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 from bicinium.tokens.vocabulary import PITCHES
@@ -77,6 +77,19 @@ class Memory:
         other = pitches[0, 1 - part, 0, rows]
         return columns, [*own, other, moved, expected[part, rows]]
 
+    def due(self, state: State) -> Ints:
+        """(4, N) what the voice whose turn it is would begin at this tick, if its line went on as
+        it did before (``Expected``); all 0 where that is nothing.
+        """
+        base = self.piece.astype(np.int64) * SPAN
+        due = np.zeros((len(NOTHING_EXPECTED), len(base)), np.int64)
+        for voice in range(VOICES):
+            expected = self._expectation(voice, base, state)
+            onset = state.recent_onset[:, voice, 0] + Expected(*expected).ticks
+            now = (state.part == voice) & (onset == state.tick)
+            due[:, now] = expected[:, now]
+        return due
+
     def _then(
         self, voice: int, base: Ints, then: Ints, now: Ints
     ) -> tuple[list[Ints], NDArray[np.int64]]:
@@ -108,20 +121,22 @@ class Memory:
         """What is expected of the voice: the step, how surely, the ticks until then; its pitch, or
         that of the last note where nothing is.
         """
-        last, onset = state.recent_pitch[:, voice, 0], state.recent_onset[:, voice, 0]
-        onsets = self.lines.onset[voice]  # a slip may begin a second note there: not known yet
-        note = np.minimum(np.searchsorted(onsets, base + onset, "left"), len(onsets) - 1)
-        expected = Expected(*self.lines.expected[voice][note].T)
-        sure = np.where(last > 0, expected.confidence, 0)
-        wait = np.where(sure > 0, onset + expected.ticks - tick, 0)
+        sure, step, ticks, pitch = self._expectation(voice, base, state)
+        wait = np.where(sure > 0, state.recent_onset[:, voice, 0] + ticks - tick, 0)
         columns = [
-            np.where(
-                sure > 0, np.clip(expected.step, -_WIDEST_STEP, _WIDEST_STEP) + _WIDEST_STEP + 1, 0
-            ),
+            np.where(sure > 0, np.clip(step, -_WIDEST_STEP, _WIDEST_STEP) + _WIDEST_STEP + 1, 0),
             sure,
             np.where(wait > 0, _wait_class(wait), 0),
         ]
-        return columns, np.where(sure > 0, expected.pitch, last)
+        return columns, np.where(sure > 0, pitch, state.recent_pitch[:, voice, 0])
+
+    def _expectation(self, voice: int, base: Ints, state: State) -> Ints:
+        """(4, N) what the last note of a voice leads one to expect; all 0 where it has none."""
+        onsets = self.lines.onset[voice]  # a slip may begin a second note there: not known yet
+        onset = state.recent_onset[:, voice, 0]
+        note = np.minimum(np.searchsorted(onsets, base + onset, "left"), len(onsets) - 1)
+        heard = state.recent_pitch[:, voice, 0] > 0
+        return np.where(heard, self.lines.expected[voice][note].T, 0)
 
 
 def _wait_class(ticks: Ints) -> Ints:

@@ -237,6 +237,11 @@ def tile(length: int, context: int, piece: int, rng: np.random.Generator | None)
     ]
 
 
+def repeats_of(pieces: Sequence[Piece], of_keyboard: int) -> NDArray[np.int64]:
+    """(P,) how often an epoch shows each: keyboard music so often, the other once."""
+    return np.array([of_keyboard if piece.style in KEYBOARD_STYLES else 1 for piece in pieces])
+
+
 class TrainingBatches:
     """The batches of a run: a function of seed, step and rollbacks, whatever came before.
 

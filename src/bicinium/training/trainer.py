@@ -25,7 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from bicinium.corpus.shards import Refused, load_checked, load_pieces
-from bicinium.corpus.sources import KEYBOARD_STYLES, STYLES
+from bicinium.corpus.sources import STYLES
 from bicinium.errors import CollapseError, ConfigError
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
 from bicinium.model.transformer import Transformer
@@ -38,6 +38,7 @@ from bicinium.training.dataset import (
     batch_contents,
     endings,
     own_batch,
+    repeats_of,
     validation_pieces,
 )
 from bicinium.training.interrupts import Interrupts
@@ -145,9 +146,7 @@ class TrainingRun:
                 f"{config.data.prepared} has {len(shown)} training pieces and "
                 f"{len(pieces) - len(shown)} validation pieces; both are needed"
             )
-        repeats = np.array(
-            [config.data.keyboard_repeats if p.style in KEYBOARD_STYLES else 1 for p in shown]
-        )
+        repeats = repeats_of(shown, data.keyboard_repeats)
         store = PieceStore(shown, config.model, endings=endings(shown))
         self.corpus = [len(shown), len(store.tokens)]  # by which it is known again
         self.batches = TrainingBatches(

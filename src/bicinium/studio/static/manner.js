@@ -1,4 +1,4 @@
-// How to compose: style, temperament, candidates, counterpoint. One set of controls for all rooms.
+// How to compose: style, figures, temperament, candidates, counterpoint. One set of controls for all rooms.
 
 import { h, $, $$ } from "./dom.js";
 import { MANNERS } from "./piece.js";
@@ -29,7 +29,7 @@ export class Manner {
 
   controls() {
     const of = (name) => $(`[name=${name}]`, this.element);
-    return { style: of("style"), n: of("n"), temperature: of("temperature"), warmth: of("warmth"), max_quote: of("max_quote") };
+    return { style: of("style"), recurrence: of("recurrence"), n: of("n"), temperature: of("temperature"), warmth: of("warmth"), max_quote: of("max_quote") };
   }
 
   usual(name) {
@@ -99,20 +99,22 @@ export class Manner {
 
   /** The part of a wish that these controls are. */
   wish() {
-    const { style, n, temperature, max_quote } = this.controls();
+    const { style, recurrence, n, temperature, max_quote } = this.controls();
     const constraints = this.constraints();
     return {
       n: n.valueAsNumber || 1,
       temperature: Number(temperature.value),
       ...(style.value && { style: style.value }),
+      ...(recurrence.value && { recurrence: Number(recurrence.value) }),
       ...(max_quote.value && { max_quote: max_quote.valueAsNumber }),
       ...(Object.keys(constraints).length && { constraints }),
     };
   }
 
   fill(wish) {
-    const { style, temperature, max_quote } = this.controls();
+    const { style, recurrence, temperature, max_quote } = this.controls();
     style.value = wish.style ?? "";
+    recurrence.value = wish.recurrence ?? "";
     max_quote.value = wish.max_quote ?? "";
     if (wish.temperature) temperature.value = wish.temperature;
     for (const control of $$("[data-rule]", this.element)) {

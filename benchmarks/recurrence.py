@@ -1,0 +1,88 @@
+"""How much does music say again, and how much do composed pieces?
+
+Usage: python -m benchmarks recurrence --data FOLDER [--pieces 64] [--model FILE]
+
+Of the training side, by style, the mean share of notes with which a figure is said again
+(``Lines.recurrence``) in 4 to 64 bars, and its deviation; then the same of composed pieces of
+sixteen bars in the usual styles, by ``Sampling.recurrence``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bicinium.composing.composer import DEFAULT_SAMPLING, Composer, Manner
+from bicinium.composing.constraints import Constraints
+from bicinium.composing.request import Request
+from bicinium.corpus.shards import Piece, load_pieces, score_of
+from bicinium.errors import BiciniumError
+from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
+from bicinium.model.lines import Lines
+from bicinium.score.excerpts import EXCERPT_BARS, cut
+from bicinium.score.notes import Score, columns_of
+
+LENGTHS = (4, 8, 16, 32, 64)  # bars
+STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
+MOST_PIECES, FEWEST = 150, 10
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, compose, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--pieces", type=int, default=64)
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
+    options = parser.parse_args(arguments)
+    by_style: dict[str, list[Piece]] = {}
+    for piece in load_pieces(options.data):
+        if piece.split == "train" and piece.style:
+            by_style.setdefault(piece.style, []).append(piece)
+    rng = np.random.default_rng(0)
+    print(f"mean and deviation in {', '.join(map(str, LENGTHS))} bars of real music")
+    for style, pieces in sorted(by_style.items()):
+        some = [pieces[i] for i in rng.permutation(len(pieces))[:MOST_PIECES]]
+        found = [shares_of(some, bars, rng) for bars in LENGTHS]
+        cells = [f"{np.mean(f):.2f} ± {np.std(f):.2f}" if len(f) >= FEWEST else "-" for f in found]
+        print(f"  {style:<13} {len(pieces):>5} pieces  {'  '.join(f'{c:>11}' for c in cells)}")
+    composer = Composer(load_checkpoint(options.model), dtype=np.float32)
+    print(f"{options.pieces} composed pieces of {EXCERPT_BARS} bars each, by recurrence")
+    for strength in STRENGTHS:
+        found = [share_of(score) for score in composed(composer, strength, options.pieces)]
+        deciles = " ".join(f"{d:.2f}" for d in np.quantile(found, (0.1, 0.5, 0.9)))
+        print(f"  {strength:.1f}: {np.mean(found):.2f} ± {np.std(found):.2f}, deciles {deciles}")
+
+
+def shares_of(pieces: Sequence[Piece], bars: int, rng: np.random.Generator) -> list[float]:
+    """Of the first bars of each piece, and of some at random."""
+    found = []
+    for piece in pieces:
+        if piece.bars < bars:
+            continue
+        try:
+            score = score_of(piece)
+        except BiciniumError:
+            continue
+        starts = {0, int(rng.integers(piece.bars - bars + 1))}
+        found += [share_of(cut(score, start, bars)) for start in starts]
+    return [share for share in found if not np.isnan(share)]
+
+
+def share_of(score: Score) -> float:
+    """Of a score, in the key that the model would see it in."""
+    at_home = score.transpose(score.key.semitones_to_home) if score.key else score
+    lines = Lines([[columns_of(voice.notes) for voice in at_home.voices]])
+    whole = (np.array([at]) for at in (0, 0, at_home.end_tick))
+    return float(lines.recurrence(*whole)[0])
+
+
+def composed(composer: Composer, strength: float, count: int) -> list[Score]:
+    """First candidates, as users get them but for that."""
+    asked = Request().conditions(range(count), composer.config)
+    manner = Manner(replace(DEFAULT_SAMPLING, recurrence=strength), constraints=Constraints())
+    pieces, _ = composer.attempt(asked, range(count), manner)
+    return [piece.score for piece in pieces.values() if piece.score]
