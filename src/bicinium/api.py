@@ -60,6 +60,8 @@ class Asked(TypedDict, total=False):
     top_k: int  # draw from so many of the likeliest; 0 is all
     min_p: float  # draw from those at least so likely as this share of the likeliest
     repetition_penalty: float  # nats off a note for each time it came among the last 16
+    guidance: float | None  # how much the style counts: 1 as the model has it; None is 1.5 in the
+    # styles of keyboard music and 1 in the others
     recurrence: float | None  # how much figures come again: 0 as the model has it, 1 as in keyboard
     # music; None is 1 in the styles of keyboard music and 0 in the others
     constraints: Constraints | None  # beyond the grammar; None is none

@@ -98,6 +98,10 @@ def compose(
     repetition_penalty: Annotated[
         float, typer.Option(help="Nats off a note for each time it came of late.")
     ] = 0.0,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="How much the style counts; left out: 1.5 in keyboard styles, else 1."),
+    ] = None,
     recurrence: Annotated[
         float | None,
         typer.Option(
@@ -165,6 +169,8 @@ def compose(
         asked["temperature"] = temperature
     if top_p is not None:
         asked["top_p"] = top_p
+    if guidance is not None:
+        asked["guidance"] = guidance
     if recurrence is not None:
         asked["recurrence"] = recurrence
     if streamed:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mido
 import numpy as np
@@ -18,6 +19,7 @@ from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import MAX_BARS, Conditions
 from bicinium.composing.constraints import Constraints
 from bicinium.composing.given import other_voice
+from bicinium.composing.guidance import GuidedDecoder
 from bicinium.composing.redrawing import bars_played, longest_rest, most_bars_alike
 from bicinium.composing.sampling import Sampling
 from bicinium.errors import CancelledError, RequestError
@@ -92,27 +94,32 @@ def test_a_piece_that_is_to_close_is_told_so_unless_its_end_is_given(composer: C
 
 
 @pytest.mark.parametrize(
-    ("recurrence", "of_bach", "of_others"), [(None, 1.0, 0.0), (0.0, 0.0, 0.0), (1.5, 1.5, 1.5)]
+    ("asked", "of_bach", "of_others"),
+    [(None, (1.5, 1.0), (1.0, 0.0)), (0.7, (0.7, 0.7), (0.7, 0.7))],
 )
-def test_keyboard_music_leans_on_its_figures_where_nothing_is_said(
+def test_keyboard_music_keeps_to_its_style_and_figures_where_nothing_is_asked(
     composer: Composer, monkeypatch: pytest.MonkeyPatch,
-    recurrence: float | None, of_bach: float, of_others: float,
+    asked: float | None, of_bach: tuple[float, float], of_others: tuple[float, float],
 ) -> None:  # fmt: skip
-    told = set()
+    """Guidance and recurrence, as they come to where they are used."""
+    told: dict[str, set[float]] = {}
 
-    def spied(logits: np.ndarray, allowed: object, state: object, past: object, strength: np.ndarray
-              ) -> np.ndarray:  # fmt: skip
-        told.add(tuple(strength.tolist()))
+    def guided(decoder: Decoder, guidance: np.ndarray) -> GuidedDecoder:
+        told["guidance"] = set(guidance.tolist())
+        return GuidedDecoder(decoder, guidance)
+
+    def leaning(logits: np.ndarray, *others: Any) -> np.ndarray:
+        told["recurrence"] = set(others[-1].tolist())
         return logits
 
-    monkeypatch.setattr("bicinium.composing.composer.lean", spied)
-    for style, expected in (("bach", of_bach), (None, of_others)):
+    monkeypatch.setattr("bicinium.composing.composer.GuidedDecoder", guided)
+    monkeypatch.setattr("bicinium.composing.composer.lean", leaning)
+    manner = Manner(Sampling(guidance=asked, recurrence=asked))
+    for style, (guidance, recurrence) in (("bach", of_bach), (None, of_others)):
         told.clear()
-        composer.draw(
-            [_asked(style=style)], [np.random.default_rng(1)],
-            Manner(Sampling(recurrence=recurrence)),
-        )  # fmt: skip
-        assert told == ({(expected,)} if expected else set())
+        composer.draw([_asked(style=style)], [np.random.default_rng(1)], manner)
+        assert told["guidance"] == {guidance}
+        assert told.get("recurrence", {0.0}) == {recurrence}
 
 
 def test_most_pieces_close_on_the_last_downbeat_and_the_others_by_the_middle_of_the_bar(

@@ -21,6 +21,7 @@ from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.constraints import Constraints
 from bicinium.composing.given import Given, GivenNotes
+from bicinium.composing.guidance import GuidedDecoder
 from bicinium.composing.opinions import Closing
 from bicinium.composing.processes import cores, shared_out
 from bicinium.composing.recurrence import lean
@@ -56,9 +57,10 @@ from bicinium.tokens.vocabulary import (
     token_id,
 )
 
-DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.99, recurrence=None)  # see docs/log.md
+# See docs/log.md.
+DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.99, guidance=None, recurrence=None)
 _BATCH = 64  # pieces that a process composes at once; more gain little and cost memory
-_MOST_AT_ONCE = 256  # pieces, by all processes: in double precision up to 4 GB
+_MOST_AT_ONCE = 128  # pieces, by all processes: in double precision, guided, up to 4 GB
 _MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
 _MAX_TOKENS_A_NOTE = 8  # VELOCITY, NOTE_ON, TIME_SHIFTs, PARTs, NOTE_OFF
 _HEADER_TOKENS = 64
@@ -69,6 +71,7 @@ _FEWEST_BARS_A_PROCESS = 64  # of them all; a second is lost by beginning a proc
 _ON_DOWNBEAT = 0.65  # of the pieces in metres that have a middle close there (docs/log.md)
 _TONIC_ABOVE = 0.85  # of the pieces close so, if their upper voice begins a note then
 _FEWEST_BARS = 3  # that are all the model's, to lead to a close of a certain kind
+_KEYBOARD_GUIDANCE, _KEYBOARD_RECURRENCE = 1.5, 1.0  # where nothing is asked (docs/log.md)
 _REMEMBERED = 16  # NOTE_ONs that the repetition penalty looks back on
 _NONE = -1
 _HOME = "C major or A minor"
@@ -402,12 +405,12 @@ class Composer:
         tempi = np.array([_tempo_token(asked) for asked in conditions])
         penalty, temperature = manner.sampling.repetition_penalty, manner.sampling.temperature
         recent = np.full((len(conditions), _REMEMBERED), _NONE)  # NOTE_ONs
-        leaning = np.array([_leaning(asked, manner.sampling) for asked in conditions])
         rows = np.arange(len(conditions))  # the pieces that are not finished
         tokens = np.full(len(rows), START, np.int64)
         lines = GrowingLines(len(conditions))
-        decoder = copy(self.decoder)  # the same weights; others may be composing with them
-        decoder.start(len(rows))
+        needs = [_as_style_needs(asked, manner.sampling) for asked in conditions]
+        guidance, leaning = np.array(needs).T
+        decoder = GuidedDecoder(self.decoder, guidance)
         while True:
             if manner.cancelled and manner.cancelled():
                 raise CancelledError("composing was stopped")
@@ -539,12 +542,16 @@ def _ending(asked: Conditions, constraints: Constraints | None) -> str | None:
     return AT_REST if constraints and constraints.close and not is_given else None
 
 
-def _leaning(asked: Conditions, sampling: Sampling) -> float:
-    """How much a piece leans on how its figures went on before. By itself the model says as much
-    again as real music does, but for keyboard music.
+def _as_style_needs(asked: Conditions, sampling: Sampling) -> tuple[float, float]:
+    """Guidance and recurrence. By itself the model keeps to every style but those of keyboard
+    music, of which it has learned much by heart.
     """
-    usual = 1.0 if asked.style in KEYBOARD_STYLES else 0.0
-    return usual if sampling.recurrence is None else sampling.recurrence
+    keyboard = asked.style in KEYBOARD_STYLES
+    guidance, recurrence = sampling.guidance, sampling.recurrence
+    return (
+        (_KEYBOARD_GUIDANCE if keyboard else 1.0) if guidance is None else guidance,
+        (_KEYBOARD_RECURRENCE if keyboard else 0.0) if recurrence is None else recurrence,
+    )
 
 
 def _closing(asked: Conditions, constraints: Constraints, rng: np.random.Generator) -> Closing:

@@ -19,6 +19,7 @@ class Sampling:
     top_k: int = 0  # only the k likeliest; 0 is all
     min_p: float = 0.0  # only tokens at least so likely as this share of the likeliest
     repetition_penalty: float = 0.0  # nats off the logit of a token for each time it came of late
+    guidance: float | None = 1.0  # how much the style counts; 1 is the model; None: as it needs
     recurrence: float | None = 0.0  # how much figures are made to come again; None: as style needs
 
     def __post_init__(self) -> None:
@@ -34,6 +35,8 @@ class Sampling:
             raise RequestError(
                 f"repetition penalty {self.repetition_penalty} must be 0 (none) to 100"
             )
+        if self.guidance is not None and not 0 <= self.guidance <= 10:
+            raise RequestError(f"guidance {self.guidance} must be 0 (no style) to 10")
         if self.recurrence is not None and not 0 <= self.recurrence <= 10:
             raise RequestError(f"recurrence {self.recurrence} must be 0 (none) to 10")
 

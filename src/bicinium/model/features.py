@@ -173,6 +173,14 @@ def features(
     return seen
 
 
+def without_style(config: ModelConfig, seen: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The same ``features``, but that the style is not known."""
+    column = list(feature_sizes(config)).index("style")
+    blind = seen.copy()
+    blind[:, column] = _first_rows(config)[column] + UNKNOWN
+    return blind
+
+
 def _last_notes(state: State) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """(N, VOICES) of the last note of each voice: its pitch, its onset, whether it sounds.
 
