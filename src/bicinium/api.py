@@ -111,7 +111,13 @@ def compose_many(
     seeds = [seed + i for i in range(n)]
     candidates, reasons = composer.attempt(
         *each_candidate(request.conditions(seeds, composer.config), seeds, best_of),
-        Manner(sampling, asked.get("use_grammar", True), _constraints(asked), cancelled=cancelled),
+        Manner(
+            sampling,
+            asked.get("use_grammar", True),
+            _constraints(asked),
+            candidates=best_of,
+            cancelled=cancelled,
+        ),
         progress,
         _not_quoting(asked),
     )

@@ -122,6 +122,40 @@ def test_keyboard_music_keeps_to_its_style_and_figures_where_nothing_is_asked(
         assert told.get("recurrence", {0.0}) == {recurrence}
 
 
+def _notes(score: Score) -> tuple[tuple[int, int, int], ...]:
+    lines = enumerate(score.voices)
+    return tuple((part, n.onset_tick, n.pitch) for part, line in lines for n in line.notes)
+
+
+def test_what_is_not_had_at_once_is_drawn_again_only_where_a_piece_has_no_candidate(
+    composer: Composer,
+) -> None:
+    """Three pieces of three candidates: of the first the second is had at once, of the second none
+    until the third draw of its last, of the third all.
+    """
+    meter = Meter(3, 4)
+    asked = _asked(key=_C, meter=meter, bars=1)  # in which both voices play
+    drawn = {}
+    for seed in range(9):
+        for draw in range(3):
+            (tokens,) = composer.draw([asked], [np.random.default_rng([seed, draw])])
+            drawn[_notes(decode(tokens, meter))] = seed, draw
+    assert len(drawn) == 27
+    refused = []
+
+    def accept(score: Score, asked: Conditions) -> str:
+        if drawn[_notes(score)] in ((1, 0), (5, 2), (6, 0), (7, 0), (8, 0)):
+            return ""
+        refused.append(drawn[_notes(score)])
+        return "not this one"
+
+    pieces, reasons = composer.attempt([asked] * 9, range(9), Manner(candidates=3), accept=accept)
+    assert {i: piece.draws for i, piece in pieces.items()} == {1: 1, 5: 3, 6: 1, 7: 1, 8: 1}
+    assert reasons == dict.fromkeys((0, 2, 3, 4), "not this one")
+    again = [(seed, draw) for seed in (3, 4, 5) for draw in range(3)]
+    assert sorted(refused) == sorted([(0, 0), (2, 0), *again[:-1]])
+
+
 def test_most_pieces_close_on_the_last_downbeat_and_the_others_by_the_middle_of_the_bar(
     composer: Composer,
 ) -> None:

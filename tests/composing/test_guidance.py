@@ -58,6 +58,19 @@ def _guided(
     return np.stack(logits, axis=1)
 
 
+def test_what_is_said_without_the_style_looks_back_less_far(
+    decoder: Decoder, seen: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bicinium.composing.guidance._CONTEXT", 4)
+    near = _guided(decoder, seen("bach"), [0.0] * 3)
+    np.testing.assert_allclose(near, _plain(decoder.looking_back(4), seen(None)))
+    far = _plain(decoder, seen(None))
+    np.testing.assert_allclose(near[:, :4], far[:, :4])
+    assert np.abs(near[:, 4:] - far[:, 4:]).max() > 0.1
+    assert decoder.looking_back(4).config.context == 4
+    assert decoder.looking_back(10**6).config.context == decoder.config.context
+
+
 def test_only_the_style_is_forgotten(
     tiny_config: ModelConfig, seen: Callable[..., np.ndarray]
 ) -> None:

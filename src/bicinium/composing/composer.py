@@ -60,7 +60,7 @@ from bicinium.tokens.vocabulary import (
 # See docs/log.md.
 DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.99, guidance=None, recurrence=None)
 _BATCH = 64  # pieces that a process composes at once; more gain little and cost memory
-_MOST_AT_ONCE = 128  # pieces, by all processes: in double precision, guided, up to 4 GB
+_MOST_AT_ONCE = 192  # pieces, by all processes: in double precision, guided, up to 4 GB
 _MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
 _MAX_TOKENS_A_NOTE = 8  # VELOCITY, NOTE_ON, TIME_SHIFTs, PARTs, NOTE_OFF
 _HEADER_TOKENS = 64
@@ -84,6 +84,8 @@ Tokens = NDArray[np.int16]
 class Manner:
     """How a batch is drawn. ``cancelled`` is asked all the time.
 
+    candidates: so many conditions running are for one piece, of which the best is wanted. What
+        cannot be had at once is then drawn again only as long as the piece has no candidate.
     slips: without the grammar, the share of tokens that are drawn, on purpose, from what the
         grammar forbids, and of notes that are of any pitch; for a model that is to learn to go on
         after a slip, and where it would not have gone.
@@ -93,6 +95,7 @@ class Manner:
     use_grammar: bool = True
     constraints: Constraints | None = None
     max_tokens: int | None = None  # of each piece; None is more than any needs
+    candidates: int = 1
     slips: float = 0.0
     cancelled: Callable[[], bool] | None = None
 
@@ -216,10 +219,11 @@ class Composer:
         say = progress or (lambda done, total: None)
         kept: dict[int, Composition] = {}  # a pity, but a piece
         against: dict[int, str] = {}
-        waiting = set(range(len(conditions)))
+        waiting, had = set(range(len(conditions))), set[int]()
         most, first = _MOST_DRAWS if manner.use_grammar else 1, 0
         while waiting and first < most:
-            at_once = min(max(1, _DRAWN_AHEAD // len(waiting)), most - first) if first else 1
+            ahead = _DRAWN_AHEAD // len(waiting) if first and manner.candidates == 1 else 1
+            at_once = min(max(1, ahead), most - first)
             draws = [(i, first + more) for more in range(at_once) for i in sorted(waiting)]
             rngs = [np.random.default_rng([seeds[i], draw]) for i, draw in draws]
             drawing = self._draw_on_all_cores([conditions[i] for i, _ in draws], rngs, manner)
@@ -238,13 +242,19 @@ class Composer:
                             kept[i] = piece
                         continue
                     waiting.remove(i)
+                    had.add(i)
                     say(len(conditions) - len(waiting), len(conditions))
                     yield i, piece
                     if not waiting:
                         break
             first += at_once
-        for had, i in enumerate(sorted(waiting), len(conditions) - len(waiting) + 1):
-            say(had, len(conditions))
+            settled = {i // manner.candidates for i in had}
+            for i in [i for i in sorted(waiting) if i // manner.candidates in settled]:
+                waiting.remove(i)
+                say(len(conditions) - len(waiting), len(conditions))
+                yield i, against[i]
+        for done, i in enumerate(sorted(waiting), len(conditions) - len(waiting) + 1):
+            say(done, len(conditions))
             yield i, replace(kept[i], draws=_MOST_DRAWS) if i in kept else against[i]
 
     def _draw_on_all_cores(

@@ -16,28 +16,35 @@ from numpy.typing import NDArray
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import without_style
 
+_CONTEXT = 256  # tokens, some six bars
+
 
 class GuidedDecoder:
     """A decoder of N pieces, each guided so much (N,): 1 is the model as it is, told the style.
 
-    Where none is guided it costs nothing, else the work of twice as many pieces.
+    Where none is guided it costs nothing more. What is said without the style looks back less far,
+    which costs little and counts the farther past more than once too.
     """
 
     def __init__(self, decoder: Decoder, guidance: NDArray[np.floating]) -> None:
-        self._decoder = copy(decoder)  # the same weights; others may be composing with them
-        self._guidance, self._guides = guidance, bool((guidance != 1).any())
-        self._decoder.start(len(guidance) * (1 + self._guides))
+        self._guidance = guidance
+        self._told, self._untold = copy(decoder), None  # the same weights: others may use them
+        self._told.start(len(guidance))
+        if (guidance != 1).any():
+            self._untold = decoder.looking_back(_CONTEXT)
+            self._untold.start(len(guidance))
 
     def keep(self, rows: NDArray[np.integer]) -> None:
         """Go on with these pieces only, in that order."""
-        pieces = len(self._guidance)
         self._guidance = self._guidance[rows]
-        self._decoder.keep(np.concatenate([rows, rows + pieces]) if self._guides else rows)
+        self._told.keep(rows)
+        if self._untold:
+            self._untold.keep(rows)
 
     def step(self, seen: NDArray[np.int32]) -> NDArray[np.floating]:
         """(N, F + …) features of the last tokens → (N, V) logits of the next ones."""
-        if not self._guides:
-            return self._decoder.step(seen)
-        both = np.concatenate([seen, without_style(self._decoder.config, seen)])
-        told, untold = np.split(self._decoder.step(both), 2)
+        told = self._told.step(seen)
+        if not self._untold:
+            return told
+        untold = self._untold.step(without_style(self._untold.config, seen))
         return untold + self._guidance[:, None] * (told - untold)

@@ -87,7 +87,7 @@ class Answers:
     compositions: list[Composition]
     scores: list[Score]
     not_to_be_had: int  # conditions for which the composer gave up
-    draws: float  # of all candidates of a piece, mean
+    draws: float  # of all candidates of a piece, mean; of each that was given up, one
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,8 +294,8 @@ def compose_answers(
         range(seed, seed + len(chosen)),
         best_of,
     )
-    manner = Manner(constraints=Constraints())
-    candidates, _ = composer.attempt(asked, seeds, manner, _of(say, "composing"))
+    manner = Manner(constraints=Constraints(), candidates=best_of)
+    candidates, given_up = composer.attempt(asked, seeds, manner, _of(say, "composing"))
     pieces = best_of_each(candidates, best_of, index, critic)
     had = [
         (excerpt, piece, excerpt.cut_alike(piece.score))
@@ -307,7 +307,7 @@ def compose_answers(
         compositions=[piece for _, piece, _ in had],
         scores=[score for _, _, score in had],
         not_to_be_had=len(chosen) - len(had),
-        draws=sum(piece.draws for piece in candidates.values()) / max(1, len(pieces)),
+        draws=(sum(piece.draws for piece in candidates.values()) + len(given_up)) / len(chosen),
     )
 
 

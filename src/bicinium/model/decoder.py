@@ -10,6 +10,7 @@ the machine: what rounding does to the logits is too small for any draw to notic
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -69,6 +70,12 @@ class Decoder:
         ]
         self.speeds = rotary_speeds(config).astype(dtype)  # (H, D/H/2)
         self.start(1)
+
+    def looking_back(self, context: int) -> Decoder:
+        """The same weights, with attention to so many tokens at most."""
+        other = copy(self)
+        other.config = self.config.model_copy(update={"context": min(context, self.config.context)})
+        return other
 
     def start(self, batch: int) -> None:
         """Forget everything and begin ``batch`` new sequences."""
