@@ -1,15 +1,16 @@
 """How much does music say again, and how much do composed pieces?
 
-Usage: python -m benchmarks recurrence --data FOLDER [--pieces 64] [--model FILE]
+Usage: python -m benchmarks recurrence [--data data/prepared] [--pieces 64] [--model FILE]
 
-Of the training side, by style, the mean share of notes with which a figure is said again
-(``Lines.recurrence``) in 4 to 64 bars, and its deviation; then the same of composed pieces of
-sixteen bars in the usual styles, by ``Sampling.recurrence``.
+Of the training side, by style, the mean share of notes with which a figure is said again in 4 to 64
+bars, and its deviation; then the same of composed pieces of sixteen bars in the usual styles, by
+``Sampling.recurrence``.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,19 +23,20 @@ from bicinium.composing.request import Request
 from bicinium.corpus.shards import Piece, load_pieces, score_of
 from bicinium.errors import BiciniumError
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
-from bicinium.model.lines import Lines
+from bicinium.model.expectation import NOTHING_EXPECTED, Expectations, Expected
 from bicinium.score.excerpts import EXCERPT_BARS, cut
-from bicinium.score.notes import Score, columns_of
+from bicinium.score.notes import Score
 
 LENGTHS = (4, 8, 16, 32, 64)  # bars
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
+SURE = 4  # the confidence of three steps with their ticks
 MOST_PIECES, FEWEST = 150, 10
 
 
 def main(arguments: Sequence[str]) -> None:
     """Measure, compose, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path("data/prepared"))
     parser.add_argument("--pieces", type=int, default=64)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     options = parser.parse_args(arguments)
@@ -73,11 +75,20 @@ def shares_of(pieces: Sequence[Piece], bars: int, rng: np.random.Generator) -> l
 
 
 def share_of(score: Score) -> float:
-    """Of a score, in the key that the model would see it in."""
+    """Of the notes of a score, in the key that the model would see it in, the share that is said
+    again: where and when three steps or more that came before, in either voice, went on then.
+    """
     at_home = score.transpose(score.key.semitones_to_home) if score.key else score
-    lines = Lines([[columns_of(voice.notes) for voice in at_home.voices]])
-    whole = (np.array([at]) for at in (0, 0, at_home.end_tick))
-    return float(lines.recurrence(*whole)[0])
+    notes = [
+        (n.onset_tick, part, n.pitch) for part, v in enumerate(at_home.voices) for n in v.notes
+    ]
+    expectations, again = Expectations(), 0
+    expected: dict[int, tuple[int, Expected]] = {}
+    for tick, part, pitch in sorted(notes):
+        since, due = expected.get(part, (0, NOTHING_EXPECTED))
+        again += due.confidence >= SURE and (since + due.ticks, due.pitch) == (tick, pitch)
+        expected[part] = tick, expectations.hear(part, tick, pitch)
+    return again / len(notes) if notes else math.nan
 
 
 def composed(composer: Composer, strength: float, count: int) -> list[Score]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bicinium.grammar import MusicalGrammar, State
-from bicinium.model.expectation import NOTHING_EXPECTED, SURE, Expectations
+from bicinium.model.expectation import Expectations
 from bicinium.model.lines import SPAN, GrowingLines, Lines, lines_of
 from bicinium.score.notes import COMMON_TIME, VOICES, Note, Score, columns_of
 from bicinium.tokens.codec import decode, encode
@@ -119,44 +119,6 @@ def test_what_is_expected_is_what_the_piece_alone_leads_one_to_expect(
             expected = [expected for _, _, _, expected in _notes(whole, piece, voice)]
             assert expected == [after for of, after in heard if of == voice]
             assert any(map(any, expected))
-
-
-def test_a_figure_of_four_notes_said_again_is_said_again_from_its_fourth_on() -> None:
-    """C D F E, then in the other voice, an octave below and on other degrees, D E G F: the last of
-    these alone goes on after three steps that came before. A third time, the last two do: C has
-    led to D, by way of the step to the next figure.
-    """
-    figures = [[72, 74, 77, 76, 79], [62, 64, 67, 65, 69]]
-    upper = [Note(12 * i, pitch, 12) for i, pitch in enumerate(figures[0])]
-    lower = [Note(96 + 12 * i, pitch, 12) for i, pitch in enumerate(figures[1])]
-    lines = Lines([[columns_of(upper), columns_of(lower)]] * 2)
-    piece = np.array([0, 1, 1, 1, 1])
-    begin, until = np.array([[0, 200], [0, 96], [96, 200], [144, 145], [200, 300]]).T
-    shares = lines.recurrence(piece, begin, until)
-    np.testing.assert_allclose(shares, [1 / 10, 0, 1 / 5, 1, np.nan])
-
-
-@given(seed=st.integers(0, 2**32 - 1), data=st.data())
-@settings(max_examples=20)
-def test_what_is_said_again_is_what_was_expected_surely(
-    legal_walks: Callable[..., list[np.ndarray]], seed: int, data: st.DataObject
-) -> None:
-    pieces = legal_walks(3, seed, 80, bar_ticks=96)
-    lines = _whole(pieces)
-    for piece in range(3):
-        begin, until = sorted(data.draw(st.tuples(st.integers(0, 600), st.integers(0, 600))))
-        expectations, again, last = Expectations(), [], {}
-        notes = [(n[0], v, n[2]) for v in range(VOICES) for n in _notes(lines, piece, v)]
-        for tick, voice, pitch in sorted(notes):
-            before, expected = last.get(voice, (0, NOTHING_EXPECTED))
-            if begin <= tick < until:
-                again.append(
-                    expected.confidence >= SURE
-                    and (expected.pitch, before + expected.ticks) == (pitch, tick)
-                )
-            last[voice] = tick, expectations.hear(voice, tick, pitch)
-        (share,) = lines.recurrence(*(np.array([one]) for one in (piece, begin, until)))
-        np.testing.assert_allclose(share, np.mean(again) if again else np.nan)
 
 
 def test_the_notes_of_a_piece_count_from_its_beginning_and_are_its_own() -> None:

@@ -18,7 +18,6 @@ from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 _ORDERS = (1, 2, 3, 4, 6, 8)  # steps in a context with ticks
 _ORDER_WITHOUT_TICKS = 2
 CONFIDENCES = len(_ORDERS) + 2  # none; and one for each kind of context, the longest the greatest
-SURE = 4  # the confidence of three steps with their ticks: a figure of four notes
 _LONGEST = max(_ORDERS)
 _DEGREES = (0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 5, 6)  # of each pitch class
 _WHITE_KEYS = (0, 2, 4, 5, 7, 9, 11)

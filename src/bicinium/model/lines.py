@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bicinium.grammar.rules import State
-from bicinium.model.expectation import NOTHING_EXPECTED, SURE, Expectations, Expected
+from bicinium.model.expectation import NOTHING_EXPECTED, Expectations
 from bicinium.score.notes import LOWEST_PITCH, VOICES, Columns
 from bicinium.tokens.vocabulary import KINDS, VALUES, Kind
 
@@ -56,33 +56,6 @@ class Lines:
                 now, expectations = piece, Expectations()
             expected[of_voice][index] = expectations.hear(of_voice, tick, of_pitch)
         return expected
-
-    def recurrence(
-        self, piece: NDArray[np.integer], begin: NDArray[np.integer], until: NDArray[np.integer]
-    ) -> NDArray[np.float64]:
-        """(N,) of the notes of both voices that begin in pieces at ticks from ``begin`` until
-        ``until``, the share that is said again: a figure of four notes or more has led one to
-        expect it, then and there. NaN where none begins.
-        """
-        base = piece.astype(np.int64) * SPAN
-        notes, again = np.zeros(len(base)), np.zeros(len(base))
-        for voice in range(VOICES):
-            first = np.searchsorted(self.onset[voice], base + begin, "left")
-            last = np.searchsorted(self.onset[voice], base + until, "left")
-            notes += last - first
-            again += self._said_again[voice][last] - self._said_again[voice][first]
-        return np.divide(again, notes, out=np.full(len(base), np.nan), where=notes > 0)
-
-    @cached_property
-    def _said_again(self) -> list[Ints]:
-        """Of each voice, (N + 1,) how many notes before each, of all pieces, are said again."""
-        counts = []
-        for onset, pitch, expected in zip(self.onset, self.pitch, self.expected, strict=True):
-            after = Expected(*expected[:-1].T)
-            again = (after.confidence >= SURE) & (after.pitch == pitch[1:])
-            again &= onset[:-1] + after.ticks == onset[1:]  # never those of two pieces
-            counts.append(np.concatenate([[0, 0], np.cumsum(again)]))
-        return counts
 
     def last_begun(self, voice: int, at: Ints) -> tuple[Ints, NDArray[np.bool_]]:
         """(N,) the last note of a voice to begin at stored ticks or before, and whether in the same
