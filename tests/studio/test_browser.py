@@ -481,7 +481,7 @@ def test_pictures(open_page: Callable[..., Any]) -> None:
     address = "#compose?key=D+minor&meter=3%2F4&bars=8&tempo=96&style=bach&seed={}"
 
     page = open_page(viewport={"width": 1440, "height": 1290})
-    _compose(page, key="D minor", meter="3/4", bars="8", tempo="96", style="bach", seed="40")
+    _compose(page, key="D minor", meter="3/4", bars="8", tempo="96", style="bach", seed="41")
     page.locator("#seek").evaluate(
         "seek => { seek.value = 160; seek.dispatchEvent(new Event('input')) }"
     )
