@@ -175,7 +175,7 @@ def features(
 
 def without_style(config: ModelConfig, seen: NDArray[np.int32]) -> NDArray[np.int32]:
     """The same ``features``, but that the style is not known."""
-    column = list(feature_sizes(config)).index("style")
+    column = _style_column(config)
     blind = seen.copy()
     blind[:, column] = _first_rows(config)[column] + UNKNOWN
     return blind
@@ -240,6 +240,11 @@ def _first_rows(config: ModelConfig) -> NDArray[np.int32]:
     """(F,) the row of the embedding table at which each feature begins."""
     sizes = list(feature_sizes(config).values())
     return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
+
+
+@cache
+def _style_column(config: ModelConfig) -> int:
+    return list(feature_sizes(config)).index("style")
 
 
 def _age_class(ticks: NDArray[np.integer]) -> NDArray[np.integer]:
