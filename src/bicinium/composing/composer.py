@@ -219,7 +219,8 @@ class Composer:
         say = progress or (lambda done, total: None)
         kept: dict[int, Composition] = {}  # a pity, but a piece
         against: dict[int, str] = {}
-        waiting, had = set(range(len(conditions))), set[int]()
+        waiting = set(range(len(conditions)))
+        settled = set[int]()  # the pieces that have a candidate
         most, first = _MOST_DRAWS if manner.use_grammar else 1, 0
         while waiting and first < most:
             ahead = _DRAWN_AHEAD // len(waiting) if first and manner.candidates == 1 else 1
@@ -242,13 +243,12 @@ class Composer:
                             kept[i] = piece
                         continue
                     waiting.remove(i)
-                    had.add(i)
+                    settled.add(i // manner.candidates)
                     say(len(conditions) - len(waiting), len(conditions))
                     yield i, piece
                     if not waiting:
                         break
             first += at_once
-            settled = {i // manner.candidates for i in had}
             for i in [i for i in sorted(waiting) if i // manner.candidates in settled]:
                 waiting.remove(i)
                 say(len(conditions) - len(waiting), len(conditions))
