@@ -3,12 +3,15 @@
 Usage: python -m benchmarks critic compose --data FOLDER --pieces FILE [--model M] [--count 500]
                                           [--others 0]
        python -m benchmarks critic fit --pieces FILE [--model M]
+       python -m benchmarks critic judge --pieces FILE --out JUDGED
        python -m benchmarks critic choose --pieces FILE [--best-of 6]
 
 FOLDER is what ``bicinium corpus prepare`` wrote. ``compose`` answers --count excerpts of its
 training side (of its held-out side with --held-out), of keyboard music first, and besides --others
 of other music; --candidates for each; and keeps them in FILE, chunk by chunk: it can be stopped and
 goes on. ``fit`` fits the critic (``composing.critic``) on these and writes it beside the model.
+``judge`` writes what ``training.tilting.pieces`` takes: the candidates, and the log-odds that each
+is real music, as judges say who have not seen its work.
 ``choose`` takes, of the first 1, 2, … candidates of held-out excerpts, those that score best, and
 puts them to the two-sample test: on the numbers that the critic knows, and on others that it does
 not.
@@ -26,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -42,12 +46,16 @@ from bicinium.evaluation.evaluate import mean_quality
 from bicinium.evaluation.material import Excerpt, excerpts, load_material, set_of
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.score.notes import Score
+from bicinium.training.tilting import JudgedPieces
+from bicinium.training.validation import own_pieces
 from bicinium.writing import whole_file
 
 Floats = NDArray[np.float64]
 
 CHUNK = 64  # excerpts
 FOLDS = 5
+DIVISIONS = 3  # of the works, for the judges
+JUDGES_STRENGTH = 0.1
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of scikit-learn's C
 _ONSET, _PITCH = 0, 1  # rows of ``Columns``
 _BOUNDS = (-7, -2, 0, 1, 3, 8)  # of steps: leap, third, step down; same; up
@@ -64,17 +72,18 @@ class Answered:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """One of the three."""
+    """One of the four."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("task", choices=["compose", "fit", "choose"])
+    parser.add_argument("task", choices=["compose", "fit", "judge", "choose"])
     parser.add_argument("--data", type=Path, default=Path("data/prepared"))
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--pieces", type=Path, required=True)
     parser.add_argument("--count", type=int, default=500, help="of excerpts")
     parser.add_argument("--others", type=int, default=0, help="of other music, besides")
     parser.add_argument("--candidates", type=int, default=1, help="for each excerpt")
+    parser.add_argument("--out", type=Path, default=Path("judged.npz"))
     parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--best-of", type=int, default=BEST_OF)
     options = parser.parse_args(arguments)
@@ -82,6 +91,8 @@ def main(arguments: Sequence[str]) -> None:
         compose(options)
     elif options.task == "fit":
         fit(_read(options.pieces), options.model)
+    elif options.task == "judge":
+        judge(_read(options.pieces), options.out)
     else:
         choose(_read(options.pieces), options.model, options.best_of)
 
@@ -136,31 +147,65 @@ def _read(path: Path) -> Answered:
 # ------------------------------------------------------------------ fitting
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The numbers of excerpts, and after them those of all their candidates."""
+
+    names: list[str]
+    values: Floats  # (N, names)
+    is_real: NDArray[np.bool_]
+    work: NDArray[np.integer]  # of the excerpt, or of that which is answered
+    pieces: list[tuple[int, Composition]]  # the excerpt's place, and a candidate for it
+
+    @property
+    def weight(self) -> Floats:
+        """Real music weighs as much as all the candidates together."""
+        return np.where(self.is_real, 1.0, self.is_real.sum() / max(1, (~self.is_real).sum()))
+
+    def folds(self, seed: int) -> NDArray[np.integer]:
+        """(N,) a fold for each, the same for all of a work."""
+        rng = np.random.default_rng(seed)
+        return (rng.permutation(self.work.max() + 1) % FOLDS)[self.work]
+
+
+def _measured(answered: Answered) -> Measured:
+    """Of all excerpts that have a candidate."""
+    pieces = [
+        (i, piece)
+        for i, candidates in enumerate(answered.candidates)
+        for piece in candidates
+        if piece.score
+    ]
+    places = np.array([i for i, _ in pieces])
+    kept = np.unique(places)
+    of = answered.excerpts
+    real = [features(of[i].score) for i in kept]
+    composed = [features(of[i].cut_alike(piece.score)) for i, piece in pieces if piece.score]
+    names = list(real[0])
+    works = np.unique([one.work for one in of], return_inverse=True)[1]
+    return Measured(
+        names,
+        np.array([[one[name] for name in names] for one in (*real, *composed)]),
+        np.repeat([True, False], [len(real), len(composed)]),
+        works[np.concatenate([kept, places])],
+        pieces,
+    )
+
+
 def fit(answered: Answered, model: Path) -> None:
     """Logistic regression, as strong as predicts other works best; written beside the model.
 
     Real music weighs as much as all the candidates together.
     """
-    real, composed, works, works_of_composed = [], [], [], []
-    for excerpt, candidates in zip(answered.excerpts, answered.candidates, strict=True):
-        scores = [excerpt.cut_alike(piece.score) for piece in candidates if piece.score]
-        if scores:
-            real.append(features(excerpt.score))
-            works.append(excerpt.work)
-            composed += [features(score) for score in scores]
-            works_of_composed += [excerpt.work] * len(scores)
-    names = list(real[0])
-    values = np.array([[one[name] for name in names] for one in (*real, *composed)])
-    is_real = np.repeat([1, 0], [len(real), len(composed)])
-    weight = np.where(is_real == 1, 1.0, len(real) / len(composed))
-    groups = np.unique(works + works_of_composed, return_inverse=True)[1]
-    fold_of = (np.random.default_rng(0).permutation(groups.max() + 1) % FOLDS)[groups]
+    seen = _measured(answered)
+    fold_of = seen.folds(0)
+    values, is_real, weight, names = seen.values, seen.is_real, seen.weight, seen.names
     areas = {}
     for strength in STRENGTHS:
         said = np.zeros(len(values))
         for fold in range(FOLDS):
             fitting, other = fold_of != fold, fold_of == fold
-            scales = scales_of(values[fitting & (is_real == 1)], names)
+            scales = scales_of(values[fitting & is_real], names)
             regression = _regression(strength).fit(
                 columns(values[fitting], names, scales), is_real[fitting], weight[fitting]
             )
@@ -172,13 +217,71 @@ def fit(answered: Answered, model: Path) -> None:
     fitted = _regression(best).fit(columns(values, names, scales), is_real, weight)
     about = {
         "made_by": "python -m benchmarks critic fit",
-        "excerpts": len(real),
-        "candidates": len(composed),
-        "works": int(groups.max()) + 1,
+        "excerpts": int(is_real.sum()),
+        "candidates": int((~is_real).sum()),
+        "works": len(np.unique(seen.work)),
         "area_under_the_curve": round(areas[best], 3),
     }
     Critic(weights_of(fitted, names, scales)).save(critic_path(model), about)
-    print(f"  {critic_path(model)}: {len(names)} numbers, {len(real)} excerpts")
+    print(f"  {critic_path(model)}: {len(names)} numbers, {is_real.sum()} excerpts")
+
+
+def judge(answered: Answered, out: Path) -> None:
+    """Keyboard music and other music each have their judges: the mean of a regression and of trees,
+    with three divisions of the works.
+    """
+    of_keyboard = [set_of(one.piece) == "keyboard" for one in answered.excerpts]
+    pieces: list[Composition] = []
+    question: list[int] = []
+    log_odds: list[Floats] = []
+    for name, wanted in (("keyboard", True), ("other", False)):
+        places = [i for i, keyboard in enumerate(of_keyboard) if keyboard == wanted]
+        if not places:
+            continue
+        seen = _measured(_only(answered, places))
+        said = np.mean([_said_unseen(seen, seed) for seed in range(DIVISIONS)], axis=(0, 1))
+        area = roc_auc_score(seen.is_real, said)
+        print(f"  {name}: {len(seen.pieces)} pieces, area under the curve {area:.3f}")
+        pieces += [piece for _, piece in seen.pieces]
+        question += [places[i] for i, _ in seen.pieces]
+        log_odds.append(said[~seen.is_real])
+    own = own_pieces([piece.tokens for piece in pieces], [piece.conditions for piece in pieces])
+    JudgedPieces(own, np.array(question), np.concatenate(log_odds)).save(out)
+    print(f"  {out}: {len(own)} pieces")
+
+
+def _only(answered: Answered, places: Sequence[int]) -> Answered:
+    """Some of the excerpts, with their candidates."""
+    return Answered(
+        answered.asked,
+        [answered.excerpts[i] for i in places],
+        [answered.candidates[i] for i in places],
+    )
+
+
+def _said_unseen(seen: Measured, seed: int) -> Floats:
+    """(2, N) log-odds of real music, by a regression and by trees that saw other works only."""
+    fold_of, said = seen.folds(seed), np.zeros((2, len(seen.values)))
+    for fold in range(FOLDS):
+        fitting, other = fold_of != fold, fold_of == fold
+        values, is_real = seen.values[fitting], seen.is_real[fitting]
+        scales = scales_of(values[is_real], seen.names)
+        regression = _regression(JUDGES_STRENGTH).fit(
+            columns(values, seen.names, scales), is_real, seen.weight[fitting]
+        )
+        trees = HistGradientBoostingClassifier(
+            max_iter=150,
+            learning_rate=0.05,
+            max_leaf_nodes=8,
+            min_samples_leaf=10,
+            l2_regularization=1.0,
+            random_state=seed,
+        ).fit(values, is_real, seen.weight[fitting])
+        said[0, other] = regression.decision_function(
+            columns(seen.values[other], seen.names, scales)
+        )
+        said[1, other] = trees.decision_function(seen.values[other])
+    return said
 
 
 def _regression(strength: float) -> LogisticRegression:

@@ -56,6 +56,16 @@ class MusicalGrammarSection(_Section):
     loss_spike_factor: float = Field(2.0, ge=0)  # times the median of late; 0 never sees a spike
 
 
+class TiltingSection(_Section):
+    """Own pieces that are to become likelier the more a judge takes them for real music."""
+
+    pieces: Path | None = None  # judged, answers of the model at start_from; None: no tilting
+    weight: float = Field(1e-3, ge=0)  # of the squared error, for each nat²
+    strength: float = Field(3.0, ge=0)  # times the judge's log-odds
+    questions: int = Field(2, ge=1)  # in a step
+    answers: int = Field(4, ge=2)  # to each
+
+
 class TrainingSection(_Section):
     seed: int = Field(1, ge=0)
     start_from: Path | None = None  # a model file whose weights to go on from; else random ones
@@ -74,6 +84,7 @@ class TrainingSection(_Section):
     num_nodes: int = Field(1, ge=1)
     strategy: str = "auto"  # or "ddp"
     musical_grammar: MusicalGrammarSection = MusicalGrammarSection()
+    tilting: TiltingSection = TiltingSection()
 
 
 class DataSection(_Section):

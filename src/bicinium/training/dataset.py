@@ -323,14 +323,19 @@ class ValidationBatches:
         return self.store.batch(self.batches[index], rng, grammar_positions=10**9)
 
 
+def any_window(store: PieceStore, piece: int, rng: np.random.Generator) -> Window:
+    """One of those that tile a piece."""
+    windows = tile(int(store.lengths[piece]), store.config.context, piece, rng)
+    return windows[rng.integers(len(windows))]
+
+
 def own_batch(
     pieces: Sequence[Spelled], config: ModelConfig, positions: int, seed: Sequence[int]
 ) -> Batch:
     """A window of each of the model's own pieces, which may be ungrammatical."""
     rng = np.random.default_rng(seed)
     store = PieceStore(pieces, config, spare_slots=3)
-    tiles = [tile(int(n), config.context, i, rng) for i, n in enumerate(store.lengths)]
-    windows = [windows[rng.integers(len(windows))] for windows in tiles]
+    windows = [any_window(store, piece, rng) for piece in range(len(pieces))]
     return store.batch(windows, rng, grammar_positions=positions)
 
 

@@ -63,6 +63,7 @@ from bicinium.training.run_folder import (
     write_quotations,
 )
 from bicinium.training.run_log import RunLog
+from bicinium.training.tilting import JudgedPieces, Tilting, log_likelihood, tilting_error
 from bicinium.training.validation import (
     LiveModel,
     OwnPiece,
@@ -171,6 +172,7 @@ class TrainingRun:
             self.net, *new_optimizers(self.net, self.training)
         )
         self.loss = MusicalGrammarLoss(self.grammar)
+        self.tilting = self._tilting()
         self.live = LiveModel(self.net, shown, repeats)
         self.monitor = Monitor(
             self.grammar.grammar_score_threshold,
@@ -201,6 +203,21 @@ class TrainingRun:
         if resume:
             self.log.goes_on_from(self.step)
             self.log.event("resumed", self.step, f"{self.training.max_steps} steps in all")
+
+    def _tilting(self) -> tuple[Tilting, Transformer] | None:
+        """The judged pieces, and the model that wrote them; None where there are none."""
+        section, start = self.training.tilting, self.training.start_from
+        if section.pieces is None:
+            return None
+        if start is None:
+            raise ConfigError(
+                "tilting: name the model that wrote the pieces as training.start_from"
+            )
+        writer = Transformer(self.config.model)
+        start_from(writer, load_checkpoint(start))
+        judged = JudgedPieces.load(section.pieces)
+        tilting = Tilting(section, judged, self.config.model, self.config.data.condition_dropout)
+        return tilting, writer.requires_grad_(False).eval().to(self.fabric.device)
 
     # ------------------------------------------------------------------ the loop
 
@@ -256,6 +273,8 @@ class TrainingRun:
                 )
                 self.fabric.backward(loss)
             measured |= {f"on_policy/{name}": part for name, part in parts.items()}
+        if self.tilting:
+            measured["train/tilting"] = self._tilt(*self.tilting)
         batch = self.batches.batch(step, self.rollbacks)
         logits = self._logits(batch)
         loss = cross_entropy = next_token_loss(logits, batch.targets.to(logits.device))
@@ -293,6 +312,21 @@ class TrainingRun:
         )
         if why := self.monitor.after_step(measured["train/cross_entropy"]):
             self._collapsed(why)
+
+    def _tilt(self, tilting: Tilting, writer: Transformer) -> Tensor:
+        """The gradient of the tilting; the error, in nats². Without dropout on either side."""
+        batch, log_odds, question = tilting.batch([*self._seed(6), self.fabric.global_rank])
+        device = self.fabric.device
+        features, targets = batch.features.to(device), batch.targets.to(device)
+        self.model.eval()
+        with self.fabric.no_backward_sync(self.model):
+            with self.fabric.autocast():
+                written = log_likelihood(writer(features), targets)
+            gained = log_likelihood(self.model(features), targets) - written
+            error = tilting_error(gained, log_odds.to(device), question.to(device))
+            self.fabric.backward(tilting.section.weight * error)
+        self.model.train()
+        return error
 
     def _logits(self, batch: Batch) -> Tensor:
         return self.model(batch.features.to(self.fabric.device))
