@@ -53,9 +53,12 @@ def test_where_only_styles_that_were_not_learned_are_left_one_sentence_says_so(
 
 def test_a_style_among_others_is_left_out_with_the_reason(prepared: Path, tmp_path: Path) -> None:
     one, other = (piece for piece in load_pieces(prepared) if piece.split == "validation")
-    write_shards(tmp_path, [replace(one, style="palestrina"), replace(other, style="bach")])
+    pieces = [replace(one, style="palestrina"), replace(other, style="bach")]
+    trained_on = [replace(piece, split="train", name=f"{piece.name}, shown") for piece in pieces]
+    write_shards(tmp_path, [*pieces, *trained_on])
     found = load_material(tmp_path, ["palestrina"])
     assert [piece.style for piece in found.pieces] == ["bach"]
+    assert [piece.style for piece in found.trained_on] == ["bach"]
     assert [refused.name for refused in found.left_out] == [one.name]
     assert "palestrina" in found.left_out[0].reason
 

@@ -93,7 +93,8 @@ def load_material(folder: Path, styles_left_out: Sequence[str] = ()) -> Material
             f"{folder} holds only styles that the model has not learned: "
             f"{', '.join(sorted(set(styles_left_out)))}"
         )
-    return replace(found, pieces=pieces, left_out=left_out)
+    trained_on = [piece for piece in found.trained_on if piece.style not in styles_left_out]
+    return Material(pieces, trained_on, left_out)
 
 
 def _prepared(folder: Path) -> Material:
