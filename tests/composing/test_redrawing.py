@@ -11,6 +11,7 @@ from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.constraints import Constraints
 from bicinium.composing.redrawing import (
+    NOT_BEGUN,
     OTHER_KEY,
     STUCK,
     TOO_SILENT,
@@ -46,6 +47,15 @@ def _why(upper: list[Note], lower: list[Note], constraints: Constraints | None =
     result = MusicalGrammarValidator().validate_sequence(tokens, _METER, 16)
     piece = Composition(Conditions(key, _METER, 16), 0, tokens, result, score, 1)
     return why_drawn_again(piece, constraints, None)
+
+
+@pytest.mark.parametrize("begins", range(3))
+def test_a_piece_begins_in_its_first_bar_in_one_voice_at_least(begins: int) -> None:
+    whole, late = _walk(range(16), 60), _walk(range(begins, 16), 43)
+    assert _why(whole, late) == ""
+    assert _why(_walk(range(begins, 16), 60), late) == (NOT_BEGUN if begins else "")
+    last_of_the_bar = Note(_BAR - 12, 60, 12)
+    assert _why([last_of_the_bar, *_walk(range(1, 16), 60)], late) == ""
 
 
 @pytest.mark.parametrize("rest", range(8))

@@ -20,8 +20,9 @@ NOTHING_FOLLOWS = "grammar, constraints and given notes together left nothing th
 OTHER_KEY = "another key is heard"  # the least of what is a pity
 TOO_FAST = "no hand plays so fast"
 TOO_SILENT = "one voice hardly plays, or rests too long"
+NOT_BEGUN = "nothing sounds in its first bar"
 STUCK = "a bar comes again and again"
-PITIES = (TOO_SILENT, STUCK, TOO_FAST, OTHER_KEY)
+PITIES = (TOO_SILENT, NOT_BEGUN, STUCK, TOO_FAST, OTHER_KEY)
 
 _LEAST_PLAYED = 0.5  # of the bars, by each voice
 _LONGEST_REST = 5  # bars running that a voice is silent; 98 % of keyboard excerpts have no longer
@@ -49,6 +50,8 @@ def why_drawn_again(
         return ""
     if not _both_play(score):
         return TOO_SILENT
+    if all(0 not in bars_played(score, part) for part in range(len(score.voices))):
+        return NOT_BEGUN
     if max(most_bars_alike(score), most_bars_alike(score, _UPPER, _A_FIGURE)) > _MOST_ALIKE:
         return STUCK
     under_constraints = constraints is not None and any(constraints.strengths.values())
