@@ -23,9 +23,11 @@ import argparse
 import pickle
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +35,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.weighing import columns, scales_of, weights_of
+from benchmarks.weighing import Scales, columns, scales_of, weights_of
 from bicinium.composing.composer import Composer, Manner
 from bicinium.composing.composition import Composition
 from bicinium.composing.constraints import Constraints
@@ -154,13 +156,19 @@ class Measured:
     names: list[str]
     values: Floats  # (N, names)
     is_real: NDArray[np.bool_]
+    weight: Floats  # real music weighs as much as all the candidates together
     work: NDArray[np.integer]  # of the excerpt, or of that which is answered
     pieces: list[tuple[int, Composition]]  # the excerpt's place, and a candidate for it
 
-    @property
-    def weight(self) -> Floats:
-        """Real music weighs as much as all the candidates together."""
-        return np.where(self.is_real, 1.0, self.is_real.sum() / max(1, (~self.is_real).sum()))
+    def take(self, rows: NDArray[np.bool_]) -> Measured:
+        """The numbers of these alone, each weighing what it did."""
+        return replace(
+            self,
+            values=self.values[rows],
+            is_real=self.is_real[rows],
+            weight=self.weight[rows],
+            work=self.work[rows],
+        )
 
     def folds(self, seed: int) -> NDArray[np.integer]:
         """(N,) a fold for each, the same for all of a work."""
@@ -187,6 +195,7 @@ def _measured(answered: Answered) -> Measured:
         names,
         np.array([[one[name] for name in names] for one in (*real, *composed)]),
         np.repeat([True, False], [len(real), len(composed)]),
+        np.repeat([1.0, len(real) / len(composed)], [len(real), len(composed)]),
         works[np.concatenate([kept, places])],
         pieces,
     )
@@ -198,32 +207,22 @@ def fit(answered: Answered, model: Path) -> None:
     Real music weighs as much as all the candidates together.
     """
     seen = _measured(answered)
-    fold_of = seen.folds(0)
-    values, is_real, weight, names = seen.values, seen.is_real, seen.weight, seen.names
     areas = {}
     for strength in STRENGTHS:
-        said = np.zeros(len(values))
-        for fold in range(FOLDS):
-            fitting, other = fold_of != fold, fold_of == fold
-            scales = scales_of(values[fitting & is_real], names)
-            regression = _regression(strength).fit(
-                columns(values[fitting], names, scales), is_real[fitting], weight[fitting]
-            )
-            said[other] = regression.decision_function(columns(values[other], names, scales))
-        areas[strength] = float(roc_auc_score(is_real, said))
+        said = _said_unseen(seen, 0, partial(_regression_judge, strength=strength))
+        areas[strength] = float(roc_auc_score(seen.is_real, said))
         print(f"  C {strength:g}: area under the curve {areas[strength]:.3f} on other works")
     best = max(areas, key=lambda strength: areas[strength])
-    scales = scales_of(values[is_real == 1], names)
-    fitted = _regression(best).fit(columns(values, names, scales), is_real, weight)
+    fitted, scales = _regression(seen, best)
     about = {
         "made_by": "python -m benchmarks critic fit",
-        "excerpts": int(is_real.sum()),
-        "candidates": int((~is_real).sum()),
+        "excerpts": int(seen.is_real.sum()),
+        "candidates": len(seen.pieces),
         "works": len(np.unique(seen.work)),
         "area_under_the_curve": round(areas[best], 3),
     }
-    Critic(weights_of(fitted, names, scales)).save(critic_path(model), about)
-    print(f"  {critic_path(model)}: {len(names)} numbers, {is_real.sum()} excerpts")
+    Critic(weights_of(fitted, seen.names, scales)).save(critic_path(model), about)
+    print(f"  {critic_path(model)}: {len(seen.names)} numbers, {seen.is_real.sum()} excerpts")
 
 
 def judge(answered: Answered, out: Path) -> None:
@@ -239,7 +238,17 @@ def judge(answered: Answered, out: Path) -> None:
         if not places:
             continue
         seen = _measured(_only(answered, places))
-        said = np.mean([_said_unseen(seen, seed) for seed in range(DIVISIONS)], axis=(0, 1))
+        said = np.mean(
+            [
+                _said_unseen(seen, seed, fit_judge)
+                for seed in range(DIVISIONS)
+                for fit_judge in (
+                    partial(_regression_judge, strength=JUDGES_STRENGTH),
+                    partial(_trees_judge, seed=seed),
+                )
+            ],
+            axis=0,
+        )
         area = roc_auc_score(seen.is_real, said)
         print(f"  {name}: {len(seen.pieces)} pieces, area under the curve {area:.3f}")
         pieces += [piece for _, piece in seen.pieces]
@@ -259,33 +268,41 @@ def _only(answered: Answered, places: Sequence[int]) -> Answered:
     )
 
 
-def _said_unseen(seen: Measured, seed: int) -> Floats:
-    """(2, N) log-odds of real music, by a regression and by trees that saw other works only."""
-    fold_of, said = seen.folds(seed), np.zeros((2, len(seen.values)))
+Judge: TypeAlias = Callable[[Floats], Floats]  # (N, names) numbers → (N,) log-odds of real music
+
+
+def _said_unseen(seen: Measured, seed: int, fit_judge: Callable[[Measured], Judge]) -> Floats:
+    """(N,) what judges say that were fitted on other works only."""
+    fold_of, said = seen.folds(seed), np.zeros(len(seen.values))
     for fold in range(FOLDS):
-        fitting, other = fold_of != fold, fold_of == fold
-        values, is_real = seen.values[fitting], seen.is_real[fitting]
-        scales = scales_of(values[is_real], seen.names)
-        regression = _regression(JUDGES_STRENGTH).fit(
-            columns(values, seen.names, scales), is_real, seen.weight[fitting]
-        )
-        trees = HistGradientBoostingClassifier(
-            max_iter=150,
-            learning_rate=0.05,
-            max_leaf_nodes=8,
-            min_samples_leaf=10,
-            l2_regularization=1.0,
-            random_state=seed,
-        ).fit(values, is_real, seen.weight[fitting])
-        said[0, other] = regression.decision_function(
-            columns(seen.values[other], seen.names, scales)
-        )
-        said[1, other] = trees.decision_function(seen.values[other])
+        other = fold_of == fold
+        said[other] = fit_judge(seen.take(~other))(seen.values[other])
     return said
 
 
-def _regression(strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=3000)
+def _regression(seen: Measured, strength: float) -> tuple[LogisticRegression, Scales]:
+    scales = scales_of(seen.values[seen.is_real], seen.names)
+    x = columns(seen.values, seen.names, scales)
+    return LogisticRegression(C=strength, max_iter=3000).fit(x, seen.is_real, seen.weight), scales
+
+
+def _regression_judge(seen: Measured, strength: float) -> Judge:
+    regression, scales = _regression(seen, strength)
+    return lambda values: np.asarray(
+        regression.decision_function(columns(values, seen.names, scales))
+    )
+
+
+def _trees_judge(seen: Measured, seed: int) -> Judge:
+    trees = HistGradientBoostingClassifier(
+        max_iter=150,
+        learning_rate=0.05,
+        max_leaf_nodes=8,
+        min_samples_leaf=10,
+        l2_regularization=1.0,
+        random_state=seed,
+    ).fit(seen.values, seen.is_real, seen.weight)
+    return lambda values: np.asarray(trees.decision_function(values))
 
 
 # ------------------------------------------------------------------ choosing

@@ -71,8 +71,10 @@ class JudgedPieces:
                 OwnPiece(tokens, meter, mode, style or None, bars, transposition)
                 for tokens, meter, mode, style, bars, transposition in zip(
                     np.split(told["tokens"], np.cumsum(told["lengths"])[:-1]),
-                    *(told[n].tolist() for n in ("meter", "mode", "style", "bars")),
-                    told["transposition"].tolist(),
+                    *(
+                        told[n].tolist()
+                        for n in ("meter", "mode", "style", "bars", "transposition")
+                    ),
                     strict=True,
                 )
             ]
