@@ -12,7 +12,6 @@ import pytest
 
 from bicinium.corpus.shards import Piece, load_pieces
 from bicinium.corpus.sources import STYLES
-from bicinium.evaluation import predict as predicting
 from bicinium.evaluation.predict import NOTHING, Prediction, predict, told_bits
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint
@@ -95,17 +94,16 @@ def test_pieces_longer_than_the_context_are_predicted_whole_with_a_window_that_s
     assert ours.bits == pytest.approx(sum(alone(checkpoint, p) for p in pieces[:3]), rel=1e-5)
 
 
-def test_batches_and_threads_change_nothing(
-    pieces: list[Piece],
-    tiny_config: ModelConfig,
-    random_weights: Weights,
-    monkeypatch: pytest.MonkeyPatch,
+def test_company_and_threads_change_nothing(
+    pieces: list[Piece], tiny_config: ModelConfig, random_weights: Weights
 ) -> None:
     checkpoint = Checkpoint(tiny_config, random_weights(tiny_config, spread=_SPREAD))
     together = predict(checkpoint, pieces)
-    monkeypatch.setattr(predicting, "BATCH", 3)
     told: list[tuple[int, int]] = []
     apart = predict(checkpoint, pieces, lambda done, total: told.append((done, total)), threads=2)
+    assert sum((predict(checkpoint, [p]) for p in pieces), NOTHING).bits == pytest.approx(
+        together.bits, rel=1e-9
+    )
     assert apart.bits == pytest.approx(together.bits, rel=1e-6)
     assert apart.illegal == pytest.approx(together.illegal, rel=1e-5)
     assert told[-1] == (together.tokens, together.tokens)

@@ -61,6 +61,26 @@ def _numpy_logits(decoder: Decoder, seen: np.ndarray) -> np.ndarray:
     return np.stack([decoder.step(seen[:, t]) for t in range(seen.shape[1])], axis=1)
 
 
+@pytest.mark.parametrize("relative_pitch", [True, False])
+@pytest.mark.parametrize("length", [1, 5, 37])
+def test_a_sequence_read_as_a_whole_has_the_logits_of_its_steps(
+    both: Callable[..., Any], tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch,
+    length: int, relative_pitch: bool,
+) -> None:  # fmt: skip
+    """Beyond the context, too, and wherever blocks and context begin and end."""
+    config = tiny_config.model_copy(update={"context": 12, "relative_pitch": relative_pitch})
+    _, decoder = both(config)
+    seen = _noise(config, 1, length)
+    (expected,) = _numpy_logits(decoder, seen)
+    assert length == 1 or expected.std() > 0.5
+    for block in (1, 7, 12, 16, 64):
+        monkeypatch.setattr("bicinium.model.decoder._BLOCK", block)
+        found = np.zeros_like(expected)
+        for some, logits in decoder.along(seen[0]):
+            found[some] += logits
+        np.testing.assert_allclose(found, expected, atol=1e-9, rtol=0)
+
+
 @pytest.mark.parametrize(
     "shape",
     [

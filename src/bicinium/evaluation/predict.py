@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +28,6 @@ from bicinium.model.lines import lines_of
 from bicinium.model.memory import Memory
 from bicinium.score.notes import Meter
 
-BATCH = 16  # pieces predicted at once; the cache of each is up to 8 MB
 _KEYS, _BARS = 12, 64  # among which a piece's key and its number of bars are told
 
 
@@ -97,70 +95,47 @@ def predict(
 ) -> Prediction:
     """Predict every token of grammatical pieces. ``progress`` is told tokens done and in all."""
     decoder = Decoder(checkpoint.config, checkpoint.weights, np.float32)
-    by_length = sorted(pieces, key=lambda piece: -len(piece.tokens))  # alike beside alike
-    batches = [by_length[first : first + BATCH] for first in range(0, len(by_length), BATCH)]
     total, whole = NOTHING, sum(len(piece.tokens) - 1 for piece in pieces)
-    # as in composing, a second thread of BLAS would only wait for the first
     with (
         ThreadpoolController().limit(limits=1, user_api="blas"),
         ThreadPoolExecutor(max(1, threads)) as pool,
     ):
-        for done in pool.map(lambda batch: _predict_batch(copy(decoder), batch), batches):
+        for done in pool.map(lambda piece: _predicted(decoder, piece), pieces):
             total += done
             if progress:
                 progress(total.tokens, whole)
     return total
 
 
-def _predict_batch(decoder: Decoder, pieces: Sequence[Piece]) -> Prediction:
-    """Predict pieces side by side, the longest first."""
+def _predicted(decoder: Decoder, piece: Piece) -> Prediction:
     config, grammar = decoder.config, MusicalGrammar()
-    tokens = np.concatenate([piece.tokens for piece in pieces]).astype(np.int64)
+    tokens = piece.tokens.astype(np.int64)
     states = grammar.states_along(
-        [piece.tokens for piece in pieces],
-        bar_ticks=[Meter.parse(piece.meter).bar_ticks for piece in pieces],
-        bars=[piece.bars for piece in pieces],
-        transposition=[piece.transposition for piece in pieces],
+        [tokens],
+        bar_ticks=Meter.parse(piece.meter).bar_ticks,
+        bars=piece.bars,
+        transposition=piece.transposition,
         spare_slots=0,
     )
-    lengths = np.array([len(piece.tokens) for piece in pieces])
-    first = np.cumsum(lengths) - lengths  # where each piece's tokens begin
-    state_of = first + np.arange(len(pieces)) + 1  # a piece of T tokens has T + 1 states
-    told = _told(config, pieces)
-    lines = lines_of(tokens, lengths, states)
+    after = states.take(np.arange(1, len(tokens)))  # each token but the last
+    same = np.zeros(len(tokens) - 1, np.int64)  # there is one piece
+    lines = lines_of(tokens, np.array([len(tokens)]), states)
+    about = [piece.meter], [piece.mode], [piece.style], [piece.bars]
+    told = PieceConditions.of(config, *about).take(same)
+    seen = features(config, after, tokens[:-1].astype(np.int32), told, Memory(lines, same))
     bits = illegal = 0.0
-    decoder.start(len(pieces))
-    going = len(pieces)
-    for place in range(int(lengths[0]) - 1):
-        alive = int((lengths - 1 > place).sum())
-        if alive < going:
-            decoder.keep(np.arange(alive))
-            going = alive
-        rows = np.arange(alive)
-        now, following = tokens[first[rows] + place], tokens[first[rows] + place + 1]
-        state = states.take(state_of[rows] + place)
-        seen = features(config, state, now.astype(np.int32), told.take(rows), Memory(lines, rows))
-        logits = decoder.step(seen)
+    for some, logits in decoder.along(seen):
         log_p = _log_softmax(logits)
-        bits -= float(log_p[rows, following].sum()) / math.log(2)
-        illegal += float(np.exp(log_p)[~grammar.token_mask(state)].sum())
+        bits -= float(log_p[np.arange(len(log_p)), tokens[1:][some]].sum()) / math.log(2)
+        allowed = grammar.token_mask(after.take(np.arange(some.start, some.stop)))
+        illegal += float(np.exp(log_p)[~allowed].sum())
     return Prediction(
         bits=bits,
-        told_bits=len(pieces) * told_bits(config),
+        told_bits=told_bits(config),
         illegal=illegal,
-        tokens=int((lengths - 1).sum()),
-        notes=sum(piece.notes for piece in pieces),
-        pieces=len(pieces),
-    )
-
-
-def _told(config: ModelConfig, pieces: Sequence[Piece]) -> PieceConditions:
-    return PieceConditions.of(
-        config,
-        [piece.meter for piece in pieces],
-        [piece.mode for piece in pieces],
-        [piece.style for piece in pieces],
-        [piece.bars for piece in pieces],
+        tokens=len(tokens) - 1,
+        notes=piece.notes,
+        pieces=1,
     )
 
 

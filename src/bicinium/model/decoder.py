@@ -9,7 +9,7 @@ the machine: what rounding does to the logits is too small for any draw to notic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from bicinium.tokens.vocabulary import BLOCKS, PITCHES, Kind
 
 Floats = NDArray[np.floating]
 _FEW_ROWS = 5
+_BLOCK = 256  # tokens of a sequence that is read as a whole
 _DISTANCE = np.clip(np.arange(PITCHES) - np.arange(PITCHES)[:, None], -FARTHEST, FARTHEST)
 _FIRST_DISTANCE = np.arange(REFERENCES)[:, None] * PITCH_DISTANCES + FARTHEST
 
@@ -97,36 +98,83 @@ class Decoder:
 
     def step(self, features: NDArray[np.integer]) -> Floats:
         """(B, F + REFERENCES + 1) ``features`` of one more token → (B, V) logits of the next."""
-        config = self.config
-        batch, heads = len(features), config.n_heads
-        counted = heads - config.time_heads  # heads that count tokens
-        slot = self.length % config.context
-        filled = min(self.length + 1, config.context)
-        place = np.empty((batch, heads, 1), self.dtype)
-        place[:, :counted], place[:, counted:] = self.length, features[:, -1, None, None]
-        angle = (place * self.speeds)[:, None]  # (B, 1, H, D/H/2)
-        cos, sin = np.cos(angle), np.sin(angle)
-        x = self.embedding[features[:, : -REFERENCES - 1]].sum(axis=1)  # (B, D)
+        slot = self.length % self.config.context
+        filled = min(self.length + 1, self.config.context)
+        cos, sin = self._turn(np.array([self.length]), features[:, -1])
+        x = self._embedded(features)
         for layer, (keys, values) in zip(self.layers, self.cache.swapaxes(0, 1), strict=True):
-            qkv = _times(_normed(x), layer.qkv).reshape(batch, 3, heads, -1)
-            turned = _rotate(qkv[:, :2], cos, sin)  # (B, 2, H, D/H) queries and keys
-            keys[self.slots, :, slot] = turned[:, 1]
-            values[self.slots, :, slot] = qkv[:, 2]
-            query = np.empty((batch, heads, turned.shape[-1], 1), self.dtype)
-            query[self.slots, :, :, 0] = turned[:, 0] * self.dtype(turned.shape[-1] ** -0.5)
-            weight = np.matmul(keys[:, :, :filled], query)[..., 0]  # (B, H, T)
-            weight = np.exp(weight - weight.max(axis=-1, keepdims=True))
-            weight /= weight.sum(axis=-1, keepdims=True)
-            y = np.matmul(weight[:, :, None], values[:, :, :filled]).reshape(batch, -1)
-            x = x + _times(y[self.slots], layer.out)
-            hidden = _times(_normed(x), layer.gate_up)
-            gate, up = hidden[:, : config.d_ff], hidden[:, config.d_ff :]
-            x = x + _times(gate / (1 + np.exp(-gate)) * up, layer.down)
+            attended = self._attended(x, layer, cos, sin)  # (B, 3, H, D/H)
+            keys[self.slots, :, slot] = attended[:, 1]
+            values[self.slots, :, slot] = attended[:, 2]
+            query = np.empty((*attended[:, 0].shape, 1), self.dtype)
+            query[self.slots, ..., 0] = attended[:, 0]
+            weight = _softmax(np.matmul(keys[:, :, :filled], query)[..., 0])  # (B, H, T)
+            y = np.matmul(weight[:, :, None], values[:, :, :filled]).reshape(len(x), -1)
+            x = self._after_attention(x, y[self.slots], layer)
         self.length += 1
-        return self._logits(_normed(x), features[:, -REFERENCES - 1 : -1])
+        return self._logits(x, features)
 
-    def _logits(self, x: Floats, references: NDArray[np.integer]) -> Floats:
-        """(B, V); to those of pitches is added what speaks for their distances from references."""
+    def along(self, features: NDArray[np.integer]) -> Iterator[tuple[slice, Floats]]:
+        """Of a whole sequence (T, F + REFERENCES + 1), some tokens at a time: where they stand, and
+        the (n, V) logits of what follows each: what ``step`` gives one by one.
+        """
+        blocks = [slice(f, min(f + _BLOCK, len(features))) for f in range(0, len(features), _BLOCK)]
+        turns = [
+            self._turn(np.arange(some.start, some.stop), features[some, -1]) for some in blocks
+        ]
+        x = np.concatenate([self._embedded(features[some]) for some in blocks])
+        for layer in self.layers:
+            attended = np.concatenate(
+                [
+                    self._attended(x[some], layer, *turn)
+                    for some, turn in zip(blocks, turns, strict=True)
+                ]
+            )
+            query, key, value = attended.transpose(1, 2, 0, 3)  # (H, T, D/H) each
+            for some in blocks:
+                y = self._looked_back(query, key, value, some)
+                x[some] = self._after_attention(x[some], y, layer)
+        for some in blocks:
+            yield some, self._logits(x[some], features[some])
+
+    def _looked_back(self, query: Floats, key: Floats, value: Floats, some: slice) -> Floats:
+        """(n, D) what some tokens of a sequence attend to, themselves and those before."""
+        since = max(0, some.start + 1 - self.config.context)
+        weight = query[:, some] @ key[:, since : some.stop].swapaxes(1, 2)  # (H, n, m)
+        ago = np.arange(some.start, some.stop)[:, None] - np.arange(since, some.stop)
+        weight[:, (ago < 0) | (ago >= self.config.context)] = -np.inf
+        y = _softmax(weight) @ value[:, since : some.stop]
+        return y.swapaxes(0, 1).reshape(len(ago), -1)
+
+    def _embedded(self, features: NDArray[np.integer]) -> Floats:
+        return np.asarray(self.embedding[features[:, : -REFERENCES - 1]].sum(axis=1))  # (N, D)
+
+    def _turn(self, place: NDArray[np.integer], tick: NDArray[np.integer]) -> tuple[Floats, Floats]:
+        """(N, 1, H, D/H/2) cosines and sines of what tokens at these places and ticks turn by."""
+        heads = self.config.n_heads
+        counted = heads - self.config.time_heads  # heads that count tokens
+        of_head = np.empty((len(tick), heads, 1), self.dtype)
+        of_head[:, :counted], of_head[:, counted:] = place[:, None, None], tick[:, None, None]
+        angle = (of_head * self.speeds)[:, None]
+        return np.cos(angle), np.sin(angle)
+
+    def _attended(self, x: Floats, layer: _Layer, cos: Floats, sin: Floats) -> Floats:
+        """(N, 3, H, D/H) queries, scaled, and keys, both turned, and values."""
+        qkv = _times(_normed(x), layer.qkv).reshape(len(x), 3, self.config.n_heads, -1)
+        qkv[:, :2] = _rotate(qkv[:, :2], cos, sin)
+        qkv[:, 0] *= self.dtype(qkv.shape[-1] ** -0.5)
+        return qkv
+
+    def _after_attention(self, x: Floats, y: Floats, layer: _Layer) -> Floats:
+        """(N, D) what the rest of a block makes of its input and of what was attended to."""
+        x = x + _times(y, layer.out)
+        hidden = _times(_normed(x), layer.gate_up)
+        gate, up = hidden[:, : self.config.d_ff], hidden[:, self.config.d_ff :]
+        return x + _times(gate / (1 + np.exp(-gate)) * up, layer.down)
+
+    def _logits(self, x: Floats, features: NDArray[np.integer]) -> Floats:
+        """(N, V); to those of pitches is added what speaks for their distances from references."""
+        x, references = _normed(x), features[:, -REFERENCES - 1 : -1]
         logits = _times(x, self.head)
         if self.relative_head is not None and self.ending_head is not None:
             by_distance = _times(x, self.relative_head)
@@ -147,6 +195,13 @@ def _times(x: Floats, matrix: Floats) -> Floats:
     if len(x) > _FEW_ROWS:
         return np.asarray(x @ matrix)
     return np.stack([row @ matrix for row in x])
+
+
+def _softmax(weight: Floats) -> Floats:
+    """Along the last axis."""
+    weight = np.exp(weight - weight.max(axis=-1, keepdims=True))
+    weight /= weight.sum(axis=-1, keepdims=True)
+    return weight
 
 
 def _normed(x: Floats) -> Floats:
