@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -56,6 +58,26 @@ def test_processes_that_died_while_nobody_asked_are_replaced(refuses: Refuses) -
     assert list(shared_out(2, abs, [(-1,)])) == [(0, 1)]
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no process is killed so here")
+def test_they_end_with_a_process_that_is_killed() -> None:
+    program = (
+        "import os, time\n"
+        "from bicinium.composing.processes import shared_out\n"
+        "for _, pid in shared_out(2, os.getpid, [()] * 2):\n"
+        "    print(pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pids = {int(parent.stdout.readline()) for _ in range(2)}
+        assert all(map(_runs, pids))
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while any(map(_runs, pids)):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def test_what_a_task_raises_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         list(shared_out(2, divmod, [(1, 0)]))
@@ -78,6 +100,14 @@ def test_a_process_that_may_have_no_others_works_alone() -> None:
 def _sleep_and_write(path: Path, seconds: float) -> None:
     time.sleep(seconds)
     path.touch()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _pid_after(seconds: float) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from functools import lru_cache
@@ -20,6 +22,7 @@ from bicinium.errors import CancelledError, RequestError
 
 _LOOKS_UP_S = 0.1  # how often it is asked whether the work is still wanted
 _IDLE_S = 30  # after which processes that have nothing to do end
+_LOOKS_FOR_PARENT_S = 1.0
 
 Result = TypeVar("Result")
 
@@ -66,4 +69,17 @@ def _executor(processes: int) -> ProcessPoolExecutor:
     """Processes for who asks next, too. Not the ones that joblib keeps, which are told otherwise
     how to work.
     """
-    return ProcessPoolExecutor(processes, timeout=_IDLE_S)
+    return ProcessPoolExecutor(
+        processes, timeout=_IDLE_S, initializer=_end_with, initargs=(os.getpid(),)
+    )
+
+
+def _end_with(parent: int) -> None:
+    """Have this process end soon after its parent, which may be killed: it would wait for ever."""
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOKS_FOR_PARENT_S)
+        os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
