@@ -4,12 +4,13 @@ Usage: python -m benchmarks critic compose --data FOLDER --pieces FILE [--model 
                                           [--others 0]
        python -m benchmarks critic fit --pieces FILE [--model M]
        python -m benchmarks critic judge --pieces FILE --out JUDGED
-       python -m benchmarks critic choose --pieces FILE [--best-of 6]
+       python -m benchmarks critic choose --pieces FILE [--best-of 12]
 
 FOLDER is what ``bicinium corpus prepare`` wrote. ``compose`` answers --count excerpts of its
 training side (of its held-out side with --held-out), of keyboard music first, and besides --others
-of other music; --candidates for each; and keeps them in FILE, chunk by chunk: it can be stopped and
-goes on. ``fit`` fits the critic (``composing.critic``) on these and writes it beside the model.
+of other music; --candidates for each, of which some are left out as in composing; and keeps them in
+FILE, chunk by chunk: it can be stopped and goes on. ``fit`` fits the critic (``composing.critic``)
+on these and writes it beside the model.
 ``judge`` writes what ``training.tilting.pieces`` takes: the candidates, and the log-odds that each
 is real music, as judges say who have not seen its work.
 ``choose`` takes, of the first 1, 2, … candidates of held-out excerpts, those that score best, and
@@ -27,11 +28,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -42,6 +43,7 @@ from bicinium.composing.constraints import Constraints
 from bicinium.composing.critic import Critic, critic_path
 from bicinium.composing.originality import QuotationIndex, quotations_path
 from bicinium.composing.ranking import BEST_OF, best_of_each, each_candidate
+from bicinium.composing.trees import Tree, Trees
 from bicinium.corpus.metrics import features, lines
 from bicinium.evaluation.compare import compare, told_apart
 from bicinium.evaluation.evaluate import mean_quality
@@ -58,6 +60,7 @@ CHUNK = 64  # excerpts
 FOLDS = 5
 DIVISIONS = 3  # of the works, for the judges
 JUDGES_STRENGTH = 0.1
+TREES, LEAVES = 400, 6
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of scikit-learn's C
 _ONSET, _PITCH = 0, 1  # rows of ``Columns``
 _BOUNDS = (-7, -2, 0, 1, 3, 8)  # of steps: leap, third, step down; same; up
@@ -124,7 +127,8 @@ def compose(options: argparse.Namespace) -> None:
             range(first, first + len(some)),
             options.candidates,
         )
-        found, _ = composer.attempt(asked, seeds, Manner(constraints=Constraints()))
+        manner = Manner(constraints=Constraints(), candidates=options.candidates)
+        found, _ = composer.attempt(asked, seeds, manner)
         answered.excerpts += some
         answered.candidates += [
             [
@@ -202,14 +206,16 @@ def _measured(answered: Answered) -> Measured:
 
 
 def fit(answered: Answered, model: Path) -> None:
-    """Logistic regression, as strong as predicts other works best; written beside the model.
+    """Logistic regression, as strong as predicts other works best, and boosted trees; written
+    beside the model.
 
     Real music weighs as much as all the candidates together.
     """
     seen = _measured(answered)
+    of_trees = _said_unseen(seen, 0, partial(_trees_judge, seed=0))
     areas = {}
     for strength in STRENGTHS:
-        said = _said_unseen(seen, 0, partial(_regression_judge, strength=strength))
+        said = _said_unseen(seen, 0, partial(_regression_judge, strength=strength)) + of_trees
         areas[strength] = float(roc_auc_score(seen.is_real, said))
         print(f"  C {strength:g}: area under the curve {areas[strength]:.3f} on other works")
     best = max(areas, key=lambda strength: areas[strength])
@@ -221,7 +227,8 @@ def fit(answered: Answered, model: Path) -> None:
         "works": len(np.unique(seen.work)),
         "area_under_the_curve": round(areas[best], 3),
     }
-    Critic(weights_of(fitted, seen.names, scales)).save(critic_path(model), about)
+    weights, trees = weights_of(fitted, seen.names, scales), _as_trees(seen, *_boosted(seen, 0))
+    Critic(weights, trees).save(critic_path(model), about)
     print(f"  {critic_path(model)}: {len(seen.names)} numbers, {seen.is_real.sum()} excerpts")
 
 
@@ -293,16 +300,47 @@ def _regression_judge(seen: Measured, strength: float) -> Judge:
     )
 
 
-def _trees_judge(seen: Measured, seed: int) -> Judge:
-    trees = HistGradientBoostingClassifier(
-        max_iter=150,
+def _boosted(seen: Measured, seed: int) -> tuple[GradientBoostingClassifier, Floats]:
+    """Trees, and (names,) what each number is taken for where it could not be measured."""
+    instead = np.nanmedian(seen.values[seen.is_real], axis=0)
+    trees = GradientBoostingClassifier(
+        init="zero",
+        n_estimators=TREES,
         learning_rate=0.05,
-        max_leaf_nodes=8,
+        max_leaf_nodes=LEAVES,
+        max_depth=None,
+        max_features="sqrt",
+        subsample=0.7,
         min_samples_leaf=10,
-        l2_regularization=1.0,
         random_state=seed,
-    ).fit(seen.values, seen.is_real, seen.weight)
-    return lambda values: np.asarray(trees.decision_function(values))
+    )
+    return trees.fit(_whole(seen.values, instead), seen.is_real, seen.weight), instead
+
+
+def _whole(values: Floats, instead: Floats) -> Floats:
+    return np.where(np.isnan(values), instead, values)
+
+
+def _trees_judge(seen: Measured, seed: int) -> Judge:
+    trees, instead = _boosted(seen, seed)
+    return lambda values: np.asarray(trees.decision_function(_whole(values, instead)))
+
+
+def _as_trees(seen: Measured, trees: GradientBoostingClassifier, instead: Floats) -> Trees:
+    """What was grown, to six places of a number and four of a log-odds."""
+
+    def grown(tree: Any, node: int) -> Tree:
+        if tree.children_left[node] < 0:
+            return round(trees.learning_rate * float(tree.value[node, 0, 0]), 4)
+        return (
+            seen.names[tree.feature[node]],
+            float(f"{tree.threshold[node]:.6g}"),
+            grown(tree, tree.children_left[node]),
+            grown(tree, tree.children_right[node]),
+        )
+
+    middle = {name: float(f"{x:.6g}") for name, x in zip(seen.names, instead, strict=True)}
+    return Trees(0.0, tuple(grown(one.tree_, 0) for one in trees.estimators_[:, 0]), middle)
 
 
 # ------------------------------------------------------------------ choosing

@@ -95,7 +95,7 @@ def compose_many(
 ) -> list[Composition]:
     """Compose ``n`` pieces; piece i is drawn with seed ``seed + i``, and its ``sheet`` judges it.
 
-    best_of: draw so many candidates for each piece, and keep the one with the best sheet; 6 where
+    best_of: draw so many candidates for each piece, and keep the one with the best sheet; 12 where
         left out, 1 without the grammar. They are asked for the same; the first is what there is
         without the others.
     cancelled: asked all the time; once it says True, composing ends with CancelledError.

@@ -14,6 +14,7 @@ import pytest
 from bicinium.api import compose
 from bicinium.composing.critic import Critic, critic_path
 from bicinium.composing.ranking import best_of_each, score_sheet
+from bicinium.composing.trees import Trees
 from bicinium.corpus.metrics import features
 from bicinium.corpus.quality import Term, Weights
 from bicinium.errors import CheckpointError
@@ -26,6 +27,8 @@ Refuses = Callable[..., AbstractContextManager[None]]
 
 _TERM = '{"centre": 0, "spread": 1, "weight": %s, "weight_of_distance": 0}'
 _NO_NUMBER = '{"bias": 0, "terms": {"degree/tonic": %s}}' % (_TERM % "NaN")
+_NO_TREES = '{"bias": 0, "terms": {}, "trees": {"bias": 0, "instead": {}, "grown": [[1, 2]]}}'
+_A_TREE = Trees(1.0, (("motion/contrary", 2.0, 0.25, 9.0),), {"motion/contrary": 0.0})
 _NO_METRIC = '{"bias": 0, "terms": {"degree/eighth": %s}}' % (_TERM % "1")
 
 
@@ -56,10 +59,16 @@ def test_a_long_piece_is_judged_by_its_excerpts(
     assert critic.log_odds(score) == pytest.approx(sum(alone) / len(alone))
 
 
-def test_what_is_saved_is_loaded_from_beside_the_model(
-    tmp_path: Path, made_up_score: MakeScore
-) -> None:
-    model, critic = tmp_path / "model.safetensors", _critic(motion__contrary=1.5)
+def test_weights_and_trees_count_alike(made_up_score: MakeScore) -> None:
+    score, weights = made_up_score(1, 8), _critic(motion__contrary=2.0).weights
+    alone = Critic(weights).log_odds(score)
+    assert Critic(weights, _A_TREE).log_odds(score) == pytest.approx((alone + 1.25) / 2)
+
+
+@pytest.mark.parametrize("trees", [None, _A_TREE])
+def test_what_is_saved_is_loaded_from_beside_the_model(tmp_path: Path, trees: Trees | None) -> None:
+    model = tmp_path / "model.safetensors"
+    critic = replace(_critic(motion__contrary=1.5), trees=trees)
     assert Critic.of_model(model) is None
     critic.save(critic_path(model), {"made_by": "hand"})
     assert Critic.of_model(model) == critic
@@ -68,7 +77,15 @@ def test_what_is_saved_is_loaded_from_beside_the_model(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", '{"bias": 0}', '{"bias": 0, "terms": {"a": {"x": 1}}}', _NO_NUMBER, _NO_METRIC],
+    [
+        "",
+        "[]",
+        '{"bias": 0}',
+        '{"bias": 0, "terms": {"a": {"x": 1}}}',
+        _NO_NUMBER,
+        _NO_METRIC,
+        _NO_TREES,
+    ],
 )
 def test_what_is_no_critic_is_refused(tmp_path: Path, refuses: Refuses, text: str) -> None:
     path = tmp_path / "model.critic.json"

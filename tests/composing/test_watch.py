@@ -110,7 +110,7 @@ def _walk(
     look: Callable[[State, np.ndarray, np.ndarray, Watch], None] | None = None,
 ) -> _Walks:
     """Walk where grammar, constraints and what is given allow it: kinds first, then tokens. Half of
-    the pieces close on the downbeat, two of three from the dominant.
+    the pieces close on the downbeat, two of three from the dominant, four of seven die away.
 
     obey False heeds no constraint; uniform draws tokens of a kind alike. ``look`` sees each step:
     the state, its pieces, the grammar's mask and the watch.
@@ -128,7 +128,12 @@ def _walk(
     free = [given is None and one.bars > 2 for one in asked]
     lasts = not constraints.forbids("rhythm")
     closings = [
-        Closing(every and i % 2 == 0, every and lasts and i % 3 > 0, every and i % 5 > 0)
+        Closing(
+            every and i % 2 == 0,
+            every and lasts and i % 3 > 0,
+            every and i % 5 > 0,
+            every and i % 7 > 2,
+        )
         for i, every in enumerate(free)
     ]
     watch = Watch(constraints, asked, given, closings=closings)
@@ -457,6 +462,22 @@ def test_the_upper_voice_may_be_asked_for_the_tonic_unless_it_comes_from_an_octa
     assert _forbidden(*in_minor, _NOTE_ON) == _pitches(*range(21, 109, 12))
     octave = after([(67, 48)], [(43, 48)])
     assert _forbidden(*octave, _NOTE_ON) == {p for p in _pitches() if p % 12 not in (0, 4, 7)}
+
+
+def test_where_a_piece_dies_away_its_last_chord_may_follow_until_the_middle_of_the_bar() -> None:
+    def after(part: int, dies_away: bool) -> tuple[Watch, State]:
+        lines = [(71, 96), (72, 24)], [(43, 96), (48, 24)]  # a beat of the last bar has passed
+        closing = Closing(on_downbeat=True, dies_away=dies_away)
+        return _after(_only("close"), part, *lines, bars=2, closing=closing)
+
+    for part, chord in ((0, (0, 4, 7)), (1, (0,))):
+        assert _forbidden(*after(part, False), _NOTE_ON) == _pitches()
+        assert _pitches() - _forbidden(*after(part, True), _NOTE_ON) == {
+            pitch for pitch in _pitches() if pitch % 12 in chord
+        }
+    on_beats = {24, 48}  # what sounds may end there
+    assert _forbidden(*after(0, False), _TIME_SHIFT) == set(range(1, 72)) - on_beats
+    assert _forbidden(*after(0, True), _TIME_SHIFT) == set(range(25, 72)) - on_beats
 
 
 def test_who_has_closed_may_rest() -> None:

@@ -70,6 +70,7 @@ _FEWEST_A_PROCESS = 4  # pieces
 _FEWEST_BARS_A_PROCESS = 64  # of them all; a second is lost by beginning a process
 _ON_DOWNBEAT = 0.65  # of the pieces in metres that have a middle close there (docs/log.md)
 _TONIC_ABOVE = 0.85  # of the pieces close so, if their upper voice begins a note then
+_DIES_AWAY = 0.65  # of the pieces may do so; where they close in the middle, there is no more time
 _FEWEST_BARS = 3  # that are all the model's, to lead to a close of a certain kind
 _KEYBOARD_GUIDANCE, _KEYBOARD_RECURRENCE = 1.5, 1.0  # where nothing is asked (docs/log.md)
 _REMEMBERED = 16  # NOTE_ONs that the repetition penalty looks back on
@@ -573,13 +574,14 @@ def _closing(asked: Conditions, constraints: Constraints, rng: np.random.Generat
     given = asked.given.fixed if asked.given else ()
     if last_bars < 0 or any(until > last_bars for voice in given for _, until in voice):
         return Closing()
-    early, authentic, tonic = rng.spawn(1)[0].random(3)
+    early, authentic, tonic, away = rng.spawn(1)[0].random(4)
     beats = asked.meter.bar_ticks // asked.meter.beat_ticks
     return Closing(
         on_downbeat=beats % 2 == 1 or early < _ON_DOWNBEAT,
         # whose notes may have to end where those of ``rhythm`` may not
         from_dominant=authentic < constraints.authentic and not constraints.forbids("rhythm"),
         tonic_above=tonic < _TONIC_ABOVE,
+        dies_away=away < _DIES_AWAY,
     )
 
 

@@ -1,10 +1,10 @@
 """The critic: does a piece look as if a person had written it, or the model?
 
-A logistic regression on the numbers of ``corpus.metrics.features``, fitted on real music against
-what the model composes (``python -m benchmarks critic``). It knows that model's faults, so it lies
-beside its weights. Of several candidates the one is kept that it takes for real most: the
-discriminator of adversarial training, used after training instead of in it (Azadi et al. 2018,
-Discriminator Rejection Sampling, arXiv:1810.06758).
+A logistic regression and boosted trees on the numbers of ``corpus.metrics.features``, fitted on
+real music against what the model composes (``python -m benchmarks critic``). They know that model's
+faults, so they lie beside its weights. Of several candidates the one is kept that they take for
+real most: the discriminator of adversarial training, used after training instead of in it (Azadi et
+al. 2018, Discriminator Rejection Sampling, arXiv:1810.06758).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bicinium.composing.trees import Trees
 from bicinium.corpus.metrics import features
 from bicinium.corpus.quality import Term, Weights
 from bicinium.errors import CheckpointError
@@ -29,14 +30,21 @@ _SOME_MUSIC = Score(
 
 @dataclass(frozen=True, slots=True)
 class Critic:
-    """``weights`` give the log-odds of real music against composed, where each is as common."""
+    """``weights`` give the log-odds of real music against composed, where each is as common; where
+    there are ``trees`` these do too, and what counts is the mean of both.
+    """
 
     weights: Weights
+    trees: Trees | None = None
 
     def log_odds(self, score: Score) -> float:
         """Of a piece; of a longer one, the mean over its excerpts of sixteen bars."""
-        judged = [self.weights.log_odds(features(part)) for part in _excerpts(score)]
+        judged = [self._of_numbers(features(part)) for part in _excerpts(score)]
         return math.fsum(judged) / len(judged)
+
+    def _of_numbers(self, measured: dict[str, float]) -> float:
+        of_weights = self.weights.log_odds(measured)
+        return (of_weights + self.trees.log_odds(measured)) / 2 if self.trees else of_weights
 
     def likeness(self, score: Score) -> float:
         """The probability, in [0, 1], that a person wrote it, judged by what was measured."""
@@ -46,6 +54,8 @@ class Critic:
         """Write it as JSON, after what is to be known ``about`` it."""
         terms = {name: asdict(term) for name, term in self.weights.terms.items()}
         document = about | {"bias": self.weights.bias, "terms": terms}
+        if self.trees:
+            document["trees"] = self.trees.as_json()
         with whole_file(path) as temporary:
             temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
@@ -55,7 +65,8 @@ class Critic:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             terms = {name: Term(**term) for name, term in document["terms"].items()}
-            critic = cls(Weights(float(document["bias"]), terms))
+            trees = Trees.from_json(document["trees"]) if "trees" in document else None
+            critic = cls(Weights(float(document["bias"]), terms), trees)
             if not 0 < critic.likeness(_SOME_MUSIC) < 1:
                 raise ValueError("what it says is no number")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:

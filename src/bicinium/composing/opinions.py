@@ -71,6 +71,7 @@ class Closing(NamedTuple):
     on_downbeat: bool = False  # the last; else by the middle of the last bar
     from_dominant: bool = False  # in the lower voice, where it is the model's; else from anywhere
     tonic_above: bool = False  # if the upper begins a note then; else any of the triad
+    dies_away: bool = False  # until the middle of the last bar more such notes may follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Pieces:
     last_bar: Ints  # the tick at which it begins
     approach: Ints  # the tick from which on the lower voice stays on the dominant; FAR for none
     deadline: Ints  # the tick in the last bar from which on both voices are closing
+    quiet: Ints  # that after which nothing begins, the deadline or later
     tonic_above: Bools  # the upper voice begins no other tone to close with
     end: Ints  # the tick of the last barline
     beat: Ints  # ticks
@@ -107,6 +109,7 @@ class Pieces:
         last_bar = [end - bar for end, bar in zip(ends, bars, strict=True)]
         early = [closing.on_downbeat for closing in closings]
         deadline = np.where(early, each(last_bar), each(late))
+        dies_away = [closing.dies_away for closing in closings]
         beat = each([asked.meter.beat_ticks for asked in conditions])
         from_dominant = np.array([closing.from_dominant for closing in closings])
         return cls(
@@ -116,6 +119,7 @@ class Pieces:
             each(last_bar),
             np.where(from_dominant & (deadline > beat), deadline - beat, FAR),
             deadline,
+            np.where(dies_away, each(late), deadline),
             np.array([closing.tonic_above for closing in closings]),
             each(ends),
             beat,
@@ -215,8 +219,9 @@ class Opinion:
 class Close(Opinion):
     """From the deadline on the lower voice begins only the tonic, the upper only tones of its
     triad, and time does not pass the deadline before the last note of each is such (and, of the
-    lower, sounds in the last bar). After the deadline nothing begins, and what sounds ends on a
-    beat or with the piece, unless an end is given.
+    lower, sounds in the last bar). After the deadline, or where the piece dies away after the
+    middle of the bar, nothing begins, and what sounds ends on a beat or with the piece, unless an
+    end is given.
 
     Where it is to close from the dominant, the lower voice begins nothing else in the beat before
     the deadline, and time does not pass its beginning before the lower's last note is that; what
@@ -283,14 +288,14 @@ class Close(Opinion):
 
     def quiet_after(self, rows: Rows) -> Ints:
         """(N,) the ticks after which nothing begins; FAR where something may."""
-        deadline = self.pieces.deadline[rows]
+        quiet = self.pieces.quiet[rows]
         if self.exempt is None:
-            return deadline
-        return np.where(self.exempt[rows].any(axis=1), FAR, deadline)
+            return quiet
+        return np.where(self.exempt[rows].any(axis=1), FAR, quiet)
 
     def dead_time(self, scene: Scene) -> Bools | None:
-        """(N, shifts) where time may not pass so far: between the deadline and the last barline
-        nothing could happen, but on beats the end of what sounds.
+        """(N, shifts) where time may not pass so far: after the last tick at which something may
+        begin nothing could happen, but on beats the end of what sounds.
 
         But where a note could not last so long, or ``rhythm`` might not let it: there time may stop
         anywhere while something sounds.

@@ -14,7 +14,7 @@ from bicinium.corpus.quality import quality
 from bicinium.score.counterpoint import closes
 from bicinium.score.notes import Score
 
-BEST_OF = 6  # candidates for each piece, where no other number is asked for (docs/log.md)
+BEST_OF = 12  # candidates for each piece, where no other number is asked for (docs/log.md)
 _APART = 2**64  # between candidates' seeds; with less, one would draw what another draws next
 FREELY_QUOTED_BARS = 3  # as many as human composers have in common by chance
 
