@@ -106,19 +106,21 @@ def test_sampling_arrives_at_the_model(tiny_model: Path) -> None:
     np.testing.assert_array_equal(one.tokens, other.tokens)
 
 
-def test_of_several_candidates_the_best_is_kept_and_they_are_asked_for_the_same(
-    tiny_model: Path,
-) -> None:
-    few, many = (
-        compose_many(4, best_of=best_of, bars=4, seed=10, model=tiny_model) for best_of in (1, 4)
-    )
-    assert [piece.seed for piece in many] == [10, 11, 12, 13]
+def test_of_several_candidates_the_best_is_kept_and_they_are_asked_for_the_same() -> None:
+    """With the weights that ship: of a piece whose first candidate is not drawn again."""
+    few, many = (compose_many(6, best_of=best_of, bars=4, seed=10) for best_of in (1, 4))
+    assert [piece.seed for piece in many] == list(range(10, 16))
     assert [piece.conditions for piece in many] == [piece.conditions for piece in few]
-    totals = [(one.sheet.total, best.sheet.total) for one, best in zip(few, many, strict=True)]
+    totals = [
+        (one.sheet.total, best.sheet.total)
+        for one, best in zip(few, many, strict=True)
+        if one.draws == 1
+    ]
+    assert len(totals) > 1
     assert all(best >= one for one, best in totals)
     assert any(best > one for one, best in totals)
-    assert [piece.about["best of"] for piece in many] == ["4"] * 4
-    alone = compose(best_of=4, bars=4, seed=12, model=tiny_model)
+    assert [piece.about["best of"] for piece in many] == ["4"] * 6
+    alone = compose(best_of=4, bars=4, seed=12)
     np.testing.assert_array_equal(alone.tokens, many[2].tokens)
 
 

@@ -13,6 +13,7 @@ from bicinium.composing.constraints import Constraints
 from bicinium.composing.redrawing import (
     NOT_BEGUN,
     OTHER_KEY,
+    OUT_OF_PLACE,
     STUCK,
     TOO_SILENT,
     bars_played,
@@ -99,6 +100,21 @@ def test_a_figure_above_that_comes_again_and_again_is_no_melody(times: int) -> N
     score = Score((Voice(tuple(upper)), Voice(tuple(_walk(range(16), 43)))), 16, _METER)
     assert most_bars_alike(score, part=0, fewest=4) == times
     assert most_bars_alike(score) == 1
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower", "in_place"),
+    [(66, 43, True), (55, 43, True), (52, 40, False), (76, 43, True), (86, 43, False),
+     (66, 30, True), (66, 24, False), (78, 58, True), (78, 62, False)],
+)  # fmt: skip
+def test_a_voice_lies_where_one_of_real_music_does(upper: int, lower: int, in_place: bool) -> None:
+    """The mean of what ``_walk`` plays is some six semitones over its lowest."""
+    lines, loosely = (
+        (_walk(range(16), upper), _walk(range(16), lower)),
+        replace(Constraints.none(), consonance=0.1),
+    )
+    assert _why(*lines) == ""
+    assert (_why(*lines, loosely) == OUT_OF_PLACE) != in_place
 
 
 def test_empty_bars_are_not_alike() -> None:

@@ -21,13 +21,16 @@ OTHER_KEY = "another key is heard"  # the least of what is a pity
 TOO_FAST = "no hand plays so fast"
 TOO_SILENT = "one voice hardly plays, or rests too long"
 NOT_BEGUN = "nothing sounds in its first bar"
+OUT_OF_PLACE = "one voice lies as high or as low as none does"
 STUCK = "a bar comes again and again"
-PITIES = (TOO_SILENT, NOT_BEGUN, STUCK, TOO_FAST, OTHER_KEY)
+PITIES = (TOO_SILENT, NOT_BEGUN, OUT_OF_PLACE, STUCK, TOO_FAST, OTHER_KEY)
 
+_PITCH = 1  # the row of ``Columns``
 _LEAST_PLAYED = 0.5  # of the bars, by each voice
 _LONGEST_REST = 5  # bars running that a voice is silent; 98 % of keyboard excerpts have no longer
 _MOST_ALIKE = 2  # bars running that are the same; 99 % of keyboard excerpts have no more
 _UPPER, _A_FIGURE = 0, 4  # nor, in the upper voice, bars of so many notes
+_PLACES = ((59, 86), (33, 65))  # mean pitch of each voice, as it sounds; 99 % of excerpts (log.md)
 _FASTEST = 12.0  # notes a second, of a voice in its fullest bar; 98 % of keyboard pieces have fewer
 
 
@@ -57,6 +60,11 @@ def why_drawn_again(
     under_constraints = constraints is not None and any(constraints.strengths.values())
     if not under_constraints:
         return ""
+    if any(
+        not low <= float(np.mean(columns_of(voice.notes)[_PITCH])) <= high
+        for voice, (low, high) in zip(score.voices, _PLACES, strict=True)
+    ):
+        return OUT_OF_PLACE
     if asked.tempo_qpm is None and notes_a_second(score) > _FASTEST:
         return TOO_FAST
     return OTHER_KEY if score.heard_key != asked.key else ""
