@@ -29,6 +29,7 @@ from bicinium.tokens.codec import encode
 
 _METER = Meter(2, 4)
 _BAR = 48  # ticks
+_LOOSELY = replace(Constraints.none(), consonance=0.1)
 _SCALE = (0, 2, 4, 5, 7, 9, 11, 12)
 
 
@@ -109,12 +110,9 @@ def test_a_figure_above_that_comes_again_and_again_is_no_melody(times: int) -> N
 )  # fmt: skip
 def test_a_voice_lies_where_one_of_real_music_does(upper: int, lower: int, in_place: bool) -> None:
     """The mean of what ``_walk`` plays is some six semitones over its lowest."""
-    lines, loosely = (
-        (_walk(range(16), upper), _walk(range(16), lower)),
-        replace(Constraints.none(), consonance=0.1),
-    )
+    lines = _walk(range(16), upper), _walk(range(16), lower)
     assert _why(*lines) == ""
-    assert (_why(*lines, loosely) == OUT_OF_PLACE) != in_place
+    assert (_why(*lines, _LOOSELY) == OUT_OF_PLACE) != in_place
 
 
 def test_empty_bars_are_not_alike() -> None:
@@ -124,8 +122,7 @@ def test_empty_bars_are_not_alike() -> None:
 def test_only_under_constraints_must_the_key_be_heard() -> None:
     upper, lower = _walk(range(16), 66), _walk(range(16), 54)  # F♯ major
     assert _why(upper, lower) == ""
-    loosely = replace(Constraints.none(), consonance=0.1)
-    assert _why(upper, lower, loosely) == OTHER_KEY
+    assert _why(upper, lower, _LOOSELY) == OTHER_KEY
 
 
 def test_a_score_is_as_fast_as_its_fullest_bar() -> None:

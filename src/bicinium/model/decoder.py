@@ -119,17 +119,10 @@ class Decoder:
         the (n, V) logits of what follows each: what ``step`` gives one by one.
         """
         blocks = [slice(f, min(f + _BLOCK, len(features))) for f in range(0, len(features), _BLOCK)]
-        turns = [
-            self._turn(np.arange(some.start, some.stop), features[some, -1]) for some in blocks
-        ]
+        cos, sin = self._turn(np.arange(len(features)), features[:, -1])
         x = np.concatenate([self._embedded(features[some]) for some in blocks])
         for layer in self.layers:
-            attended = np.concatenate(
-                [
-                    self._attended(x[some], layer, *turn)
-                    for some, turn in zip(blocks, turns, strict=True)
-                ]
-            )
+            attended = self._attended(x, layer, cos, sin)
             query, key, value = attended.transpose(1, 2, 0, 3)  # (H, T, D/H) each
             for some in blocks:
                 y = self._looked_back(query, key, value, some)
