@@ -340,7 +340,7 @@ def _as_trees(seen: Measured, trees: GradientBoostingClassifier, instead: Floats
         )
 
     middle = {name: float(f"{x:.6g}") for name, x in zip(seen.names, instead, strict=True)}
-    return Trees(0.0, tuple(grown(one.tree_, 0) for one in trees.estimators_[:, 0]), middle)
+    return Trees(tuple(grown(one.tree_, 0) for one in trees.estimators_[:, 0]), middle)
 
 
 # ------------------------------------------------------------------ choosing

@@ -27,8 +27,8 @@ Refuses = Callable[..., AbstractContextManager[None]]
 
 _TERM = '{"centre": 0, "spread": 1, "weight": %s, "weight_of_distance": 0}'
 _NO_NUMBER = '{"bias": 0, "terms": {"degree/tonic": %s}}' % (_TERM % "NaN")
-_NO_TREES = '{"bias": 0, "terms": {}, "trees": {"bias": 0, "instead": {}, "grown": [[1, 2]]}}'
-_A_TREE = Trees(1.0, (("motion/contrary", 2.0, 0.25, 9.0),), {"motion/contrary": 0.0})
+_NO_TREES = '{"bias": 0, "terms": {}, "trees": {"instead": {}, "grown": [[1, 2]]}}'
+_A_TREE = Trees((("motion/contrary", 2.0, 0.25, 9.0),), {"motion/contrary": 0.0})
 _NO_METRIC = '{"bias": 0, "terms": {"degree/eighth": %s}}' % (_TERM % "1")
 
 
@@ -62,7 +62,7 @@ def test_a_long_piece_is_judged_by_its_excerpts(
 def test_weights_and_trees_count_alike(made_up_score: MakeScore) -> None:
     score, weights = made_up_score(1, 8), _critic(motion__contrary=2.0).weights
     alone = Critic(weights).log_odds(score)
-    assert Critic(weights, _A_TREE).log_odds(score) == pytest.approx((alone + 1.25) / 2)
+    assert Critic(weights, _A_TREE).log_odds(score) == pytest.approx((alone + 0.25) / 2)
 
 
 @pytest.mark.parametrize("trees", [None, _A_TREE])

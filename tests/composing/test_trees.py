@@ -26,7 +26,6 @@ def _grown() -> st.SearchStrategy[Tree]:
 
 _TREES = st.builds(
     Trees,
-    _NUMBERS,
     st.lists(_grown(), max_size=4).map(tuple),
     st.fixed_dictionaries(dict.fromkeys(_NAMES, _NUMBERS)),
 )
@@ -46,7 +45,7 @@ def test_the_leaves_that_one_comes_to_add_up(trees: Trees, measured: dict[str, f
         name: trees.instead[name] if math.isnan(value) else value
         for name, value in measured.items()
     }
-    said = trees.bias + sum(_leaf(tree, known) for tree in trees.grown)
+    said = sum(_leaf(tree, known) for tree in trees.grown)
     assert trees.log_odds(measured) == pytest.approx(said)
 
 
@@ -60,14 +59,14 @@ def test_what_is_kept_as_json_is_the_same(trees: Trees) -> None:
     [["a"], [["a", 1, 2]], [["d", 1, 2, 3]], ["abcd"], [["a", "x", 2, 3]], [["a", 1, None, 3]]],
 )
 def test_what_is_no_tree_is_refused(grown: list[object]) -> None:
-    document = {"bias": 0, "instead": {"a": 0}, "grown": grown}
+    document = {"instead": {"a": 0}, "grown": grown}
     with pytest.raises((ValueError, TypeError)):
         Trees.from_json(document)
 
 
 def test_a_number_that_trees_were_not_grown_on_does_not_matter_but_a_missing_one_does() -> None:
-    trees = Trees(0.5, (("a", 0.0, -1.0, 1.0),), {"a": 0.0})
-    assert trees.log_odds({"a": 1.0, "z": 9.0}) == 1.5
+    trees = Trees((("a", 0.0, -1.0, 1.0),), {"a": 0.0})
+    assert trees.log_odds({"a": 1.0, "z": 9.0}) == 1.0
     with pytest.raises(KeyError):
         trees.log_odds({"z": 9.0})
 

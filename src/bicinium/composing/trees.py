@@ -19,11 +19,10 @@ Tree: TypeAlias = "float | tuple[str, float, Tree, Tree]"
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """``bias`` and what each tree says, added up: log-odds. ``instead`` stands for each number that
-    could not be measured.
+    """What each tree says, added up: log-odds. ``instead`` stands for each number that could not be
+    measured.
     """
 
-    bias: float
     grown: tuple[Tree, ...]
     instead: dict[str, float]
 
@@ -33,18 +32,18 @@ class Trees:
             name: middle if math.isnan(measured[name]) else measured[name]
             for name, middle in self.instead.items()
         }
-        return self.bias + math.fsum(_said(tree, known) for tree in self.grown)
+        return math.fsum(_said(tree, known) for tree in self.grown)
 
     def as_json(self) -> dict[str, Any]:
         """What ``from_json`` takes."""
-        return {"bias": self.bias, "instead": self.instead, "grown": list(self.grown)}
+        return {"instead": self.instead, "grown": list(self.grown)}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Trees:
         """Raises ValueError, TypeError or KeyError where that holds no trees."""
         instead = {name: float(middle) for name, middle in document["instead"].items()}
         grown = tuple(_read(tree, instead) for tree in document["grown"])
-        return cls(float(document["bias"]), grown, instead)
+        return cls(grown, instead)
 
 
 def _said(tree: Tree, measured: Mapping[str, float]) -> float:
