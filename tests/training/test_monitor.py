@@ -51,6 +51,9 @@ def test_a_loss_that_is_not_finite_is_a_collapse_at_once(loss: float, before: in
     monitor = _monitor(spike_factor=0)
     assert [monitor.after_step(2.0) for _ in range(before)] == [""] * before
     assert "the loss is" in monitor.after_step(loss)
+    assert monitor.after_step(loss) == ""  # said once
+    assert monitor.after_step(2.0) == ""
+    assert "the loss is" in monitor.after_step(loss)
 
 
 @pytest.mark.parametrize("leaps", list(product([False, True], repeat=6)), ids=str)

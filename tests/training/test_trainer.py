@@ -26,11 +26,12 @@ from bicinium.api import compose_many
 from bicinium.corpus.prepare import prepare
 from bicinium.corpus.shards import Piece, load_pieces, write_shards
 from bicinium.corpus.sources import STYLES, find_sources
-from bicinium.errors import ConfigError, CorpusError
+from bicinium.errors import CollapseError, ConfigError, CorpusError
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions
+from bicinium.model.transformer import Transformer
 from bicinium.score.notes import Meter
 from bicinium.training.config import TrainConfig
 from bicinium.training.musical_grammar import IGNORED
@@ -376,6 +377,60 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     assert _same_weights(uninterrupted, run)
     assert _kinds(run)[-1] == "ended"
     assert "resumed" in _kinds(run)
+
+
+def _twice() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("owner", "method"),
+    [(torch.optim.AdamW, "step"), (torch.optim.Muon, "step"), (TrainingRun, "_look_at")],
+)
+def test_a_step_that_was_cut_in_two_is_not_saved(
+    uninterrupted: Path,
+    prepared: Path,
+    tmp_path: Path,
+    stop_at: Callable[..., None],
+    owner: type,
+    method: str,
+) -> None:
+    """By a second Ctrl-C, which acts at once."""
+    run = tmp_path / "run"
+    stop_at(owner, method, 3, _twice)
+    with pytest.raises(KeyboardInterrupt):
+        train(_config(prepared), run)
+    assert torch.load(last_checkpoint(run), weights_only=True)["step"] == 2
+    train(_config(prepared), run, resume=True)
+    assert _same_weights(uninterrupted, run)
+
+
+def test_a_validation_that_fails_leaves_the_dropout_on(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, seen = Transformer.forward, []
+
+    def failing(self: Transformer, *args: Any) -> Any:
+        seen.append(self.training)
+        if not self.training:
+            raise MemoryError
+        return original(self, *args)
+
+    monkeypatch.setattr(Transformer, "forward", failing)
+    with pytest.raises(CollapseError, match="no state"):
+        train(_config(prepared), tmp_path / "run")
+    assert not all(seen)
+    assert seen.count(True) >= _STEPS
+
+
+def test_styles_that_are_not_those_of_the_corpora_are_refused(
+    prepared: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    config = _config(prepared)
+    other = config.model.model_copy(update={"styles": ("jazz",)})
+    with refuses(ConfigError, "jazz are not those of the corpora"):
+        train(config.model_copy(update={"model": other}), tmp_path / "run")
 
 
 def test_a_run_that_was_interrupted_before_the_grammar_came_ends_like_an_uninterrupted_one(

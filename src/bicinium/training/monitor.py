@@ -67,11 +67,14 @@ class Monitor:
         self.highest_score = -math.inf
         self.losses: list[float] = []
         self.spikes = 0
+        self.lost = False  # the last loss was no number
 
     def after_step(self, loss: float) -> str:
         """Why this loss (nats a token) means a collapse; nothing where it does not."""
         if not math.isfinite(loss):
-            return f"the loss is {loss}"
+            told, self.lost = self.lost, True  # without rollback it stays so
+            return "" if told else f"the loss is {loss}"
+        self.lost = False
         if self.spike_factor and len(self.losses) >= _LOSSES_NEEDED:
             usual = statistics.median(self.losses)
             if loss > self.spike_factor * usual:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -128,6 +130,11 @@ class TrainingRun:
 
     def __init__(self, fabric: Fabric, config: TrainConfig, run: Path, resume: bool) -> None:
         self.fabric, self.run = fabric, run
+        if config.model.styles not in ((), STYLES):
+            raise ConfigError(
+                f"model.styles: {', '.join(config.model.styles)} are not those of the corpora "
+                f"({', '.join(STYLES)}); leave the key out, or name styles_left_out"
+            )
         config = config.model_copy(
             update={"model": config.model.model_copy(update={"styles": STYLES})}
         )
@@ -183,6 +190,7 @@ class TrainingRun:
         self.data_monitor = DataMonitor()
         self.step = self.rollbacks = 0
         self.saved = -1  # the step of last.ckpt
+        self.whole = True  # the state is one that may be saved
         self.ended = ""  # why
         self.losses = self.validated = ""  # as they are shown
         self.own: list[OwnPiece] = []  # what the last validation drew, until it is learned from
@@ -199,7 +207,7 @@ class TrainingRun:
             self.log.event(
                 "alert", self.step, f"{len(refused)} pieces are unfit, and {done}: {named}"
             )
-        self.started, self.first_step = time.monotonic(), self.step
+        self.started, self.steps_made = time.monotonic(), 0  # in this session
         if resume:
             self.log.goes_on_from(self.step)
             self.log.event("resumed", self.step, f"{self.training.max_steps} steps in all")
@@ -238,18 +246,28 @@ class TrainingRun:
                     if due:
                         with interrupts.at_once():
                             found, self.own = self.fabric.broadcast(self._measure())
-                        self._judge(found)
+                        with self._undivided():
+                            self._judge(found)
                     elif self.step >= self.training.max_steps:
                         self.ended = "all steps are done"
                     else:
-                        self._advance()
+                        with self._undivided():
+                            self._advance()
                     progress.update(bar, completed=self.step, description=self.status)
             except KeyboardInterrupt:
-                self._save_last()
+                if self.whole:
+                    self._save_last()
                 raise
             finally:
                 self.log.close()
         return self._finish()
+
+    @contextmanager
+    def _undivided(self) -> Iterator[None]:
+        """A second Ctrl-C may cut this in two: then nothing is saved, and what was saved holds."""
+        self.whole = False
+        yield
+        self.whole = True
 
     def _advance(self) -> None:
         """One step of the optimiser."""
@@ -286,6 +304,7 @@ class TrainingRun:
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
+        self.steps_made += 1
         numbers = {name: float(value.detach()) for name, value in measured.items()}
         numbers["train/cross_entropy"] = self._mean(cross_entropy.detach())
         numbers["train/gradient_norm"] = float(norm)
@@ -298,7 +317,7 @@ class TrainingRun:
             self.log.event("alert", self.step, drift)
         on_policy = {name: v for name, v in measured.items() if name.startswith("on_policy/")}
         if self.step % _LOG_EVERY == 0 or self.step == 1:
-            rate = (self.step - self.first_step) / (time.monotonic() - self.started)
+            rate = self.steps_made / (time.monotonic() - self.started)
             measured["train/learning_rate"] = self.optimizers[0].param_groups[0]["lr"]
             measured["train/steps_per_second"] = rate
             measured |= {f"data/{name}": value for name, value in contents.items()}
@@ -475,10 +494,12 @@ class TrainingRun:
 
     def _save(self, path: Path) -> None:
         """Write the whole state, in the first process."""
+        if self.fabric.is_global_zero:
+            self._write_state(path)
         if path == last_checkpoint(self.run):
             self.saved = self.step
-        if not self.fabric.is_global_zero:
-            return
+
+    def _write_state(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "step": self.step,

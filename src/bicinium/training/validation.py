@@ -186,11 +186,16 @@ def own_pieces(written: Sequence[NDArray[np.int16]], asked: Sequence[Conditions]
 
 @torch.no_grad()
 def predicted(model: Transformer, batch: Batch) -> Tensor:
-    """(N, V) logits at the positions that a batch asks about."""
+    """(N, V) logits at the positions that a batch asks about, on the CPU as its targets are;
+    wherever the model is.
+    """
+    device = next(model.parameters()).device
     model.eval()
-    logits = model(batch.features).flatten(0, 1)[batch.grammar_rows].float()
-    model.train()
-    return logits
+    try:
+        logits = model(batch.features.to(device)).flatten(0, 1)[batch.grammar_rows]
+    finally:
+        model.train()
+    return logits.float().cpu()
 
 
 def written_metrics(pieces: Sequence[Composition]) -> dict[str, float]:
