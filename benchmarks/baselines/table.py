@@ -168,9 +168,7 @@ def _predicted(predictions: Mapping[str, Prediction]) -> Numbers:
 def _composer(model: Checkpoint, chain: MarkovChain | None = None) -> Composer:
     """A chain composes in the place of the model, whose conditions mean nothing to it."""
     composer = Composer(model, dtype=np.float32)
-    if chain:
-        composer.decoder = cast(Decoder, MarkovDecoder(chain))
-    return composer
+    return composer.with_decoder(cast(Decoder, MarkovDecoder(chain))) if chain else composer
 
 
 def _unaided(composer: Composer, task: Task) -> Numbers:

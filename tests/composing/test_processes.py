@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -84,6 +85,20 @@ def test_what_a_task_raises_is_raised() -> None:
     assert list(shared_out(2, abs, [(-1,)])) == [(0, 1)]
 
 
+def test_who_is_stopped_stops_nobody_else(refuses: Refuses) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(lambda: sorted(shared_out(2, _after, [(2.0, 1), (2.0, 2)])))
+        time.sleep(0.5)
+        with refuses(CancelledError, "composing was stopped"):
+            list(shared_out(2, time.sleep, [(60,)] * 2, lambda: True))
+        assert other.result() == [(0, 1), (1, 2)]
+
+
+def test_the_processes_work_again_for_who_asks_next() -> None:
+    used = [{pid for _, pid in shared_out(2, _pid_after, [(0.5,)] * 2)} for _ in range(2)]
+    assert used[0] == used[1]
+
+
 def test_joblib_works_beside_it() -> None:
     """A corpus may be read before and after composing."""
     for _ in range(2):
@@ -108,6 +123,11 @@ def _runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _after(seconds: float, answer: int) -> int:
+    time.sleep(seconds)
+    return answer
 
 
 def _pid_after(seconds: float) -> int:

@@ -1,11 +1,20 @@
 """The Markov chain that the model is measured against (``benchmarks.baselines.markov``)."""
 
 import math
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from benchmarks.baselines.markov import MarkovChain, MarkovDecoder
+from bicinium.composing.composer import Composer, Manner
+from bicinium.composing.conditions import Conditions
+from bicinium.composing.sampling import Sampling
+from bicinium.model.checkpoint import load_checkpoint
+from bicinium.model.decoder import Decoder
+from bicinium.score.keys import Key
+from bicinium.score.notes import COMMON_TIME
 from bicinium.tokens.vocabulary import END, PAD, START, VOCAB_SIZE
 
 A, B, C = 700, 20, 30
@@ -64,3 +73,14 @@ def test_the_decoder_remembers_each_sequence_that_is_kept() -> None:
     expected = chain.probabilities(np.array([[START, A, B]]))
     assert logits == pytest.approx(np.log(expected))
     assert math.isclose(np.exp(logits).sum(), 1)
+
+
+def test_a_composer_writes_with_it_however_many_pieces_there_are(tiny_model: Path) -> None:
+    """Many pieces of a model are shared out to processes, which know nothing of the chain."""
+    checkpoint, chain = load_checkpoint(tiny_model), MarkovChain([PIECE], repeats=[1], order=1)
+    composer = Composer(checkpoint).with_decoder(cast(Decoder, MarkovDecoder(chain)))
+    asked = [Conditions(Key.parse("C major"), COMMON_TIME, 16)] * 8
+    pieces = composer.compose(asked, range(8), Sampling(), use_grammar=False)
+    rngs = [np.random.default_rng([seed, 0]) for seed in range(8)]
+    drawn = composer.draw(asked, rngs, Manner(Sampling(), use_grammar=False))
+    assert [piece.tokens.tolist() for piece in pieces] == [tokens.tolist() for tokens in drawn]

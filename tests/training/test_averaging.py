@@ -49,6 +49,19 @@ def test_the_average_lies_halfway_and_says_between_what(
     }
 
 
+def test_states_in_bfloat16_are_averaged_too(
+    run: Path, tiny_config: ModelConfig, random_weights: Callable[..., dict[str, np.ndarray]]
+) -> None:
+    for path in (best_checkpoint(run), last_checkpoint(run)):
+        state = torch.load(path, weights_only=True)
+        state["model"] = {name: w.bfloat16() for name, w in state["model"].items()}
+        torch.save(state, path)
+    average = load_checkpoint(average_run(run))
+    one, other = (random_weights(tiny_config, seed) for seed in (0, 1))
+    for name, weight in average.weights.items():
+        np.testing.assert_allclose(weight, (one[name] + other[name]) / 2, rtol=1e-2, atol=1e-2)
+
+
 def test_quotations_are_found_beside_the_average_too(run: Path) -> None:
     assert quotations_path(average_run(run)).read_bytes() == b"an index"
 

@@ -135,7 +135,7 @@ class Composer:
         grammar: MusicalGrammar | None = None,
         dtype: type[np.floating] = np.float64,
     ) -> None:
-        self._checkpoint = checkpoint  # what other processes make a composer of
+        self._checkpoint: Checkpoint | None = checkpoint  # what other processes make a composer of
         self.config, self.model = checkpoint.config, checkpoint.name
         self.decoder = Decoder(checkpoint.config, checkpoint.weights, dtype)
         self.grammar = grammar or MusicalGrammar()
@@ -146,6 +146,12 @@ class Composer:
         """The same model under another grammar."""
         other = copy(self)
         other.grammar, other.validator = grammar, MusicalGrammarValidator(grammar)
+        return other
+
+    def with_decoder(self, decoder: Decoder) -> Composer:
+        """With another in the place of the model's, which works in this process alone."""
+        other = copy(self)
+        other.decoder, other._checkpoint = decoder, None
         return other
 
     def compose(
@@ -270,7 +276,7 @@ class Composer:
         """
         count, bars = len(conditions), sum(asked.bars for asked in conditions)
         worth = min(count // _FEWEST_A_PROCESS, bars // _FEWEST_BARS_A_PROCESS)
-        processes = max(1, min(cores(), worth))
+        processes = max(1, min(cores(), worth)) if self._checkpoint else 1
         most = min(_BATCH, max(_FEWEST_A_PROCESS, _MOST_AT_ONCE // processes))
         batches = -(-count // (most * processes)) * processes
         ends = np.linspace(0, count, batches + 1).astype(int).tolist()

@@ -10,9 +10,9 @@ import multiprocessing
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from joblib.externals.loky import ProcessPoolExecutor
@@ -23,6 +23,9 @@ from bicinium.errors import CancelledError, RequestError
 _LOOKS_UP_S = 0.1  # how often it is asked whether the work is still wanted
 _IDLE_S = 30  # after which processes that have nothing to do end
 _LOOKS_FOR_PARENT_S = 1.0
+# By their number of processes, executors that nobody uses: one that is used by one thread alone can
+# be ended with all that it does.
+_idle: defaultdict[int, list[ProcessPoolExecutor]] = defaultdict(list)
 
 Result = TypeVar("Result")
 
@@ -45,7 +48,10 @@ def shared_out(
     cancelled: asked all the time; True ends it with CancelledError. The processes are ended with
     whatever they do where the iterator is left before its end.
     """
-    executor = _executor(processes)
+    try:
+        executor = _idle[processes].pop()
+    except IndexError:
+        executor = _new_executor(processes)
     try:
         going = {executor.submit(task, *share): place for place, share in enumerate(shares)}
         while going:
@@ -55,20 +61,17 @@ def shared_out(
             if cancelled and cancelled():
                 raise CancelledError("composing was stopped")
     except BaseException as error:
-        _executor.cache_clear()
         executor.shutdown(wait=False, kill_workers=True)
         if isinstance(error, TerminatedWorkerError):
             raise RequestError(
                 "a process died while composing (out of memory?): ask for fewer pieces at once"
             ) from error
         raise
+    _idle[processes].append(executor)
 
 
-@lru_cache(maxsize=1)
-def _executor(processes: int) -> ProcessPoolExecutor:
-    """Processes for who asks next, too. Not the ones that joblib keeps, which are told otherwise
-    how to work.
-    """
+def _new_executor(processes: int) -> ProcessPoolExecutor:
+    """Not the one that joblib keeps, whose processes are told otherwise how to work."""
     return ProcessPoolExecutor(
         processes, timeout=_IDLE_S, initializer=_end_with, initargs=(os.getpid(),)
     )

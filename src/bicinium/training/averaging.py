@@ -62,7 +62,7 @@ def _best_and_last(
         torch.load(path(run), map_location="cpu", weights_only=True)
         for path in (best_checkpoint, last_checkpoint)
     )
-    one, two = ({n: w.numpy() for n, w in state["model"].items()} for state in (best, last))
+    one, two = ({n: w.float().numpy() for n, w in state["model"].items()} for state in (best, last))
     return _mean(one, two, share), {"averaged_steps": [best["step"], last["step"]]}
 
 
