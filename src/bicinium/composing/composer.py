@@ -137,6 +137,7 @@ class Composer:
     ) -> None:
         self._checkpoint: Checkpoint | None = checkpoint  # what other processes make a composer of
         self.config, self.model = checkpoint.config, checkpoint.name
+        self.styles = checkpoint.styles
         self.decoder = Decoder(checkpoint.config, checkpoint.weights, dtype)
         self.grammar = grammar or MusicalGrammar()
         self.validator = MusicalGrammarValidator(self.grammar)
@@ -221,7 +222,7 @@ class Composer:
         if len(seeds) != len(conditions):
             raise RequestError(f"{len(conditions)} pieces need as many seeds, not {len(seeds)}")
         for asked in conditions:
-            asked.check(self.config)
+            asked.check(self.config.meters, self.styles)
             if asked.given and not manner.use_grammar:
                 raise RequestError("given notes can only be kept with the grammar: leave it on")
         say = progress or (lambda done, total: None)
@@ -355,7 +356,7 @@ class Composer:
         that could follow, it ends with RequestError. BLAS has one thread until the iterator is
         exhausted or closed.
         """
-        conditions.check(self.config)
+        conditions.check(self.config.meters, self.styles)
         return self._events(conditions, seed, Manner(sampling, constraints=constraints))
 
     def _events(self, conditions: Conditions, seed: int, manner: Manner) -> Iterator[NoteEvent]:

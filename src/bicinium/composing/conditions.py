@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,15 +45,15 @@ class Conditions:
                 "notes a minute"
             )
 
-    def check(self, config: ModelConfig) -> None:
-        """Raise RequestError for a metre or a style that the model has not learned."""
-        if str(self.meter) not in config.meters:
+    def check(self, meters: Sequence[str], styles: Sequence[str]) -> None:
+        """Raise RequestError for a metre or a style that is none of those the model has learned."""
+        if str(self.meter) not in meters:
             raise RequestError(
-                f"metre {self.meter} is not one the model has learned: {', '.join(config.meters)}"
+                f"metre {self.meter} is not one the model has learned: {', '.join(meters)}"
             )
-        if self.style is not None and self.style not in config.styles:
+        if self.style is not None and self.style not in styles:
             raise RequestError(
-                f"style {self.style!r} is not one the model has learned: {', '.join(config.styles)}"
+                f"style {self.style!r} is not one the model has learned: {', '.join(styles)}"
             )
 
 

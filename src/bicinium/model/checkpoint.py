@@ -42,6 +42,12 @@ class Checkpoint:
         """The styles that the corpus had and training did not show."""
         return tuple(self.record.get("config", {}).get("data", {}).get("styles_left_out", ()))
 
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The styles that it has learned."""
+        left_out = self.styles_left_out
+        return tuple(name for name in self.config.styles if name not in left_out)
+
 
 def save_checkpoint(
     path: Path,
