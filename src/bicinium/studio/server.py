@@ -327,7 +327,7 @@ def _about(settings: Settings) -> Mapping[str, Any]:
         "version": __version__,
         "model": checkpoint.name,
         "meters": checkpoint.config.meters,
-        "styles": checkpoint.config.styles,
+        "styles": checkpoint.styles,
         "keys": [{"name": str(key), "printed": key.printed} for key in ALL_KEYS],
         "most": {"bars": MAX_BARS, "pieces": MOST_PIECES, "bytes": MOST_BYTES},
         "tempo": [SLOWEST_QPM, FASTEST_QPM],
