@@ -417,9 +417,10 @@ def test_a_style_that_was_left_out_of_training_is_refused(
     tiny_model: Path, refuses: Refuses
 ) -> None:
     known = load_checkpoint(tiny_model)
-    record = {"config": {"data": {"styles_left_out": [known.config.styles[0]]}}}
-    with refuses(RequestError, f"style '{known.config.styles[0]}' is not one the model has learned"):
-        Composer(replace(known, record=record)).compose([_asked(style=known.config.styles[0])], [0])
+    style = known.config.styles[0]
+    record = {"config": {"data": {"styles_left_out": [style]}}}
+    with refuses(RequestError, f"style '{style}' is not one the model has learned"):
+        Composer(replace(known, record=record)).compose([_asked(style=style)], [0])
 
 
 def test_a_style_that_was_not_learned_is_refused(composer: Composer, refuses: Refuses) -> None:
