@@ -270,8 +270,12 @@ def test_what_is_no_address_and_no_group_is_one_sentence(tmp_path: Path, refuses
         fetch([], tmp_path, "file:///etc")
     with refuses(CorpusError, "'fugues' is not in the catalogue; there are inventions, "):
         catalogue(["fugues"])
-    (tmp_path / "fetched.json").write_text("{")
-    with refuses(CorpusError, "fetched.json is damaged"):
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '["ab"]', "5", "null"])
+def test_a_damaged_record_is_one_sentence(tmp_path: Path, refuses: Refuses, text: str) -> None:
+    (tmp_path / "fetched.json").write_text(text)
+    with refuses(CorpusError, "fetched.json is damaged; delete it to fetch all anew"):
         fetch([], tmp_path)
 
 

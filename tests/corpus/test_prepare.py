@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -305,23 +305,47 @@ def test_what_scores_too_low_is_left_out_with_its_score(midi_folder: Path, tmp_p
 def test_the_same_piece_twice_is_kept_once_and_its_works_are_on_one_side(
     made_up_score: MakeScore, tmp_path: Path
 ) -> None:
+    """The first piece again in a work that is held out, in another key and at another tempo."""
     folder = tmp_path / "music"
-    folder.mkdir()
-    clusters = [f"work {n}" for n in range(300)]
-    held = next(c for c in clusters if split_of(f"music/{c}") == "validation")
-    shown = [c for c in clusters if split_of(f"music/{c}") == "train"][:8]
-    rows = ["path,cluster"]
-    for index, cluster in enumerate((*shown, held)):
-        score = made_up_score(index, 12)
-        if cluster == held:  # the first piece again, in another key and at another tempo
-            score = replace(made_up_score(0, 12).transpose(3), tempo_qpm=60.0)
-        write_midi(score, folder / f"{index}.mid")
-        rows.append(f"{index}.mid,{cluster}")
-    (folder / "manifest.csv").write_text("\n".join(rows))
+    again = replace(made_up_score(0, 12).transpose(3), tempo_qpm=60.0)
+    _write_works(folder, [made_up_score(index, 12) for index in range(8)], [], again)
     verdicts = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
-    assert verdicts[-1].reason == "duplicate of music/0.mid"
+    assert verdicts[-1].reason == "duplicate of music/00.mid"
     pieces = load_pieces(tmp_path / "out")
     assert [piece.split for piece in pieces] == ["validation"] + ["train"] * 7
+
+
+def test_works_that_share_pieces_by_way_of_others_are_on_one_side(
+    made_up_score: MakeScore, tmp_path: Path
+) -> None:
+    """Each of four repeats a piece of the one before, and what is held out a piece of the last."""
+    folder = tmp_path / "music"
+    scores = [made_up_score(index, 12) for index in range(8)]
+    again = [(work, scores[work - 1].transpose(2)) for work in (1, 2, 3)]
+    _write_works(folder, scores, again, scores[3].transpose(3))
+    verdicts = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    reasons = [f"duplicate of music/0{index}.mid" for index in range(4)]
+    assert [verdict.reason for verdict in verdicts] == [""] * 8 + reasons
+    pieces = load_pieces(tmp_path / "out")
+    assert [piece.split for piece in pieces] == ["validation"] * 4 + ["train"] * 4
+
+
+def _write_works(
+    folder: Path, works: Sequence[Score], more: Sequence[tuple[int, Score]], held_out: Score
+) -> None:
+    """A file for each work of the training side, then ``more`` of some of them, then one of a work
+    that is held out by its name.
+    """
+    folder.mkdir()
+    names = [f"work {n}" for n in range(300)]
+    held = next(name for name in names if split_of(f"music/{name}") == "validation")
+    shown = [name for name in names if split_of(f"music/{name}") == "train"]
+    rows = ["path,cluster"]
+    files = [*zip(shown, works, strict=False), *((shown[i], score) for i, score in more)]
+    for index, (cluster, score) in enumerate([*files, (held, held_out)]):
+        write_midi(score, folder / f"{index:02d}.mid")
+        rows.append(f"{index:02d}.mid,{cluster}")
+    (folder / "manifest.csv").write_text("\n".join(rows))
 
 
 def test_licence_and_credit_of_every_file_are_in_the_manifest(
@@ -404,10 +428,13 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert _results(tmp_path / "out") == _results(tmp_path / "fresh")
 
 
-def test_a_damaged_memory_is_begun_anew(midi_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sound", [0, 4096, 20_000], ids="the first {} bytes are sound".format)
+def test_a_damaged_memory_is_begun_anew(midi_folder: Path, tmp_path: Path, sound: int) -> None:
     prepare(find_sources([midi_folder]), tmp_path, jobs=1)
     first = _results(tmp_path)
-    (tmp_path / "readings.sqlite").write_bytes(b"no database" * 500)
+    memory = tmp_path / "readings.sqlite"
+    data = memory.read_bytes()
+    memory.write_bytes((data[:sound] + b"no database" * len(data))[: len(data)])
     prepare(find_sources([midi_folder]), tmp_path, jobs=1)
     assert _results(tmp_path) == first
 

@@ -158,6 +158,14 @@ def test_a_manifest_that_cannot_be_used_is_one_sentence(
         list(find_sources([folder]))
 
 
+@pytest.mark.parametrize("name", ["manifest.csv", "analysis.csv"])
+def test_a_row_with_a_comma_too_many_is_named(folder: Path, refuses: Refuses, name: str) -> None:
+    rows = 'path,composer\nb.mid,"Bach,\nJ. S."\na.MIDI,Bach, J. S.\n'
+    (folder / name).write_text(rows, encoding="utf-8")
+    with refuses(CorpusError, f"{name}, line 4 has more cells than the header has columns: quote"):
+        list(find_sources([folder]))
+
+
 # ------------------------------------------------------------------ which side
 
 

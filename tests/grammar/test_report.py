@@ -109,6 +109,22 @@ def test_chords_are_judged_as_midi_only(tmp_path):
     assert verdict.judged_as == "MIDI"
 
 
+@pytest.mark.parametrize("bars", [-1, 10_001, 10_000_000_000, 10**30])
+def test_a_token_file_of_more_bars_than_any_piece_has_is_refused(tmp_path, bars):
+    path = tmp_path / "piece.json"
+    path.write_text(json.dumps({"tokens": FOUNDING_FAILURE, "meter": "32/1", "bars": bars}))
+    verdict = validate_file(path)
+    assert verdict.judged_as == "nothing"
+    (violation,) = verdict.violations
+    assert f"is not a token file (a JSON list of ids): bars {bars} " in violation.message
+
+
+def test_a_token_file_may_have_as_many_bars_as_a_midi_file(tmp_path):
+    path = tmp_path / "piece.json"
+    path.write_text(json.dumps({"tokens": FOUNDING_FAILURE, "meter": "32/1", "bars": 10_000}))
+    assert validate_file(path).judged_as == "tokens"
+
+
 def test_folders_and_patterns_are_searched(tmp_path):
     for name in ("a.mid", "b.mid", "sub/c.MID", "sub/d.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

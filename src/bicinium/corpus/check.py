@@ -16,8 +16,8 @@ from bicinium.corpus.shards import SHARDS, load_checked
 from bicinium.corpus.sources import find_sources
 from bicinium.errors import BiciniumError, CorpusError
 from bicinium.grammar.files import TOKEN_SUFFIXES, read_token_file
-from bicinium.score.midi import read_midi
 from bicinium.score.notes import COMMON_TIME, Score
+from bicinium.score.reading import read_music
 from bicinium.score.texture import two_voices
 from bicinium.tokens.codec import decode
 
@@ -82,7 +82,7 @@ def _check_prepared(
 
 
 def quality_of_file(path: Path) -> float | None:
-    """The quality of a MIDI or token file, reduced to two voices; None where it cannot be judged.
+    """The quality of a music or token file, reduced to two voices; None where it cannot be judged.
 
     Of a file in several metres, the mean over its stretches, each by its notes.
     """
@@ -96,7 +96,7 @@ def _scores(path: Path) -> list[Score]:
     if path.suffix.lower() in TOKEN_SUFFIXES:
         said = read_token_file(path)
         return [decode(said.tokens, said.meter or COMMON_TIME).transpose(said.transposition)]
-    return [stretch.score for stretch in two_voices(read_midi(path))]
+    return [stretch.score for stretch in two_voices(read_music(path))]
 
 
 def _mean_quality(scores: Sequence[Score]) -> float | None:

@@ -198,9 +198,9 @@ def _hash(path: Path) -> str:
 def _read_record(path: Path) -> dict[str, str]:
     try:
         record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError) as error:
+        return {str(name): str(digest) for name, digest in record.items()}
+    except (OSError, ValueError, AttributeError) as error:
         raise CorpusError(f"{path} is damaged; delete it to fetch all anew") from error
-    return {str(name): str(digest) for name, digest in dict(record).items()}
 
 
 def _write_json(path: Path, record: dict[str, str]) -> None:

@@ -141,15 +141,17 @@ def choose(
 
 
 def _pieces(verdicts: Sequence[Verdict]) -> list[Piece]:
-    """The pieces to keep. Works that share a piece are on one side, that of validation if either
-    is."""
+    """The pieces to keep. Works that share a piece, be it by way of other works, are on one side,
+    that of validation if any is."""
     split = {verdict.source.cluster: verdict.source.split for verdict in verdicts}
     by_name = {verdict.name: verdict for verdict in verdicts}
-    for verdict in verdicts:
-        if verdict.reason.startswith("duplicate of "):
-            other = by_name[verdict.reason.removeprefix("duplicate of ")].source.cluster
-            if "validation" in (split[verdict.source.cluster], split[other]):
-                split[verdict.source.cluster] = split[other] = "validation"
+    sharing = [
+        (v.source.cluster, by_name[v.reason.removeprefix("duplicate of ")].source.cluster)
+        for v in verdicts
+        if v.reason.startswith("duplicate of ")
+    ]
+    while apart := [works for works in sharing if split[works[0]] != split[works[1]]]:
+        split |= {work: "validation" for works in apart for work in works}
     kept = [verdict for verdict in verdicts if verdict.kept]
     return [verdict.piece(verdict.stretch, split[verdict.source.cluster])
             for verdict in kept if verdict.stretch]  # fmt: skip

@@ -161,13 +161,22 @@ def _notes(row: Mapping[str, str]) -> float:
 def _table(path: Path) -> dict[str, dict[str, str]]:
     if not path.is_file():
         return {}
+    table = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return {row["path"]: row for row in csv.DictReader(file, restval="")}
+            reader = csv.DictReader(file, restval="")
+            for row in reader:
+                if None in row:
+                    raise CorpusError(
+                        f"{path}, line {reader.line_num} has more cells than the header has "
+                        "columns: quote what holds a comma"
+                    )
+                table[row["path"]] = row
     except KeyError as error:
         raise CorpusError(f"{path} cannot be read: it has no column {error}") from error
     except (OSError, ValueError, csv.Error) as error:
         raise CorpusError(f"{path} cannot be read: {error}") from error
+    return table
 
 
 def held_out(music: Mapping[str, float]) -> set[str]:

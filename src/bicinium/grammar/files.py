@@ -28,6 +28,7 @@ from bicinium.tokens.codec import encode, snap
 from bicinium.tokens.vocabulary import KINDS, PITCHES, VALUES, VOCAB_SIZE, Kind
 
 TOKEN_SUFFIXES = (".json",)
+_MOST_BARS = 10_000  # beyond is a damaged file, as with MIDI
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,8 @@ def read_token_file(path: Path) -> TokenFile:
         transposition = operator.index(about.get("transposition", 0))
         if abs(transposition) >= PITCHES:
             raise ValueError(f"transposition {transposition} leads off the piano")
+        if bars is not None and not 0 <= bars <= _MOST_BARS:
+            raise ValueError(f"bars {bars} is not a number from 0 to {_MOST_BARS:,}")
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ScoreError(f"{path} is not a token file (a JSON list of ids): {error}") from error
     return TokenFile(tokens, meter, bars, transposition)
