@@ -14,6 +14,7 @@ from bicinium.composing.redrawing import (
     NOT_BEGUN,
     OTHER_KEY,
     OUT_OF_PLACE,
+    RECURRENCE,
     STUCK,
     TOO_SILENT,
     bars_played,
@@ -36,18 +37,22 @@ _SCALE = (0, 2, 4, 5, 7, 9, 11, 12)
 def _walk(bars: range, lowest: int, every: int = 1) -> list[Note]:
     """Two notes a bar, no bar like the one before; or each bar ``every`` times."""
     return [
-        Note(bar * _BAR + 24 * half, lowest + _SCALE[(bar // every * 3 + 2 * half) % 8], 24)
+        Note(bar * _BAR + 24 * half, lowest + _SCALE[(step * 3 + 2 * half + step // 8) % 8], 24)
         for bar in bars
+        for step in [bar // every]
         for half in (0, 1)
     ]
 
 
-def _why(upper: list[Note], lower: list[Note], constraints: Constraints | None = None) -> str:
+def _why(
+    upper: list[Note], lower: list[Note], constraints: Constraints | None = None,
+    bars: int = 16, style: str | None = None,
+) -> str:  # fmt: skip
     key = Key(0, "major")
-    score = Score((Voice(tuple(upper)), Voice(tuple(lower))), 16, _METER, key)
+    score = Score((Voice(tuple(upper)), Voice(tuple(lower))), bars, _METER, key)
     tokens = np.array(encode(score), np.int16)
-    result = MusicalGrammarValidator().validate_sequence(tokens, _METER, 16)
-    piece = Composition(Conditions(key, _METER, 16), 0, tokens, result, score, 1)
+    result = MusicalGrammarValidator().validate_sequence(tokens, _METER, bars)
+    piece = Composition(Conditions(key, _METER, bars, style=style), 0, tokens, result, score, 1)
     return why_drawn_again(piece, constraints, None)
 
 
@@ -115,6 +120,42 @@ def test_a_voice_lies_where_one_of_real_music_does(upper: int, lower: int, in_pl
     assert (_why(*lines, _LOOSELY) == OUT_OF_PLACE) != in_place
 
 
+def _figure(bars: int, changes: int) -> list[Note]:
+    """Two bars of eighths that come again and again, but for so many notes of each."""
+    rng, notes = np.random.default_rng(4), []
+    for bar in range(bars):
+        shape = [0, 2, 4, 2] if bar % 2 else [4, 3, 1, 0]
+        for place in rng.permutation(4)[:changes]:
+            shape[place] = int(rng.integers(8))
+        notes += [Note(bar * _BAR + 12 * i, 67 + _SCALE[d], 12) for i, d in enumerate(shape)]
+    return notes
+
+
+def _scattered(bars: int) -> list[Note]:
+    """Three notes somewhere in each bar."""
+    rng = np.random.default_rng(4)
+    onsets = [bar * _BAR + 3 * at for bar in range(bars) for at in sorted(rng.permutation(16)[:3])]
+    return [Note(int(onset), 67 + _SCALE[rng.integers(8)], 3) for onset in onsets]
+
+
+@pytest.mark.parametrize(
+    ("upper", "bars", "as_real"),
+    [
+        pytest.param(_figure(16, 2), 16, True, id="a figure and changes"),
+        pytest.param(_figure(16, 0), 16, False, id="a figure and nothing else"),
+        pytest.param(_scattered(16), 16, False, id="no figure"),
+        pytest.param(_figure(8, 0), 8, False, id="eight bars"),
+        pytest.param(_figure(6, 0), 6, True, id="too few bars to say"),
+    ],
+)
+def test_melodies_come_again_as_often_as_in_real_music(
+    upper: list[Note], bars: int, as_real: bool
+) -> None:
+    lower = [replace(note, pitch=note.pitch - 24) for note in upper]
+    assert _why(upper, lower, None, bars) == ""
+    assert (_why(upper, lower, _LOOSELY, bars, "bach") != RECURRENCE) == as_real
+
+
 def test_empty_bars_are_not_alike() -> None:
     assert most_bars_alike(Score((Voice(()), Voice(())), 16, _METER)) == 0
 
@@ -122,7 +163,7 @@ def test_empty_bars_are_not_alike() -> None:
 def test_only_under_constraints_must_the_key_be_heard() -> None:
     upper, lower = _walk(range(16), 66), _walk(range(16), 54)  # F♯ major
     assert _why(upper, lower) == ""
-    assert _why(upper, lower, _LOOSELY) == OTHER_KEY
+    assert _why(upper, lower, _LOOSELY, style="bach") == OTHER_KEY
 
 
 def test_a_score_is_as_fast_as_its_fullest_bar() -> None:

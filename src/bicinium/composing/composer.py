@@ -192,10 +192,11 @@ class Composer:
         all, and where ``accept`` gives a reason against its score; where nothing is given also if
         a voice plays in less than half of the bars or rests for more than five running, if nothing
         sounds in the first bar, if a bar comes more than twice running, or in the upper voice one
-        of four notes or more, or, under constraints, if a voice lies where none does, another key
-        is heard than was asked for or, at a tempo of the model's own, a voice has more than 12
-        notes a second in a bar; but if that does not help either, such a piece is kept. Without the
-        grammar, what the model says is kept as it is, right or wrong.
+        of four notes or more, or, under constraints, if a voice lies where none does, melodies come
+        again less or more than they do, another key is heard than was asked for or, at a tempo of
+        the model's own, a voice has more than 12 notes a second in a bar; but if that does not help
+        either, such a piece is kept. Without the grammar, what the model says is kept as it is,
+        right or wrong.
         """
         pieces: dict[int, Composition] = {}
         reasons: dict[int, str] = {}

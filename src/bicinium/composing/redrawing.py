@@ -14,6 +14,8 @@ import numpy as np
 from bicinium.composing.composition import Composition
 from bicinium.composing.conditions import Conditions
 from bicinium.composing.constraints import Constraints, broken
+from bicinium.corpus.metrics import recurrence
+from bicinium.corpus.sources import KEYBOARD_STYLES
 from bicinium.score.notes import TICKS_PER_QUARTER, Score, columns_of
 
 NOTHING_FOLLOWS = "grammar, constraints and given notes together left nothing that could follow"
@@ -23,7 +25,8 @@ TOO_SILENT = "one voice hardly plays, or rests too long"
 NOT_BEGUN = "nothing sounds in its first bar"
 OUT_OF_PLACE = "one voice lies as high or as low as none does"
 STUCK = "a bar comes again and again"
-PITIES = (TOO_SILENT, NOT_BEGUN, OUT_OF_PLACE, STUCK, TOO_FAST, OTHER_KEY)
+RECURRENCE = "its melodies come again as seldom or as often as none do"
+PITIES = (TOO_SILENT, NOT_BEGUN, OUT_OF_PLACE, RECURRENCE, STUCK, TOO_FAST, OTHER_KEY)
 
 _PITCH = 1  # the row of ``Columns``
 _LEAST_PLAYED = 0.5  # of the bars, by each voice
@@ -31,6 +34,12 @@ _LONGEST_REST = 5  # bars running that a voice is silent; 98 % of keyboard excer
 _MOST_ALIKE = 2  # bars running that are the same; 99 % of keyboard excerpts have no more
 _UPPER, _A_FIGURE = 0, 4  # nor, in the upper voice, bars of so many notes
 _PLACES = ((59, 86), (33, 65))  # mean pitch of each voice, as it sounds; 99 % of excerpts (log.md)
+# How alike the melodies of bars are, by the bars they are apart (``corpus.metrics.recurrence``): of
+# excerpts of keyboard music, and of other music, 98 % lie between (log.md). In less than eight bars,
+# or with fewer of such pairs than they are apart, that says nothing.
+_KEYBOARD_RECURS = {1: (0.16, 0.72), 2: (0.12, 0.72), 4: (0.11, 0.78), 8: (0.08, 0.95)}
+_OTHER_RECURS = {1: (0.18, 0.77), 2: (0.14, 0.77), 4: (0.10, 0.68), 8: (0.05, 0.71)}
+_FEWEST_TO_RECUR = 8
 _FASTEST = 12.0  # notes a second, of a voice in its fullest bar; 98 % of keyboard pieces have fewer
 
 
@@ -65,6 +74,8 @@ def why_drawn_again(
         for voice, (low, high) in zip(score.voices, _PLACES, strict=True)
     ):
         return OUT_OF_PLACE
+    if not _recurs(score, asked.style in KEYBOARD_STYLES):
+        return RECURRENCE
     if asked.tempo_qpm is None and notes_a_second(score) > _FASTEST:
         return TOO_FAST
     return OTHER_KEY if score.heard_key != asked.key else ""
@@ -75,6 +86,19 @@ def _both_play(score: Score) -> bool:
         len(bars_played(score, part)) >= _LEAST_PLAYED * score.bars
         and longest_rest(score, part) <= _LONGEST_REST
         for part in range(len(score.voices))
+    )
+
+
+def _recurs(score: Score, keyboard: bool) -> bool:
+    """Whether its melodies come again neither more seldom nor more often than in real music."""
+    if score.bars < _FEWEST_TO_RECUR:
+        return True
+    found = recurrence(score)
+    limits = _KEYBOARD_RECURS if keyboard else _OTHER_RECURS
+    return all(
+        low <= found[f"melody_recurs_{lag}"] <= high
+        for lag, (low, high) in limits.items()
+        if 2 * lag <= score.bars
     )
 
 
