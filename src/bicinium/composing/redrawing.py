@@ -34,9 +34,9 @@ _LONGEST_REST = 5  # bars running that a voice is silent; 98 % of keyboard excer
 _MOST_ALIKE = 2  # bars running that are the same; 99 % of keyboard excerpts have no more
 _UPPER, _A_FIGURE = 0, 4  # nor, in the upper voice, bars of so many notes
 _PLACES = ((59, 86), (33, 65))  # mean pitch of each voice, as it sounds; 99 % of excerpts (log.md)
-# How alike melodies of bars are, by the bars they are apart (``corpus.metrics.recurrence``): 98 per
-# cent of excerpts of keyboard music, and of other music, lie between (log.md). Says nothing of less than
-# eight bars, nor where there are fewer such pairs than they are apart.
+# How alike the melodies of bars are, by the bars they are apart (``corpus.metrics.recurrence``):
+# 98 % of excerpts lie between (log.md). That says nothing of less than eight bars, nor where there
+# are fewer such pairs than they are apart.
 _KEYBOARD_RECURS = {1: (0.16, 0.72), 2: (0.12, 0.72), 4: (0.11, 0.78), 8: (0.08, 0.95)}
 _OTHER_RECURS = {1: (0.18, 0.77), 2: (0.14, 0.77), 4: (0.10, 0.68), 8: (0.05, 0.71)}
 _FEWEST_TO_RECUR = 8
