@@ -19,9 +19,13 @@ from pathlib import Path
 import mido
 import pytest
 
-from bicinium import cli, studio
+from bicinium import api, cli, studio
 from bicinium.composing.composer import DEFAULT_SAMPLING
+from bicinium.composing.constraints import EXPLAINED, Constraints
+from bicinium.composing.ranking import BEST_OF
+from bicinium.corpus.prepare import MIN_QUALITY_SCORE
 from bicinium.corpus.shards import load_pieces
+from bicinium.errors import RequestError
 from bicinium.score.midi import write_midi
 from bicinium.score.notes import Score
 from bicinium.score.reading import read_score
@@ -113,10 +117,23 @@ def test_every_command_has_help(bicinium: Callable[..., Ran], command: list[str]
     assert "--help" in ran.out
 
 
+def _help_of(bicinium: Callable[..., Ran], *command: str) -> str:
+    return " ".join(bicinium(*command, "--help").out.replace("│", " ").split())
+
+
+def test_help_says_how_many_candidates_are_composed(bicinium: Callable[..., Ran]) -> None:
+    assert f"keep the best; {BEST_OF} if left out" in _help_of(bicinium, "compose")
+
+
+@pytest.mark.parametrize("command", ["prepare", "validate"])
+def test_help_says_what_quality_is_asked_for(bicinium: Callable[..., Ran], command: str) -> None:
+    assert f"[default: {MIN_QUALITY_SCORE}]" in _help_of(bicinium, "corpus", command)
+
+
 def test_help_and_the_studios_slider_say_what_the_default_sampling_is(
     bicinium: Callable[..., Ran],
 ) -> None:
-    words = " ".join(bicinium("compose", "--help").out.replace("│", " ").split())
+    words = _help_of(bicinium, "compose")
     assert f"{DEFAULT_SAMPLING.temperature:g} if left out" in words
     assert f"{DEFAULT_SAMPLING.top_p:g} if left out" in words
     page = Path(studio.__file__).parent / "static" / "index.html"
@@ -213,6 +230,27 @@ def test_compose_refuses_what_cannot_be_in_one_sentence(
 ) -> None:
     _assert_refused(bicinium("compose", "--bars", 1, "--model", tiny_model, *arguments), pattern)
     assert [path.name for path in tmp_path.iterdir()] == [good.name]
+
+
+def test_compose_refuses_a_folder_that_cannot_be_before_it_composes(
+    bicinium: Callable[..., Ran],
+    good: Path,
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(api, "compose_many", lambda *args, **asked: pytest.fail("it composed"))
+    for out in (good, good / "below"):
+        _assert_refused(
+            bicinium("compose", "--model", tiny_model, "--out", out), "cannot be written to"
+        )
+
+
+def test_constraints_are_listed_as_they_are_taken(bicinium: Callable[..., Ran]) -> None:
+    ran = bicinium("compose", "--constraint", "list")
+    assert ran.status == 0
+    settings = [line.split("  ")[0] for line in ran.out.splitlines()]
+    assert [setting.partition("=")[0] for setting in settings] == list(EXPLAINED)
+    assert Constraints.parse(settings) == Constraints()
 
 
 def test_compose_refuses_a_model_that_is_none(bicinium: Callable[..., Ran], good: Path) -> None:
@@ -467,6 +505,15 @@ def test_corpus_prepare_says_what_was_kept_and_what_was_not(
     assert (tmp_path / "set" / "manifest.csv").is_file()
 
 
+def test_corpus_prepare_refuses_a_file_for_a_folder(
+    bicinium: Callable[..., Ran], midi_folder: Path, good: Path
+) -> None:
+    for out in (good, good / "below"):
+        _assert_refused(
+            bicinium("corpus", "prepare", midi_folder, "--out", out), "cannot be written to"
+        )
+
+
 def test_corpus_prepare_refuses_what_is_no_corpus(
     bicinium: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -587,6 +634,9 @@ def test_runs_compare_prints_a_table_and_draws_the_curves(
     assert [row["run"] for row in json.loads(ran.out)["runs"]] == ["one"]
     assert json.loads(ran.out)["curves"] == "one.png"
     _assert_refused(bicinium("runs", "compare", "runs/none"), "runs/none holds no run")
+    _assert_refused(
+        bicinium("runs", "compare", "runs/one", "--out", "no/x.png"), "no/x.png cannot be written"
+    )
 
 
 def test_a_run_that_cannot_be_saved_ends_with_1_and_a_sentence(
@@ -688,6 +738,46 @@ def test_doctor_finds_what_is_wrong_and_ends_with_1(
     assert all(set(finding) == {"question", "good", "evidence"} for finding in findings)
     assert not all(finding["good"] for finding in findings)
     _assert_refused(bicinium("doctor", "none.safetensors"), "there is no model at none")
+
+
+# ------------------------------------------------------------------ evaluate
+
+
+def test_evaluate_says_at_once_that_nothing_is_nothing_to_listen_to(
+    bicinium: Callable[..., Ran], tiny_model: Path, midi_folder: Path, tmp_path: Path
+) -> None:
+    ran = bicinium("evaluate", tiny_model, "--data", midi_folder, "--pieces", 0, "--listen")
+    _assert_refused(ran, "0 pieces are nothing to listen to")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_evaluate_keeps_its_numbers_where_there_is_nothing_to_listen_to(
+    bicinium: Callable[..., Ran],
+    tiny_model: Path,
+    midi_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    as_json: bool,
+) -> None:
+    from bicinium.evaluation import clips, listen
+
+    def refuse(found: object) -> str:
+        raise RequestError("there is nothing to listen to")
+
+    monkeypatch.setattr(clips, "check_installed", lambda purpose: None)
+    monkeypatch.setattr(listen, "listening_page", refuse)
+    ran = bicinium(
+        "evaluate", tiny_model, "--data", midi_folder, "--pieces", 1, "--listen", "--out", "there",
+        *["--json"] * as_json,
+    )  # fmt: skip
+    assert ran.status == 2
+    assert ran.err.strip() == "bicinium: there is nothing to listen to"
+    document = json.loads((tmp_path / "there" / "report.json").read_text())
+    assert json.loads(ran.out) == document if as_json else "bits per note" in ran.out
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [
+        "report.html", "report.json",
+    ]  # fmt: skip
 
 
 # ------------------------------------------------------------------ as a program

@@ -39,6 +39,7 @@ app.add_typer(runs, name="runs")
 
 _MOST_VIOLATIONS_SHOWN = 5
 _LONGEST_NAME = 32  # for a table of 80 columns
+_MIN_QUALITY_SCORE = 0.05  # that of corpus.prepare, which takes long to import
 
 Perform = Annotated[
     bool, typer.Option("--perform", help="Play sound files with phrasing, not strictly.")
@@ -65,7 +66,7 @@ def compose(
     seed: Annotated[int, typer.Option(help="The same seed gives the same piece.")] = 0,
     best_of: Annotated[
         int | None,
-        typer.Option(help="Compose so many for each piece, and keep the best; 6 if left out."),
+        typer.Option(help="Compose so many for each piece, and keep the best; 12 if left out."),
     ] = None,
     continue_from: Annotated[
         Path | None, typer.Option("--continue", help="A score to go on from, to --bars in all.")
@@ -183,6 +184,7 @@ def compose(
             _print_line(event)
         return
     suffixes = _suffixes(formats)
+    _check_folder(out)
     started = time.perf_counter()
     with _progress() as progress:
         pieces = compose_many(
@@ -230,10 +232,8 @@ def convert(
 
     format_of(target)
     score = read_score(source, reduce)
-    try:
+    with _writing(target):
         write_score(score, target, {"source": source.name}, perform)
-    except OSError as error:
-        raise RequestError(f"{target} cannot be written: {error.strerror or error}") from error
     typer.echo(
         f"{target}: bars {score.bars}, metre {score.meter}, {score.key}, notes {score.note_count}"
     )
@@ -294,11 +294,14 @@ def train(
         from bicinium.training.config import load_config
         from bicinium.training.run_folder import CONFIG
         from bicinium.training.trainer import train as run_training
-    if not config and not resume:
+    if resume:
+        if not (resume / CONFIG).is_file():
+            raise RequestError(f"there is no run at {resume}: name the folder of one to go on with")
+        config = config or resume / CONFIG
+    if not config:
         raise RequestError("there is nothing to train: name a configuration, or --resume RUN")
-    if resume and not (resume / CONFIG).is_file():
-        raise RequestError(f"there is no run at {resume}: name the folder of one to go on with")
-    chosen = load_config(config or (resume or run) / CONFIG, settings or [])
+    chosen = load_config(config, settings or [])
+    _check_folder(resume or run)
     try:
         path = run_training(chosen, resume or run, resume=resume is not None)
     except KeyboardInterrupt:
@@ -318,7 +321,8 @@ def runs_compare(
         from bicinium.training.compare import compare_runs, draw_curves
 
     rows = compare_runs(folders)
-    draw_curves(folders, out)
+    with _writing(out):
+        draw_curves(folders, out)
     if as_json:
         _print_json({"runs": rows, "curves": str(out)})
         return
@@ -402,6 +406,10 @@ def evaluate(
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
     if listen:
+        if not pieces:
+            raise RequestError(
+                "0 pieces are nothing to listen to: ask for more, or leave --listen out"
+            )
         check_installed("a listening test")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -416,19 +424,18 @@ def evaluate(
             stages,
             unaided,
         )
+        document = found.as_json()
+        _write_page(out / "report.json", json.dumps(document, indent=2) + "\n")
         _write_page(out / "report.html", page(found))
-        if listen:
-            _write_page(out / "listen.html", listening_page(found))
-    document = found.as_json()
-    _write_page(out / "report.json", json.dumps(document, indent=2) + "\n")
     if as_json:
         _print_json(document)
-        return
-    typer.echo(as_text(table(found)))
-    typer.echo(
-        f"\nthe page is {out / 'report.html'}"
-        + (f", the listening test {out / 'listen.html'}" if listen else "")
-    )
+    else:
+        typer.echo(as_text(table(found)))
+        typer.echo(f"\nthe page is {out / 'report.html'}")
+    if listen:  # last: it is refused where no piece could be had
+        _write_page(out / "listen.html", listening_page(found))
+        if not as_json:
+            typer.echo(f"the listening test is {out / 'listen.html'}")
 
 
 @app.command()
@@ -475,7 +482,9 @@ def corpus_prepare(
         "data/prepared"
     ),
     min_grammar_score: Annotated[float, typer.Option(help="Below it a piece is left out.")] = 1.0,
-    min_quality_score: Annotated[float, typer.Option(help="Below it a piece is left out.")] = 0.05,
+    min_quality_score: Annotated[
+        float, typer.Option(help="Below it a piece is left out.")
+    ] = _MIN_QUALITY_SCORE,
     jobs: Annotated[int, typer.Option(help="Processes; -1 is one for each core.")] = -1,
     cluster: Annotated[
         str | None, typer.Option(help="A Dask scheduler whose workers read, like tcp://host:8786.")
@@ -488,6 +497,7 @@ def corpus_prepare(
     from bicinium.corpus.prepare import MANIFEST_NAME, dropped_share, kind_of, prepare
     from bicinium.corpus.sources import find_sources
 
+    _check_folder(out)
     try:
         with needs("train", "a training set"):
             verdicts = prepare(
@@ -563,7 +573,9 @@ def corpus_fetch(
 def corpus_validate(
     folder: Annotated[Path, typer.Argument(help="Raw music, or what 'corpus prepare' wrote.")],
     min_grammar_score: Annotated[float, typer.Option(help="Below it a piece is not fit.")] = 1.0,
-    min_quality_score: Annotated[float, typer.Option(help="Below it a piece is not fit.")] = 0.05,
+    min_quality_score: Annotated[
+        float, typer.Option(help="Below it a piece is not fit.")
+    ] = _MIN_QUALITY_SCORE,
     jobs: Annotated[int, typer.Option(help="Processes; -1 is one for each core.")] = -1,
     as_json: AsJson = False,
 ) -> None:
@@ -609,11 +621,29 @@ def corpus_report_page(
 
 
 def _write_page(path: Path, page: str) -> None:
+    with _writing(path), whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What this block writes is ``path``: RequestError says so where it cannot be."""
     try:
-        with whole_file(path) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+        yield
     except OSError as error:
         raise RequestError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise RequestError where a folder cannot be made or written to, before any work is done."""
+    from tempfile import TemporaryFile
+
+    path = folder.absolute()
+    there = next(above for above in (path, *path.parents) if os.path.lexists(above))
+    try:
+        TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise RequestError(f"{folder} cannot be written to: {error.strerror or error}") from error
 
 
 def _suffixes(formats: str) -> list[str]:
@@ -755,12 +785,15 @@ def _short_names(paths: list[Path]) -> list[str]:
 
 
 def _print_constraints() -> None:
-    """What ``--constraint`` knows, with the values that it has when nothing is said."""
+    """What ``--constraint`` knows, as it takes it, with the values when nothing is said."""
     from bicinium.composing.constraints import EXPLAINED, Constraints
 
     usual = Constraints()
     for name, sentence in EXPLAINED.items():
-        typer.echo(f"{name}={getattr(usual, name)}  {sentence}")
+        value = getattr(usual, name)
+        if name == "ranges":
+            value = ",".join(f"{low}-{high}" for low, high in value)
+        typer.echo(f"{name}={value}  {sentence}")
 
 
 def _print_line(event: NoteEvent) -> None:

@@ -86,6 +86,13 @@ def test_two_workers_give_the_same_bytes_and_so_does_one_that_survives(
     assert _results(tmp_path / "one dies") == expected
 
 
+def test_what_is_no_address_is_refused_before_anybody_is_asked(
+    midi_folder: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    with refuses(CorpusError, "somewhere is no address of a Dask scheduler: write tcp://"):
+        prepare(find_sources([midi_folder]), tmp_path, cluster="somewhere")
+
+
 def test_no_cluster_is_one_sentence(
     midi_folder: Path, tmp_path: Path, refuses: Refuses, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,11 @@ def test_pieces_of_one_cluster_are_on_one_side(made_up_score: MakeScore, tmp_pat
     assert [piece.cluster for piece in pieces[:2]] == [f"music/{c}" for c in held_out]
 
 
+def test_no_processes_are_refused(midi_folder: Path, tmp_path: Path, refuses: Refuses) -> None:
+    with refuses(CorpusError, "no processes read nothing: ask for 1 or more"):
+        prepare(find_sources([midi_folder]), tmp_path, jobs=0)
+
+
 # ------------------------------------------------------------------ what is written
 
 

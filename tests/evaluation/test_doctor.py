@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from bicinium.errors import CheckpointError
 from bicinium.evaluation.doctor import Finding, examine
 from bicinium.grammar import MusicalGrammar
+from bicinium.model.decoder import Decoder
 from bicinium.tokens.vocabulary import END, KINDS, VALUES, VOCAB_SIZE, Kind, token_id
 
 Refuses = Callable[..., AbstractContextManager[None]]
@@ -114,6 +115,21 @@ def _good(findings: list[Finding]) -> list[bool]:
 
 def test_a_sound_model_is_found_well() -> None:
     assert _good(examine(_sound)) == [True] * 5
+
+
+def test_a_decoder_without_a_causal_mask_is_found_out(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert examine(tiny_model)[_CAUSAL].good
+
+    def looks_ahead(
+        self: Decoder, query: Any, key: NDArray[Any], value: NDArray[Any], some: slice
+    ) -> NDArray[Any]:
+        mean = np.broadcast_to(value.mean(axis=1)[:, None], query[:, some].shape)
+        return mean.swapaxes(0, 1).reshape(mean.shape[1], -1)
+
+    monkeypatch.setattr(Decoder, "_looked_back", looks_ahead)
+    assert not examine(tiny_model)[_CAUSAL].good
 
 
 def test_a_model_that_sees_the_future_is_told_from_one_with_unshifted_targets() -> None:

@@ -113,6 +113,15 @@ def test_weights_of_another_program_in_bfloat16_are_refused(tmp_path: Path) -> N
     assert "is not a bicinium checkpoint" in _refusal(path)
 
 
+def test_weights_that_are_no_numbers_are_refused(
+    tmp_path: Path, tiny_model: Path, weights: dict[str, np.ndarray]
+) -> None:
+    path, head = tmp_path / "odd.safetensors", weights["head.weight"].copy()
+    head[3, 1] = np.nan
+    _rewrite(tiny_model, path, weights | {"head.weight": head})
+    assert "of head.weight some weights are no numbers" in _refusal(path)
+
+
 def _rewrite(source: Path, target: Path, weights: dict[str, np.ndarray], **header: str) -> None:
     with safe_open(source, framework="numpy") as file:
         metadata = file.metadata() | header

@@ -114,7 +114,7 @@ class TestStaves:
         assert content.meters == ((0, Meter(3, 4)),)
         assert content.tempo_qpm == 120
         assert content.key == Key.parse("D minor")
-        assert (content.notes_off_grid, content.notes_left_out, content.tempo_changes) == (0, 0, 0)
+        assert (content.notes_off_grid, content.notes_left_out) == (0, 0)
 
     def test_the_channels_of_type_0_are_the_staves(self, read: Read) -> None:
         content = read(on(0, 72), on(0, 48, 64, 1), off(PPQ, 72), off(0, 48, 1))
@@ -291,20 +291,18 @@ class TestGrid:
 
 
 class TestTempo:
-    def test_the_first_tempo_counts_and_the_others_are_reported(self, read: Read) -> None:
+    def test_the_first_tempo_counts(self, read: Read) -> None:
         content = read(
             tempo(0, 600_000), on(0, 60), tempo(9, 500_000), off(9, 60), tempo(0, 400_000)
         )
         assert content.tempo_qpm == pytest.approx(100)
-        assert content.tempo_changes == 2
 
     def test_without_a_tempo_it_is_120_as_the_standard_says(self, read: Read) -> None:
-        content = read(*ONE_NOTE)
-        assert (content.tempo_qpm, content.tempo_changes) == (120, 0)
+        assert read(*ONE_NOTE).tempo_qpm == 120
 
     def test_a_tempo_of_no_time_at_all_is_no_tempo(self, read: Read) -> None:
         content = read(tempo(0, 0), tempo(0, 1_000_000), *ONE_NOTE)
-        assert (content.tempo_qpm, content.tempo_changes) == (60, 0)
+        assert content.tempo_qpm == 60
 
 
 class TestMeter:
@@ -585,6 +583,13 @@ class TestWriting:
         with refuses(MidiFileError, f"an anacrusis of {ticks} ticks cannot be written"):
             write_midi(score, tmp_path / "out.mid")
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_tempo_slower_than_midi_has_is_refused(self, tmp_path: Path, refuses) -> None:
+        write_midi(simple_score(tempo_qpm=3.58), tmp_path / "out.mid")
+        assert read_midi(tmp_path / "out.mid").tempo_qpm == pytest.approx(3.58)
+        with refuses(MidiFileError, r"slow\.mid cannot hold 3\.5 quarter notes .* is 3\.58: "):
+            write_midi(simple_score(tempo_qpm=3.5), tmp_path / "slow.mid")
+        assert [path.name for path in tmp_path.iterdir()] == ["out.mid"]
 
     @pytest.mark.parametrize(
         ("title", "stored"), [("Präludium", "Präludium"), ("前奏曲 №1", "??? ?1"), ("", "")]

@@ -38,6 +38,15 @@ def test_every_format_is_written(tmp_path, made_up_score, form):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.filterwarnings("error")  # of a file that is left half open, too
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_folder_that_is_not_there_is_an_os_error(tmp_path, made_up_score, form):
+    if form in NEEDS:
+        pytest.importorskip(NEEDS[form])
+    with pytest.raises(FileNotFoundError):
+        write_score(made_up_score(1, bars=2), tmp_path / "none" / f"piece.{form}")
+
+
 @pytest.mark.parametrize("form", ["mid", "musicxml", "mxl"])
 def test_what_can_be_read_again_is_the_same_music(tmp_path, made_up_score, form):
     score = made_up_score(1, meter="3/4", key="D minor")
@@ -132,6 +141,16 @@ def test_a_long_piece_has_pages_in_pdf_and_one_image_in_svg(tmp_path, made_up_sc
     ).read_bytes().count(b"/Type /Page\n") >= 2
     svg = (tmp_path / "piece.svg").read_text()
     assert svg.count('class="measure"') == 80
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_a_piece_that_no_image_holds_is_refused_with_what_takes_it(
+    tmp_path, refuses, made_up_score, form
+):
+    pytest.importorskip("verovio")
+    with refuses(RequestError, rf"piece\.{form} would need 2 pages for 700 bars.*write a PDF"):
+        write_score(made_up_score(1, bars=700), tmp_path / f"piece.{form}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_roll_stands_alone_in_two_colours_with_its_bars(tmp_path, made_up_score):

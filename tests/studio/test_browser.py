@@ -319,6 +319,22 @@ def test_bars_are_rewritten_and_the_rest_stays(
     assert _notes(again) == rewritten
 
 
+def test_a_score_of_several_pages_is_seen_to_its_last_bar(
+    open_page: Callable[..., Any], made_up_score: Callable[..., Score], tmp_path: Path
+) -> None:
+    write_midi(made_up_score(2, 320), tmp_path / "long.mid")
+    page = open_page("#line", **_PHONE)
+    page.set_input_files("[data-drop=line] input", tmp_path / "long.mid")
+    page.wait_for_selector(".sheet[data-engraved]")
+    pages = page.locator(".sheet > svg")
+    assert pages.count() > 1
+    assert page.locator(".sheet g.measure").count() == 320
+    page.locator(".sheet g.measure rect.bar").last.click()
+    assert page.locator(".bars [name=first]").input_value() == "320"
+    tops = [one.bounding_box()["y"] for one in (pages.last, page.locator(".sheet .cursor"))]
+    assert tops[0] < tops[1]
+
+
 def test_a_line_is_written_with_keys_and_on_the_keyboard(open_page: Callable[..., Any]) -> None:
     page = open_page("#line")
     page.click("#write-line")

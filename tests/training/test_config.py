@@ -179,8 +179,8 @@ def test_another_vocabulary_size_is_refused(
         ("data: {condition_dropout: 2}", "data.condition_dropout"),
         ("- a list", "must hold keys"),
         ("just words", "must hold keys"),
-        ("training: {max_steps: 5", "cannot be read"),
-        ("a: b: c", "cannot be read"),
+        ("\ntraining: {max_steps: 5", "cannot be read as a configuration: line 2: "),
+        ("a: b: c", "line 1: mapping values are not allowed here"),
     ],
 )
 def test_a_bad_value_is_refused_in_one_sentence_that_names_the_place(
@@ -191,7 +191,7 @@ def test_a_bad_value_is_refused_in_one_sentence_that_names_the_place(
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path, refuses: Refuses) -> None:
-    with refuses(ConfigError, "none.yaml cannot be read"):
+    with refuses(ConfigError, "none.yaml cannot be read as a configuration: No such file"):
         load_config(tmp_path / "none.yaml")
 
 

@@ -577,8 +577,8 @@ def _recurring(line: _Line) -> NDArray[np.bool_]:
 def _sequence(seen: _Seen) -> float:
     """Share of bars with the contour and rhythm of the bar before, above chance (sequences)."""
     gains = []
-    for voice, line in enumerate(seen.lines):
-        shapes = _bar_shapes(seen, voice, line)
+    for line in seen.lines:
+        shapes = _bar_shapes(seen, line)
         if len(shapes) < 3:
             continue
         _, index, counts = np.unique(shapes, return_inverse=True, return_counts=True)
@@ -588,7 +588,7 @@ def _sequence(seen: _Seen) -> float:
     return float(np.mean(gains)) if gains else math.nan
 
 
-def _bar_shapes(seen: _Seen, voice: int, line: _Line) -> Integers:
+def _bar_shapes(seen: _Seen, line: _Line) -> Integers:
     """A number for each bar with notes: the same for bars with the same rhythm and contour."""
     bars = line.onset // seen.bar
     first = np.flatnonzero(np.diff(bars, prepend=-1))

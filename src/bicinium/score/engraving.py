@@ -2,7 +2,7 @@
 
 Verovio sets the MusicXML that ``musicxml`` writes; Typst, which brings its own text font, makes PNG
 and PDF of the SVG. Both come with the extra ``engraving``. SVG and PNG hold the whole piece on one
-page as tall as it needs; PDF has pages of A4.
+page as tall as it needs, up to six metres; PDF has pages of A4.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from bicinium.errors import RequestError
 from bicinium.extras import needed
 from bicinium.score.musicxml import musicxml
 from bicinium.score.notes import Score
 from bicinium.writing import whole_file
 
 _A4_WIDTH, _A4_HEIGHT = 2100, 2970  # tenths of a millimetre, which Verovio counts in
-_TALLEST = 60_000
+_TALLEST = 60_000  # Verovio begins another page there
 _SCALE = 40
 _PIXELS_AN_INCH = 120
 _SVG = "http://www.w3.org/2000/svg"
@@ -48,16 +49,17 @@ _OPTIONS = {
 
 
 def write_svg(score: Score, path: str | Path) -> None:
-    """Write the engraved score as one SVG image."""
-    (page,) = engrave(score, one_page=True)
+    """Write the engraved score as one SVG image. Raises RequestError where it needs more pages."""
+    page = _only_page(score, path)
     with whole_file(Path(path)) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
 def write_png(score: Score, path: str | Path) -> None:
-    """Write the engraved score as one PNG image."""
+    """Write the engraved score as one PNG image. Raises RequestError where it needs more pages."""
+    data = png_of(_only_page(score, path))
     with whole_file(Path(path)) as temporary:
-        temporary.write_bytes(png_of(engrave(score, one_page=True)[0]))
+        temporary.write_bytes(data)
 
 
 def write_pdf(score: Score, path: str | Path) -> None:
@@ -68,8 +70,18 @@ def write_pdf(score: Score, path: str | Path) -> None:
         temporary.write_bytes(data)
 
 
+def _only_page(score: Score, path: str | Path) -> str:
+    pages = engrave(score, one_page=True)
+    if len(pages) > 1:
+        raise RequestError(
+            f"{path} would need {len(pages)} pages for {score.bars} bars, and an image has one: "
+            "write a PDF"
+        )
+    return pages[0]
+
+
 def engrave(score: Score, one_page: bool) -> list[str]:
-    """The pages of a score as SVG."""
+    """The pages of a score as SVG; more than ``one_page`` where it is too long for one."""
     verovio = _verovio()
     verovio.enableLog(verovio.LOG_OFF)
     toolkit = verovio.toolkit()

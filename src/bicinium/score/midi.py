@@ -5,7 +5,7 @@ from their absolute position, so that no error accumulates. What other programs 
 handled like this:
 
 - type 0, 1 and 2, running status, note-ons of velocity 0: as the standard says;
-- several tempi: the first counts, the number of the others is reported; one of 0 is no tempo;
+- several tempi: the first counts; one of 0 is no tempo;
 - a hand that changes its sound (program) is still one staff; drums are left out;
 - several metres: all are reported, ``texture`` splits the piece there; a first metre that lasts for
   one bar and is shorter than the second is an anacrusis;
@@ -47,6 +47,8 @@ from bicinium.writing import whole_file
 
 _HAND_NAMES = ("right", "left")
 _PIANO_PROGRAM = 0
+_MICROSECONDS_A_MINUTE = 60_000_000
+_MOST_MICROSECONDS = 2**24 - 1  # of a quarter note: a tempo has three bytes
 _MAX_TICKS = TICKS_PER_QUARTER * 4 * 10_000  # ten thousand bars: beyond is a damaged file
 
 
@@ -172,7 +174,6 @@ def _on_grid(source: Any, path: Path) -> Content:
         anacrusis_ticks=anacrusis,
         notes_off_grid=off_grid,
         notes_left_out=left_out,
-        tempo_changes=max(0, len(tempi) - 1),
     )
 
 
@@ -180,13 +181,19 @@ def write_midi(score: Score, path: str | Path) -> None:
     """Write a type 1 file: a conductor track, then one track for each voice.
 
     An anacrusis is written as a first bar of its own length, as notation programs do. Every track
-    ends on the last barline. The file appears whole or not at all.
+    ends on the last barline. The file appears whole or not at all. Raises MidiFileError for a tempo
+    or an anacrusis that MIDI cannot say.
     """
     start = score.start_tick
     end = score.end_tick - start
-    events: list[tuple[int, mido.MetaMessage]] = [
-        (0, mido.MetaMessage("set_tempo", tempo=round(60_000_000 / score.tempo_qpm)))
-    ]
+    tempo = round(_MICROSECONDS_A_MINUTE / score.tempo_qpm)
+    if tempo > _MOST_MICROSECONDS:
+        slowest_qpm = _MICROSECONDS_A_MINUTE / _MOST_MICROSECONDS
+        raise MidiFileError(
+            f"{path} cannot hold {score.tempo_qpm:g} quarter notes a minute, as the slowest tempo "
+            f"of MIDI is {slowest_qpm:.2f}: choose a faster one, or MusicXML"
+        )
+    events: list[tuple[int, mido.MetaMessage]] = [(0, mido.MetaMessage("set_tempo", tempo=tempo))]
     if score.title:
         events.insert(0, (0, mido.MetaMessage("track_name", name=_latin(score.title))))
     if score.anacrusis_ticks:

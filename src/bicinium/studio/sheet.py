@@ -35,8 +35,8 @@ _OPTIONS = {
 
 
 def sheet(score: Score, width: int) -> dict[str, Any]:
-    """``svg``, as wide as ``width`` pixels, and ``notes``: [id, part, onset_tick, offset_tick] of
-    every written note, those that continue a tie included.
+    """``pages``, SVG as wide as ``width`` pixels, of which a long score has several, and ``notes``:
+    [id, part, onset_tick, offset_tick] of every written note, those that continue a tie included.
 
     The tempo mark is left out: the page has its own, which can be moved.
     """
@@ -49,11 +49,11 @@ def sheet(score: Score, width: int) -> dict[str, Any]:
     fifths = abs(score.key.fifths) if score.key else 0
     breaks = []
     if score.bars <= _MOST_BALANCED:
-        line = _rendered(verovio.toolkit(), text, pageWidth=_LONGEST, breaks="none", scale=scale)
+        (line,) = _rendered(verovio.toolkit(), text, pageWidth=_LONGEST, breaks="none", scale=scale)
         breaks = _balanced(_bar_widths(line), 10 * page_width - 350, _CLEF + _ACCIDENTAL * fifths)
         text = _with_breaks(text, breaks)
     toolkit = verovio.toolkit()
-    svg = _rendered(
+    pages = _rendered(
         toolkit,
         text,
         pageWidth=page_width,
@@ -61,16 +61,17 @@ def sheet(score: Score, width: int) -> dict[str, Any]:
         scale=scale,
         xmlIdSeed=zlib.crc32(text.encode()) % 2**31 or 1,  # two scores on a page stay apart
     )
-    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # the page's own sheet has these
+    # the studio's own style sheet has these
+    pages = [re.sub(r"<style.*?</style>", "", page, flags=re.DOTALL) for page in pages]
     begun: dict[str, int] = {}
     ended: dict[str, int] = {}
     for moment in toolkit.renderToTimemap({}):
         tick = score.start_tick + round(moment["qstamp"] * TICKS_PER_QUARTER)
         begun |= dict.fromkeys(moment.get("on", ()), tick)
         ended |= dict.fromkeys(moment.get("off", ()), tick)
-    lower = _notes_of_lower_staff(svg)
+    lower = _notes_of_lower_staff("".join(pages))
     notes = [[note, int(note in lower), begun[note], ended[note]] for note in begun]
-    return {"svg": svg, "notes": notes, "start": score.start_tick}
+    return {"pages": pages, "notes": notes, "start": score.start_tick}
 
 
 def _notes_of_lower_staff(svg: str) -> set[str]:
@@ -87,11 +88,10 @@ def _notes_of_lower_staff(svg: str) -> set[str]:
     return found
 
 
-def _rendered(toolkit: Any, text: str, **options: Any) -> str:
+def _rendered(toolkit: Any, text: str, **options: Any) -> list[str]:
     toolkit.setOptions(_OPTIONS | options)
     toolkit.loadData(text)
-    svg: str = toolkit.renderToSVG(1)
-    return svg
+    return [toolkit.renderToSVG(page + 1) for page in range(toolkit.getPageCount())]
 
 
 def _bar_widths(svg: str) -> list[int]:

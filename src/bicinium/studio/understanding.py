@@ -7,18 +7,15 @@ surprised it was by what came, is what the page draws along the music.
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bicinium.composing.composer import Composer
 from bicinium.errors import RequestError
 from bicinium.grammar import MusicalGrammarValidator, Violation
-from bicinium.model.features import PieceConditions, features
-from bicinium.model.lines import lines_of
-from bicinium.model.memory import Memory
+from bicinium.model.features import PieceConditions
+from bicinium.model.teacher_forcing import logits_along
 from bicinium.score.keys import Key
 from bicinium.score.notes import Score
 from bicinium.tokens.codec import encode, snap
@@ -63,16 +60,19 @@ def understand(composer: Composer, score: Score, key: Key, style: str | None) ->
     result = validator.validate_sequence(sounding, score.meter, score.bars)
     if not result.valid:
         raise RequestError(f"the model reads only what is valid: {result.violations[0].message}")
-    states = composer.grammar.states_along(
-        [at_home], bar_ticks=[score.meter.bar_ticks], bars=[score.bars], transposition=[-home]
-    )
-    seen = states.take(np.arange(1, len(at_home)))  # after each token but the last
     told = PieceConditions.of(
         composer.config, [str(score.meter)], [key.mode], [style], [score.bars]
-    ).take(np.zeros(len(at_home) - 1, np.intp))
-    past = Memory(lines_of(at_home, np.array([len(at_home)]), states), np.zeros(len(seen), np.intp))
-    tokens = at_home[:-1].astype(np.int32)
-    logits = _read(composer, features(composer.config, seen, tokens, told, past))
+    )
+    seen, read = logits_along(
+        composer.decoder,
+        composer.grammar,
+        at_home[:-1],
+        told,
+        bar_ticks=score.meter.bar_ticks,
+        bars=score.bars,
+        transposition=-home,
+    )
+    logits = np.concatenate([some for _, some in read])
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     allowed = composer.grammar.token_mask(seen)
@@ -91,13 +91,6 @@ def understand(composer: Composer, score: Score, key: Key, style: str | None) ->
         bits=(-np.log2(np.maximum(p[rows, at_home[1:]], 1e-12))).tolist(),
         slips=slips,
     )
-
-
-def _read(composer: Composer, seen: NDArray[np.int32]) -> NDArray[np.floating]:
-    """(T, V) what the model says after each of T tokens."""
-    decoder = copy(composer.decoder)
-    decoder.start(1)
-    return np.concatenate([decoder.step(seen[row : row + 1]) for row in range(len(seen))])
 
 
 def _transposed(token: int, semitones: int) -> int:

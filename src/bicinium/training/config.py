@@ -110,8 +110,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{path} cannot be read as a configuration: {reason}") from error
+        raise ConfigError(f"{path} cannot be read as a configuration: {_why(error)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold keys like 'training:', not a {type(values).__name__}")
     for override in overrides:
@@ -153,8 +152,15 @@ def _set(values: dict[str, Any], override: str) -> None:
     try:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--set {override!r} cannot be read: {reason}") from error
+        raise ConfigError(f"--set {override!r} cannot be read: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return str(error).splitlines()[0]
 
 
 def _explain(error: ValidationError) -> str:

@@ -17,7 +17,7 @@ export class Sheet {
     this.score = score;
     this.music = music;
     this.label = label;
-    if (!this.svg) this.element.replaceChildren(h("p", { class: "wait" }, "Engraving …"));
+    if (!this.pages) this.element.replaceChildren(h("p", { class: "wait" }, "Engraving …"));
     await this.engrave();
   }
 
@@ -27,8 +27,8 @@ export class Sheet {
     this.asking?.abort();
     this.asking = new AbortController();
     try {
-      const { svg, notes } = await api.engrave(this.score, width, this.asking.signal);
-      this.put(svg, notes);
+      const { pages, notes } = await api.engrave(this.score, width, this.asking.signal);
+      this.put(pages, notes);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (error.status === 503) setTimeout(() => this.engrave(), 1500);
@@ -41,16 +41,20 @@ export class Sheet {
     return this.element.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
   }
 
-  put(svg, notes) {
-    const drawing = document.importNode(new DOMParser().parseFromString(svg, "image/svg+xml").documentElement, true);
-    drawing.setAttribute("role", "img");
-    drawing.setAttribute("aria-label", this.label);
-    $("desc", drawing)?.remove();
-    this.svg = drawing;
+  /** Pages, one below the other: a long score has several. */
+  put(pages, notes) {
+    this.pages = pages.map((page, index) => {
+      const drawing = document.importNode(new DOMParser().parseFromString(page, "image/svg+xml").documentElement, true);
+      drawing.setAttribute("role", "img");
+      drawing.setAttribute("aria-label", pages.length > 1 ? `${this.label}, page ${index + 1} of ${pages.length}` : this.label);
+      $("desc", drawing)?.remove();
+      return drawing;
+    });
     this.cursor = h("div", { class: "cursor" });
-    this.element.replaceChildren(drawing, this.cursor);
-    this.notes = notes.map(([id, part, onset, offset]) => ({ part, onset, offset, element: drawing.getElementById(id) })).filter((one) => one.element);
-    this.bars = $$("g.measure", drawing).map((measure) => {
+    this.element.replaceChildren(...this.pages, this.cursor);
+    const drawn = new Map($$("g.note", this.element).map((element) => [element.id, element]));
+    this.notes = notes.map(([id, part, onset, offset]) => ({ part, onset, offset, element: drawn.get(id) })).filter((one) => one.element);
+    this.bars = $$("g.measure", this.element).map((measure) => {
       const { x, y, width, height } = measure.getBBox();
       const rect = s("rect", { class: "bar", x, y: y - 180, width, height: height + 360 });
       measure.prepend(rect);
@@ -86,7 +90,7 @@ export class Sheet {
   }
 
   resized() {
-    if (!this.svg) return;
+    if (!this.pages) return;
     if (Math.abs(this.inner() - this.width) / this.width > 0.06) {
       clearTimeout(this.later);
       this.later = setTimeout(() => this.engrave(), 200);
@@ -113,7 +117,7 @@ export class Sheet {
 
   move(tick, follow) {
     this.at = tick;
-    if (!this.svg || !this.places.length) return;
+    if (!this.pages || !this.places.length) return;
     const sounding = new Set(this.notes.filter((note) => note.onset <= tick && tick < note.offset && (follow || tick > this.music.start)));
     for (const note of this.lit) if (!sounding.has(note)) note.element.classList.remove("lit0", "lit1");
     for (const note of sounding) if (!this.lit.has(note)) note.element.classList.add(`lit${note.part}`);

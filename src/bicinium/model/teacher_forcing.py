@@ -1,0 +1,36 @@
+"""A piece that is there already, read by a model: what it expects after each of its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bicinium.grammar import MusicalGrammar
+from bicinium.grammar.rules import State
+from bicinium.model.decoder import Decoder
+from bicinium.model.features import PieceConditions, features
+from bicinium.model.lines import lines_of
+from bicinium.model.memory import Memory
+
+
+def logits_along(
+    decoder: Decoder,
+    grammar: MusicalGrammar,
+    tokens: NDArray[np.integer],
+    told: PieceConditions,
+    **asked: Any,
+) -> tuple[State, Iterator[tuple[slice, NDArray[np.floating]]]]:
+    """Of T tokens, START first, the state after each; and, some at a time, where they stand and the
+    (n, V) logits of what comes next.
+
+    told: of the one piece. asked: what ``MusicalGrammar.initial_state`` takes, for it.
+    """
+    states = grammar.states_along([tokens], **asked)
+    after = states.take(np.arange(1, len(states)))
+    piece = np.zeros(len(tokens), np.intp)  # there is one
+    past = Memory(lines_of(tokens, np.array([len(tokens)]), states), piece)
+    seen = features(decoder.config, after, tokens.astype(np.int32), told.take(piece), past)
+    return after, decoder.along(seen)
