@@ -19,8 +19,9 @@ from bicinium.composing.conditions import Conditions
 from bicinium.composing.sampling import Sampling, draw, probabilities
 from bicinium.corpus.shards import Piece, score_of
 from bicinium.corpus.sources import STYLES
-from bicinium.evaluation.predict import Prediction, told_bits
+from bicinium.evaluation.predict import Prediction
 from bicinium.model.config import ModelConfig
+from bicinium.model.teacher_forcing import told_bits
 from bicinium.score.notes import TICKS_PER_QUARTER
 
 _SEEN = 768  # tokens that each one sees at least before it, where there are so many

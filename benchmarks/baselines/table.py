@@ -24,7 +24,7 @@ from bicinium.composing.critic import Critic
 from bicinium.composing.originality import QuotationIndex
 from bicinium.composing.sampling import Sampling
 from bicinium.corpus.metrics import YES_OR_NO
-from bicinium.corpus.shards import Piece, load_pieces
+from bicinium.corpus.shards import Piece, evenly, load_pieces
 from bicinium.evaluation.compare import Comparison, compare
 from bicinium.evaluation.evaluate import (
     MOST_OTHER_TOKENS,
@@ -33,7 +33,7 @@ from bicinium.evaluation.evaluate import (
     mean_quality,
     plain,
 )
-from bicinium.evaluation.material import Excerpt, evenly, excerpts, set_of
+from bicinium.evaluation.material import Excerpt, excerpts, set_of
 from bicinium.evaluation.predict import Prediction, predict
 from bicinium.model.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from bicinium.model.decoder import Decoder

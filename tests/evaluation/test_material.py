@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bicinium.corpus.shards import Piece, load_pieces, write_shards
+from bicinium.corpus.shards import Piece, evenly, load_pieces, write_shards
 from bicinium.errors import CorpusError
 from bicinium.evaluation.material import (
     EXCERPT_BARS,
     cut,
-    evenly,
     excerpts,
     load_material,
     set_of,

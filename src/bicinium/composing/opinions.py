@@ -28,7 +28,7 @@ from bicinium.score.counterpoint import (
     are_dissonant,
     are_parallel,
 )
-from bicinium.score.keys import Key
+from bicinium.score.keys import HOME, Key
 from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, VOICES, Meter
 from bicinium.tokens.vocabulary import BLOCKS, MAX_SHIFT_TICKS, Kind
 
@@ -62,7 +62,6 @@ NOTHING = 0  # the pitch of a voice that does not sound
 PITCHES = BLOCKS[Kind.NOTE_ON].values.astype(np.int32)  # (88,)
 _PITCHES_FROM_0 = np.arange(HIGHEST_PITCH + 1)  # (109,) as rows of tables; 0 for no note
 SHIFTS = BLOCKS[Kind.TIME_SHIFT].values.astype(np.int32)
-_HOME_KEYS = (Key(0, "major"), Key(9, "minor"))  # that tokens are in
 
 
 class Closing(NamedTuple):
@@ -628,7 +627,7 @@ def _are_in(pitches: Rows, pitch_classes: Iterable[int]) -> Bools:
 
 def _by_mode_and_voice(classes: Callable[[Key], tuple[Iterable[int], Iterable[int]]]) -> Bools:
     """(2, 2, 109) the pitches in the classes that a key gives the upper and the lower voice."""
-    return np.array([[_are_in(_PITCHES_FROM_0, c) for c in classes(key)] for key in _HOME_KEYS])
+    return np.array([[_are_in(_PITCHES_FROM_0, c) for c in classes(key)] for key in HOME.values()])
 
 
 # the pitches on which a voice may close, those by which it leads to a close, the tonic (2, 109)
@@ -639,8 +638,8 @@ _LEADS = _by_mode_and_voice(
 _IS_TONIC = _CLOSES[:, LOWER]
 _LEADS[:, :, NOTHING] = False
 # (3, 88): nothing, then by mode what is outside the scale
-_OUTSIDE_KEY = np.zeros((1 + len(_HOME_KEYS), len(PITCHES)), np.bool_)
-_OUTSIDE_KEY[1:] = [~_are_in(PITCHES, counterpoint.scale(key)) for key in _HOME_KEYS]
+_OUTSIDE_KEY = np.zeros((1 + len(HOME), len(PITCHES)), np.bool_)
+_OUTSIDE_KEY[1:] = [~_are_in(PITCHES, counterpoint.scale(key)) for key in HOME.values()]
 # (109, 88) by what sounds, what is dissonant with it
 _DISSONANT = are_dissonant(column(_PITCHES_FROM_0), PITCHES)
 _DISSONANT[NOTHING] = False

@@ -18,7 +18,7 @@ from bicinium.composing.given import Given, gap, opening, other_voice, subject
 from bicinium.errors import BiciniumError, RequestError
 from bicinium.grammar import MusicalGrammarValidator
 from bicinium.model.config import ModelConfig
-from bicinium.score.keys import Key, find_key
+from bicinium.score.keys import ALTERATIONS, STEPS, Key, find_key
 from bicinium.score.notes import (
     HIGHEST_PITCH,
     LOWEST_PITCH,
@@ -37,8 +37,6 @@ _CONTINUED_BARS = 8  # beyond what is given
 _WHOLE_NOTE_TICKS = 4 * TICKS_PER_QUARTER
 _SHARE = r"(\d{1,4}(?:/[1-9]\d{0,3})?)$"  # of a whole note
 _NOTE = re.compile(rf"([A-Ga-g])([#b♯♭]?)(-?\d):{_SHARE}|[rR]:{_SHARE}")
-_STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_ALTERATIONS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
 _ANSWERS = {"octave": 0, "fifth": 7}  # semitones above the subject, before it moves to the bass
 _ANSWER_MEAN_PITCH = 52  # about which the lower voice's answer is to lie
 
@@ -166,7 +164,7 @@ def parse_subject(text: str) -> Voice:
         if ticks.denominator != 1 or ticks < 1:
             raise RequestError(f"{word!r} in the subject does not fit on the grid of 96 to a whole")
         if found[1]:
-            step = _STEPS[found[1].upper()] + _ALTERATIONS[found[2]]
+            step = STEPS[found[1].upper()] + ALTERATIONS[found[2]]
             pitch = 12 * (int(found[3]) + 1) + step
             if not LOWEST_PITCH <= pitch <= HIGHEST_PITCH:
                 raise RequestError(f"{word!r} in the subject is out of the piano's range, A0 to C8")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bicinium.errors import BiciniumError, CorpusError
 from bicinium.grammar import MusicalGrammarValidator
-from bicinium.score.keys import Key
+from bicinium.score.keys import HOME
 from bicinium.score.notes import Meter, Score
 from bicinium.tokens.codec import decode
 from bicinium.writing import whole_file
@@ -58,8 +58,18 @@ class Refused:
 
 def score_of(piece: Piece) -> Score:
     """The piece as notes, in C major or A minor. Raises BiciniumError where its row is wrong."""
-    key = Key(9, "minor") if piece.mode == "minor" else Key(0, "major")
-    return decode(piece.tokens, Meter.parse(piece.meter), key, piece.anacrusis_ticks)
+    return decode(
+        piece.tokens,
+        Meter.parse(piece.meter),
+        HOME.get(piece.mode, HOME["major"]),
+        piece.anacrusis_ticks,
+    )
+
+
+def evenly(pieces: Sequence[Piece], most_tokens: int) -> list[Piece]:
+    """Every so many of the pieces, so that they have about so many tokens."""
+    step = max(1, sum(len(piece.tokens) for piece in pieces) // most_tokens)
+    return list(pieces[::step])
 
 
 def write_shards(folder: Path, pieces: Sequence[Piece]) -> list[Path]:

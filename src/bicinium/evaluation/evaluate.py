@@ -29,13 +29,12 @@ from bicinium.composing.ranking import (
 )
 from bicinium.composing.sampling import Sampling
 from bicinium.corpus.quality import quality
-from bicinium.corpus.shards import Refused, score_of
+from bicinium.corpus.shards import Refused, evenly, score_of
 from bicinium.errors import RequestError
 from bicinium.evaluation.compare import FEWEST, Comparison, Rate, compare, counterpoint_rates
 from bicinium.evaluation.material import (
     Excerpt,
     Material,
-    evenly,
     excerpts,
     load_material,
     set_of,

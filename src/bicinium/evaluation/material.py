@@ -21,12 +21,11 @@ from bicinium.errors import CorpusError
 from bicinium.extras import needs
 from bicinium.model.config import ModelConfig
 from bicinium.score.excerpts import EXCERPT_BARS, cut
-from bicinium.score.keys import Key
+from bicinium.score.keys import HOME
 from bicinium.score.notes import Score
 
 _MOST_BARS_ON = 4 * EXCERPT_BARS  # from an excerpt's beginning to the end of its piece
 _FEW_FILES = 32  # are read in this process
-_HOME = {"major": Key(0, "major"), "minor": Key(9, "minor")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +133,6 @@ def set_of(piece: Piece) -> str:
     return "keyboard" if piece.style in KEYBOARD_STYLES else "other"
 
 
-def evenly(pieces: Sequence[Piece], most_tokens: int) -> list[Piece]:
-    """Every so many of the pieces, so that they have about so many tokens."""
-    step = max(1, sum(len(piece.tokens) for piece in pieces) // most_tokens)
-    return list(pieces[::step])
-
-
 # ------------------------------------------------------------------ excerpts
 
 
@@ -184,5 +177,5 @@ def _first_bars(piece: Piece) -> Iterator[int]:
 
 def _excerpt(piece: Piece, first_bar: int) -> Excerpt:
     whole = score_of(piece).transpose(piece.transposition)
-    whole = replace(whole, key=_HOME[piece.mode].transpose(piece.transposition))
+    whole = replace(whole, key=HOME[piece.mode].transpose(piece.transposition))
     return Excerpt(piece, cut(whole, first_bar, min(EXCERPT_BARS, piece.bars)), first_bar)

@@ -21,13 +21,10 @@ from threadpoolctl import ThreadpoolController
 from bicinium.corpus.shards import Piece
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint
-from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions
-from bicinium.model.teacher_forcing import logits_along
+from bicinium.model.teacher_forcing import logits_along, told_bits
 from bicinium.score.notes import Meter
-
-_KEYS, _BARS = 12, 64  # among which a piece's key and its number of bars are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +76,6 @@ class Prediction:
 
 
 NOTHING = Prediction(0.0, 0.0, 0.0, 0, 0, 0)
-
-
-def told_bits(config: ModelConfig) -> float:
-    """What a piece's key, number of bars and style are worth."""
-    return math.log2(_KEYS) + math.log2(_BARS) + math.log2(max(1, len(config.styles)))
 
 
 def predict(

@@ -1,7 +1,10 @@
-"""A piece that is there already, read by a model: what it expects after each of its tokens."""
+"""A piece that is there already, read by a model: what it expects after each token, and what being
+told of the piece is worth.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,10 +13,13 @@ from numpy.typing import NDArray
 
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.rules import State
+from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
 from bicinium.model.features import PieceConditions, features
 from bicinium.model.lines import lines_of
 from bicinium.model.memory import Memory
+
+_KEYS, _BARS = 12, 64  # among which a piece's key and its number of bars are told
 
 
 def logits_along(
@@ -34,3 +40,8 @@ def logits_along(
     past = Memory(lines_of(tokens, np.array([len(tokens)]), states), piece)
     seen = features(decoder.config, after, tokens.astype(np.int32), told.take(piece), past)
     return after, decoder.along(seen)
+
+
+def told_bits(config: ModelConfig) -> float:
+    """What a piece's key, number of bars and style are worth."""
+    return math.log2(_KEYS) + math.log2(_BARS) + math.log2(max(1, len(config.styles)))

@@ -13,8 +13,9 @@ from bicinium.errors import ScoreError
 
 Mode = Literal["major", "minor"]
 
-_STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_ALTERATIONS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
+# Semitones over C of each step of the scale, and what a sign after it adds.
+STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+ALTERATIONS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
 _MAJOR_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _MINOR_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 
@@ -41,9 +42,9 @@ class Key:
         if not mode:
             name, mode = (name[:-1], "minor") if name.endswith("m") else (name, "major")
         step, alteration = name[:1].upper(), name[1:]
-        if step not in _STEPS or alteration not in _ALTERATIONS or mode not in ("major", "minor"):
+        if step not in STEPS or alteration not in ALTERATIONS or mode not in ("major", "minor"):
             raise ScoreError(f"{text!r} is not a key: write it like 'D minor' or 'Bb major'")
-        tonic = (_STEPS[step] + _ALTERATIONS[alteration]) % 12
+        tonic = (STEPS[step] + ALTERATIONS[alteration]) % 12
         return cls(tonic, "minor" if mode == "minor" else "major")
 
     @classmethod
@@ -75,6 +76,13 @@ class Key:
         """The shortest way to C major or A minor, -5 to 6 semitones."""
         home = 9 if self.mode == "minor" else 0
         return (home - self.tonic + 5) % 12 - 5
+
+
+# What tokens are written in, by mode.
+HOME: dict[str, Key] = {
+    "major": Key(0, "major"),
+    "minor": Key(9, "minor"),
+}
 
 
 ALL_KEYS = tuple(Key(tonic, mode) for mode in ("major", "minor") for tonic in range(12))

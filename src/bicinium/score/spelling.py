@@ -24,11 +24,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.score.keys import Key, Mode
+from bicinium.score.keys import STEPS, Key, Mode
 from bicinium.score.notes import TICKS_PER_QUARTER, Note, Score
 
 _LETTERS = "FCGDAEB"  # in the order of fifths; F is at -1
-_STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 # How much each degree belongs to a key, by semitones above the tonic: Temperley (2007), from the
 # Kostka-Payne corpus.
@@ -86,7 +85,7 @@ class Spelling:
 
     @property
     def pitch(self) -> int:
-        return 12 * (self.octave + 1) + _STEPS[self.step] + self.alter
+        return 12 * (self.octave + 1) + STEPS[self.step] + self.alter
 
 
 def spell(score: Score) -> list[tuple[Spelling, ...]]:
@@ -109,7 +108,7 @@ def sharps_of(fifths: int) -> dict[str, int]:
 def _on_line(pitch: int, place: int) -> Spelling:
     alter, letter = divmod(place + 1, 7)
     step = _LETTERS[letter]
-    return Spelling(step, alter, (pitch - alter - _STEPS[step]) // 12 - 1)
+    return Spelling(step, alter, (pitch - alter - STEPS[step]) // 12 - 1)
 
 
 def line_of_fifths(

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bicinium.corpus.shards import Piece, score_of
+from bicinium.corpus.shards import Piece, evenly, score_of
 from bicinium.corpus.sources import KEYBOARD_STYLES
 from bicinium.errors import BiciniumError
 from bicinium.grammar import MusicalGrammar, State
@@ -365,6 +365,5 @@ def validation_pieces(pieces: Sequence[Piece], other_tokens: int) -> dict[str, l
     held_out = [piece for piece in pieces if piece.split == "validation"]
     keyboard = [piece for piece in held_out if piece.style in KEYBOARD_STYLES]
     others = [piece for piece in held_out if piece.style not in KEYBOARD_STYLES]
-    step = max(1, sum(len(piece.tokens) for piece in others) // other_tokens)
-    sets = {"keyboard": keyboard, "other": others[::step]}
+    sets = {"keyboard": keyboard, "other": evenly(others, other_tokens)}
     return {name: chosen for name, chosen in sets.items() if chosen}

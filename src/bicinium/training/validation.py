@@ -24,23 +24,20 @@ from bicinium.composing.conditions import Conditions
 from bicinium.composing.sampling import Sampling
 from bicinium.corpus.quality import quality
 from bicinium.corpus.shards import Piece
-from bicinium.corpus.sources import STYLES
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.files import validate_file
 from bicinium.grammar.loops import MOST_LOOPED, looped_share
 from bicinium.grammar.report import html_report
 from bicinium.model.checkpoint import Checkpoint
+from bicinium.model.teacher_forcing import told_bits
 from bicinium.model.transformer import Transformer
-from bicinium.score.keys import Key
+from bicinium.score.keys import HOME
 from bicinium.score.notes import TICKS_PER_QUARTER, Meter
 from bicinium.tokens.vocabulary import KINDS, VALUES, Kind
 from bicinium.training.dataset import Batch, PieceStore, ValidationBatches
 from bicinium.training.musical_grammar import illegal_mass
 from bicinium.writing import whole_file
 
-# What validation tells the model beyond metre and mode, in bits a piece: key, bars, style.
-_TOLD_BITS = math.log2(12) + math.log2(64) + math.log2(len(STYLES))
-_HOME = {"major": Key.parse("C major"), "minor": Key.parse("A minor")}
 _SCALE = (0, 2, 4, 5, 7, 9, 11)  # of both homes
 _UNTOUCHED = Sampling()
 
@@ -77,7 +74,7 @@ def held_out_metrics(
         forbidden = torch.from_numpy(grammar.forbidden(batch.states))
         illegal += float(illegal_mass(logits, forbidden).sum())
         tokens += len(logits)
-    bits = nats / math.log(2) + len(pieces) * _TOLD_BITS
+    bits = nats / math.log(2) + len(pieces) * told_bits(model.config)
     return {
         "bits_per_note": bits / sum(piece.notes for piece in pieces),
         "bits_per_token": nats / math.log(2) / tokens,
@@ -140,7 +137,7 @@ class LiveModel:
         chosen = rng.choice(len(self.like), size=len(bars), p=self.shares)
         return [
             Conditions(
-                key=_HOME[self.like[i].mode].transpose(self.like[i].transposition),
+                key=HOME[self.like[i].mode].transpose(self.like[i].transposition),
                 meter=Meter.parse(self.like[i].meter),
                 bars=count,
                 style=self.like[i].style,
