@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from bicinium.corpus.shards import Piece, write_shards
 from bicinium.score.keys import Key
 from bicinium.score.notes import COMMON_TIME, Note, Score, Voice
 from bicinium.tokens.codec import encode
+from bicinium.training.config import TrainConfig
 
 _BARS = 4
 
@@ -54,6 +57,26 @@ def strolls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("strolls")
     write_shards(out, [_piece(seed) for seed in range(152)])
     return out
+
+
+@pytest.fixture(scope="session")
+def smallest() -> Callable[..., TrainConfig]:
+    """(corpus, fields of the model, other fields of training) → a run of two steps of one layer."""
+
+    def config(prepared: Path, model: dict[str, Any] | None = None, **training: Any) -> TrainConfig:
+        shape = {"d_model": 16, "n_layers": 1, "n_heads": 2, "d_ff": 32, "context": 96}
+        grammar = {"validate_every_n_batches": 100, "live_pieces": 1, "live_bars": 1}
+        quick = {"batch_size": 2, "max_steps": 2, "threads": 1, "precision": "32-true"}
+        quick |= {"warmup_steps": 0, "musical_grammar": grammar | {"positions": 8}}
+        return TrainConfig.model_validate(
+            {
+                "model": shape | (model or {}),
+                "training": quick | training,
+                "data": {"prepared": str(prepared)},
+            }
+        )
+
+    return config
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,26 +28,14 @@ from bicinium.training.tilting import JudgedPieces, Tilting, log_likelihood, til
 from bicinium.training.trainer import TrainingRun, start_from, train
 from bicinium.training.validation import own_pieces
 
-_MODEL = {"d_model": 16, "n_layers": 1, "n_heads": 2, "d_ff": 32, "context": 96}
-_GRAMMAR = {"validate_every_n_batches": 100, "live_pieces": 1, "live_bars": 1, "positions": 8}
-_QUICK = {"batch_size": 2, "max_steps": 2, "threads": 1, "precision": "32-true", "warmup_steps": 0}
+Smallest = Callable[..., TrainConfig]
 _QUESTIONS, _ANSWERS = 4, 4
 
 
-def _config(prepared: Path, **training: Any) -> TrainConfig:
-    return TrainConfig.model_validate(
-        {
-            "model": _MODEL,
-            "training": _QUICK | {"musical_grammar": _GRAMMAR} | training,
-            "data": {"prepared": str(prepared)},
-        }
-    )
-
-
 @pytest.fixture(scope="module")
-def writer(strolls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def writer(strolls: Path, tmp_path_factory: pytest.TempPathFactory, smallest: Smallest) -> Path:
     """A model that has just begun to learn."""
-    return train(_config(strolls, max_steps=20), tmp_path_factory.mktemp("writer") / "run")
+    return train(smallest(strolls, max_steps=20), tmp_path_factory.mktemp("writer") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +89,11 @@ def test_the_error_is_the_variance_of_what_is_missing() -> None:
 
 
 def test_what_is_judged_better_gains_as_much_as_it_is_worth(
-    strolls: Path, writer: Path, judged: JudgedPieces, tmp_path: Path
+    strolls: Path, writer: Path, judged: JudgedPieces, tmp_path: Path, smallest: Smallest
 ) -> None:
     judged.save(tmp_path / "judged.npz")
     tilting = _tilted(tmp_path / "judged.npz", writer, weight=0.1, strength=1, questions=_QUESTIONS)
-    config = _config(
+    config = smallest(
         strolls, max_steps=60, optimizer="adamw", learning_rate=3e-3, seed=3, **tilting
     )
     tilted = train(config, tmp_path / "tilted")
@@ -121,9 +110,10 @@ def test_a_run_that_was_interrupted_ends_like_an_uninterrupted_one(
     judged: JudgedPieces,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    smallest: Smallest,
 ) -> None:
     judged.save(tmp_path / "judged.npz")
-    config = _config(strolls, max_steps=4, **_tilted(tmp_path / "judged.npz", writer))
+    config = smallest(strolls, max_steps=4, **_tilted(tmp_path / "judged.npz", writer))
     whole = load_checkpoint(train(config, tmp_path / "whole"))
     advance = TrainingRun._advance
 
@@ -142,7 +132,7 @@ def test_a_run_that_was_interrupted_ends_like_an_uninterrupted_one(
 
 
 def test_a_long_piece_counts_for_as_much_as_its_window_shows(judged: JudgedPieces) -> None:
-    config = ModelConfig.model_validate(_MODEL | {"context": 16, "styles": ("bach",)})
+    config = ModelConfig(context=16, styles=("bach",))
     section = TiltingSection(strength=2, questions=1, answers=_ANSWERS)
     batch, falls, question = Tilting(section, judged, config, 0).batch([0])
     shown = (batch.targets != IGNORED).sum(dim=1)
@@ -179,10 +169,10 @@ def test_a_file_that_holds_none_is_refused(content: bytes | None, tmp_path: Path
 
 
 def test_it_must_be_known_who_wrote_them(
-    strolls: Path, judged: JudgedPieces, tmp_path: Path
+    strolls: Path, judged: JudgedPieces, tmp_path: Path, smallest: Smallest
 ) -> None:
     judged.save(tmp_path / "judged.npz")
-    config = _config(strolls, tilting={"pieces": tmp_path / "judged.npz"})
+    config = smallest(strolls, tilting={"pieces": tmp_path / "judged.npz"})
     with pytest.raises(ConfigError, match="start_from"):
         train(config, tmp_path / "run")
 
@@ -190,4 +180,4 @@ def test_it_must_be_known_who_wrote_them(
 def test_single_answers_are_refused(judged: JudgedPieces) -> None:
     alone = replace(judged, question=np.arange(len(judged.pieces)))
     with pytest.raises(ConfigError, match="no two of its pieces answer the same question"):
-        Tilting(TiltingSection(), alone, ModelConfig.model_validate(_MODEL), 0)
+        Tilting(TiltingSection(), alone, ModelConfig(), 0)
