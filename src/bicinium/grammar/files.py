@@ -112,7 +112,8 @@ def read_token_file(path: Path) -> TokenFile:
         if bars is not None and not 0 <= bars <= _MOST_BARS:
             raise ValueError(f"bars {bars} is not a number from 0 to {_MOST_BARS:,}")
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise ScoreError(f"{path} is not a token file (a JSON list of ids): {error}") from error
+        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ScoreError(f"{path} is not a token file (a JSON list of ids): {why}") from error
     return TokenFile(tokens, meter, bars, transposition)
 
 

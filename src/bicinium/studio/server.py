@@ -365,7 +365,7 @@ def serve(settings: Settings, host: str, port: int, started: Callable[[str], Non
     except OSError as error:
         raise RequestError(
             f"the studio cannot listen at {host}, port {port}: {error.strerror or error}; "
-            "name another with --port"
+            "name another with --host or --port"
         ) from error
     shown = socket.gethostname() if host in ANYWHERE else f"[{host}]" if ":" in host else host
     token = f"?token={settings.policy.token}" if settings.policy.token else ""
