@@ -497,7 +497,9 @@ def test_pictures(open_page: Callable[..., Any]) -> None:
     address = "#compose?key=D+minor&meter=3%2F4&bars=8&tempo=96&style=bach&seed={}"
 
     page = open_page(viewport={"width": 1440, "height": 1290})
-    _compose(page, key="D minor", meter="3/4", bars="8", tempo="96", style="bach", seed="41")
+    _compose(page, key="D minor", meter="3/4", bars="8", tempo="96", style="bach", seed="71")
+    page.click(".card:has(.best)")
+    page.wait_for_selector(".sheet[data-engraved]")
     page.locator("#seek").evaluate(
         "seek => { seek.value = 160; seek.dispatchEvent(new Event('input')) }"
     )
@@ -505,7 +507,7 @@ def test_pictures(open_page: Callable[..., Any]) -> None:
     page.screenshot(path=folder / "studio-wide.png")
 
     page = open_page(
-        address.format(42), color_scheme="dark", viewport={"width": 1280, "height": 1400}
+        address.format(71), color_scheme="dark", viewport={"width": 1280, "height": 1400}
     )
     _composed(page)
     page.click("nav >> text=Understand")
@@ -515,7 +517,7 @@ def test_pictures(open_page: Callable[..., Any]) -> None:
     page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=folder / "studio-dark.png")
 
-    page = open_page(address.format(41), **_PHONE, device_scale_factor=1.5)
+    page = open_page(address.format(71), **_PHONE, device_scale_factor=1.5)
     _composed(page)
     page.evaluate("document.querySelector('.stand').scrollIntoView()")
     page.wait_for_timeout(800)

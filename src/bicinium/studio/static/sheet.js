@@ -17,6 +17,7 @@ export class Sheet {
     this.score = score;
     this.music = music;
     this.label = label;
+    delete this.element.dataset.engraved; // what stands there is another piece's
     if (!this.pages) this.element.replaceChildren(h("p", { class: "wait" }, "Engraving …"));
     await this.engrave();
   }
