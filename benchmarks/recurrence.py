@@ -93,7 +93,7 @@ def share_of(score: Score) -> float:
 
 def composed(composer: Composer, strength: float, count: int) -> list[Score]:
     """First candidates, as users get them but for that."""
-    asked = Request().conditions(range(count), composer.config)
+    asked = Request().conditions(range(count), composer.styles)
     manner = Manner(replace(DEFAULT_SAMPLING, recurrence=strength), constraints=Constraints())
     pieces, _ = composer.attempt(asked, range(count), manner)
     return [piece.score for piece in pieces.values() if piece.score]

@@ -110,7 +110,7 @@ def compose_many(
     composer, sampling, request = _prepared(seed, asked)
     seeds = [seed + i for i in range(n)]
     candidates, reasons = composer.attempt(
-        *each_candidate(request.conditions(seeds, composer.config), seeds, best_of),
+        *each_candidate(request.conditions(seeds, composer.styles), seeds, best_of),
         Manner(
             sampling,
             asked.get("use_grammar", True),
@@ -142,7 +142,7 @@ def compose_each(
     composer, sampling, request = _prepared(seed, asked)
     seeds = [seed + index for index in range(n)]
     manner = Manner(sampling, asked.get("use_grammar", True), _constraints(asked))
-    conditions = request.conditions(seeds, composer.config)
+    conditions = request.conditions(seeds, composer.styles)
     index, critic = load_quotations(_model(asked)), Critic.of_model(_model(asked))
     reasons = {}
     for i, told in composer.follow(conditions, seeds, manner, accept=_not_quoting(asked)):
@@ -169,7 +169,7 @@ def stream(*, seed: int = 0, **asked: Unpack[Asked]) -> Iterator[NoteEvent]:
             "composing without the grammar"
         )
     composer, sampling, request = _prepared(seed, asked)
-    (conditions,) = request.conditions([seed], composer.config)
+    (conditions,) = request.conditions([seed], composer.styles)
     return composer.stream(conditions, seed, sampling, _constraints(asked))
 
 

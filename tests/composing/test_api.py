@@ -18,6 +18,7 @@ from bicinium.composing.composition import Composition
 from bicinium.composing.constraints import Constraints
 from bicinium.errors import CheckpointError, MidiFileError, RequestError, ScoreError
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig
+from bicinium.model.checkpoint import load_checkpoint, save_checkpoint
 from bicinium.score.keys import Key
 from bicinium.score.midi import write_midi
 from bicinium.score.notes import Score
@@ -212,6 +213,16 @@ def test_what_cannot_be_composed_is_refused_in_one_sentence(
 ) -> None:
     with refuses(error, pattern):
         compose(model=tiny_model, **asked)
+
+
+def test_no_style_is_drawn_that_was_left_out_of_training(tiny_model: Path, tmp_path: Path) -> None:
+    known = load_checkpoint(tiny_model)
+    left_out, *others = known.config.styles
+    record = {"config": {"data": {"styles_left_out": [left_out]}}}
+    model = tmp_path / "model.safetensors"
+    save_checkpoint(model, known.config, known.weights, record)
+    pieces = compose_many(6, bars=2, model=model, best_of=1, constraints=None)
+    assert {piece.conditions.style for piece in pieces} <= set(others)
 
 
 def test_no_pieces_and_no_model_are_refused(

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from bicinium.composing.conditions import draw_key, draw_meter, draw_style
-from bicinium.model.config import COMMON_METERS, ModelConfig
+from bicinium.model.config import COMMON_METERS
 
 
 def test_keys_are_drawn_from_many_and_both_modes() -> None:
@@ -25,15 +25,15 @@ def test_metres_are_drawn_as_often_as_music_has_them() -> None:
 
 
 def test_a_style_is_drawn_from_those_the_model_knows() -> None:
-    known = ModelConfig(styles=("bach", "song", "romantic"))
+    known = ("bach", "song", "romantic")
     styles = Counter(draw_style(np.random.default_rng(seed), known) for seed in range(200))
     assert set(styles) == {"bach", "romantic"}  # a song is no keyboard music
     assert styles["bach"] > styles["romantic"] > 10
 
 
 def test_no_style_is_drawn_where_none_is_known() -> None:
-    assert draw_style(np.random.default_rng(0), ModelConfig(styles=("song",))) is None
-    assert draw_style(np.random.default_rng(0), ModelConfig()) is None
+    assert draw_style(np.random.default_rng(0), ("song",)) is None
+    assert draw_style(np.random.default_rng(0), ()) is None
 
 
 def test_the_same_random_numbers_choose_the_same() -> None:

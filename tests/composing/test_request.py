@@ -16,7 +16,6 @@ from bicinium.composing.conditions import Conditions
 from bicinium.composing.given import EVER, gap, opening, other_voice
 from bicinium.composing.request import Request, parse_subject
 from bicinium.errors import MidiFileError, NotationFileError, RequestError, ScoreError
-from bicinium.model.config import ModelConfig
 from bicinium.score.keys import Key
 from bicinium.score.midi import write_midi
 from bicinium.score.notes import Meter, Note, Score, Voice
@@ -24,11 +23,11 @@ from bicinium.score.saving import write_score
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
-_CONFIG = ModelConfig(styles=("bach", "classical"))
+_STYLES = ("bach", "classical")
 
 
 def _one(seed: int = 0, **asked: Any) -> Conditions:
-    (conditions,) = Request(**asked).conditions([seed], _CONFIG)
+    (conditions,) = Request(**asked).conditions([seed], _STYLES)
     return conditions
 
 
@@ -50,9 +49,9 @@ def file(score: Score, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_is_left_open_is_drawn_by_the_seed() -> None:
     seeds = range(40)
-    drawn = Request().conditions(seeds, _CONFIG)
-    assert drawn == Request().conditions(seeds, _CONFIG)
-    assert drawn[7:8] == Request().conditions([7], _CONFIG)
+    drawn = Request().conditions(seeds, _STYLES)
+    assert drawn == Request().conditions(seeds, _STYLES)
+    assert drawn[7:8] == Request().conditions([7], _STYLES)
     assert len({str(one.key) for one in drawn}) > 6
     assert {str(one.meter) for one in drawn} == {"2/4", "3/4", "4/4", "6/8"}
     assert {one.style for one in drawn} == {"bach", "classical"}
@@ -165,7 +164,7 @@ def test_the_answer_is_the_subject_lower_down(answer: str, semitones: int, octav
 
 def test_a_subject_says_its_key_and_the_seed_the_rest() -> None:
     text = "A4:1/8 B4:1/8 C5:1/8 D5:1/8 E5:1/4 G#4:1/4 A4:1/2"
-    drawn = Request(subject=text).conditions(range(10), _CONFIG)
+    drawn = Request(subject=text).conditions(range(10), _STYLES)
     assert {str(one.key) for one in drawn} == {"A minor"}
     assert len({str(one.meter) for one in drawn}) > 1
     assert str(_one(subject=text, key="C major").key) == "C major"
@@ -221,7 +220,7 @@ def test_what_is_asked_for_beside_a_file_holds(file: Path) -> None:
 
 
 def test_all_seeds_are_given_the_same(file: Path) -> None:
-    drawn = Request(upper=file).conditions(range(12), _CONFIG)
+    drawn = Request(upper=file).conditions(range(12), _STYLES)
     assert all(one.given == drawn[0].given for one in drawn)
     assert {one.style for one in drawn} == {"bach", "classical"}
 

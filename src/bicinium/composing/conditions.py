@@ -9,7 +9,6 @@ import numpy as np
 
 from bicinium.composing.given import Given
 from bicinium.errors import RequestError
-from bicinium.model.config import ModelConfig
 from bicinium.score.keys import Key
 from bicinium.score.notes import Meter
 
@@ -62,9 +61,9 @@ def draw_key(rng: np.random.Generator) -> Key:
     return Key.parse(_LIKELY_KEYS[rng.integers(len(_LIKELY_KEYS))])
 
 
-def draw_style(rng: np.random.Generator, config: ModelConfig) -> str | None:
-    """A style of keyboard music that the model has learned; None where it has learned none."""
-    known = {name: share for name, share in _KEYBOARD_STYLES.items() if name in config.styles}
+def draw_style(rng: np.random.Generator, learned: Sequence[str]) -> str | None:
+    """Of the styles that the model has learned one of keyboard music; None where there is none."""
+    known = {name: share for name, share in _KEYBOARD_STYLES.items() if name in learned}
     if not known:
         return None
     shares = np.array(list(known.values()))

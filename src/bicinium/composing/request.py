@@ -17,7 +17,6 @@ from bicinium.composing.conditions import Conditions, draw_key, draw_meter, draw
 from bicinium.composing.given import Given, gap, opening, other_voice, subject
 from bicinium.errors import BiciniumError, RequestError
 from bicinium.grammar import MusicalGrammarValidator
-from bicinium.model.config import ModelConfig
 from bicinium.score.keys import ALTERATIONS, STEPS, Key, find_key
 from bicinium.score.notes import (
     HIGHEST_PITCH,
@@ -77,16 +76,16 @@ class Request:
         if self.answer != "octave" and self.subject is None:
             raise RequestError("there is no subject to answer: name one, or leave the answer out")
 
-    def conditions(self, seeds: Sequence[int], config: ModelConfig) -> list[Conditions]:
-        """The conditions of one piece for each seed. Raises RequestError, ScoreError and their like
-        where none can be so.
+    def conditions(self, seeds: Sequence[int], styles: Sequence[str]) -> list[Conditions]:
+        """The conditions of one piece for each seed; ``styles`` are those that the model has
+        learned. Raises RequestError, ScoreError and their like where none can be so.
         """
         source = self._source()
         bars, given = self._with(source) if source else (self._bars, None)
         asked = []
         for seed in seeds:
             rng = np.random.default_rng([seed, 2**16])
-            key, meter, style = draw_key(rng), draw_meter(rng), draw_style(rng, config)
+            key, meter, style = draw_key(rng), draw_meter(rng), draw_style(rng, styles)
             if self.key is not None:
                 key = Key.parse(self.key)
             elif source:
