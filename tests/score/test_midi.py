@@ -114,7 +114,7 @@ class TestStaves:
         assert content.meters == ((0, Meter(3, 4)),)
         assert content.tempo_qpm == 120
         assert content.key == Key.parse("D minor")
-        assert (content.notes_off_grid, content.notes_left_out) == (0, 0)
+        assert (content.notes_off_grid, content.notes_left_out, content.tempo_changes) == (0, 0, 0)
 
     def test_the_channels_of_type_0_are_the_staves(self, read: Read) -> None:
         content = read(on(0, 72), on(0, 48, 64, 1), off(PPQ, 72), off(0, 48, 1))
@@ -291,18 +291,20 @@ class TestGrid:
 
 
 class TestTempo:
-    def test_the_first_tempo_counts(self, read: Read) -> None:
+    def test_the_first_tempo_counts_and_the_others_are_reported(self, read: Read) -> None:
         content = read(
             tempo(0, 600_000), on(0, 60), tempo(9, 500_000), off(9, 60), tempo(0, 400_000)
         )
         assert content.tempo_qpm == pytest.approx(100)
+        assert content.tempo_changes == 2
 
     def test_without_a_tempo_it_is_120_as_the_standard_says(self, read: Read) -> None:
-        assert read(*ONE_NOTE).tempo_qpm == 120
+        content = read(*ONE_NOTE)
+        assert (content.tempo_qpm, content.tempo_changes) == (120, 0)
 
     def test_a_tempo_of_no_time_at_all_is_no_tempo(self, read: Read) -> None:
         content = read(tempo(0, 0), tempo(0, 1_000_000), *ONE_NOTE)
-        assert content.tempo_qpm == 60
+        assert (content.tempo_qpm, content.tempo_changes) == (60, 0)
 
 
 class TestMeter:

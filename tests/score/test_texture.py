@@ -27,7 +27,7 @@ def content(*staves: Staff, **changes: Any) -> Content:
     """What a file of these staves says, in common time where ``meters`` are not given."""
     said = {
         "meters": COMMON_TIME, "fifths": None, "key": None, "tempo_qpm": 120.0,
-        "anacrusis_ticks": 0, "notes_off_grid": 0, "notes_left_out": 0,
+        "anacrusis_ticks": 0, "notes_off_grid": 0, "notes_left_out": 0, "tempo_changes": 0,
     }  # fmt: skip
     return Content(staves=staves, **(said | changes))
 

@@ -39,6 +39,7 @@ class Content:
     anacrusis_ticks: int
     notes_off_grid: int
     notes_left_out: int
+    tempo_changes: int
     end_tick: int | None = None  # the last barline, where the file says it
     title: str = ""
     composer: str = ""

@@ -5,7 +5,7 @@ from their absolute position, so that no error accumulates. What other programs 
 handled like this:
 
 - type 0, 1 and 2, running status, note-ons of velocity 0: as the standard says;
-- several tempi: the first counts; one of 0 is no tempo;
+- several tempi: the first counts, the number of the others is reported; one of 0 is no tempo;
 - a hand that changes its sound (program) is still one staff; drums are left out;
 - several metres: all are reported, ``texture`` splits the piece there; a first metre that lasts for
   one bar and is shorter than the second is an anacrusis;
@@ -174,6 +174,7 @@ def _on_grid(source: Any, path: Path) -> Content:
         anacrusis_ticks=anacrusis,
         notes_off_grid=off_grid,
         notes_left_out=left_out,
+        tempo_changes=max(0, len(tempi) - 1),
     )
 
 

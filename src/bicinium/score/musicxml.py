@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib.metadata import version
+from itertools import pairwise
 from math import floor
 from pathlib import Path
 from xml.etree import ElementTree
@@ -194,6 +195,7 @@ def content_of(root: Element, path: Path) -> Content:
         for at, tempo in bar.tempi
     ]
     tempi.sort(key=lambda tempo: tempo[0])
+    changes = [later for (_, earlier), (_, later) in pairwise(tempi) if abs(later - earlier) > 1e-6]
     return Content(
         staves=tuple(
             Staff(name, Notes(without_restrikes(columns_of(tuple(notes)))))
@@ -207,6 +209,7 @@ def content_of(root: Element, path: Path) -> Content:
         anacrusis_ticks=_rounded(layout.anacrusis * TICKS_PER_QUARTER),
         notes_off_grid=off_grid,
         notes_left_out=left_out,
+        tempo_changes=len(changes),
         end_tick=_rounded(layout.end * TICKS_PER_QUARTER),
         rights=" ".join(
             word for r in root.iterfind("identification/rights") for word in (r.text or "").split()

@@ -87,6 +87,7 @@ def _content(stream: Any, path: Path) -> Content:
         anacrusis_ticks=anacrusis,
         notes_off_grid=rounded,
         notes_left_out=0,
+        tempo_changes=0,
         title=(about.title or about.movementName or "") if about else "",
         composer=(about.composer or "") if about else "",
         rights=" ".join((about.copyright or "").split()) if about else "",
