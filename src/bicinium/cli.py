@@ -191,7 +191,7 @@ def compose(
             4 if n is None else n, seed=seed, best_of=best_of, progress=progress, **asked
         )
     seconds = time.perf_counter() - started
-    try:
+    with _writing(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
         files = [
             list(
@@ -202,8 +202,6 @@ def compose(
             )
             for piece in pieces
         ]
-    except OSError as error:
-        raise RequestError(f"{out} cannot be written to: {error.strerror or error}") from error
     rows = [_piece_row(piece, paths) for piece, paths in zip(pieces, files, strict=True)]
     tokens_per_second = sum(len(piece.tokens) for piece in pieces) / seconds
     if as_json:
@@ -411,10 +409,8 @@ def evaluate(
                 "0 pieces are nothing to listen to: ask for more, or leave --listen out"
             )
         check_installed("a listening test")
-    try:
+    with _writing(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"{out} cannot be written to: {error.strerror or error}") from error
     with _stages() as stages:
         found = measure(
             DEFAULT_MODEL if model == "default" else Path(model),
@@ -626,12 +622,12 @@ def _write_page(path: Path, page: str) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _writing(path: Path, how: str = "written") -> Iterator[None]:
     """What this block writes is ``path``: RequestError says so where it cannot be."""
     try:
         yield
     except OSError as error:
-        raise RequestError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise RequestError(f"{path} cannot be {how}: {error.strerror or error}") from error
 
 
 def _check_folder(folder: Path) -> None:
@@ -640,10 +636,8 @@ def _check_folder(folder: Path) -> None:
 
     path = folder.absolute()
     there = next(above for above in (path, *path.parents) if os.path.lexists(above))
-    try:
+    with _writing(folder, "written to"):
         TemporaryFile(dir=there).close()
-    except OSError as error:
-        raise RequestError(f"{folder} cannot be written to: {error.strerror or error}") from error
 
 
 def _suffixes(formats: str) -> list[str]:

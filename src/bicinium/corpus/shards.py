@@ -58,12 +58,8 @@ class Refused:
 
 def score_of(piece: Piece) -> Score:
     """The piece as notes, in C major or A minor. Raises BiciniumError where its row is wrong."""
-    return decode(
-        piece.tokens,
-        Meter.parse(piece.meter),
-        HOME.get(piece.mode, HOME["major"]),
-        piece.anacrusis_ticks,
-    )
+    key = HOME.get(piece.mode, HOME["major"])
+    return decode(piece.tokens, Meter.parse(piece.meter), key, piece.anacrusis_ticks)
 
 
 def evenly(pieces: Sequence[Piece], most_tokens: int) -> list[Piece]:
