@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bicinium.training.config import TrainConfig
-from bicinium.training.run_folder import last_checkpoint
+from bicinium.training.loop import train
+from bicinium.training.run_dir import last_checkpoint
 from bicinium.training.run_records import EVENTS, read_records
-from bicinium.training.trainer import train
 
 LOSSES = {
     "cross-entropy": {"enabled": False},

@@ -19,17 +19,17 @@ from pathlib import Path
 import numpy as np
 
 from bicinium.api import load_composer
-from bicinium.composing.composer import Composer
-from bicinium.composing.composition import Composition
-from bicinium.composing.conditions import Conditions
-from bicinium.composing.constraints import Constraints
-from bicinium.composing.given import NEVER, Given, gap, other_voice
-from bicinium.corpus.quality import quality
-from bicinium.corpus.shards import load_pieces, score_of
+from bicinium.data.shards import load_pieces, score_of
 from bicinium.errors import RequestError
+from bicinium.generation.composition import Composition
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.constraints.config import Constraints
+from bicinium.generation.engine import Composer
+from bicinium.generation.fixed_notes import NEVER, Given, gap, other_voice
 from bicinium.model.checkpoint import DEFAULT_MODEL
-from bicinium.score.counterpoint import parallels, strong_dissonances
-from bicinium.score.notes import Score, Voice
+from bicinium.music.counterpoint import parallels, strong_dissonances
+from bicinium.music.quality import quality
+from bicinium.music.score import Score, Voice
 
 CANDIDATES = 4
 LEAST_NOTES = 8  # of each voice, in a window

@@ -19,12 +19,12 @@ import mido
 import music21
 
 from bicinium.api import load_composer
-from bicinium.composing.composition import Composition
-from bicinium.composing.conditions import Conditions
-from bicinium.composing.redrawing import bars_played
+from bicinium.generation.acceptance import bars_played
+from bicinium.generation.composition import Composition
+from bicinium.generation.conditions import Conditions
 from bicinium.model.checkpoint import DEFAULT_MODEL
-from bicinium.score.keys import ALL_KEYS
-from bicinium.score.notes import Meter
+from bicinium.music.key import ALL_KEYS
+from bicinium.music.score import Meter
 
 METERS = ("2/4", "3/4", "4/4", "6/8")
 BATCH = 25

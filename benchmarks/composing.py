@@ -27,17 +27,17 @@ import music21
 import numpy as np
 
 from bicinium.api import load_composer, load_quotations
-from bicinium.composing.composer import Composer
-from bicinium.composing.composition import Composition
-from bicinium.composing.conditions import Conditions
-from bicinium.composing.constraints import STRENGTHS, Constraints, broken
-from bicinium.composing.originality import QuotationIndex
-from bicinium.corpus.shards import load_pieces, score_of
-from bicinium.corpus.sources import KEYBOARD_STYLES
+from bicinium.data.shards import load_pieces, score_of
+from bicinium.data.sources import KEYBOARD_STYLES
+from bicinium.generation.composition import Composition
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.constraints.config import STRENGTHS, Constraints, broken
+from bicinium.generation.engine import Composer
+from bicinium.generation.memorization import QuotationIndex
 from bicinium.model.checkpoint import DEFAULT_MODEL
-from bicinium.score.counterpoint import closes
-from bicinium.score.keys import ALL_KEYS
-from bicinium.score.notes import Meter, Score
+from bicinium.music.counterpoint import closes
+from bicinium.music.key import ALL_KEYS
+from bicinium.music.score import Meter, Score
 
 METERS = ("4/4", "3/4", "2/4", "6/8", "3/8", "2/2", "9/8", "12/8")
 BARS = (4, 8, 12, 16, 24, 32, 48, 64)

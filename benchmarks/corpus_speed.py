@@ -16,11 +16,11 @@ from pathlib import Path
 
 import joblib
 
-from bicinium.corpus.reading import read_sources
-from bicinium.corpus.sources import SourceFile, find_sources
-from bicinium.score.midi import read_midi
-from bicinium.score.texture import two_voices
-from bicinium.tokens.codec import encode
+from bicinium.data.import_piece import read_sources
+from bicinium.data.sources import SourceFile, find_sources
+from bicinium.formats.midi import read_midi
+from bicinium.music.voice_reduction import two_voices
+from bicinium.tokenizer.codec import encode
 
 
 def main(arguments: Sequence[str]) -> None:

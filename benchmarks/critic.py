@@ -9,7 +9,7 @@ Usage: python -m benchmarks critic compose --data FOLDER --pieces FILE [--model 
 FOLDER is what ``bicinium corpus prepare`` wrote. ``compose`` answers --count excerpts of its
 training side (of its held-out side with --held-out), of keyboard music first, and besides --others
 of other music; --candidates for each, of which some are left out as in composing; and keeps them in
-FILE, chunk by chunk: it can be stopped and goes on. ``fit`` fits the critic (``composing.critic``)
+FILE, chunk by chunk: it can be stopped and goes on. ``fit`` fits the critic (``generation.critic``)
 on these and writes it beside the model.
 ``judge`` writes what ``training.tilting.pieces`` takes: the candidates, and the log-odds that each
 is real music, as judges say who have not seen its work.
@@ -37,22 +37,22 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.weighing import Scales, columns, scales_of, weights_of
-from bicinium.composing.composer import Composer, Manner
-from bicinium.composing.composition import Composition
-from bicinium.composing.constraints import Constraints
-from bicinium.composing.critic import Critic, critic_path
-from bicinium.composing.originality import QuotationIndex, quotations_path
-from bicinium.composing.ranking import BEST_OF, best_of_each, each_candidate
-from bicinium.composing.trees import Tree, Trees
-from bicinium.corpus.metrics import features, lines
-from bicinium.evaluation.compare import compare, told_apart
+from bicinium.atomic_write import whole_file
+from bicinium.evaluation.distributions import compare, told_apart
 from bicinium.evaluation.evaluate import mean_quality
-from bicinium.evaluation.material import Excerpt, excerpts, load_material, set_of
+from bicinium.evaluation.reference_music import Excerpt, excerpts, load_material, set_of
+from bicinium.generation.composition import Composition
+from bicinium.generation.constraints.config import Constraints
+from bicinium.generation.critic import Critic, critic_path
+from bicinium.generation.engine import Composer, Manner
+from bicinium.generation.gbdt import Tree, Trees
+from bicinium.generation.memorization import QuotationIndex, quotations_path
+from bicinium.generation.rerank import BEST_OF, best_of_each, each_candidate
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
-from bicinium.score.notes import Score
+from bicinium.music.descriptors import features, lines
+from bicinium.music.score import Score
 from bicinium.training.tilting import JudgedPieces
 from bicinium.training.validation import own_pieces
-from bicinium.writing import whole_file
 
 Floats = NDArray[np.float64]
 

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 import torch
 
 from bicinium.api import compose_many
-from bicinium.corpus.sources import STYLES
+from bicinium.data.sources import STYLES
 from bicinium.model.config import ModelConfig
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import MusicalGrammarSection
 from bicinium.training.dataset import Batch, own_batch
-from bicinium.training.musical_grammar import MusicalGrammarLoss
-from bicinium.training.optimisation import next_token_loss
+from bicinium.training.losses import MusicalGrammarLoss
+from bicinium.training.optim import next_token_loss
 from bicinium.training.validation import own_pieces
 
 

@@ -18,19 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from bicinium.composing.composer import DEFAULT_SAMPLING
-from bicinium.composing.sampling import draw, probabilities
-from bicinium.corpus.sources import find_sources
+from bicinium.data.sources import find_sources
+from bicinium.formats.midi import read_midi, write_midi
+from bicinium.generation.engine import DEFAULT_SAMPLING
+from bicinium.generation.sampling import draw, probabilities
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, ValidationResult
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder
-from bicinium.model.features import PieceConditions, features
-from bicinium.model.lines import GrowingLines
-from bicinium.model.memory import Memory
-from bicinium.score.midi import read_midi, write_midi
-from bicinium.score.texture import two_voices
-from bicinium.tokens.codec import encode, snap
-from bicinium.tokens.vocabulary import START
+from bicinium.model.inputs.bar_lag import Memory
+from bicinium.model.inputs.encode import PieceConditions, features
+from bicinium.model.inputs.note_index import GrowingLines
+from bicinium.music.voice_reduction import two_voices
+from bicinium.tokenizer.codec import encode, snap
+from bicinium.tokenizer.vocabulary import START
 
 STEPS = 600  # a piece of 16 bars has 500 to 1,100 tokens
 FIRST_STEPS = 200  # while there is little to attend to, a decoder step is cheapest

@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from bicinium.api import load_composer
-from bicinium.composing.conditions import Conditions
-from bicinium.score.keys import ALL_KEYS
-from bicinium.score.notes import Meter, Score
-from bicinium.score.reading import read_music, read_score
-from bicinium.score.saving import write_score
+from bicinium.formats.registry import read_music, read_score
+from bicinium.generation.conditions import Conditions
+from bicinium.music.key import ALL_KEYS
+from bicinium.music.score import Meter, Score
+from bicinium.render.export import write_score
 
 PROGRAMS = ("musescore3", "mscore3", "mscore", "musescore")
 METERS = ("2/4", "3/4", "4/4", "6/8")

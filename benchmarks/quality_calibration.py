@@ -6,7 +6,7 @@ FOLDER is what ``bicinium corpus prepare`` wrote, best with --min-quality-score 
 fitted on pieces of its training side and everything is measured on pieces of works of the other
 side: each piece whole and its last 16 bars, against seven kinds of nonsense made of it. A metric
 without which the fit is as good (on a third of the works of the training side) is dropped. Prints
-the tables of docs/quality.md; --fit writes src/bicinium/corpus/quality.json.
+the tables of docs/quality.md; --fit writes src/bicinium/music/quality.json.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 from benchmarks.weighing import columns, scales_of, weights_of
-from bicinium.corpus import quality
-from bicinium.corpus.nonsense import CLASSES, OTHER_LOWER_VOICE, other_lower_voice
-from bicinium.corpus.quality import METRICS, Weights, measure
-from bicinium.corpus.shards import Piece, load_pieces, score_of
-from bicinium.corpus.sources import KEYBOARD_STYLES
-from bicinium.score.excerpts import EXCERPT_BARS
-from bicinium.score.notes import Score, Voice
-from bicinium.writing import whole_file
+from bicinium.atomic_write import whole_file
+from bicinium.data.corruptions import CLASSES, OTHER_LOWER_VOICE, other_lower_voice
+from bicinium.data.shards import Piece, load_pieces, score_of
+from bicinium.data.sources import KEYBOARD_STYLES
+from bicinium.music import quality
+from bicinium.music.excerpts import EXCERPT_BARS
+from bicinium.music.quality import METRICS, Weights, measure
+from bicinium.music.score import Score, Voice
 
 REAL = "music"
 NONSENSE = (*CLASSES, OTHER_LOWER_VOICE)

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bicinium.composing.composer import DEFAULT_SAMPLING, Composer, Manner
-from bicinium.composing.constraints import Constraints
-from bicinium.composing.request import Request
-from bicinium.corpus.shards import Piece, load_pieces, score_of
+from bicinium.data.shards import Piece, load_pieces, score_of
 from bicinium.errors import BiciniumError
+from bicinium.generation.constraints.config import Constraints
+from bicinium.generation.engine import DEFAULT_SAMPLING, Composer, Manner
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
-from bicinium.model.expectation import NOTHING_EXPECTED, Expectations, Expected
-from bicinium.score.excerpts import EXCERPT_BARS, cut
-from bicinium.score.notes import Score
+from bicinium.model.inputs.motif_predictor import NOTHING_EXPECTED, Expectations, Expected
+from bicinium.music.excerpts import EXCERPT_BARS, cut
+from bicinium.music.score import Score
+from bicinium.request import Request
 
 LENGTHS = (4, 8, 16, 32, 64)  # bars
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)

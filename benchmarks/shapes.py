@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ablation import validations
-from bicinium.corpus.shards import SHARDS, Piece, load_pieces, score_of, write_shards
+from bicinium.data.shards import SHARDS, Piece, load_pieces, score_of, write_shards
 from bicinium.errors import BiciniumError
 from bicinium.model.checkpoint import load_checkpoint
-from bicinium.tokens.codec import encode
+from bicinium.tokenizer.codec import encode
 from bicinium.training.config import TrainConfig
-from bicinium.training.run_folder import MODEL, last_checkpoint
+from bicinium.training.loop import train
+from bicinium.training.run_dir import MODEL, last_checkpoint
 from bicinium.training.run_records import read_metrics
-from bicinium.training.trainer import train
 
 _TOKENS_A_STEP = 4096
 _SHAPE = {"d_model": 128, "n_layers": 4, "d_ff": 352, "context": 512}

@@ -24,10 +24,10 @@ import music21
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.score.keys import find_key
-from bicinium.score.musicxml import WrittenNote, parse_musicxml, written_notes
-from bicinium.score.notes import TICKS_PER_QUARTER, Note
-from bicinium.score.spelling import Spelling, line_of_fifths
+from bicinium.formats.musicxml import WrittenNote, parse_musicxml, written_notes
+from bicinium.formats.spelling import Spelling, line_of_fifths
+from bicinium.music.key import find_key
+from bicinium.music.score import TICKS_PER_QUARTER, Note
 
 LETTERS = "FCGDAEB"  # in the order of fifths
 COMPOSERS = (

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _CHROMIUM = "/usr/bin/chromium"
-_COMMAND = [sys.executable, "-c", "from bicinium.cli import main; main()", "studio"]
+_COMMAND = [sys.executable, "-c", "from bicinium.cli.main import main; main()", "studio"]
 _PIECES = (("D minor", "3/4"), ("C major", "4/4"), ("E minor", "4/4"), ("G major", "3/4"),
            ("A minor", "2/4"), ("Bb major", "6/8"), ("F# minor", "4/4"))  # fmt: skip
 _GOAL_S = 2.0

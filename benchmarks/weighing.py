@@ -1,4 +1,4 @@
-"""Logistic regression on z and |z| of measured numbers, as ``corpus.quality.Weights`` hold it."""
+"""Logistic regression on z and |z| of measured numbers, as ``music.quality.Weights`` hold it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from bicinium.corpus.quality import FARTHEST, Term, Weights
+from bicinium.music.quality import FARTHEST, Term, Weights
 
 Floats = NDArray[np.float64]
 _LEAST_SPREAD = 1e-4  # one that is rounded to four places is not 0

@@ -16,18 +16,18 @@ import hypothesis
 import numpy as np
 import pytest
 
-from bicinium.corpus.prepare import prepare
-from bicinium.corpus.sources import find_sources, split_of
+from bicinium.data.prepare import prepare
+from bicinium.data.sources import find_sources, split_of
+from bicinium.formats.midi import write_midi
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import PieceConditions, features
-from bicinium.model.lines import GrowingLines
-from bicinium.model.memory import Memory
-from bicinium.score.keys import Key
-from bicinium.score.midi import write_midi
-from bicinium.score.notes import Meter, Note, Score, Voice
-from bicinium.tokens.vocabulary import KINDS, Kind
+from bicinium.model.inputs.bar_lag import Memory
+from bicinium.model.inputs.encode import PieceConditions, features
+from bicinium.model.inputs.note_index import GrowingLines
+from bicinium.music.key import Key
+from bicinium.music.score import Meter, Note, Score, Voice
+from bicinium.tokenizer.vocabulary import KINDS, Kind
 
 # No deadline for an example: how long one takes says more about the machine than about the code.
 hypothesis.settings.register_profile("bicinium", deadline=None)

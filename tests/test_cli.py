@@ -20,15 +20,15 @@ import mido
 import pytest
 
 from bicinium import api, cli, studio
-from bicinium.composing.composer import DEFAULT_SAMPLING
-from bicinium.composing.constraints import EXPLAINED, Constraints
-from bicinium.composing.ranking import BEST_OF
-from bicinium.corpus.prepare import MIN_QUALITY_SCORE
-from bicinium.corpus.shards import load_pieces
+from bicinium.data.prepare import MIN_QUALITY_SCORE
+from bicinium.data.shards import load_pieces
 from bicinium.errors import RequestError
-from bicinium.score.midi import write_midi
-from bicinium.score.notes import Score
-from bicinium.score.reading import read_score
+from bicinium.formats.midi import write_midi
+from bicinium.formats.registry import read_score
+from bicinium.generation.constraints.config import EXPLAINED, Constraints
+from bicinium.generation.engine import DEFAULT_SAMPLING
+from bicinium.generation.rerank import BEST_OF
+from bicinium.music.score import Score
 
 
 @dataclass(frozen=True)
@@ -552,7 +552,7 @@ def test_corpus_validate_and_report_judge_raw_and_prepared_music(
 def test_corpus_fetch_lists_with_licence_and_credit_and_fails_without_a_server(
     bicinium: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bicinium.corpus import fetch
+    from bicinium.data import download as fetch
 
     listed = bicinium("corpus", "fetch", "inventions", "--list")
     assert listed.status == 0
@@ -645,7 +645,7 @@ def test_a_run_that_cannot_be_saved_ends_with_1_and_a_sentence(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from bicinium.training.trainer import TrainingRun
+    from bicinium.training.loop import TrainingRun
 
     (tmp_path / "run.yaml").write_text(_TINY_RUN + f"data: {{prepared: {prepared}}}\n")
     logits = TrainingRun._logits
@@ -673,7 +673,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(
     text = _TINY_RUN.replace("validate_every_n_batches: 2, live_pieces: 2, live_bars: 1", grammar)
     text = text.replace("max_steps: 3", "max_steps: 5000, checkpoint_every_steps: 10000")
     (tmp_path / "run.yaml").write_text(text + f"data: {{prepared: {prepared}}}\n")
-    program = "import sys; from bicinium.cli import main; sys.argv[0] = 'bicinium'; main()"
+    program = "import sys; from bicinium.cli.main import main; sys.argv[0] = 'bicinium'; main()"
     run = [sys.executable, "-c", program, "train"]
     ran = subprocess.Popen(
         [*run, "run.yaml", "--run", "runs/one"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
@@ -760,7 +760,8 @@ def test_evaluate_keeps_its_numbers_where_there_is_nothing_to_listen_to(
     monkeypatch: pytest.MonkeyPatch,
     as_json: bool,
 ) -> None:
-    from bicinium.evaluation import clips, listen
+    from bicinium.evaluation import audio_clips as clips
+    from bicinium.evaluation import listening_test as listen
 
     def refuse(found: object) -> str:
         raise RequestError("there is nothing to listen to")
@@ -799,7 +800,7 @@ def test_the_program_runs_on_its_own_and_composes_without_what_is_heavy(
 ) -> None:
     program = """if True:
         import sys
-        from bicinium.cli import main
+        from bicinium.cli.main import main
         try:
             main()
         finally:

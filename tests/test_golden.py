@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import bicinium
-from bicinium.composing.constraints import Constraints
+from bicinium.generation.constraints.config import Constraints
 
 HASHES = Path(__file__).with_name("golden.json")
 LINE = "D4:1/8 E4:1/8 F4:1/8 G4:1/8 A4:1/4 D4:1/4"

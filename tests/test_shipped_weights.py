@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 import bicinium
-from bicinium.composing.critic import Critic
-from bicinium.composing.redrawing import bars_played
-from bicinium.corpus.sources import find_sources
+from bicinium.data.sources import find_sources
+from bicinium.formats.registry import read_score
+from bicinium.generation.acceptance import bars_played
+from bicinium.generation.critic import Critic
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
-from bicinium.score.reading import read_score
 
 
 def test_they_are_under_ten_megabytes_and_say_how_they_were_made():

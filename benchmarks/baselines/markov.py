@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.corpus.shards import Piece
-from bicinium.evaluation.predict import Prediction
+from bicinium.data.shards import Piece
+from bicinium.evaluation.likelihood import Prediction
 from bicinium.grammar import MusicalGrammar
-from bicinium.score.notes import Meter
-from bicinium.tokens.vocabulary import PAD, VOCAB_SIZE
+from bicinium.music.score import Meter
+from bicinium.tokenizer.vocabulary import PAD, VOCAB_SIZE
 
 ORDER = 3
 _KEYS = 12  # among which a piece's is told; the chain is told nothing else

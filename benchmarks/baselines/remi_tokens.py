@@ -23,10 +23,10 @@ from symusic import Note as MidiNote
 from symusic import Score as MidiScore
 from symusic import Tempo, TimeSignature, Track
 
-from bicinium.corpus.sources import STYLES
+from bicinium.data.sources import STYLES
 from bicinium.model.config import COMMON_METERS
-from bicinium.score.keys import Key
-from bicinium.score.notes import (
+from bicinium.music.key import Key
+from bicinium.music.score import (
     HIGHEST_PITCH,
     LOWEST_PITCH,
     TICKS_PER_QUARTER,

@@ -22,14 +22,14 @@ from torch import Tensor
 
 from benchmarks.baselines.remi_model import CONTEXT, RemiModel
 from benchmarks.baselines.remi_tokens import PREFIX, RemiTokens
-from bicinium.corpus.shards import Piece, load_pieces, score_of
+from bicinium.atomic_write import whole_file
+from bicinium.data.shards import Piece, load_pieces, score_of
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import DataSection, TrainingSection
 from bicinium.training.dataset import Window, repeats_of, tile
 from bicinium.training.interrupts import Interrupts
-from bicinium.training.musical_grammar import IGNORED
-from bicinium.training.optimisation import learning_rate, new_optimizers, next_token_loss
-from bicinium.writing import whole_file
+from bicinium.training.losses import IGNORED
+from bicinium.training.optim import learning_rate, new_optimizers, next_token_loss
 
 LEFT_OUT = "palestrina"
 KEYBOARD_REPEATS = DataSection().keyboard_repeats  # the defaults, as for ours

@@ -15,14 +15,14 @@ from transformers import DynamicCache
 from benchmarks.baselines.remi_model import CONTEXT, RemiModel
 from benchmarks.baselines.remi_tokens import PREFIX, Read, RemiTokens
 from benchmarks.baselines.remi_training import LAST
-from bicinium.composing.conditions import Conditions
-from bicinium.composing.sampling import Sampling, draw, probabilities
-from bicinium.corpus.shards import Piece, score_of
-from bicinium.corpus.sources import STYLES
-from bicinium.evaluation.predict import Prediction
+from bicinium.data.shards import Piece, score_of
+from bicinium.data.sources import STYLES
+from bicinium.evaluation.likelihood import Prediction
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.sampling import Sampling, draw, probabilities
 from bicinium.model.config import ModelConfig
 from bicinium.model.teacher_forcing import told_bits
-from bicinium.score.notes import TICKS_PER_QUARTER
+from bicinium.music.score import TICKS_PER_QUARTER
 
 _SEEN = 768  # tokens that each one sees at least before it, where there are so many
 _BATCH = 25  # pieces written at once

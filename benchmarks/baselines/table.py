@@ -18,14 +18,9 @@ from benchmarks.baselines.remi_tokens import Read
 from benchmarks.baselines.remi_training import KEYBOARD_REPEATS, LEFT_OUT
 from benchmarks.baselines.remi_writing import RemiBaseline
 from bicinium.api import load_quotations
-from bicinium.composing.composer import Composer, Manner
-from bicinium.composing.conditions import Conditions
-from bicinium.composing.critic import Critic
-from bicinium.composing.originality import QuotationIndex
-from bicinium.composing.sampling import Sampling
-from bicinium.corpus.metrics import YES_OR_NO
-from bicinium.corpus.shards import Piece, evenly, load_pieces
-from bicinium.evaluation.compare import Comparison, compare
+from bicinium.atomic_write import whole_file
+from bicinium.data.shards import Piece, evenly, load_pieces
+from bicinium.evaluation.distributions import Comparison, compare
 from bicinium.evaluation.evaluate import (
     MOST_OTHER_TOKENS,
     compose_answers,
@@ -33,15 +28,20 @@ from bicinium.evaluation.evaluate import (
     mean_quality,
     plain,
 )
-from bicinium.evaluation.material import Excerpt, excerpts, set_of
-from bicinium.evaluation.predict import Prediction, predict
+from bicinium.evaluation.likelihood import Prediction, predict
+from bicinium.evaluation.reference_music import Excerpt, excerpts, set_of
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.critic import Critic
+from bicinium.generation.engine import Composer, Manner
+from bicinium.generation.memorization import QuotationIndex
+from bicinium.generation.sampling import Sampling
 from bicinium.model.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from bicinium.model.decoder import Decoder
-from bicinium.score.excerpts import EXCERPT_BARS
-from bicinium.score.notes import Score
-from bicinium.tokens.codec import decode
+from bicinium.music.descriptors import YES_OR_NO
+from bicinium.music.excerpts import EXCERPT_BARS
+from bicinium.music.score import Score
+from bicinium.tokenizer.codec import decode
 from bicinium.training.dataset import repeats_of
-from bicinium.writing import whole_file
 
 Numbers: TypeAlias = dict[str, float]  # a column: what each measure says
 

@@ -8,7 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from bicinium.composing.composer import (
+from bicinium.errors import RequestError
+from bicinium.formats.registry import read_score
+from bicinium.generation.composition import Composition
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.constraints.config import Constraints
+from bicinium.generation.critic import Critic
+from bicinium.generation.engine import (
     DEFAULT_SAMPLING,
     Composer,
     Manner,
@@ -17,27 +23,21 @@ from bicinium.composing.composer import (
     Underway,
     not_to_be_had,
 )
-from bicinium.composing.composition import Composition
-from bicinium.composing.conditions import Conditions
-from bicinium.composing.constraints import Constraints
-from bicinium.composing.critic import Critic
-from bicinium.composing.originality import QuotationIndex, quotations_path
-from bicinium.composing.ranking import (
+from bicinium.generation.memorization import QuotationIndex, quotations_path
+from bicinium.generation.rerank import (
     BEST_OF,
     best_of_each,
     each_candidate,
     quotation,
     score_sheet,
 )
-from bicinium.composing.request import Request
-from bicinium.composing.sampling import Sampling
-from bicinium.errors import RequestError
+from bicinium.generation.sampling import Sampling
 from bicinium.grammar import MusicalGrammar
-from bicinium.grammar.files import FileVerdict, validate_file
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
-from bicinium.score.notes import Score
-from bicinium.score.reading import read_score
-from bicinium.score.saving import write_score
+from bicinium.music.score import Score
+from bicinium.render.export import write_score
+from bicinium.reports.verdicts import FileVerdict, validate_file
+from bicinium.request import Request
 
 
 class Asked(TypedDict, total=False):

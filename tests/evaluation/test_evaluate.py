@@ -18,8 +18,8 @@ import pytest
 from bicinium import cli
 from bicinium.errors import CheckpointError, CorpusError, RequestError
 from bicinium.evaluation.evaluate import Evaluation, evaluate, longest_run
-from bicinium.evaluation.page import page
-from bicinium.evaluation.table import as_text, table
+from bicinium.evaluation.html_report import page
+from bicinium.evaluation.summary import as_text, table
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -96,7 +96,7 @@ def test_the_table_names_what_is_missed(evaluation: Evaluation) -> None:
 
 
 def test_the_page_stands_alone(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bicinium.evaluation.page._SHOWN", 1)
+    monkeypatch.setattr("bicinium.evaluation.html_report._SHOWN", 1)
     html = page(evaluation)
     assert not re.search(r'(?:src|href)="(?!data:)', html)
     assert html.count("<figure>") == 7
@@ -108,8 +108,8 @@ def test_the_page_stands_alone(evaluation: Evaluation, monkeypatch: pytest.Monke
 def test_without_engraving_and_sound_the_page_has_piano_rolls(
     evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bicinium.evaluation.page.find_spec", lambda name: None)
-    monkeypatch.setattr("bicinium.evaluation.page.can_sound", lambda: False)
+    monkeypatch.setattr("bicinium.evaluation.html_report.find_spec", lambda name: None)
+    monkeypatch.setattr("bicinium.evaluation.html_report.can_sound", lambda: False)
     html = page(evaluation)
     assert html.count('<div class="roll"') == 2 * 4
     assert "<audio" not in html
@@ -119,9 +119,11 @@ def test_without_engraving_and_sound_the_page_has_piano_rolls(
 def test_what_would_make_the_page_large_is_left_out(
     evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bicinium.evaluation.page.find_spec", lambda name: None)
-    monkeypatch.setattr("bicinium.evaluation.page.can_sound", lambda: True)
-    monkeypatch.setattr("bicinium.evaluation.page.clip", lambda score: "data:" + "x" * 3_000_000)
+    monkeypatch.setattr("bicinium.evaluation.html_report.find_spec", lambda name: None)
+    monkeypatch.setattr("bicinium.evaluation.html_report.can_sound", lambda: True)
+    monkeypatch.setattr(
+        "bicinium.evaluation.html_report.clip", lambda score: "data:" + "x" * 3_000_000
+    )
     assert page(evaluation).count("<audio") == 2
 
 

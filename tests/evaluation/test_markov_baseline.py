@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from benchmarks.baselines.markov import MarkovChain, MarkovDecoder
-from bicinium.composing.composer import Composer, Manner
-from bicinium.composing.conditions import Conditions
-from bicinium.composing.sampling import Sampling
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.engine import Composer, Manner
+from bicinium.generation.sampling import Sampling
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder
-from bicinium.score.keys import Key
-from bicinium.score.notes import COMMON_TIME
-from bicinium.tokens.vocabulary import END, PAD, START, VOCAB_SIZE
+from bicinium.music.key import Key
+from bicinium.music.score import COMMON_TIME
+from bicinium.tokenizer.vocabulary import END, PAD, START, VOCAB_SIZE
 
 A, B, C = 700, 20, 30
 PIECE = np.array([START, A, B, A, C, END], np.int16)

@@ -15,8 +15,8 @@ from bicinium.grammar import (
     Rule,
     column,
 )
-from bicinium.score.notes import Meter
-from bicinium.tokens.vocabulary import (
+from bicinium.music.score import Meter
+from bicinium.tokenizer.vocabulary import (
     BLOCKS,
     END,
     KINDS,

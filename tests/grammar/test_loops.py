@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.corpus.sources import find_sources
+from bicinium.data.sources import find_sources
+from bicinium.formats.midi import read_midi
 from bicinium.grammar.loops import loop_continuations, looped_share
-from bicinium.score.midi import read_midi
-from bicinium.score.texture import two_voices
-from bicinium.tokens.codec import encode, snap
+from bicinium.music.voice_reduction import two_voices
+from bicinium.tokenizer.codec import encode, snap
 
 _PERIODS = range(2, 33)
 

@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, MusicalGrammarValidator
-from bicinium.score.notes import Meter, Note, Score, Voice
-from bicinium.tokens.codec import encode
-from bicinium.tokens.vocabulary import END, START, VOCAB_SIZE, Kind, bin_velocity, token_id
+from bicinium.music.score import Meter, Note, Score, Voice
+from bicinium.tokenizer.codec import encode
+from bicinium.tokenizer.vocabulary import END, START, VOCAB_SIZE, Kind, bin_velocity, token_id
 
 METER = Meter(1, 32)  # a bar of three ticks
 PITCHES = (60, 61, 62, 63)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, State
 from bicinium.grammar.rules import FAR, SILENT, STATE_FIELDS
-from bicinium.tokens.vocabulary import VOCAB_SIZE, Kind, token_id
+from bicinium.tokenizer.vocabulary import VOCAB_SIZE, Kind, token_id
 
 CONFIGS = (
     MusicalGrammarConfig(),

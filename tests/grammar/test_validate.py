@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bicinium.formats.midi import read_midi
 from bicinium.grammar import MusicalGrammarConfig, MusicalGrammarValidator
-from bicinium.score.midi import read_midi
-from bicinium.score.notes import Meter
-from bicinium.score.texture import two_voices
-from bicinium.tokens.codec import encode, snap
-from bicinium.tokens.vocabulary import END, PAD, START, VOCAB_SIZE, Kind, token_id
+from bicinium.music.score import Meter
+from bicinium.music.voice_reduction import two_voices
+from bicinium.tokenizer.codec import encode, snap
+from bicinium.tokenizer.vocabulary import END, PAD, START, VOCAB_SIZE, Kind, token_id
 
 TEMPO = token_id(Kind.TEMPO, 20)
 LOUD = token_id(Kind.VELOCITY, 20)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.features import (
+from bicinium.model.inputs.encode import (
     FARTHEST,
     PITCH_DISTANCES,
     REFERENCES,
@@ -20,7 +20,7 @@ from bicinium.model.features import (
     feature_sizes,
 )
 from bicinium.model.transformer import Transformer
-from bicinium.tokens.vocabulary import BLOCKS, PITCHES, Kind
+from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
 
 _SPREAD = 10.0  # logits of a trained model's size, so that 1e-4 says something
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bicinium.score.notes import Score
+from bicinium.music.score import Score
 
 if TYPE_CHECKING:
     from bicinium.studio.server import Studio
@@ -58,7 +58,7 @@ def run_folder(
     tmp_path_factory: pytest.TempPathFactory, made_up_score: Callable[..., Score]
 ) -> Path:
     """A folder with one run that was rolled back, with a sample."""
-    from bicinium.score.midi import write_midi
+    from bicinium.formats.midi import write_midi
 
     folder = tmp_path_factory.mktemp("runs")
     run = folder / "first"

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import bicinium
-from bicinium.score.midi import write_midi
-from bicinium.score.notes import Score, Voice
-from bicinium.studio.watching import MOST_LISTENERS
+from bicinium.formats.midi import write_midi
+from bicinium.music.score import Score, Voice
+from bicinium.studio.run_events import MOST_LISTENERS
 
 if TYPE_CHECKING:
     from tests.studio.conftest import Served

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 
 import bicinium
-from bicinium.score.midi import write_midi
-from bicinium.score.musicxml import write_musicxml
-from bicinium.score.notes import Score
+from bicinium.formats.midi import write_midi
+from bicinium.formats.musicxml import write_musicxml
+from bicinium.music.score import Score
+from bicinium.studio.score_json import WireScore, wire_score
 from bicinium.studio.server import MOST_BYTES
-from bicinium.studio.wire import WireScore, wire_score
 
 if TYPE_CHECKING:
     from tests.studio.conftest import Served

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-_COMMAND = [sys.executable, "-c", "from bicinium.cli import main; main()", "studio"]
+_COMMAND = [sys.executable, "-c", "from bicinium.cli.main import main; main()", "studio"]
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
 def test_without_its_libraries_it_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['starlette'] = None; sys.argv = ['bicinium', 'studio']; "
-        "from bicinium.cli import main; main()"
+        "from bicinium.cli.main import main; main()"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bicinium.score.notes import Note, Score, Voice
+from bicinium.music.score import Note, Score, Voice
 
 pytest.importorskip("verovio", reason="engraving needs the extra 'engraving'")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bicinium.errors import RequestError
-from bicinium.studio.refusal import RefusedError
+from bicinium.studio.errors import RefusedError
 from bicinium.studio.workers import Workers
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bicinium.corpus.shards import Piece, write_shards
-from bicinium.score.keys import Key
-from bicinium.score.notes import COMMON_TIME, Note, Score, Voice
-from bicinium.tokens.codec import encode
+from bicinium.data.shards import Piece, write_shards
+from bicinium.music.key import Key
+from bicinium.music.score import COMMON_TIME, Note, Score, Voice
+from bicinium.tokenizer.codec import encode
 from bicinium.training.config import TrainConfig
 
 _BARS = 4

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 
 from bicinium.errors import CollapseError
-from bicinium.tokens.vocabulary import START
-from bicinium.training import trainer
+from bicinium.tokenizer.vocabulary import START
+from bicinium.training import loop as trainer
 from bicinium.training.config import TrainConfig, TrainingSection
 from bicinium.training.dataset import Batch, TrainingBatches, own_batch
+from bicinium.training.loop import TrainingRun, train
 from bicinium.training.monitor import Monitor
-from bicinium.training.run_folder import COLLAPSE_REPORT, last_checkpoint
+from bicinium.training.run_dir import COLLAPSE_REPORT, last_checkpoint
 from bicinium.training.run_records import EVENTS, read_records
-from bicinium.training.trainer import TrainingRun, train
 from bicinium.training.validation import LiveModel, OwnPiece
 
 _BARS = 4

@@ -17,17 +17,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bicinium.corpus.shards import Piece
+from bicinium.data.shards import Piece
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.features import REFERENCES, PieceConditions
+from bicinium.model.inputs.encode import REFERENCES, PieceConditions
 from bicinium.model.transformer import Transformer
-from bicinium.score.notes import Meter
-from bicinium.tokens.vocabulary import END, PAD, START, UNK, VOCAB_SIZE
+from bicinium.music.score import Meter
+from bicinium.tokenizer.vocabulary import END, PAD, START, UNK, VOCAB_SIZE
 from bicinium.training.dataset import Batch, PieceStore, TrainingBatches, ValidationBatches, tile
-from bicinium.training.musical_grammar import IGNORED
-from bicinium.training.optimisation import next_token_loss
+from bicinium.training.losses import IGNORED
+from bicinium.training.optim import next_token_loss
 
 
 def _piece(tokens: np.ndarray, name: str = "piece", meter: str = "4/4", bars: int = 4) -> Piece:

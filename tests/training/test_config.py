@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bicinium.errors import ConfigError
-from bicinium.tokens.vocabulary import VOCAB_SIZE
+from bicinium.tokenizer.vocabulary import VOCAB_SIZE
 from bicinium.training.config import TrainConfig, changed_keys, load_config
 
 Refuses = Callable[..., AbstractContextManager[None]]

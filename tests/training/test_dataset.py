@@ -12,16 +12,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.corpus.shards import Piece, load_pieces
+from bicinium.data.shards import Piece, load_pieces
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import REFERENCES, PieceConditions, feature_sizes, features
-from bicinium.model.foresight import Foresight
-from bicinium.model.lines import GrowingLines, Lines
-from bicinium.model.memory import Memory
-from bicinium.score.notes import Meter, Note, columns_of
-from bicinium.tokens.codec import decode
-from bicinium.tokens.vocabulary import KINDS, PAD, START, UNK, VALUES, VOCAB_SIZE, Kind
+from bicinium.model.inputs.bar_lag import Memory
+from bicinium.model.inputs.encode import REFERENCES, PieceConditions, feature_sizes, features
+from bicinium.model.inputs.lookahead import Foresight
+from bicinium.model.inputs.note_index import GrowingLines, Lines
+from bicinium.music.score import Meter, Note, columns_of
+from bicinium.tokenizer.codec import decode
+from bicinium.tokenizer.vocabulary import KINDS, PAD, START, UNK, VALUES, VOCAB_SIZE, Kind
 from bicinium.training.dataset import (
     Batch,
     Known,
@@ -35,7 +35,7 @@ from bicinium.training.dataset import (
     tile,
     validation_pieces,
 )
-from bicinium.training.musical_grammar import IGNORED
+from bicinium.training.losses import IGNORED
 from bicinium.training.validation import OwnPiece
 
 

@@ -15,13 +15,13 @@ import pytest
 import torch
 
 from bicinium.model.checkpoint import load_checkpoint
-from bicinium.training.run_folder import best_checkpoint, last_checkpoint
+from bicinium.training.run_dir import best_checkpoint, last_checkpoint
 from bicinium.training.run_records import EVENTS, read_metrics, read_records
 
 pytestmark = pytest.mark.slow
 
 _KILLS = 20
-_PROGRAM = "from bicinium.cli import main; main()"  # a file: the second process begins it again
+_PROGRAM = "from bicinium.cli.main import main; main()"  # a file: it is begun again
 
 _SMALL = """
 model: {d_model: 32, n_layers: 2, n_heads: 2, d_ff: 64, context: 128}
@@ -153,8 +153,8 @@ _NAN_ON_RANK_1 = """
 import json
 
 import torch
-from bicinium.cli import main
-from bicinium.training.trainer import TrainingRun
+from bicinium.cli.main import main
+from bicinium.training.loop import TrainingRun
 
 logits, finish = TrainingRun._logits, TrainingRun._finish
 

@@ -12,7 +12,7 @@ from lightning.fabric import Fabric
 from bicinium.errors import ConfigError
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.training.config import TrainConfig
-from bicinium.training.trainer import TrainingRun, train
+from bicinium.training.loop import TrainingRun, train
 
 Smallest = Callable[..., TrainConfig]
 

@@ -13,19 +13,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.composing.composer import Composer, Manner
-from bicinium.composing.conditions import Conditions
 from bicinium.errors import ConfigError
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.engine import Composer, Manner
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.config import ModelConfig
 from bicinium.model.transformer import Transformer
-from bicinium.score.keys import Key
-from bicinium.score.notes import COMMON_TIME
+from bicinium.music.key import Key
+from bicinium.music.score import COMMON_TIME
 from bicinium.training.config import TiltingSection, TrainConfig
 from bicinium.training.dataset import PieceStore, Window
-from bicinium.training.musical_grammar import IGNORED
+from bicinium.training.loop import TrainingRun, start_from, train
+from bicinium.training.losses import IGNORED
 from bicinium.training.tilting import JudgedPieces, Tilting, log_likelihood, tilting_error
-from bicinium.training.trainer import TrainingRun, start_from, train
 from bicinium.training.validation import own_pieces
 
 Smallest = Callable[..., TrainConfig]

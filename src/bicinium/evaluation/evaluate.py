@@ -15,35 +15,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.composing.composer import Composer, Manner
-from bicinium.composing.composition import Composition
-from bicinium.composing.constraints import Constraints
-from bicinium.composing.critic import Critic
-from bicinium.composing.originality import QuotationIndex, quotations_path
-from bicinium.composing.processes import cores
-from bicinium.composing.ranking import (
-    BEST_OF,
-    FREELY_QUOTED_BARS,
-    best_of_each,
-    each_candidate,
-)
-from bicinium.composing.sampling import Sampling
-from bicinium.corpus.quality import quality
-from bicinium.corpus.shards import Refused, evenly, score_of
+from bicinium.data.shards import Refused, evenly, score_of
 from bicinium.errors import RequestError
-from bicinium.evaluation.compare import FEWEST, Comparison, Rate, compare, counterpoint_rates
-from bicinium.evaluation.material import (
+from bicinium.evaluation.distributions import FEWEST, Comparison, Rate, compare, counterpoint_rates
+from bicinium.evaluation.likelihood import NOTHING, Prediction, predict
+from bicinium.evaluation.reference_music import (
     Excerpt,
     Material,
     excerpts,
     load_material,
     set_of,
 )
-from bicinium.evaluation.predict import NOTHING, Prediction, predict
+from bicinium.generation.composition import Composition
+from bicinium.generation.constraints.config import Constraints
+from bicinium.generation.critic import Critic
+from bicinium.generation.engine import Composer, Manner
+from bicinium.generation.memorization import QuotationIndex, quotations_path
+from bicinium.generation.processes import cores
+from bicinium.generation.rerank import (
+    BEST_OF,
+    FREELY_QUOTED_BARS,
+    best_of_each,
+    each_candidate,
+)
+from bicinium.generation.sampling import Sampling
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
-from bicinium.score.counterpoint import closes
-from bicinium.score.excerpts import EXCERPT_BARS
-from bicinium.score.notes import Score
+from bicinium.music.counterpoint import closes
+from bicinium.music.excerpts import EXCERPT_BARS
+from bicinium.music.quality import quality
+from bicinium.music.score import Score
 
 MOST_OTHER_TOKENS = (
     80_000  # of what is no keyboard music, in a prepared corpus, so much is predicted

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bicinium.errors import DeadEndError, GrammarError
-from bicinium.grammar import along, closing, probing, transitions
+from bicinium.grammar import dead_ends, scan, token_budget, transitions
 from bicinium.grammar.rules import (
     FAR,
     RULES,
@@ -38,7 +38,7 @@ from bicinium.grammar.rules import (
     either,
     is_any,
 )
-from bicinium.tokens.vocabulary import BLOCKS, KINDS, VALUES, VOCAB_SIZE, Kind
+from bicinium.tokenizer.vocabulary import BLOCKS, KINDS, VALUES, VOCAB_SIZE, Kind
 
 _TOKENS = np.arange(VOCAB_SIZE, dtype=np.int32)[None]  # (1, V)
 _VALUES, _KINDS = VALUES.astype(np.int32), KINDS.astype(np.int8)
@@ -59,7 +59,7 @@ class MusicalGrammar:
         chosen = [*(RULES[name] for name in self.config.rules), *extra_rules]
         self._obey([rule(self.config) for rule in chosen])
         if extra_rules:
-            probing.find_dead_ends(self)
+            dead_ends.find_dead_ends(self)
 
     def _obey(self, rules: Sequence[Rule]) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
@@ -125,7 +125,7 @@ class MusicalGrammar:
             held_onset=np.zeros(slots, np.int32),
             held_until=np.full(slots, FAR, np.int32),
         )
-        needed = closing.reserve(state)
+        needed = token_budget.reserve(state)
         if (state.tokens_left < needed).any():
             row = int(np.argmax(needed - state.tokens_left))
             raise GrammarError(
@@ -146,7 +146,7 @@ class MusicalGrammar:
         """
         arrays = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
         initial = self.initial_state(len(arrays), **asked)
-        return along.states_along(self.config, initial, arrays)
+        return scan.states_along(self.config, initial, arrays)
 
     def ended(self, state: State) -> Bools:
         """(B,) True where END has come."""
@@ -160,7 +160,7 @@ class MusicalGrammar:
         Raises DeadEndError, naming the rules, where a row would allow nothing.
         """
         forbidden = self.forbidden(state)
-        closing.restrict(state, forbidden)
+        token_budget.restrict(state, forbidden)
         dead = np.logical_and.reduce(forbidden, axis=1)
         if is_any(dead):
             raise DeadEndError(self._dead_end_sentence(state.take(np.flatnonzero(dead)[:1])))

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.errors import GrammarError
-from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH, pitch_name
-from bicinium.tokens.codec import LOWEST_AUDIBLE_BIN
-from bicinium.tokens.vocabulary import (
+from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, pitch_name
+from bicinium.tokenizer.codec import LOWEST_AUDIBLE_BIN
+from bicinium.tokenizer.vocabulary import (
     KINDS,
     MAX_PARTS,
     MAX_SHIFT_TICKS,

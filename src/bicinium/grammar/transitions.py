@@ -22,7 +22,7 @@ from bicinium.grammar.rules import (
     State,
     column,
 )
-from bicinium.tokens.vocabulary import BLOCKS, MAX_SHIFT_TICKS, PAD, VALUES, VOCAB_SIZE, Kind
+from bicinium.tokenizer.vocabulary import BLOCKS, MAX_SHIFT_TICKS, PAD, VALUES, VOCAB_SIZE, Kind
 
 UNCHANGED = -2  # in the tables below: this token leaves the field as it is
 

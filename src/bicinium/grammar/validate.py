@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bicinium.grammar.automaton import MusicalGrammar
 from bicinium.grammar.rules import MusicalGrammarConfig, Stage, State
-from bicinium.score.notes import COMMON_TIME, TICKS_PER_QUARTER, Meter
-from bicinium.tokens.vocabulary import KINDS, PAD, UNK, VOCAB_SIZE, Kind, describe
+from bicinium.music.score import COMMON_TIME, TICKS_PER_QUARTER, Meter
+from bicinium.tokenizer.vocabulary import KINDS, PAD, UNK, VOCAB_SIZE, Kind, describe
 
 _PART_NAMES = ("upper voice", "lower voice")
 _TOKENS_AT_ONCE = 32_000

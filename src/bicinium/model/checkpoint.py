@@ -18,12 +18,12 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from bicinium.atomic_write import whole_file
 from bicinium.errors import CheckpointError
 from bicinium.grammar.rules import MusicalGrammarConfig
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import PITCH_DISTANCES, REFERENCES, feature_sizes
-from bicinium.tokens.vocabulary import vocabulary_hash
-from bicinium.writing import whole_file
+from bicinium.model.inputs.encode import PITCH_DISTANCES, REFERENCES, feature_sizes
+from bicinium.tokenizer.vocabulary import vocabulary_hash
 
 DEFAULT_MODEL = Path(__file__).parent / "weights" / "default.safetensors"
 

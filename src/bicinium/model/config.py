@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bicinium.tokens.vocabulary import VOCAB_SIZE
+from bicinium.tokenizer.vocabulary import VOCAB_SIZE
 
 COMMON_METERS = (
     "2/4", "3/4", "4/4", "2/2", "3/8", "6/8", "9/8", "12/8", "6/4", "3/2", "4/8", "4/2", "5/4",

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import FARTHEST, PITCH_DISTANCES, REFERENCES
+from bicinium.model.inputs.encode import FARTHEST, PITCH_DISTANCES, REFERENCES
 from bicinium.model.rotary import rotary_speeds
-from bicinium.tokens.vocabulary import BLOCKS, PITCHES, Kind
+from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
 
 Floats = NDArray[np.floating]
 _FEW_ROWS = 5

@@ -15,9 +15,9 @@ from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.rules import State
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.features import PieceConditions, features
-from bicinium.model.lines import lines_of
-from bicinium.model.memory import Memory
+from bicinium.model.inputs.bar_lag import Memory
+from bicinium.model.inputs.encode import PieceConditions, features
+from bicinium.model.inputs.note_index import lines_of
 
 _KEYS, _BARS = 12, 64  # among which a piece's key and its number of bars are told
 

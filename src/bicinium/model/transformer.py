@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import FARTHEST, PITCH_DISTANCES, REFERENCES, feature_sizes
+from bicinium.model.inputs.encode import FARTHEST, PITCH_DISTANCES, REFERENCES, feature_sizes
 from bicinium.model.rotary import rotary_speeds
-from bicinium.tokens.vocabulary import BLOCKS, PITCHES, Kind
+from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
 
 
 class Transformer(nn.Module):

@@ -27,23 +27,23 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bicinium import __version__
-from bicinium.composing.conditions import FASTEST_QPM, MAX_BARS, SLOWEST_QPM
-from bicinium.composing.constraints import EXPLAINED, STRENGTHS, Constraints
-from bicinium.composing.originality import quotations_path
 from bicinium.errors import BiciniumError, RequestError
+from bicinium.formats.registry import MUSIC_SUFFIXES
+from bicinium.generation.conditions import FASTEST_QPM, MAX_BARS, SLOWEST_QPM
+from bicinium.generation.constraints.config import EXPLAINED, STRENGTHS, Constraints
+from bicinium.generation.memorization import quotations_path
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
-from bicinium.score.keys import ALL_KEYS
-from bicinium.score.notes import HIGHEST_PITCH, LOWEST_PITCH
-from bicinium.score.reading import MUSIC_SUFFIXES
-from bicinium.score.saving import check_installed
+from bicinium.music.key import ALL_KEYS
+from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH
+from bicinium.render.export import check_installed
 from bicinium.studio import tasks
-from bicinium.studio.asking import MOST_PIECES, Wish
+from bicinium.studio.errors import RefusedError
 from bicinium.studio.guard import ANYWHERE, Guard, Policy
-from bicinium.studio.piano import PITCHES, SECONDS
-from bicinium.studio.refusal import RefusedError
-from bicinium.studio.runs import Runs
-from bicinium.studio.watching import Watching
-from bicinium.studio.wire import Strict, WireScore, explain
+from bicinium.studio.piano_samples import PITCHES, SECONDS
+from bicinium.studio.run_events import Watching
+from bicinium.studio.run_files import Runs
+from bicinium.studio.schemas import MOST_PIECES, Wish
+from bicinium.studio.score_json import Strict, WireScore, explain
 from bicinium.studio.workers import Workers
 
 MOST_BYTES = 2_000_000  # of a request

@@ -6,9 +6,9 @@ import re
 import zlib
 from typing import Any
 
-from bicinium.extras import needed
-from bicinium.score.musicxml import musicxml
-from bicinium.score.notes import TICKS_PER_QUARTER, Score
+from bicinium.formats.musicxml import musicxml
+from bicinium.music.score import TICKS_PER_QUARTER, Score
+from bicinium.optional_imports import needed
 
 NARROWEST, WIDEST = 280, 2400  # pixels
 _SCALE, _SCALE_OF_PHONES = 42, 36  # per cent

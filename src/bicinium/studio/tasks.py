@@ -13,22 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from bicinium.api import compose_each, load_composer, load_quotations, validate
-from bicinium.composing.composer import Underway
-from bicinium.composing.composition import Composition
-from bicinium.composing.ranking import ScoreSheet
 from bicinium.errors import BiciniumError, NotationFileError, ScoreError
-from bicinium.grammar.files import FileVerdict
-from bicinium.score.keys import Key
-from bicinium.score.notes import TICKS_PER_QUARTER, Note, Score, Voice
-from bicinium.score.reading import read_music, read_score
-from bicinium.score.saving import write_score
-from bicinium.score.texture import one_voice
-from bicinium.studio.asking import Wish
-from bicinium.studio.piano import piano
+from bicinium.formats.registry import read_music, read_score
+from bicinium.generation.composition import Composition
+from bicinium.generation.engine import Underway
+from bicinium.generation.rerank import ScoreSheet
+from bicinium.music.key import Key
+from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
+from bicinium.music.voice_reduction import one_voice
+from bicinium.render.export import write_score
+from bicinium.reports.verdicts import FileVerdict
+from bicinium.studio.piano_samples import piano
+from bicinium.studio.schemas import Wish
+from bicinium.studio.score_json import wire_score
 from bicinium.studio.sheet import sheet
-from bicinium.studio.understanding import understand
-from bicinium.studio.wire import wire_score
-from bicinium.tokens.codec import encode, snap
+from bicinium.studio.token_analysis import understand
+from bicinium.tokenizer.codec import encode, snap
 
 _MOST_UNPACKED = 30_000_000  # bytes of a compressed score
 _MOST_VIOLATIONS = 200
@@ -70,7 +70,7 @@ def engrave(score: Score, width: int) -> Iterator[dict[str, Any]]:
 
 
 def save(score: Score, about: dict[str, str], form: str, perform: bool) -> Iterator[bytes]:
-    """The bytes of a file in a format of ``score.saving``."""
+    """The bytes of a file in a format of ``render.export``."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"piece.{form}")
         write_score(score, path, about, perform)

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from bicinium.errors import BiciniumError
-from bicinium.studio.refusal import RefusedError
+from bicinium.studio.errors import RefusedError
 
 Task = Callable[..., Iterator[Any]]
 _ANSWER_S = 0.1  # how long a thread waits for a message before it looks up

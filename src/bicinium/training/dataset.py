@@ -16,20 +16,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bicinium.corpus.shards import Piece, evenly, score_of
-from bicinium.corpus.sources import KEYBOARD_STYLES
+from bicinium.data.shards import Piece, evenly, score_of
+from bicinium.data.sources import KEYBOARD_STYLES
 from bicinium.errors import BiciniumError
 from bicinium.grammar import MusicalGrammar, State
 from bicinium.grammar.rules import FAR
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import ENDINGS, PieceConditions, features
-from bicinium.model.foresight import Foresight
-from bicinium.model.lines import Lines, lines_of
-from bicinium.model.memory import Memory
-from bicinium.score.counterpoint import comes_to_rest
-from bicinium.score.notes import TICKS_PER_QUARTER, VOICES, Meter
-from bicinium.tokens.vocabulary import KINDS, PAD, VALUES, Kind
-from bicinium.training.musical_grammar import IGNORED
+from bicinium.model.inputs.bar_lag import Memory
+from bicinium.model.inputs.encode import ENDINGS, PieceConditions, features
+from bicinium.model.inputs.lookahead import Foresight
+from bicinium.model.inputs.note_index import Lines, lines_of
+from bicinium.music.counterpoint import comes_to_rest
+from bicinium.music.score import TICKS_PER_QUARTER, VOICES, Meter
+from bicinium.tokenizer.vocabulary import KINDS, PAD, VALUES, Kind
+from bicinium.training.losses import IGNORED
 
 
 class Spelled(Protocol):

@@ -22,14 +22,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bicinium.atomic_write import whole_file
 from bicinium.errors import ConfigError
 from bicinium.model.config import ModelConfig
-from bicinium.model.features import AT_REST
+from bicinium.model.inputs.encode import AT_REST
 from bicinium.training.config import TiltingSection
 from bicinium.training.dataset import Batch, PieceStore, any_window
-from bicinium.training.musical_grammar import IGNORED
+from bicinium.training.losses import IGNORED
 from bicinium.training.validation import OwnPiece
-from bicinium.writing import whole_file
 
 _FEWEST_ANSWERS = 2  # to one question; of a single one there is nothing to compare
 

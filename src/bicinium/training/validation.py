@@ -18,25 +18,25 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bicinium.composing.composer import Composer, Manner
-from bicinium.composing.composition import Composition
-from bicinium.composing.conditions import Conditions
-from bicinium.composing.sampling import Sampling
-from bicinium.corpus.quality import quality
-from bicinium.corpus.shards import Piece
+from bicinium.atomic_write import whole_file
+from bicinium.data.shards import Piece
+from bicinium.generation.composition import Composition
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.engine import Composer, Manner
+from bicinium.generation.sampling import Sampling
 from bicinium.grammar import MusicalGrammar
-from bicinium.grammar.files import validate_file
 from bicinium.grammar.loops import MOST_LOOPED, looped_share
-from bicinium.grammar.report import html_report
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.teacher_forcing import told_bits
 from bicinium.model.transformer import Transformer
-from bicinium.score.keys import HOME
-from bicinium.score.notes import TICKS_PER_QUARTER, Meter
-from bicinium.tokens.vocabulary import KINDS, VALUES, Kind
+from bicinium.music.key import HOME
+from bicinium.music.quality import quality
+from bicinium.music.score import TICKS_PER_QUARTER, Meter
+from bicinium.reports.html_report import html_report
+from bicinium.reports.verdicts import validate_file
+from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind
 from bicinium.training.dataset import Batch, PieceStore, ValidationBatches
-from bicinium.training.musical_grammar import illegal_mass
-from bicinium.writing import whole_file
+from bicinium.training.losses import illegal_mass
 
 _SCALE = (0, 2, 4, 5, 7, 9, 11)  # of both homes
 _UNTOUCHED = Sampling()

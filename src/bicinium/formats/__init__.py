@@ -1,0 +1,1 @@
+"""Music files in and out: MIDI, MusicXML, kern, ABC, MEI."""

@@ -1,0 +1,72 @@
+"""A finished piece, how it came to be, and how it is saved."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bicinium.atomic_write import whole_file
+from bicinium.generation.conditions import Conditions
+from bicinium.grammar import ValidationResult
+from bicinium.music.score import Score
+from bicinium.render.export import format_of, write_score
+
+if TYPE_CHECKING:
+    from bicinium.generation.rerank import ScoreSheet
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """A finished piece. ``score`` is None where the tokens spell none (without grammar only)."""
+
+    conditions: Conditions
+    seed: int
+    tokens: NDArray[np.int16]  # in C major or A minor
+    result: ValidationResult
+    score: Score | None
+    draws: int  # how often it was drawn until nothing was to be said against it
+    model: str = ""
+    candidates: int = 1  # of so many it is the best
+    sheet: ScoreSheet | None = None  # how good it is, where that was asked for
+
+    @property
+    def about(self) -> dict[str, str]:
+        """How the piece came to be, for the metadata of files."""
+        asked = self.conditions
+        return {
+            "model": self.model,
+            "seed": str(self.seed),
+            "best of": str(self.candidates),
+            "key": str(asked.key),
+            "meter": str(asked.meter),
+            "bars": str(asked.bars),
+            "tempo": f"{asked.tempo_qpm:g}" if asked.tempo_qpm else "the model's choice",
+            "style": asked.style or "none asked for",
+        }
+
+    def save(self, path: str | Path, perform: bool = False) -> Path:
+        """Write the piece in the format the path ends with (see ``render.export``), tokens that
+        spell no score as a token file. ``perform`` plays WAV and OGG with phrasing.
+
+        Returns the path written, which for tokens ends in ``.tokens.json``.
+        """
+        path = Path(path)
+        if self.score is not None:
+            write_score(self.score, path, self.about, perform)
+            return path
+        name = path.name.removesuffix(f".{format_of(path)}")
+        path = path.with_name(f"{name}.tokens.json")
+        about = {
+            "tokens": self.tokens.tolist(),
+            "meter": str(self.conditions.meter),
+            "bars": self.conditions.bars,
+            "transposition": -self.conditions.key.semitones_to_home,
+        }
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(about), encoding="utf-8")
+        return path

@@ -1,0 +1,1 @@
+"""Constraints on what is composed: one module a family."""

@@ -1,0 +1,97 @@
+"""The critic: does a piece look as if a person had written it, or the model?
+
+A logistic regression and boosted trees on the numbers of ``music.descriptors.features``, fitted on
+real music against what the model composes (``python -m benchmarks critic``). They know that model's
+faults, so they lie beside its weights. Of several candidates the one is kept that they take for
+real most: the discriminator of adversarial training, used after training instead of in it (Azadi et
+al. 2018, Discriminator Rejection Sampling, arXiv:1810.06758).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bicinium.atomic_write import whole_file
+from bicinium.errors import CheckpointError
+from bicinium.generation.gbdt import Trees
+from bicinium.music.descriptors import features
+from bicinium.music.excerpts import EXCERPT_BARS, cut
+from bicinium.music.quality import Term, Weights
+from bicinium.music.score import Note, Score, Voice
+
+_SOME_MUSIC = Score(
+    tuple(Voice((Note(0, pitch, 48), Note(48, pitch - 1, 48))) for pitch in (72, 48)), 1
+)  # on which a critic that was loaded is tried
+
+
+@dataclass(frozen=True, slots=True)
+class Critic:
+    """``weights`` give the log-odds of real music against composed, where each is as common; where
+    there are ``trees`` these do too, and what counts is the mean of both.
+    """
+
+    weights: Weights
+    trees: Trees | None = None
+
+    def log_odds(self, score: Score) -> float:
+        """Of a piece; of a longer one, the mean over its excerpts of sixteen bars."""
+        judged = [self._of_numbers(features(part)) for part in _excerpts(score)]
+        return math.fsum(judged) / len(judged)
+
+    def _of_numbers(self, measured: dict[str, float]) -> float:
+        of_weights = self.weights.log_odds(measured)
+        return (of_weights + self.trees.log_odds(measured)) / 2 if self.trees else of_weights
+
+    def likeness(self, score: Score) -> float:
+        """The probability, in [0, 1], that a person wrote it, judged by what was measured."""
+        return (1 + math.tanh(self.log_odds(score) / 2)) / 2  # the logistic function, without exp
+
+    def save(self, path: Path, about: dict[str, Any]) -> None:
+        """Write it as JSON, after what is to be known ``about`` it."""
+        terms = {name: asdict(term) for name, term in self.weights.terms.items()}
+        document = about | {"bias": self.weights.bias, "terms": terms}
+        if self.trees:
+            document["trees"] = self.trees.as_json()
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Critic:
+        """Read what ``save`` wrote. Raises CheckpointError where that cannot be read."""
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            terms = {name: Term(**term) for name, term in document["terms"].items()}
+            trees = Trees.from_json(document["trees"]) if "trees" in document else None
+            critic = cls(Weights(float(document["bias"]), terms), trees)
+            if not 0 < critic.likeness(_SOME_MUSIC) < 1:
+                raise ValueError("what it says is no number")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+            raise CheckpointError(
+                f"{path} holds no critic ({error}); fit it anew, or remove it to rank without one"
+            ) from error
+        return critic
+
+    @classmethod
+    def of_model(cls, model: Path) -> Critic | None:
+        """The critic of a model file; None where none lies beside it."""
+        path = critic_path(model)
+        return cls.load(path) if path.is_file() else None
+
+
+def critic_path(model: Path) -> Path:
+    """Where the critic of a model file lies."""
+    return model.with_suffix(".critic.json")
+
+
+def _excerpts(score: Score) -> list[Score]:
+    """The last sixteen bars, those before, and so on; what is left over only where it is half."""
+    if score.bars <= EXCERPT_BARS:
+        return [score]
+    firsts = range(score.bars - EXCERPT_BARS, -1, -EXCERPT_BARS)
+    found = [cut(score, first, EXCERPT_BARS) for first in firsts]
+    left = firsts[-1]
+    return [*found, cut(score, 0, left)] if 2 * left >= EXCERPT_BARS else found

@@ -1,0 +1,298 @@
+"""Notes that a piece is to have: a voice to write against, an opening, what stands around a gap.
+
+Of each voice some stretches of ticks are fixed: there it has exactly the notes that are given, to
+the tick, and everywhere else it is the model's. ``GivenNotes`` says of a batch what that forbids,
+and what the model is told of the notes to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bicinium.errors import RequestError
+from bicinium.grammar.rules import (
+    FAR,
+    SILENT,
+    Bools,
+    Ints,
+    MusicalGrammarConfig,
+    State,
+    column,
+)
+from bicinium.model.inputs.lookahead import Foresight
+from bicinium.model.inputs.note_index import Lines
+from bicinium.music.score import VOICES, Columns, Score, Voice, columns_of
+from bicinium.tokenizer.codec import LOWEST_AUDIBLE_BIN
+from bicinium.tokenizer.vocabulary import (
+    BLOCKS,
+    END,
+    MAX_SHIFT_TICKS,
+    VOCAB_SIZE,
+    Kind,
+    token_id,
+    velocity_bin,
+)
+
+Stretch: TypeAlias = tuple[int, int]  # ticks: from, until
+EVER: Stretch = (0, FAR)
+NEVER: Stretch = (0, 0)
+
+_SHIFTS = BLOCKS[Kind.TIME_SHIFT].values.astype(np.int64)
+_NOTE_OFF, _NOTE_ON, _TIME_SHIFT, _VELOCITY = (
+    BLOCKS[kind].ids for kind in (Kind.NOTE_OFF, Kind.NOTE_ON, Kind.TIME_SHIFT, Kind.VELOCITY)
+)
+_LONGEST = token_id(Kind.TIME_SHIFT, MAX_SHIFT_TICKS)
+_MOST_IN_A_ROW = MusicalGrammarConfig.max_identical_tokens
+_PARTS = np.array([token_id(Kind.PART, part) for part in range(VOICES)])
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Of a piece of ``score.bars`` bars, what is not the model's to decide.
+
+    fixed: of each voice, stretches in which it has exactly the score's notes; none goes across
+        their limits. ``score`` has no other notes.
+    known: of each voice, the one stretch that the model is told beforehand.
+    """
+
+    score: Score
+    fixed: tuple[tuple[Stretch, ...], ...]
+    known: tuple[Stretch, ...]
+
+    def composed_onsets(self, score: Score) -> NDArray[np.int64]:
+        """The onsets, voice after voice, of the notes of ``score`` that were not given."""
+        onsets = []
+        for line, given in zip(score.voices, self.score.voices, strict=True):
+            known = set(given.notes)
+            onsets.append(columns_of([note for note in line.notes if note not in known])[0])
+        return np.concatenate(onsets)
+
+
+def other_voice(voice: Voice, part: int, like: Score) -> Given:
+    """One voice is given whole; the other is to be written. ``like`` has metre, key and bars."""
+    voices = tuple(voice if part == index else Voice(()) for index in range(VOICES))
+    beginning = _before_anacrusis(like)
+    return Given(
+        replace(like, voices=voices),
+        tuple((EVER,) if part == index else beginning for index in range(VOICES)),
+        tuple(EVER if part == index else NEVER for index in range(VOICES)),
+    )
+
+
+def opening(score: Score, bars: int) -> Given:
+    """The piece begins with all of ``score`` and goes on to ``bars`` bars.
+
+    A note that is held to the score's last barline may not be prolonged: what is given stays.
+    """
+    if bars <= score.bars:
+        raise RequestError(
+            f"a piece of {bars} bars cannot go on after {score.bars} that are given: ask for more"
+        )
+    fixed = ((0, score.end_tick),)
+    return Given(replace(score, bars=bars), (fixed,) * VOICES, (NEVER,) * VOICES)
+
+
+def gap(score: Score, first_bar: int, last_bar: int) -> Given:
+    """All of ``score`` is given but what begins in bars ``first_bar`` to ``last_bar``, from 1.
+
+    Where a note of the score is held into these bars, or out of them, the gap of its voice begins,
+    or ends, with its offset.
+    """
+    if not 1 <= first_bar <= last_bar <= score.bars:
+        raise RequestError(
+            f"bars {first_bar} to {last_bar} cannot be rewritten: the piece has bars 1 to "
+            f"{score.bars}"
+        )
+    bar = score.meter.bar_ticks
+    begin = max((first_bar - 1) * bar, score.start_tick)
+    voices, fixed, known = [], [], []
+    for voice in score.voices:
+        columns = columns_of(voice.notes)
+        onset, offset = columns[0], columns[0] + columns[2]
+        stays = (onset < begin) | (onset >= last_bar * bar)
+        limits = []
+        for tick in (begin, last_bar * bar):
+            held = (onset < tick) & (offset > tick)
+            limits.append(int(offset[held].max(initial=tick)))
+        voices.append(Voice(tuple(n for n, stay in zip(voice.notes, stays, strict=True) if stay)))
+        fixed.append(((0, limits[0]), (limits[1], FAR)))
+        known.append((limits[1], FAR) if last_bar < score.bars else NEVER)
+    return Given(replace(score, voices=tuple(voices)), tuple(fixed), tuple(known))
+
+
+def subject(motif: Voice, answer: Voice, like: Score, bars_alone: int) -> Given:
+    """The upper voice opens with ``motif`` alone; after ``bars_alone`` bars the lower answers.
+
+    Both voices are then the model's as soon as their notes are over.
+    """
+    alone = bars_alone * like.meter.bar_ticks
+    upper_end, lower_end = motif.end_tick, answer.end_tick
+    return Given(
+        replace(like, voices=(motif, answer)),
+        (((0, upper_end),), ((0, lower_end),)),
+        (NEVER, (alone, lower_end)),
+    )
+
+
+class GivenNotes:
+    """What is given of each piece of a batch, looked up by tick.
+
+    ``given`` has one entry for each piece, None where nothing is given; all notes are in the key
+    that the tokens are in.
+    """
+
+    def __init__(self, given: Sequence[Given | None]) -> None:
+        distinct = list({id(one): one for one in given if one is not None}.values())
+        place = {id(one): index + 1 for index, one in enumerate(distinct)}  # 0 is: nothing given
+        self.table = np.array([place.get(id(one), 0) for one in given])  # (B,)
+        ticks = max((one.score.end_tick for one in distinct), default=0) + MAX_SHIFT_TICKS + 2
+        shape = (len(distinct) + 1, VOICES, ticks)
+        self.fixed = np.zeros(shape, np.bool_)
+        self.ends = np.zeros(shape, np.bool_)  # a given note ends here
+        self.begins = np.zeros(shape, np.int16)  # the pitch of the note that begins here, 0 if none
+        self.holds = np.zeros(shape, np.int16)  # the pitch that is held after this tick's events
+        self.loudness = np.zeros(shape, np.int8)  # the velocity bin of the note that begins here
+        known = np.zeros((len(distinct) + 1, VOICES, 2), np.int64)
+        for index, one in enumerate(distinct, 1):
+            known[index] = one.known
+            for voice, (line, stretches) in enumerate(
+                zip(one.score.voices, one.fixed, strict=True)
+            ):
+                self._enter(index, voice, columns_of(line.notes), stretches)
+        self.reaches = self._next_true(self.fixed & ~_earlier(self.fixed))  # next stretch begins
+        event = (self.begins > 0) | self.ends
+        self.next_event = self._next_true(np.any(event, axis=1))  # (tables, ticks)
+        self.can_land: Bools = np.any(~self.fixed | event, axis=1)  # (tables, ticks)
+        self.begun_by = np.full(len(distinct) + 1, FAR)  # where no note is given: the last chance
+        for index, one in enumerate(distinct, 1):
+            if not one.score.note_count:
+                free = np.flatnonzero(self.can_land[index, : one.score.end_tick])
+                self.begun_by[index] = free.max(initial=0)
+            self.can_land[index, one.score.end_tick] = True
+        self.next_landing = self._next_true(self.can_land)  # (tables, ticks)
+        empty: Columns = np.zeros((4, 0), np.int64)
+        self.lines = Lines(
+            [[empty] * VOICES]
+            + [[columns_of(line.notes) for line in one.score.voices] for one in distinct]
+        )
+        self.known = known
+
+    def _enter(self, index: int, voice: int, notes: Columns, stretches: Sequence[Stretch]) -> None:
+        for begin, until in stretches:
+            self.fixed[index, voice, begin : min(until, self.fixed.shape[2])] = True
+        for onset, pitch, duration, velocity in notes.T.tolist():
+            self.begins[index, voice, onset] = pitch
+            self.ends[index, voice, onset + duration] = True
+            self.holds[index, voice, onset : onset + duration] = pitch
+            loudness = max(LOWEST_AUDIBLE_BIN, int(velocity_bin(velocity)))
+            self.loudness[index, voice, onset] = loudness
+
+    @staticmethod
+    def _next_true(where: Bools) -> NDArray[np.int32]:
+        """(…, ticks) the first tick after each at which ``where`` is True; FAR where none is."""
+        ticks = np.arange(where.shape[-1], dtype=np.int32)
+        at = np.where(where, ticks, np.int32(FAR))
+        first = np.minimum.accumulate(at[..., ::-1], axis=-1)[..., ::-1]
+        return np.concatenate([first[..., 1:], np.full((*where.shape[:-1], 1), FAR, np.int32)], -1)
+
+    @property
+    def anything(self) -> bool:
+        """Is anything given at all?"""
+        return bool(self.table.any())
+
+    def foresight(self, rows: NDArray[np.integer]) -> Foresight:
+        """What the model is told beforehand in these pieces."""
+        table = self.table[rows]
+        return Foresight(self.lines, table, self.known[table, :, 0], self.known[table, :, 1])
+
+    def is_fixed(self, rows: NDArray[np.integer], tick: Ints) -> Bools:
+        """(N, 2) which voices are not the model's at these ticks."""
+        return np.asarray(self.fixed[self.table[rows], :, self._within(tick)])
+
+    def coming_pitch(self, rows: NDArray[np.integer], tick: Ints, voice: int) -> NDArray[np.int16]:
+        """(N,) the pitch that the given notes of a voice begin at these ticks; 0 if none."""
+        return np.asarray(self.begins[self.table[rows], voice, self._within(tick)])
+
+    def held_pitch(self, rows: NDArray[np.integer], tick: Ints, voice: int) -> NDArray[np.int16]:
+        """(N,) the pitch that they hold after the events of these ticks; 0 if none."""
+        return np.asarray(self.holds[self.table[rows], voice, self._within(tick)])
+
+    def _within(self, tick: Ints) -> Ints:
+        """The ticks, those after all that is given moved into the tables: there it is the same."""
+        return np.minimum(tick, self.fixed.shape[2] - 1)
+
+    def forbidden(self, state: State, rows: NDArray[np.integer]) -> Bools:
+        """(N, 774) True where a token would leave the given notes. N rows of ``state`` are the
+        pieces ``rows`` of the batch.
+        """
+        forbidden = np.zeros((len(rows), VOCAB_SIZE), np.bool_)
+        some = np.flatnonzero(self.table[rows] > 0)
+        if len(some):
+            forbidden[some] = self._forbidden(state.look_at(some), self.table[rows[some]])
+        return forbidden
+
+    def _forbidden(self, state: State, table: NDArray[np.integer]) -> Bools:
+        tick, part = state.tick, state.part
+        row = np.arange(len(tick))
+        fixed = self.fixed[table, :, tick]  # (N, 2), as are all of these
+        began_fixed = fixed & ~self.fixed[table, :, np.maximum(tick - 1, 0)]
+        sounds = state.held_pitch[:, :VOICES, 0] != SILENT
+        fresh = sounds & (state.held_onset[:, :VOICES, 0] == column(tick))
+        to_end = sounds & ~fresh & (self.ends[table, :, tick] | began_fixed)
+        begins = self.begins[table, :, tick]
+        to_begin = (begins > 0) & ~fresh
+        pending = to_end | to_begin
+        part_in_use = np.minimum(part, VOICES - 1)
+
+        forbidden = np.zeros((len(tick), VOCAB_SIZE), np.bool_)
+        passes_over = pending[:, 0] & (part_in_use == 1)  # the upper voice has its turn first
+        fixed_here, pitch_here = fixed[row, part_in_use], begins[row, part_in_use]
+        no_end = passes_over | (fixed_here & ~to_end[row, part_in_use])
+        forbidden[:, _NOTE_OFF] = column(no_end)
+        no_begin = passes_over | (fixed_here & ~to_begin[row, part_in_use])
+        pitches = BLOCKS[Kind.NOTE_ON].values
+        loudness = self.loudness[table, part_in_use, tick]
+        other_pitch = column(fixed_here) & (pitches != column(pitch_here))
+        too_loud = fixed_here & (state.velocity != loudness)
+        forbidden[:, _NOTE_ON] = column(no_begin | too_loud) | other_pitch
+        other_bin = BLOCKS[Kind.VELOCITY].values != column(loudness)
+        forbidden[:, _VELOCITY] = column(no_begin) | (column(fixed_here) & other_bin)
+        nothing_there = fixed & ~pending  # (N, 2) to enter such a part would lead nowhere
+        skips = np.array([False, True]) & column(pending[:, 0])
+        forbidden[:, _PARTS] = nothing_there | skips
+        waits = pending.any(axis=1)
+        forbidden[:, END] = waits
+        forbidden[:, _TIME_SHIFT] = column(waits) | self._may_not_land(state, table, sounds)
+        return forbidden
+
+    def _may_not_land(self, state: State, table: NDArray[np.integer], sounds: Bools) -> Bools:
+        """(N, 512) TIME_SHIFTs that would pass over an event, or lead where none can follow."""
+        tick = state.tick
+        free = ~self.fixed[table, :, tick]
+        limit = np.where(sounds & free, self.reaches[table, :, tick], FAR).min(axis=1)
+        limit = np.minimum(limit, self.next_event[table, tick])  # (N,) a tick
+        limit = np.where(state.notes == 0, np.minimum(limit, self.begun_by[table]), limit)
+        target = column(tick) + _SHIFTS  # (N, 512)
+        inside = np.minimum(target, self.can_land.shape[1] - 1)
+        lands = self.can_land[column(table), inside] | (target == column(limit))
+        # the longest may be followed by others, if as many as may stand in a row lead somewhere
+        again = np.where(state.last_token == _LONGEST, state.run, 0) + 1
+        wait = np.minimum(self.next_landing[table, inside[:, -1]], limit) - target[:, -1]
+        lands[:, -1] |= wait < (_MOST_IN_A_ROW - again + 1) * MAX_SHIFT_TICKS
+        return np.asarray(~lands | (target > column(limit)))
+
+
+def _before_anacrusis(score: Score) -> tuple[Stretch, ...]:
+    return ((0, score.start_tick),) if score.start_tick else ()
+
+
+def _earlier(fixed: Bools) -> Bools:
+    """The same, a tick later along the last axis; False at tick 0."""
+    earlier = np.zeros_like(fixed)
+    earlier[..., 1:] = fixed[..., :-1]
+    return earlier

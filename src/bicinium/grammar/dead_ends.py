@@ -1,0 +1,36 @@
+"""Dead ends that a caller's own rules would make, found when the grammar is built: random legal
+walks through short pieces, all of which must end.
+
+The eight rules of this package make none (see ``automaton``). Of others nothing can be proved, but
+a rule that conflicts with them does so soon.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bicinium.tokenizer.vocabulary import KINDS, Kind
+
+if TYPE_CHECKING:
+    from bicinium.grammar.automaton import MusicalGrammar
+
+_BAR_TICKS = (96, 72)  # 4/4 and 3/4
+_WALKS = 24
+_BARS = 2
+_MAX_TOKENS = 500  # more than such a piece can have
+
+
+def find_dead_ends(grammar: MusicalGrammar) -> None:
+    """Raises DeadEndError, naming the rules that conflict, where a walk cannot go on."""
+    rng = np.random.default_rng(0)
+    bar_ticks = np.resize(_BAR_TICKS, _WALKS)
+    state = grammar.initial_state(
+        _WALKS, bar_ticks=bar_ticks, bars=_BARS, max_tokens=_MAX_TOKENS, spare_slots=0
+    )
+    while not grammar.ended(state).all():
+        mask = grammar.token_mask(state)
+        by_kind = rng.random((_WALKS, len(Kind)))[:, KINDS]  # kinds first, then one of its tokens
+        tokens = np.where(mask, by_kind + 1e-6 * rng.random(mask.shape), -1).argmax(axis=1)
+        grammar.advance(state, tokens)

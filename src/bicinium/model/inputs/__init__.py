@@ -1,0 +1,1 @@
+"""What the model sees at each step, besides the token."""

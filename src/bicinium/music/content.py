@@ -1,0 +1,65 @@
+"""What a music file says, on the grid of 24 ticks to the quarter note, whatever its format.
+
+The staves are kept apart, chords and all; ``texture`` makes two voices of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bicinium.music.key import Key
+from bicinium.music.score import Columns, Meter, Note, Notes, columns_of
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """The notes of one staff (in MIDI, of one track and channel), in the order of onset, pitch."""
+
+    name: str
+    notes: tuple[Note, ...] | Notes
+
+    def shift(self, ticks: int) -> Staff:
+        """The same music, ``ticks`` later."""
+        columns = columns_of(self.notes).copy()
+        columns[0] += ticks
+        return Staff(self.name, Notes(columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a music file says. Tick 0 is a downbeat, whatever the file begins with."""
+
+    staves: tuple[Staff, ...]
+    meters: tuple[tuple[int, Meter], ...]  # (tick from which it counts, metre), the first at 0
+    fifths: int | None  # of the first key signature
+    key: Key | None  # where the file is to be believed; a major one often is a default
+    tempo_qpm: float
+    anacrusis_ticks: int
+    notes_off_grid: int
+    notes_left_out: int
+    tempo_changes: int
+    end_tick: int | None = None  # the last barline, where the file says it
+    title: str = ""
+    composer: str = ""
+    rights: str = ""  # what the file says of its licence
+
+
+def without_restrikes(notes: Columns) -> Columns:
+    """The notes in the order of onset, then pitch.
+
+    Each ends where the same pitch starts again; of two that start together, the longest stays.
+    """
+    if (notes[0, 1:] >= (notes[0] + notes[2])[:-1]).all():  # a line: nothing to do
+        return notes
+    notes = notes[:, np.lexsort((notes[3], notes[2], notes[0], notes[1]))]  # by pitch, then onset
+    onset, pitch, duration, _ = notes
+    same_pitch = pitch[1:] == pitch[:-1]
+    stays = np.append(~(same_pitch & (onset[1:] == onset[:-1])), True)
+    if not stays.all():
+        return without_restrikes(notes[:, stays])
+    cut = same_pitch & (onset[:-1] + duration[:-1] > onset[1:])
+    if cut.any():
+        duration[:-1][cut] = (onset[1:] - onset[:-1])[cut]
+    return notes[:, np.lexsort((pitch, onset))]

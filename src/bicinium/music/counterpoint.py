@@ -1,0 +1,307 @@
+"""Two voices against each other: where something happens that counterpoint has a name for.
+
+Pure functions over a ``Score`` of two voices, the upper (0) and the lower (1). Each definition
+stands here once: evaluation and ranking count by it, and ``generation.constraints`` promises that
+there is nothing to count. An interval is the distance of two pitches, whichever voice is on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bicinium.music.key import Key
+from bicinium.music.score import TICKS_PER_QUARTER, Columns, Meter, Score, columns_of
+
+Bools: TypeAlias = NDArray[np.bool_]
+Pitches: TypeAlias = NDArray[np.integer[Any]]
+Range: TypeAlias = tuple[int, int]  # the lowest and the highest pitch
+
+UPPER, LOWER = 0, 1
+OCTAVE, FIFTH = 0, 7  # interval classes; a unison is an octave here
+SPAN_TICKS = TICKS_PER_QUARTER  # notes that begin closer together lie under one hand
+_ONSET, _PITCH, _DURATION = 0, 1, 2  # rows of ``Columns``
+_NOTHING = 0  # the pitch of a voice that does not sound
+
+# Unison, thirds, fifth, sixths, octave; the fourth is a dissonance, as it is against a bass.
+_CONSONANT = np.isin(np.arange(12), (0, 3, 4, 7, 8, 9))
+_MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
+_MINOR_SCALE = (0, 2, 3, 5, 7, 8, 9, 10, 11)  # natural minor, and its raised sixth and seventh
+_MAJOR_TRIAD, _MINOR_TRIAD = (0, 4, 7), (0, 3, 4, 7)  # a piece in minor may close in major
+
+
+class Place(NamedTuple):
+    """A note, by its voice and its onset."""
+
+    voice: int
+    tick: int
+
+
+class Parallel(NamedTuple):
+    """Both voices move in parallel to the notes that begin at ``tick``."""
+
+    tick: int
+    interval: Literal["octave", "fifth"]
+
+
+class Stretch(NamedTuple):
+    """From ``tick`` to ``until_tick``, exclusive."""
+
+    tick: int
+    until_tick: int
+
+
+# ------------------------------------------------------------------ what is asked of pitches
+
+
+def interval_class(one: Pitches, other: Pitches) -> Pitches:
+    """The distance of two pitches in semitones, octaves left out: 0 to 11."""
+    return np.abs(np.subtract(one, other, dtype=np.int64)) % 12
+
+
+def are_dissonant(one: Pitches, other: Pitches) -> Bools:
+    """Where the interval is a second, a fourth, a tritone or a seventh, or one of these and
+    octaves.
+    """
+    return np.asarray(~_CONSONANT[interval_class(one, other)])
+
+
+def are_parallel(
+    upper_before: Pitches, upper: Pitches, lower_before: Pitches, lower: Pitches
+) -> Bools:
+    """Where both voices move in the same direction from one octave (or unison) to another, or from
+    one fifth to another. Pitches before and after, of any shapes that go together.
+    """
+    before, after = interval_class(upper_before, lower_before), interval_class(upper, lower)
+    perfect = (after == OCTAVE) | (after == FIFTH)
+    steps = np.sign(np.subtract(upper, upper_before, dtype=np.int64))
+    together = (steps != 0) & (steps == np.sign(np.subtract(lower, lower_before, dtype=np.int64)))
+    return np.asarray(perfect & (before == after) & together)
+
+
+def scale(key: Key) -> frozenset[int]:
+    """The pitch classes of a key; in minor both the natural and the raised sixth and seventh."""
+    steps = _MINOR_SCALE if key.mode == "minor" else _MAJOR_SCALE
+    return frozenset((key.tonic + step) % 12 for step in steps)
+
+
+def tonic_triad(key: Key) -> frozenset[int]:
+    """The pitch classes that a piece in this key may close on; in minor either third."""
+    steps = _MINOR_TRIAD if key.mode == "minor" else _MAJOR_TRIAD
+    return frozenset((key.tonic + step) % 12 for step in steps)
+
+
+def strong_ticks(meter: Meter) -> tuple[int, ...]:
+    """The strong beats of a bar: the downbeat, and the middle of four beats (4/4, 12/8)."""
+    four_beats = meter.bar_ticks == 4 * meter.beat_ticks
+    return (0, meter.bar_ticks // 2) if four_beats else (0,)
+
+
+# ------------------------------------------------------------------ what is asked of two voices
+
+
+def parallels(score: Score) -> list[Parallel]:
+    """Parallel octaves (and unisons) and fifths.
+
+    Both voices move at the same tick, each directly, without a rest, from a note that ends there to
+    one of another pitch that begins there, in the same direction, and the interval class before and
+    after is the same perfect one (see ``are_parallel``).
+    """
+    upper, lower = _lines(score)
+    ticks, i, j = np.intersect1d(
+        upper[_ONSET], lower[_ONSET], assume_unique=True, return_indices=True
+    )
+    i, j, ticks = (values[(i > 0) & (j > 0)] for values in (i, j, ticks))
+    found = (_offset(upper)[i - 1] == ticks) & (_offset(lower)[j - 1] == ticks)
+    (upper_before, u), (lower_before, low) = (
+        (line[_PITCH][at - 1], line[_PITCH][at]) for line, at in ((upper, i), (lower, j))
+    )
+    found &= are_parallel(upper_before, u, lower_before, low)
+    fifths = (interval_class(u, low) == FIFTH)[found].tolist()
+    return [
+        Parallel(tick, "fifth" if fifth else "octave")
+        for tick, fifth in zip(ticks[found].tolist(), fifths, strict=True)
+    ]
+
+
+def crossings(score: Score) -> list[Stretch]:
+    """Where both voices sound and the lower is above the upper, one stretch for each two notes.
+
+    A unison is not a crossing.
+    """
+    upper, lower = _lines(score)
+    edges = np.unique(
+        np.concatenate([upper[_ONSET], _offset(upper), lower[_ONSET], _offset(lower)])
+    )
+    u, low = (sounding(line, edges) for line in (upper, lower))
+    crossed = np.flatnonzero((u != _NOTHING) & (low > u))
+    return [
+        Stretch(*pair)
+        for pair in zip(edges[crossed].tolist(), edges[crossed + 1].tolist(), strict=True)
+    ]
+
+
+def strong_dissonances(score: Score) -> list[int]:
+    """The ticks of the strong beats on which both voices sound and are dissonant.
+
+    What sounds at a tick is what sounds after all that begins and ends there.
+    """
+    bars = np.arange(score.bars)[:, None] * score.meter.bar_ticks
+    ticks = (bars + strong_ticks(score.meter)).ravel()
+    upper, lower = (sounding(line, ticks) for line in _lines(score))
+    both = (upper != _NOTHING) & (lower != _NOTHING)
+    return ticks[both & are_dissonant(upper, lower)].tolist()
+
+
+# ------------------------------------------------------------------ what is asked of each voice
+
+
+def leaps(score: Score, most: int) -> list[Place]:
+    """Notes more than ``most`` semitones from the note before, whatever rest is between."""
+    return _places(score, (np.abs(_changes(notes[_PITCH])) > most for notes in _lines(score)))
+
+
+def outside_key(score: Score, key: Key) -> list[Place]:
+    """Notes that are not in the key's scale (see ``scale``)."""
+    inside = list(scale(key))
+    return _places(score, (~np.isin(notes[_PITCH] % 12, inside) for notes in _lines(score)))
+
+
+def outside_range(score: Score, ranges: Sequence[Range]) -> list[Place]:
+    """Notes below or above the range of their voice."""
+    return _places(
+        score,
+        (
+            (notes[_PITCH] < low) | (notes[_PITCH] > high)
+            for notes, (low, high) in zip(_lines(score), ranges, strict=True)
+        ),
+    )
+
+
+def wide_spans(score: Score, semitones: int) -> list[Place]:
+    """Notes farther than ``semitones`` from another note of the voice that begins less than a
+    quarter note before: one hand does not reach both.
+    """
+    return _places(score, (_are_wide(notes, semitones) for notes in _lines(score)))
+
+
+def _are_wide(notes: Columns, semitones: int) -> Bools:
+    wide = np.zeros(notes.shape[1], np.bool_)
+    for back in range(1, min(SPAN_TICKS, notes.shape[1])):
+        change = notes[:, back:] - notes[:, :-back]
+        near = change[_ONSET] < SPAN_TICKS
+        if not near.any():
+            break
+        wide[back:] |= near & (np.abs(change[_PITCH]) > semitones)
+    return wide
+
+
+def equal_runs(score: Score, most: int) -> list[Place]:
+    """The note with which a voice has more than ``most`` notes of one duration in a row, whatever
+    rests are between; one note for each such run.
+    """
+    return _places(score, (_times_before(notes[_DURATION]) == most for notes in _lines(score)))
+
+
+def _times_before(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each value stands in a row just before it."""
+    number = np.arange(len(values))
+    run_begins = np.where(_changes(values) != 0, number, 0)
+    return number - np.maximum.accumulate(run_begins)
+
+
+def open_voices(score: Score, key: Key) -> list[int]:
+    """The voices that do not close.
+
+    The lower closes where its last note is the tonic and sounds in the last bar, the upper where
+    its last note belongs to the tonic triad (see ``tonic_triad``). A voice without notes does not.
+    """
+    upper, lower = (score.voices[voice].notes for voice in (UPPER, LOWER))
+    last_bar = score.end_tick - score.meter.bar_ticks
+    closed = (
+        len(upper) > 0 and upper[-1].pitch % 12 in tonic_triad(key),
+        len(lower) > 0 and lower[-1].pitch % 12 == key.tonic and lower[-1].offset_tick > last_bar,
+    )
+    return [voice for voice in (UPPER, LOWER) if not closed[voice]]
+
+
+def closes(score: Score, key: Key) -> bool:
+    """Whether both voices close (see ``open_voices``)."""
+    return not open_voices(score, key)
+
+
+def dominant(key: Key) -> int:
+    """The pitch class of the fifth degree."""
+    return (key.tonic + 7) % 12
+
+
+def dominant_seventh(key: Key) -> set[int]:
+    """The pitch classes of the chord on the fifth degree, with its leading note in minor too."""
+    return {(key.tonic + degree) % 12 for degree in (7, 11, 2, 5)}
+
+
+def comes_from_dominant(score: Score, key: Key) -> bool:
+    """Whether the lower voice ends on the tonic, and what it had before that is the dominant: the
+    bass of an authentic cadence. Repetitions of the tonic, at any height, count as one.
+    """
+    classes = [note.pitch % 12 for note in score.voices[LOWER].notes]
+    before = next((one for one in reversed(classes) if one != key.tonic), None)
+    return classes[-1:] == [key.tonic] and before == dominant(key)
+
+
+def closing_tick(meter: Meter, bars: int) -> int:
+    """The middle beat of the last bar (the second of three): who has not closed must begin to."""
+    beats = meter.bar_ticks // meter.beat_ticks
+    return (bars - 1) * meter.bar_ticks + beats // 2 * meter.beat_ticks
+
+
+def restless_voices(score: Score, key: Key) -> list[int]:
+    """The voices that do not close, or begin a note after the middle of the last bar."""
+    last, still_open = closing_tick(score.meter, score.bars), open_voices(score, key)
+    return [
+        voice
+        for voice in (UPPER, LOWER)
+        if voice in still_open or score.voices[voice].notes[-1].onset_tick > last
+    ]
+
+
+def comes_to_rest(score: Score, key: Key) -> bool:
+    """Whether both voices close and have done by the middle of the last bar."""
+    return not restless_voices(score, key)
+
+
+# ------------------------------------------------------------------ lines
+
+
+def sounding(notes: Columns, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The pitch of a voice after all that begins and ends at each tick; 0 where it rests."""
+    if not notes.shape[1]:
+        return np.zeros(len(ticks), np.int64)
+    latest = np.searchsorted(notes[_ONSET], ticks, side="right") - 1
+    sounds = (latest >= 0) & (_offset(notes)[latest] > ticks)
+    return np.where(sounds, notes[_PITCH][latest], _NOTHING)
+
+
+def _lines(score: Score) -> tuple[Columns, Columns]:
+    return columns_of(score.voices[UPPER].notes), columns_of(score.voices[LOWER].notes)
+
+
+def _offset(notes: Columns) -> NDArray[np.int64]:
+    return notes[_ONSET] + notes[_DURATION]
+
+
+def _changes(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How much each value is more than the one before; 0 for the first."""
+    return np.diff(values, prepend=values[:1])
+
+
+def _places(score: Score, marked: Iterable[Bools]) -> list[Place]:
+    """The notes that are marked, in each voice."""
+    return [
+        Place(voice, tick)
+        for voice, (notes, where) in enumerate(zip(_lines(score), marked, strict=True))
+        for tick in notes[_ONSET][where].tolist()
+    ]

@@ -1,0 +1,30 @@
+"""Some bars of a score."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bicinium.music.score import Columns, Notes, Score, Voice, columns_of
+
+EXCERPT_BARS = 16  # as many as music is measured in, where pieces of all lengths are compared
+
+
+def cut(score: Score, first_bar: int, bars: int) -> Score:
+    """Some bars of a score, the first counted from 0. Notes held over either end are cut there."""
+    start = first_bar * score.meter.bar_ticks
+    end = start + bars * score.meter.bar_ticks
+    return replace(
+        score,
+        voices=tuple(Voice(Notes(_between(columns_of(v.notes), start, end))) for v in score.voices),
+        bars=bars,
+        anacrusis_ticks=0 if first_bar else score.anacrusis_ticks,
+    )
+
+
+def _between(notes: Columns, start: int, end: int) -> Columns:
+    """The columns of what sounds in [start, end), counted from ``start``."""
+    onset, offset = np.maximum(notes[0], start), np.minimum(notes[0] + notes[2], end)
+    sounds = onset < offset
+    return np.stack([onset - start, notes[1], offset - onset, notes[3]])[:, sounds]

@@ -1,0 +1,204 @@
+"""Keyboard music to two voices: the upper line of the right hand, the lower line of the left.
+
+Two staves are the two hands; of more, the highest and the lowest are taken. One staff is split:
+of notes that start together the highest and the lowest go to the two voices, a single note goes to
+the voice whose last note is nearer. Within a hand, a new note ends the one before, unless it starts
+inside the hand (below a sounding upper note, above a sounding lower one): that is an inner voice
+and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+
+from bicinium.music.content import Content, Staff
+from bicinium.music.score import Columns, Note, Notes, Score, Voice, columns_of, found_key
+
+Method = Literal["staves", "outer staves", "split"]
+_NO_NOTES: Columns = np.zeros((4, 0), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class TwoVoices:
+    """A two-voice score and what was lost on the way to it."""
+
+    score: Score
+    method: Method
+    notes_dropped: int
+    notes_shortened: int
+
+    @property
+    def dropped_share(self) -> float:
+        """Share of the source's notes that are not in the score."""
+        return self.notes_dropped / max(1, self.notes_dropped + self.score.note_count)
+
+
+def one_voice(content: Content, part: int) -> Score | None:
+    """The score whose voice ``part`` is all of ``content`` and whose other voice is silent; None
+    where the content is more than one line, or changes its metre.
+    """
+    if len(content.staves) > 1 or len(content.meters) > 1:
+        return None
+    notes = columns_of(content.staves[0].notes)
+    if (notes[0, 1:] < (notes[0] + notes[2])[:-1]).any():
+        return None
+    meter, end = content.meters[0][1], max(_end_tick(notes), content.end_tick or 0)
+    line, silence = Voice(Notes(notes)), Voice(())
+    return Score(
+        voices=(line, silence) if part == 0 else (silence, line),
+        bars=-(-end // meter.bar_ticks),
+        meter=meter,
+        key=content.key or found_key([notes], content.fifths),
+        tempo_qpm=content.tempo_qpm,
+        anacrusis_ticks=content.anacrusis_ticks,
+        title=content.title,
+        composer=content.composer,
+    )
+
+
+def two_voices(content: Content) -> list[TwoVoices]:
+    """One two-voice score for each stretch of ``content`` in one metre.
+
+    A note that sounds across a change of metre ends there. Stretches without notes are left out.
+    """
+    upper, lower, neither, method = _hands(content.staves)
+    last_end = max(_end_tick(hand) for hand in (upper, lower, neither))
+    ends = [tick for tick, _ in content.meters[1:]] + [last_end]
+    pieces = []
+    for index, ((start, meter), end) in enumerate(zip(content.meters, ends, strict=True)):
+        lines = [
+            _line(_between(upper, start, end), highest=True),
+            _line(_between(lower, start, end), highest=False),
+        ]
+        if not any(line.notes.size for line in lines):
+            continue
+        last = max(_end_tick(line.notes) for line in lines)
+        if content.end_tick is not None and index == len(ends) - 1:
+            last = max(last, content.end_tick - start)
+        score = Score(
+            voices=tuple(Voice(Notes(line.notes)) for line in lines),
+            bars=-(-last // meter.bar_ticks),
+            meter=meter,
+            key=content.key or found_key([line.notes for line in lines], content.fifths),
+            tempo_qpm=content.tempo_qpm,
+            anacrusis_ticks=content.anacrusis_ticks if index == 0 else 0,
+            title=content.title,
+            composer=content.composer,
+        )
+        pieces.append(
+            TwoVoices(
+                score=score,
+                method=method,
+                notes_dropped=sum(line.dropped for line in lines)
+                + _between(neither, start, end).shape[1],
+                notes_shortened=sum(line.shortened for line in lines),
+            )
+        )
+    return pieces
+
+
+def _hands(staves: Sequence[Staff]) -> tuple[Columns, Columns, Columns, Method]:
+    """Notes of the upper hand, of the lower, of neither, and how they were told apart."""
+    if len(staves) == 1:
+        upper, lower, neither = _split(staves[0].notes)
+        return columns_of(upper), columns_of(lower), columns_of(neither), "split"
+    named = {staff.name.strip().lower(): staff for staff in staves}
+    if len(staves) == 2 and {"right", "left"} <= named.keys():
+        by_height = [named["right"], named["left"]]
+    else:
+        by_height = sorted(staves, key=lambda staff: -columns_of(staff.notes)[1].mean())
+    columns = [columns_of(staff.notes) for staff in by_height]
+    neither_hand = np.concatenate(columns[1:-1], axis=1) if len(staves) > 2 else _NO_NOTES
+    method: Method = "staves" if len(staves) == 2 else "outer staves"
+    return columns[0], columns[-1], neither_hand, method
+
+
+def _end_tick(notes: Columns) -> int:
+    return int((notes[0] + notes[2]).max()) if notes.size else 0
+
+
+def _between(notes: Columns, start: int, end: int) -> Columns:
+    """The notes that begin in [start, end), cut at ``end`` and counted from ``start``."""
+    if start == 0 and _end_tick(notes) <= end:
+        return notes
+    onset = notes[0]
+    chosen = notes[:, (onset >= start) & (onset < end)]
+    chosen[2] = np.minimum(chosen[2], end - chosen[0])
+    chosen[0] -= start
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    notes: Columns
+    dropped: int
+    shortened: int
+
+
+def _line(notes: Columns, highest: bool) -> _Line:
+    """The outer line of one hand; ``notes`` are in the order of onset, then pitch."""
+    onset = notes[0]
+    changes = onset[1:] != onset[:-1]
+    if (changes & (onset[1:] >= (onset + notes[2])[:-1])).all():  # no chords, no overlaps
+        return _Line(notes, 0, 0)
+    outer = np.append(changes, True) if highest else np.append(True, changes)  # of each chord
+    line = notes[:, outer[: onset.size]]  # a copy, which may be changed
+    dropped = onset.size - line.shape[1]
+    onset, pitch, duration, _ = line
+    overlaps = onset[:-1] + duration[:-1] > onset[1:]
+    if not overlaps.any():
+        return _Line(line, dropped, 0)
+    rises = pitch[1:] - pitch[:-1]
+    inside = rises < 0 if highest else rises > 0
+    if not (overlaps & inside).any():
+        duration[:-1][overlaps] = (onset[1:] - onset[:-1])[overlaps]
+        return _Line(line, dropped, int(overlaps.sum()))
+    outward = 1 if highest else -1
+    stays, lengths = _without_inner(onset.tolist(), pitch.tolist(), duration.tolist(), outward)
+    shortened = int((np.array(lengths) != duration[stays]).sum())
+    line = line[:, stays]
+    line[2] = lengths
+    return _Line(line, dropped + onset.size - len(stays), shortened)
+
+
+def _without_inner(
+    onsets: list[int], pitches: list[int], durations: list[int], outward: int
+) -> tuple[list[int], list[int]]:
+    """Which notes of a line stay, and how long each then lasts: what starts inside a sounding note
+    is an inner voice; what does not ends it.
+    """
+    stays: list[int] = []
+    lengths: list[int] = []
+    for index, (onset, pitch) in enumerate(zip(onsets, pitches, strict=True)):
+        if stays and onsets[stays[-1]] + lengths[-1] > onset:
+            if outward * (pitch - pitches[stays[-1]]) < 0:
+                continue
+            lengths[-1] = onset - onsets[stays[-1]]
+        stays.append(index)
+        lengths.append(durations[index])
+    return stays, lengths
+
+
+def _split(notes: Sequence[Note]) -> tuple[list[Note], list[Note], list[Note]]:
+    """Divide one staff between two hands; the third list holds what neither could take."""
+    upper: list[Note] = []
+    lower: list[Note] = []
+    neither: list[Note] = []
+    middle = sum(note.pitch for note in notes) / len(notes)
+    for _, group in groupby(sorted(notes), key=lambda note: note.onset_tick):
+        chord = list(group)
+        if len(chord) > 1:
+            lower.append(chord[0])
+            upper.append(chord[-1])
+            neither += chord[1:-1]
+            continue
+        note = chord[0]
+        to_upper = abs(note.pitch - (upper[-1].pitch if upper else middle + 6))
+        to_lower = abs(note.pitch - (lower[-1].pitch if lower else middle - 6))
+        (upper if to_upper <= to_lower else lower).append(note)
+    return upper, lower, neither

@@ -1,0 +1,1 @@
+"""Verdicts on files, and reports of them as HTML."""

@@ -1,0 +1,76 @@
+"""Runs side by side: their curves as a picture, their last numbers as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bicinium.atomic_write import whole_file
+from bicinium.errors import RequestError
+from bicinium.training.run_records import EVENTS, METRICS, read_metrics, read_records
+
+_DRAWN = (
+    "train/cross_entropy",
+    "validation/keyboard/bits_per_note",
+    "live/grammar_score",
+    "validation/keyboard/illegal_mass",
+    "live/valid",
+    "live/entropy",
+)
+
+
+def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """A row for each run: its name, steps, rollbacks, and the last value of everything measured.
+
+    Raises RequestError where a folder holds no run.
+    """
+    rows = []
+    curves = [_curves(folder) for folder in folders]
+    names = sorted(
+        {name for found in curves for name in found if name.startswith(("validation/", "live/"))}
+    )
+    for folder, found in zip(folders, curves, strict=True):
+        events = read_records(folder / EVENTS)
+        rows.append(
+            {
+                "run": folder.name,
+                "steps": max(step for points in found.values() for step, _ in points),
+                "rollbacks": sum(event["kind"] == "rollback" for event in events),
+                "alerts": sum(event["kind"] == "alert" for event in events),
+            }
+            | {name: found[name][-1][1] if name in found else None for name in names}
+        )
+    return rows
+
+
+def draw_curves(folders: Sequence[Path], path: Path) -> None:
+    """The curves of runs in one PNG; a dotted line where one was rolled back."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 7), layout="constrained")
+    axes = figure.subplots(2, 3).ravel()
+    for number, folder in enumerate(folders):
+        curves, colour = _curves(folder), f"C{number % 10}"
+        back = [e["left"] for e in read_records(folder / EVENTS) if e["kind"] == "rollback"]
+        for axis, name in zip(axes, _DRAWN, strict=True):
+            points = curves.get(name, [])
+            axis.plot(*zip(*points, strict=True) if points else ([], []), color=colour, lw=1.2,
+                      marker="." if len(points) < 50 else None, label=folder.name)  # fmt: skip
+            for step in back:
+                axis.axvline(step, color=colour, ls=":", lw=0.8)
+    for axis, name in zip(axes, _DRAWN, strict=True):
+        axis.set(title=name, xlabel="step")
+        axis.grid(alpha=0.3)
+        if name.endswith("illegal_mass") and axis.lines:
+            axis.set_yscale("log")
+    axes[0].legend()
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+
+
+def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    curves = read_metrics(folder)
+    if not curves:
+        raise RequestError(f"{folder} holds no run: there is no {METRICS} in it")
+    return curves

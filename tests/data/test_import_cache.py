@@ -1,0 +1,115 @@
+"""The memory of what was read: whatever befalls its file, it tells nothing wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+
+import pytest
+
+from bicinium.data import import_cache as reading_store
+from bicinium.data.import_cache import ReadingStore
+from bicinium.errors import CorpusError
+
+Refuses = Callable[..., AbstractContextManager[None]]
+
+_PAGE = 4096
+TEXTS = {f"key {index}": f"Präludium {index} " * (30 * index) for index in range(16)}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A store of all texts: some share a page, some fill several."""
+    path = tmp_path / "readings.sqlite"
+    with ReadingStore(path) as store:
+        store.save(TEXTS)
+    return path
+
+
+def test_what_was_saved_is_told_until_it_is_forgotten(path: Path) -> None:
+    with ReadingStore(path) as store:
+        assert store.load(["key 3", "key 4", "no key"]) == {k: TEXTS[k] for k in ("key 3", "key 4")}
+        store.save({"key 3": "anew"})
+        store.forget_all_but({"key 3", "key 5"})
+    with ReadingStore(path) as store:
+        assert store.load(TEXTS) == {"key 3": "anew", "key 5": TEXTS["key 5"]}
+
+
+def test_without_a_path_nothing_is_remembered() -> None:
+    with ReadingStore(None) as store:
+        store.save(TEXTS)
+        assert store.load(TEXTS) == TEXTS
+    with ReadingStore(None) as store:
+        assert store.load(TEXTS) == {}
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 8, b"damaged!", b"\0" * _PAGE, b"{" * _PAGE])
+def test_damage_at_any_place_is_found_and_mended(path: Path, damage: bytes) -> None:
+    """What is still told is as it was saved, and all can be saved again."""
+    good = path.read_bytes()
+    assert len(good) > 10 * _PAGE
+    for start in range(0, len(good), _PAGE // 2):
+        path.write_bytes((good[:start] + damage + good[start + len(damage) :])[: len(good)])
+        with ReadingStore(path) as store:
+            assert store.load(TEXTS).items() <= TEXTS.items()
+            store.save(TEXTS)
+        with ReadingStore(path) as store:
+            assert store.load(TEXTS) == TEXTS
+
+
+@pytest.mark.parametrize("table", [b"(key TEXT PRIMARY KEY, te\xfft TEXT)",
+                                   b"\xe9key TEXT PRIMARY KEY, text TEXT)"])  # fmt: skip
+def test_a_store_whose_table_is_another_is_begun_anew(path: Path, table: bytes) -> None:
+    path.write_bytes(path.read_bytes().replace(b"(key TEXT PRIMARY KEY, text TEXT)", table))
+    with ReadingStore(path) as store:
+        assert store.load(TEXTS) == {}
+        store.save(TEXTS)
+        assert store.load(TEXTS) == TEXTS
+
+
+@pytest.mark.parametrize("size", [1, 50, 100, _PAGE, 3 * _PAGE + 7])
+def test_a_store_that_breaks_off_is_begun_anew(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+    with ReadingStore(path) as store:
+        assert store.load(TEXTS) == {}
+        store.save(TEXTS)
+        assert store.load(TEXTS) == TEXTS
+
+
+@pytest.mark.parametrize(
+    ("lock", "use"),
+    [
+        ("EXCLUSIVE", lambda store: None),
+        ("IMMEDIATE", lambda store: store.save({"key 1": "anew"})),
+        ("IMMEDIATE", lambda store: store.forget_all_but({"key 1"})),
+    ],
+    ids=["opening", "saving", "forgetting"],
+)
+def test_a_store_that_another_process_holds_is_left_alone(
+    path: Path,
+    refuses: Refuses,
+    monkeypatch: pytest.MonkeyPatch,
+    lock: str,
+    use: Callable[[ReadingStore], None],
+) -> None:
+    monkeypatch.setattr(reading_store, "_PATIENCE_SECONDS", 0.0)
+    before = path.read_bytes()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute(f"BEGIN {lock}")
+        with (
+            refuses(CorpusError, r"readings.sqlite is in use by another process: wait until"),
+            ReadingStore(path) as store,
+        ):
+            use(store)
+    assert path.read_bytes() == before
+    with ReadingStore(path) as store:
+        assert store.load(TEXTS) == TEXTS
+
+
+def test_a_place_that_cannot_be_written_to_is_one_sentence(
+    tmp_path: Path, refuses: Refuses
+) -> None:
+    with refuses(CorpusError, r"readings.sqlite cannot be used \(unable to .*\): delete it, or"):
+        ReadingStore(tmp_path / "nowhere" / "readings.sqlite")

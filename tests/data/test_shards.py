@@ -1,0 +1,112 @@
+"""Shards come back as they were written; what is wrong in them is found when they are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+
+from bicinium.data.shards import (
+    SHARDS,
+    Piece,
+    load_checked,
+    load_pieces,
+    score_of,
+    write_shards,
+)
+from bicinium.errors import CorpusError
+from bicinium.tokenizer.vocabulary import END, Kind, token_id
+
+Refuses = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture
+def pieces(prepared: Path) -> list[Piece]:
+    return load_pieces(prepared)
+
+
+def test_many_pieces_are_many_shards_in_order(pieces: list[Piece], tmp_path: Path) -> None:
+    many = [replace(pieces[i % 8], name=f"piece {i}") for i in range(2001)]
+    assert [path.name for path in write_shards(tmp_path, many)] == [
+        "pieces-000.parquet",
+        "pieces-001.parquet",
+        "pieces-002.parquet",
+    ]
+    assert [piece.name for piece in load_pieces(tmp_path)] == [piece.name for piece in many]
+    write_shards(tmp_path, many[:3])
+    assert len(list(tmp_path.glob(SHARDS))) == 1
+    assert len(load_pieces(tmp_path)) == 3
+
+
+def test_what_prepare_wrote_passes(prepared: Path, pieces: list[Piece]) -> None:
+    good, refused = load_checked(prepared)
+    assert [piece.name for piece in good] == [piece.name for piece in pieces]
+    assert refused == []
+    for piece in good:
+        assert score_of(piece).note_count == piece.notes
+
+
+def _spoil(piece: Piece, **changes: object) -> Piece:
+    return replace(piece, **changes)
+
+
+def test_a_shard_from_elsewhere_is_not_believed(pieces: list[Piece], tmp_path: Path) -> None:
+    """Of seven rows, six wrong in different ways, one is left."""
+    good = pieces[0]
+    on, off = token_id(Kind.NOTE_ON, 60), token_id(Kind.NOTE_OFF, 100)
+    never_paired = np.array([0, 746, 716, on, 203, off, END], np.int16)
+    write_shards(
+        tmp_path,
+        [
+            good,
+            _spoil(pieces[1], name="collapsed", tokens=never_paired),
+            _spoil(pieces[1], name="no tokens", tokens=np.array([], np.int16)),
+            _spoil(pieces[1], name="no ids", tokens=np.array([0, 30_000, -5, END], np.int16)),
+            _spoil(pieces[1], name="metre", meter="0/0"),
+            _spoil(pieces[1], name="bars", bars=pieces[1].bars + 1),
+            _spoil(pieces[1], name="count", notes=3),
+            _spoil(pieces[1], name="side", split="test"),
+        ],
+    )
+    kept, refused = load_checked(tmp_path)
+    assert [piece.name for piece in kept] == [good.name]
+    reasons = {bad.name: bad.reason for bad in refused}
+    assert list(reasons) == ["collapsed", "no tokens", "no ids", "metre", "bars", "count", "side"]
+    assert "ends a note that is not sounding" in reasons["collapsed"]
+    assert "last barline" in reasons["bars"]
+    assert "'0/0' is not a metre" in reasons["metre"]
+    assert f"{pieces[1].notes} notes, the row says 3" in reasons["count"]
+
+
+def test_a_lower_grammar_score_may_be_let_in(pieces: list[Piece], tmp_path: Path) -> None:
+    tokens = pieces[0].tokens.copy()
+    tokens[-2] += 1 if tokens[-2] < 600 else -1  # END falls beside the last barline
+    write_shards(tmp_path, [replace(pieces[0], tokens=tokens)])
+    assert len(load_checked(tmp_path)[1]) == 1
+    assert len(load_checked(tmp_path, min_grammar_score=0.8)[0]) == 1
+
+
+def test_no_prepared_corpus_is_one_sentence(tmp_path: Path, refuses: Refuses) -> None:
+    with refuses(CorpusError, "there is no prepared corpus at .*; run 'bicinium corpus prepare'"):
+        load_pieces(tmp_path)
+
+
+def test_a_damaged_shard_is_one_sentence(prepared: Path, tmp_path: Path, refuses: Refuses) -> None:
+    data = (prepared / "pieces-000.parquet").read_bytes()
+    (tmp_path / "pieces-000.parquet").write_bytes(data[: len(data) // 2])
+    with refuses(CorpusError, "is damaged; run 'bicinium corpus prepare' again"):
+        load_pieces(tmp_path)
+
+
+def test_a_shard_with_other_columns_is_one_sentence(
+    prepared: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    table = parquet.read_table(prepared / "pieces-000.parquet")
+    parquet.write_table(table.drop_columns(["mode"]), tmp_path / "pieces-000.parquet")
+    with refuses(CorpusError, "is not of this version of bicinium"):
+        load_pieces(tmp_path)

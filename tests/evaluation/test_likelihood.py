@@ -1,0 +1,135 @@
+"""Held-out bits: the same as training measures, and no bits for nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bicinium.data.shards import Piece, load_pieces
+from bicinium.evaluation.likelihood import NOTHING, Prediction, predict
+from bicinium.grammar import MusicalGrammar
+from bicinium.model.checkpoint import Checkpoint
+from bicinium.model.config import ModelConfig
+from bicinium.model.decoder import Decoder
+from bicinium.model.inputs.bar_lag import Memory
+from bicinium.model.inputs.encode import PieceConditions, features
+from bicinium.model.inputs.note_index import GrowingLines
+from bicinium.model.teacher_forcing import told_bits
+from bicinium.music.score import Meter
+
+Weights = Callable[..., dict[str, Any]]
+_SPREAD = 3.0  # so that the logits say something
+
+
+@pytest.fixture(scope="module")
+def pieces(prepared: Path) -> list[Piece]:
+    return load_pieces(prepared)
+
+
+@pytest.fixture(scope="module")
+def wide(tiny_config: ModelConfig) -> ModelConfig:
+    """A model whose context holds every piece whole."""
+    return tiny_config.model_copy(update={"context": 1024})
+
+
+def test_it_is_what_training_measures(
+    pieces: list[Piece], wide: ModelConfig, random_weights: Weights
+) -> None:
+    torch = pytest.importorskip("torch")
+    from bicinium.model.transformer import Transformer
+    from bicinium.training.dataset import PieceStore, ValidationBatches
+    from bicinium.training.validation import held_out_metrics
+
+    weights = random_weights(wide, spread=_SPREAD)
+    model = Transformer(wide)
+    model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+    assert max(len(piece.tokens) for piece in pieces) < wide.context
+    theirs = held_out_metrics(model, ValidationBatches(PieceStore(pieces, wide), 3), pieces)
+    ours = predict(Checkpoint(wide, weights), pieces)
+    notes = sum(piece.notes for piece in pieces)
+    assert ours.bits_per_note == pytest.approx(theirs["bits_per_note"], abs=1e-3)
+    assert ours.bits_per_token == pytest.approx(theirs["bits_per_token"], abs=1e-4)
+    assert ours.illegal_mass == pytest.approx(theirs["illegal_mass"], abs=1e-4)
+    assert (ours.notes, ours.pieces) == (notes, len(pieces))
+    assert ours.tokens == sum(len(piece.tokens) - 1 for piece in pieces)
+
+
+def alone(checkpoint: Checkpoint, piece: Piece) -> float:
+    """The bits of one piece, token by token in double precision."""
+    grammar, decoder = MusicalGrammar(), Decoder(checkpoint.config, checkpoint.weights)
+    told = PieceConditions.of(
+        checkpoint.config, [piece.meter], [piece.mode], [piece.style], [piece.bars]
+    )
+    state = grammar.initial_state(
+        1,
+        bar_ticks=Meter.parse(piece.meter).bar_ticks,
+        bars=piece.bars,
+        transposition=piece.transposition,
+    )
+    lines, only = GrowingLines(1), np.zeros(1, np.intp)
+    bits = 0.0
+    for token, following in zip(piece.tokens[:-1], piece.tokens[1:], strict=True):
+        grammar.advance(state, token[None])
+        lines.hear(state, only, token[None])
+        past = Memory(lines, only)
+        shown = features(checkpoint.config, state, token[None].astype(np.int32), told, past)
+        logits = decoder.step(shown)[0]
+        bits -= (logits[following] - np.logaddexp.reduce(logits)) / math.log(2)
+    return float(bits)
+
+
+def test_pieces_longer_than_the_context_are_predicted_whole_with_a_window_that_slides(
+    pieces: list[Piece], tiny_config: ModelConfig, random_weights: Weights
+) -> None:
+    checkpoint = Checkpoint(tiny_config, random_weights(tiny_config, spread=_SPREAD))
+    assert min(len(piece.tokens) for piece in pieces) > 2 * tiny_config.context
+    ours = predict(checkpoint, pieces[:3])
+    assert ours.bits == pytest.approx(sum(alone(checkpoint, p) for p in pieces[:3]), rel=1e-5)
+
+
+def test_company_and_threads_change_nothing(
+    pieces: list[Piece], tiny_config: ModelConfig, random_weights: Weights
+) -> None:
+    checkpoint = Checkpoint(tiny_config, random_weights(tiny_config, spread=_SPREAD))
+    together = predict(checkpoint, pieces)
+    told: list[tuple[int, int]] = []
+    apart = predict(checkpoint, pieces, lambda done, total: told.append((done, total)), threads=2)
+    assert sum((predict(checkpoint, [p]) for p in pieces), NOTHING).bits == pytest.approx(
+        together.bits, rel=1e-9
+    )
+    assert apart.bits == pytest.approx(together.bits, rel=1e-6)
+    assert apart.illegal == pytest.approx(together.illegal, rel=1e-5)
+    assert told[-1] == (together.tokens, together.tokens)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_a_model_that_knows_nothing_needs_the_bits_of_all_tokens(
+    pieces: list[Piece], tiny_config: ModelConfig, random_weights: Weights
+) -> None:
+    weights = random_weights(tiny_config)
+    for name in ("head.weight", "relative_head.weight", "ending_head.weight"):
+        weights[name] *= 0
+    found = predict(Checkpoint(tiny_config, weights), pieces)
+    assert found.bits_per_token == pytest.approx(math.log2(774), rel=1e-6)
+    assert 0.5 < found.illegal_mass < 1
+
+
+def test_what_is_told_is_billed_for_every_piece(tiny_config: ModelConfig) -> None:
+    assert told_bits(tiny_config) == pytest.approx(math.log2(12) + 6 + 1)
+    assert told_bits(tiny_config.model_copy(update={"styles": ()})) == pytest.approx(
+        math.log2(12) + 6
+    )
+
+
+def test_predictions_add_up() -> None:
+    one, other = Prediction(100, 10, 0.5, 200, 50, 2), Prediction(20, 5, 0.1, 100, 10, 1)
+    both = one + other + NOTHING
+    assert both.bits_per_note == pytest.approx(135 / 60)
+    assert both.bits_per_token == pytest.approx(120 / 300)
+    assert both.illegal_mass == pytest.approx(0.6 / 300)
+    assert both.numbers()["pieces"] == 3

@@ -1,0 +1,178 @@
+"""What a model is measured on: which pieces, which excerpts, and what answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bicinium.data.shards import Piece, evenly, load_pieces, write_shards
+from bicinium.errors import CorpusError
+from bicinium.evaluation.reference_music import (
+    EXCERPT_BARS,
+    cut,
+    excerpts,
+    load_material,
+    set_of,
+)
+from bicinium.formats.midi import write_midi
+from bicinium.model.config import ModelConfig
+from bicinium.music.key import Key
+from bicinium.music.score import Note, Score, Voice
+from bicinium.tokenizer.codec import encode
+
+Refuses = Callable[..., AbstractContextManager[None]]
+Made = Callable[..., Score]
+
+
+def test_of_a_prepared_corpus_the_held_out_side_is_taken(prepared: Path) -> None:
+    found = load_material(prepared)
+    assert [piece.split for piece in found.pieces] == ["validation"] * 2
+    assert len(found.pieces) + len(found.trained_on) == len(load_pieces(prepared))
+    assert found.left_out == []
+
+
+def test_of_a_folder_every_file_is_taken_whatever_its_side(midi_folder: Path) -> None:
+    found = load_material(midi_folder)
+    assert len(found.pieces) == 8
+    assert found.trained_on == []
+    assert {set_of(piece) for piece in found.pieces} == {"keyboard"}
+
+
+def test_where_only_styles_that_were_not_learned_are_left_one_sentence_says_so(
+    midi_folder: Path, refuses: Refuses
+) -> None:
+    styles = {piece.style for piece in load_material(midi_folder).pieces}
+    with refuses(CorpusError, "only styles that the model has not learned"):
+        load_material(midi_folder, sorted(styles))
+
+
+def test_a_style_among_others_is_left_out_with_the_reason(prepared: Path, tmp_path: Path) -> None:
+    one, other = (piece for piece in load_pieces(prepared) if piece.split == "validation")
+    pieces = [replace(one, style="palestrina"), replace(other, style="bach")]
+    trained_on = [replace(piece, split="train", name=f"{piece.name}, shown") for piece in pieces]
+    write_shards(tmp_path, [*pieces, *trained_on])
+    found = load_material(tmp_path, ["palestrina"])
+    assert [piece.style for piece in found.pieces] == ["bach"]
+    assert [piece.style for piece in found.trained_on] == ["bach"]
+    assert [refused.name for refused in found.left_out] == [one.name]
+    assert "palestrina" in found.left_out[0].reason
+
+
+def test_what_cannot_be_measured_is_named_with_its_reason(
+    tmp_path: Path, made_up_score: Made
+) -> None:
+    write_midi(made_up_score(1), tmp_path / "good.mid")
+    write_midi(made_up_score(1).transpose(2), tmp_path / "again.mid")
+    (tmp_path / "bad.mid").write_bytes(b"no music")
+    found = load_material(tmp_path)
+    assert sorted(piece.name for piece in found.pieces) == [
+        f"{tmp_path.name}/again.mid",  # of a user's own files all count, duplicates too
+        f"{tmp_path.name}/good.mid",
+    ]
+    assert [one.name for one in found.left_out] == [f"{tmp_path.name}/bad.mid"]
+    assert found.left_out[0].reason
+    assert {set_of(piece) for piece in found.pieces} == {"unknown style"}
+
+
+def test_where_there_is_nothing_to_measure_on_one_sentence_says_so(
+    tmp_path: Path, prepared: Path, refuses: Refuses
+) -> None:
+    with refuses(CorpusError, "there is nothing at"):
+        load_material(tmp_path / "none")
+    with refuses(CorpusError, "there are no MIDI files below"):
+        load_material(tmp_path)
+    (tmp_path / "bad.mid").write_bytes(b"no music")
+    with refuses(CorpusError, "nothing below .* can be evaluated on"):
+        load_material(tmp_path)
+    trained = [piece for piece in load_pieces(prepared) if piece.split == "train"]
+    (tmp_path / "trained").mkdir()
+    write_shards(tmp_path / "trained", trained)
+    with refuses(CorpusError, "holds out no pieces"):
+        load_material(tmp_path / "trained")
+
+
+def _piece(score: Score, **about: str) -> Piece:
+    assert score.key is not None
+    home = score.transpose(score.key.semitones_to_home)
+    fields = {"name": "x", "composer": "", "title": "", "licence": "", "credit": ""}
+    fields |= {"cluster": "x", "style": "bach", "split": "validation"} | about
+    return Piece(
+        **fields,
+        meter=str(score.meter),
+        mode=score.key.mode,
+        transposition=-score.key.semitones_to_home,
+        bars=score.bars,
+        notes=score.note_count,
+        tokens=encode(home),
+    )
+
+
+def test_an_excerpt_is_the_end_of_a_piece_first_in_its_own_key(
+    made_up_score: Made, tiny_config: ModelConfig
+) -> None:
+    long = made_up_score(1, 40, "3/4", "D minor")
+    first, second = excerpts([_piece(long)], 5, tiny_config)  # the third would not be sixteen bars
+    assert {first.first_bar, second.first_bar} == {24, 8}
+    last = max((first, second), key=lambda one: one.first_bar)
+    assert last.score.voices == cut(long, 24, 16).voices
+    assert last.score.key == Key.parse("D minor")
+    (only,) = excerpts([_piece(long)], 1, tiny_config)
+    assert only.first_bar == 24
+
+
+def test_what_answers_an_excerpt_is_as_long_as_the_piece_from_there_on(
+    made_up_score: Made, tiny_config: ModelConfig
+) -> None:
+    found = excerpts([_piece(made_up_score(1, 40, "3/4", "D minor"))], 2, tiny_config)
+    for excerpt in found:
+        asked = excerpt.conditions(tiny_config)
+        assert (asked.bars, str(asked.meter), str(asked.key)) == (
+            40 - excerpt.first_bar, "3/4", "D minor",
+        )  # fmt: skip
+        assert asked.style == "bach"
+        assert asked.tempo_qpm == pytest.approx(excerpt.score.tempo_qpm)
+        answer = made_up_score(2, asked.bars, "3/4", "D minor")
+        assert excerpt.cut_alike(answer).bars == excerpt.score.bars == EXCERPT_BARS
+
+
+def test_short_pieces_are_taken_whole_and_strange_styles_not_asked_for(
+    made_up_score: Made, tiny_config: ModelConfig
+) -> None:
+    (excerpt,) = excerpts([_piece(made_up_score(3, 7), style="jazz")], 9, tiny_config)
+    assert (excerpt.first_bar, excerpt.score.bars) == (0, 7)
+    assert excerpt.conditions(tiny_config).style is None
+
+
+def test_keyboard_music_comes_first_and_strange_metres_never(
+    made_up_score: Made, tiny_config: ModelConfig
+) -> None:
+    def named(name: str, style: str, meter: str = "4/4") -> Piece:
+        return _piece(made_up_score(4, 8, meter), name=name, style=style)
+
+    pieces = [named(f"song {i}", "song") for i in range(6)]
+    pieces += [named("fugue", "bach"), named("odd", "bach", "7/8"), named("waltz", "romantic")]
+    names = [one.piece.name for one in excerpts(pieces, 4, tiny_config)]
+    assert names[:2] == ["fugue", "waltz"]
+    assert names[2:] == ["song 0", "song 3"]  # evenly
+    assert len(excerpts(pieces, 100, tiny_config)) == 8
+
+
+def test_a_part_of_the_pieces_is_spread_evenly(made_up_score: Made) -> None:
+    pieces = [_piece(made_up_score(seed, 8), name=str(seed)) for seed in range(9)]
+    tokens = sum(len(piece.tokens) for piece in pieces)
+    assert [piece.name for piece in evenly(pieces, tokens // 3)] == ["0", "3", "6"]
+    assert evenly(pieces, 10**9) == pieces
+
+
+def test_notes_over_the_ends_of_an_excerpt_are_cut() -> None:
+    held = Voice((Note(0, 60, 96 + 24), Note(120, 62, 200)))
+    score = Score((held, Voice((Note(90, 48, 6),))), 4)
+    found = cut(score, 1, 1)
+    assert found.voices == (Voice((Note(0, 60, 24), Note(24, 62, 72))), Voice())
+    assert (found.bars, found.anacrusis_ticks) == (1, 0)
+    late = replace(score, voices=(Voice((Note(90, 60, 6),)), Voice()), anacrusis_ticks=6)
+    assert cut(late, 0, 2).anacrusis_ticks == 6

@@ -1,0 +1,131 @@
+"""Nonsense is refused, what is written is read, and a finished piece is counted as defined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import fields, replace
+
+import pytest
+
+from bicinium.errors import RequestError
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.constraints.config import (
+    EXPLAINED,
+    STRENGTHS,
+    Constraints,
+    broken,
+)
+from bicinium.generation.fixed_notes import EVER, NEVER, Given, other_voice
+from bicinium.music.key import Key
+from bicinium.music.score import Meter, Note, Score, Voice
+
+Refuses = Callable[..., AbstractContextManager[None]]
+
+_OFF = dict.fromkeys(STRENGTHS, 0.0)
+_C_MAJOR = Key.parse("C major")
+
+
+def _only(*names: str, strength: float = 1.0, **others: object) -> Constraints:
+    return Constraints.from_names(_OFF | dict.fromkeys(names, strength) | others)
+
+
+# ------------------------------------------------------------------ what can be asked
+
+
+def test_every_field_is_explained_in_a_sentence() -> None:
+    assert list(EXPLAINED) == [field.name for field in fields(Constraints)]
+    assert list(EXPLAINED)[: len(STRENGTHS)] == list(STRENGTHS)
+    assert all(text.endswith(".") and len(text) < 90 for text in EXPLAINED.values())
+
+
+def test_none_is_off() -> None:
+    assert Constraints.none().strengths == {}
+
+
+def test_constraints_are_read_from_names_and_from_text() -> None:
+    expected = replace(Constraints(), leap=0.5, max_leap=9, ranges=((60, 84), (36, 60)))
+    ranges = [[60, 84], [36, 60]]
+    assert Constraints.from_names({"leap": 0.5, "max_leap": 9, "ranges": ranges}) == expected
+    assert Constraints.parse(["leap=0.5", "max_leap = 9", "ranges=60-84,36-60"]) == expected
+    assert Constraints.parse([]) == Constraints()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"leep": 1.0}, "no constraint 'leep'; the nearest is 'leap'"),
+        ({"parallel": 1.0}, "nearest is 'parallels'"),
+        ({"leap": 1.5}, "leap=1.5 must be 0 .* to 1"),
+        ({"leap": -0.1}, "leap=-0.1"),
+        ({"leap": math.nan}, "leap=nan"),
+        ({"leap": "much"}, "leap='much'"),
+        ({"accidentals": 2}, "accidentals=2 must be a share"),
+        ({"max_leap": 0}, "max_leap=0 must be a whole number"),
+        ({"span": 9.5}, "span=9.5"),
+        ({"max_equal": "x"}, "max_equal='x'"),
+        ({"ranges": 5}, "ranges=5"),
+        ({"ranges": [[60, 84]]}, "ranges="),
+        ({"ranges": [[60, 84], [60, 65]]}, "an octave or more"),
+        ({"ranges": [[10, 84], [40, 65]]}, "within 21 to 108"),
+    ],
+)
+def test_nonsense_is_refused(refuses: Refuses, values: dict, message: str) -> None:
+    with refuses(RequestError, message):
+        Constraints.from_names(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("leap", "'leap' has no value"),
+        ("leap=much", "'much' is no value for leap"),
+        ("ranges=high", "'high' is no value for ranges"),
+        ("max_leap=2.5", "'2.5' is no value for max_leap"),
+        ("ranges=60-84", "ranges="),
+        ("lep=1", "nearest is 'leap'"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(refuses: Refuses, text: str, message: str) -> None:
+    with refuses(RequestError, message):
+        Constraints.parse([text])
+
+
+# ------------------------------------------------------------------ counting
+
+
+def _made(*lines: Sequence[tuple[int, int]]) -> Score:
+    voices = []
+    for line in lines:
+        notes, tick = [], 0
+        for pitch, ticks in line:
+            notes.append(Note(tick, pitch, ticks))
+            tick += ticks
+        voices.append(Voice(tuple(notes)))
+    return Score(tuple(voices), 1, Meter(4, 4))
+
+
+def test_broken_counts_each_constraint_that_is_on() -> None:
+    score = _made([(72, 24), (74, 24), (59, 24), (61, 24)], [(48, 24), (50, 24), (60, 48)])
+    asked = Conditions(_C_MAJOR, Meter(4, 4), bars=1)
+    every = _only(*STRENGTHS, strength=0.5, max_equal=3, accidentals=0.0)
+    assert broken(score, asked, every) == {
+        "close": 1, "in_key": 1, "range": 0, "hand_span": 0, "parallels": 1, "crossing": 1,
+        "consonance": 1, "leap": 1, "rhythm": 1,
+    }  # fmt: skip
+    assert broken(score, asked, _only("leap")) == {"leap": 1}
+    assert broken(score, asked, Constraints.none()) == {}
+
+
+def test_broken_counts_what_is_the_models() -> None:
+    score = _made([(72, 24), (74, 24), (59, 24), (61, 24)], [(48, 24), (50, 24), (60, 48)])
+    asked = Conditions(_C_MAJOR, Meter(4, 4), bars=1)
+    every = _only(*STRENGTHS, max_equal=3, accidentals=0.0)
+    given = replace(asked, given=other_voice(score.voices[0], 0, score))
+    assert broken(score, given, every) == {
+        "close": 0, "in_key": 0, "range": 0, "hand_span": 0, "parallels": 1, "crossing": 1,
+        "consonance": 1, "leap": 0, "rhythm": 0,
+    }  # fmt: skip
+    all_given = replace(asked, given=Given(score, ((EVER,), (EVER,)), (NEVER, NEVER)))
+    assert not any(broken(score, all_given, every).values())

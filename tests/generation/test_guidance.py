@@ -1,0 +1,120 @@
+"""Guidance: what the model says more for being told the style, counted so many times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bicinium.generation.guidance import GuidedDecoder
+from bicinium.model.config import ModelConfig
+from bicinium.model.decoder import Decoder
+from bicinium.model.inputs.encode import PieceConditions, without_style
+
+_LENGTH = 12
+
+
+@pytest.fixture(scope="module")
+def decoder(tiny_config: ModelConfig, random_weights: Callable[..., dict[str, Any]]) -> Decoder:
+    return Decoder(tiny_config, random_weights(tiny_config, 1, 8.0))
+
+
+@pytest.fixture(scope="module")
+def seen(
+    tiny_config: ModelConfig,
+    legal_walks: Callable[..., list[np.ndarray]],
+    shown_along: Callable[..., np.ndarray],
+) -> Callable[[str | None], np.ndarray]:
+    """A style → (3, T, F) features along three pieces of it."""
+    asked = {"bar_ticks": 96, "bars": 4}
+    walks = legal_walks(3, seed=5, **asked)
+    assert min(map(len, walks)) >= _LENGTH
+
+    def show(style: str | None) -> np.ndarray:
+        told = PieceConditions.of(tiny_config, ["4/4"], ["major"], [style], [4])
+        return np.stack([shown_along(tiny_config, w[:_LENGTH], told, **asked) for w in walks])
+
+    return show
+
+
+def _plain(decoder: Decoder, seen: np.ndarray) -> np.ndarray:
+    decoder.start(len(seen))
+    return np.stack([decoder.step(seen[:, place]) for place in range(seen.shape[1])], axis=1)
+
+
+def _guided(
+    decoder: Decoder, seen: np.ndarray, guidance: Sequence[float], kept: Sequence[int] = ()
+) -> np.ndarray:
+    """(N, T, V); from half of the way on only the pieces ``kept``, if any are named."""
+    guided, rows, logits = GuidedDecoder(decoder, np.array(guidance)), np.arange(len(seen)), []
+    for place in range(seen.shape[1]):
+        if kept and place == seen.shape[1] // 2:
+            rows = np.array(kept)
+            logits = [before[rows] for before in logits]
+            guided.keep(rows)
+        logits.append(guided.step(seen[rows, place]))
+    return np.stack(logits, axis=1)
+
+
+def test_what_is_said_without_the_style_looks_back_less_far(
+    decoder: Decoder, seen: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bicinium.generation.guidance._CONTEXT", 4)
+    near = _guided(decoder, seen("bach"), [0.0] * 3)
+    np.testing.assert_allclose(near, _plain(decoder.looking_back(4), seen(None)))
+    far = _plain(decoder, seen(None))
+    np.testing.assert_allclose(near[:, :4], far[:, :4])
+    assert np.abs(near[:, 4:] - far[:, 4:]).max() > 0.1
+    assert decoder.looking_back(4).config.context == 4
+    assert decoder.looking_back(10**6).config.context == decoder.config.context
+
+
+def test_only_the_style_is_forgotten(
+    tiny_config: ModelConfig, seen: Callable[..., np.ndarray]
+) -> None:
+    for style in ("bach", "classical", None):
+        told, untold = seen(style), seen(None)
+        for piece, expected in zip(told, untold, strict=True):
+            np.testing.assert_array_equal(without_style(tiny_config, piece), expected)
+    assert not np.array_equal(seen("bach"), seen(None))
+
+
+def test_at_1_it_is_the_model_itself(decoder: Decoder, seen: Callable[..., np.ndarray]) -> None:
+    told = seen("bach")
+    np.testing.assert_array_equal(_guided(decoder, told, [1, 1, 1]), _plain(decoder, told))
+
+
+def test_what_the_style_makes_likelier_counts_so_many_times(
+    decoder: Decoder, seen: Callable[..., np.ndarray]
+) -> None:
+    """Each piece as much as it is asked to be; at 0 as if no style had been named."""
+    told, untold = (_plain(decoder, seen(style)) for style in ("bach", None))
+    assert np.abs(told - untold).max() > 0.1
+    guidance = [0.0, 1.0, 2.5]
+    logits = _guided(decoder, seen("bach"), guidance)
+    for row, times in enumerate(guidance):
+        expected = untold[row] + times * (told[row] - untold[row])
+        np.testing.assert_allclose(logits[row], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("kept", [(0, 1), (2, 0), (1,)])
+def test_pieces_that_go_on_alone_stay_as_they_were(
+    decoder: Decoder, seen: Callable[..., np.ndarray], kept: tuple[int, ...]
+) -> None:
+    told, guidance = seen("bach"), [1.5, 1.0, 3.0]
+    together = _guided(decoder, told, guidance)[list(kept)]
+    alone = _guided(decoder, told, guidance, kept)
+    np.testing.assert_allclose(alone, together, rtol=0, atol=1e-9)
+
+
+def test_two_can_be_guided_by_one_decoder(
+    decoder: Decoder, seen: Callable[..., np.ndarray]
+) -> None:
+    told = seen("bach")
+    one, other = (GuidedDecoder(decoder, np.full(3, times)) for times in (1.5, 2.0))
+    for place in range(4):
+        first, second = one.step(told[:, place]), other.step(told[:, place])
+        assert not np.allclose(first, second)
+    np.testing.assert_allclose(first, _guided(decoder, told[:, :4], [1.5] * 3)[:, 3])

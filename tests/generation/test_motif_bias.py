@@ -1,0 +1,124 @@
+"""Leaning on how figures went on before: which notes gain, how much, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bicinium.generation.motif_bias import GAINS, lean
+from bicinium.grammar import MusicalGrammar, State
+from bicinium.model.inputs.bar_lag import Memory
+from bicinium.model.inputs.motif_predictor import CONFIDENCES
+from bicinium.model.inputs.note_index import GrowingLines
+from bicinium.music.score import COMMON_TIME, Note, Score, Voice
+from bicinium.tokenizer.codec import encode
+from bicinium.tokenizer.vocabulary import BLOCKS, KINDS, VOCAB_SIZE, Kind, token_id
+
+_NOTE_ON = BLOCKS[Kind.NOTE_ON].ids
+_FIGURE = (60, 62, 65, 64)  # C D F E, in eighths
+_NOTHING = np.zeros((1, VOCAB_SIZE))
+
+
+def _at(pitches: tuple[int, ...], place: int, sooner: int = 0) -> tuple[State, Memory]:
+    """Where note ``place`` of a line of eighths is about to begin, some ticks sooner than even."""
+    notes = [Note(12 * i, pitch, 12) for i, pitch in enumerate(pitches)]
+    notes[place - 1] = replace(notes[place - 1], duration_ticks=12 - sooner)
+    notes[place] = replace(notes[place], onset_tick=12 * place - sooner)
+    tokens = encode(Score((Voice(tuple(notes)), Voice(())), 1 + len(notes) // 8, COMMON_TIME))
+    grammar, lines = MusicalGrammar(), GrowingLines(1)
+    state, only = grammar.initial_state(1), np.zeros(1, np.intp)
+    first = np.flatnonzero(KINDS[tokens] == Kind.NOTE_ON)[place]
+    for token in tokens[:first, None].astype(np.int64):
+        grammar.advance(state, token)
+        lines.hear(state, only, token)
+    return state, Memory(lines, only)
+
+
+def _gains(
+    pitches: tuple[int, ...], place: int, strength: float = 1.0, allowed: np.ndarray | None = None
+) -> dict[int, float]:
+    """Of each pitch that is likelier than without leaning, its odds to C8, in nats."""
+    state, past = _at(pitches, place)
+    after = lean(_NOTHING, allowed, state, past, np.array([strength]))[0, _NOTE_ON]
+    over = after - after[-1]
+    return {int(p): float(over[p - 21]) for p in np.flatnonzero(over) + 21}
+
+
+def test_there_is_a_gain_for_each_confidence_and_longer_figures_gain_more() -> None:
+    assert len(GAINS) == CONFIDENCES
+    assert (np.diff(GAINS) >= 0).all()
+    assert GAINS[0] == 0
+
+
+def test_a_figure_that_has_begun_again_gains_the_more_the_longer_it_is() -> None:
+    """After C D F of the second time two steps are known, of the third six, of the fourth eight."""
+    again = _FIGURE * 4
+    found = [_gains(again, place) for place in (3, 7, 11, 15)]
+    assert found[0] == {}
+    for gains, confidence in zip(found[1:], (3, 6, 7), strict=True):
+        assert gains == pytest.approx({64: GAINS[confidence]})
+
+
+def test_it_gains_as_often_as_is_asked_for() -> None:
+    assert _gains(_FIGURE * 4, 15, 0.0) == {}
+    assert _gains(_FIGURE * 4, 15, 1.5) == pytest.approx({64: 1.5 * GAINS[7]})
+
+
+def test_on_other_degrees_the_raised_note_gains_as_well() -> None:
+    """D E G F: the F may be F sharp."""
+    pitches = (*_FIGURE, *(62, 64, 67, 65))
+    assert _gains(pitches, 7) == pytest.approx({65: GAINS[3], 66: GAINS[3]})
+
+
+def test_what_is_not_allowed_gains_nothing_and_gives_nothing() -> None:
+    allowed = np.ones((1, VOCAB_SIZE), np.bool_)
+    pitches = (*_FIGURE, *(62, 64, 67, 65))
+    allowed[0, token_id(Kind.NOTE_ON, 65)] = False
+    assert _gains(pitches, 7, allowed=allowed)[66] == pytest.approx(GAINS[3])
+    state, past = _at(pitches, 7)
+    allowed[0, _NOTE_ON] = False
+    leaning = lean(_NOTHING, allowed, state, past, np.ones(1))
+    assert np.isfinite(leaning).all()
+
+
+def test_a_note_that_repeats_the_one_before_gains_nothing() -> None:
+    """C D D E: where the second D is due, it is left to the model."""
+    again = (60, 62, 62, 64) * 4
+    assert _gains(again, 14) == {}
+    assert _gains(again, 15) == pytest.approx({64: GAINS[7]})
+
+
+def test_nothing_gains_at_another_tick() -> None:
+    for sooner in (0, 6):
+        state, past = _at(_FIGURE * 3, 11, sooner)
+        leaning = lean(_NOTHING, None, state, past, np.ones(1))
+        assert np.array_equal(leaning, _NOTHING) == (sooner > 0)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 5), st.booleans())
+def test_how_likely_a_note_is_at_all_stays_and_so_does_everything_else(
+    seed: int, strength: float, masked: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 4, (1, VOCAB_SIZE))
+    allowed = rng.random((1, VOCAB_SIZE)) < 0.5 if masked else None
+    counted = np.ones(VOCAB_SIZE, np.bool_) if allowed is None else allowed[0]
+    state, past = _at(_FIGURE * 4, 15)
+    leaning = lean(logits, allowed, state, past, np.array([strength]))
+    is_note = np.zeros(VOCAB_SIZE, np.bool_)
+    is_note[_NOTE_ON] = True
+    np.testing.assert_array_equal(leaning[0, ~is_note], logits[0, ~is_note])
+    sums = [np.exp(of[0, is_note & counted]).sum() for of in (logits, leaning)]
+    assert sums[1] == pytest.approx(sums[0])
+    due = token_id(Kind.NOTE_ON, 64)
+    others = is_note & counted
+    others[due] = False
+    odds = [of[0, due] - of[0, others] for of in (logits, leaning)]
+    if counted[due]:
+        np.testing.assert_allclose(odds[1] - odds[0], strength * GAINS[7])
+    else:
+        np.testing.assert_allclose(leaning[0, others], logits[0, others])

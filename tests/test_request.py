@@ -1,0 +1,362 @@
+"""What is asked for in words and files becomes conditions, or is refused in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bicinium.errors import MidiFileError, NotationFileError, RequestError, ScoreError
+from bicinium.formats.midi import write_midi
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.fixed_notes import EVER, gap, opening, other_voice
+from bicinium.music.key import Key
+from bicinium.music.score import Meter, Note, Score, Voice
+from bicinium.render.export import write_score
+from bicinium.request import Request, parse_subject
+
+Refuses = Callable[..., AbstractContextManager[None]]
+
+_STYLES = ("bach", "classical")
+
+
+def _one(seed: int = 0, **asked: Any) -> Conditions:
+    (conditions,) = Request(**asked).conditions([seed], _STYLES)
+    return conditions
+
+
+@pytest.fixture(scope="module")
+def score(made_up_score: Callable[..., Score]) -> Score:
+    """Eight bars of 3/4 in D minor."""
+    return made_up_score(1, 8, "3/4", "D minor")
+
+
+@pytest.fixture(scope="module")
+def file(score: Score, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("given") / "piece.mid"
+    write_midi(score, path)
+    return path
+
+
+# ------------------------------------------------------------------ what is left open
+
+
+def test_what_is_left_open_is_drawn_by_the_seed() -> None:
+    seeds = range(40)
+    drawn = Request().conditions(seeds, _STYLES)
+    assert drawn == Request().conditions(seeds, _STYLES)
+    assert drawn[7:8] == Request().conditions([7], _STYLES)
+    assert len({str(one.key) for one in drawn}) > 6
+    assert {str(one.meter) for one in drawn} == {"2/4", "3/4", "4/4", "6/8"}
+    assert {one.style for one in drawn} == {"bach", "classical"}
+    assert {(one.bars, one.tempo_qpm, one.given) for one in drawn} == {(16, None, None)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [({"key": "E minor"}, "key"), ({"meter": "5/4"}, "meter"), ({"style": "bach"}, "style"),
+     ({"bars": 3}, "bars"), ({"tempo": 72.0}, "tempo_qpm")],
+)  # fmt: skip
+def test_naming_one_thing_leaves_what_the_seed_draws_of_the_others(
+    asked: dict[str, object], name: str
+) -> None:
+    for seed in range(10):
+        free, named = _one(seed), _one(seed, **asked)
+        assert str(getattr(named, name)) == str(next(iter(asked.values())))
+        assert replace(named, **{name: getattr(free, name)}) == free
+
+
+# ------------------------------------------------------------------ subjects
+
+
+def test_a_subject_is_read_note_by_note() -> None:
+    read = parse_subject("D4:1/8 r:1/16 F#4:1/4 R:1 bb3:3/32 E♭5:1/24 C♯4:2")
+    assert [(n.onset_tick, n.pitch, n.duration_ticks) for n in read.notes] == [
+        (0, 62, 12), (18, 66, 24), (138, 58, 9), (147, 75, 4), (151, 61, 192),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "pitch"),
+    [("C4", 60), ("B#3", 60), ("Cb4", 59), ("A0", 21), ("C8", 108), ("B♯-1", None), ("c-1", None)],
+)
+def test_pitches_are_scientific(word: str, pitch: int | None, refuses: Refuses) -> None:
+    if pitch is None:
+        with refuses(RequestError, f"'{word}:1/4' .* out of the piano's range, A0 to C8"):
+            parse_subject(f"{word}:1/4")
+    else:
+        assert parse_subject(f"{word}:1/4").notes[0].pitch == pitch
+
+
+_STEPS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+
+
+@given(
+    st.lists(
+        st.tuples(st.none() | st.integers(21, 108), st.integers(1, 960)), min_size=1
+    ).filter(lambda words: any(pitch for pitch, _ in words))
+)  # fmt: skip
+def test_a_subject_that_is_written_down_reads_back(words: list[tuple[int | None, int]]) -> None:
+    text, notes, tick = [], [], 0
+    for pitch, ticks in words:
+        name = "r" if pitch is None else f"{_STEPS[pitch % 12]}{pitch // 12 - 1}"
+        text.append(f"{name}:{ticks}/96")
+        if pitch is not None:
+            notes.append(Note(tick, pitch, ticks))
+        tick += ticks
+    assert parse_subject(" ".join(text)) == Voice(tuple(notes))
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ("", "the subject has no notes"),
+        ("r:1/4", "the subject has no notes"),
+        ("D4:1/8 H4:1/8", "'H4:1/8' in the subject is no note: write it like D4:1/8"),
+        ("D4", "'D4' in the subject is no note"),
+        ("D##4:1/8", "'D##4:1/8' in the subject is no note"),
+        ("D4:1/8,E4:1/8", "is no note"),
+        ("D4:-1/8", "is no note"),
+        ("D4:1/0", "is no note"),
+        ("D4:" + "9" * 5000, "is no note"),
+        ("D4:0", "does not fit on the grid of 96 to a whole"),
+        ("D4:1/7", "'D4:1/7' in the subject does not fit on the grid of 96 to a whole"),
+        ("r:1/128", "does not fit on the grid"),
+        ("D9:1/8", "'D9:1/8' in the subject is out of the piano's range"),
+    ],
+)
+def test_a_subject_that_is_none_is_refused(text: str, pattern: str, refuses: Refuses) -> None:
+    with refuses(RequestError, pattern):
+        _one(subject=text)
+
+
+@given(text=st.text("ABCDEFG#b♭rR0123456789-:/ .x", max_size=30))
+def test_any_text_is_a_subject_or_refused(text: str) -> None:
+    with suppress(RequestError):
+        assert _one(subject=text, bars=64).given is not None
+
+
+@pytest.mark.parametrize(("answer", "semitones"), [("octave", 0), ("fifth", 7)])
+@pytest.mark.parametrize("octave", [3, 4, 6])
+def test_the_answer_is_the_subject_lower_down(answer: str, semitones: int, octave: int) -> None:
+    text = f"D{octave}:1/8 F{octave}:1/8 A{octave}:3/4"
+    asked = _one(subject=text, answer=answer, meter="3/4", bars=8)
+    upper, lower = asked.given.score.voices
+    assert upper == parse_subject(text)
+    moves = {
+        (below.onset_tick - above.onset_tick, below.pitch - above.pitch, below.duration_ticks)
+        for above, below in zip(upper.notes, lower.notes, strict=True)
+    }
+    assert {later for later, _, _ in moves} == {144}  # the subject is one bar and a third long
+    (interval,) = {interval for _, interval, _ in moves}
+    assert interval < 0
+    assert interval % 12 == semitones
+    mean = sum(note.pitch for note in lower.notes) / 3
+    assert abs(mean - 52) <= 6 or interval >= -12
+    assert [n.duration_ticks for n in upper.notes] == [n.duration_ticks for n in lower.notes]
+
+
+def test_a_subject_says_its_key_and_the_seed_the_rest() -> None:
+    text = "A4:1/8 B4:1/8 C5:1/8 D5:1/8 E5:1/4 G#4:1/4 A4:1/2"
+    drawn = Request(subject=text).conditions(range(10), _STYLES)
+    assert {str(one.key) for one in drawn} == {"A minor"}
+    assert len({str(one.meter) for one in drawn}) > 1
+    assert str(_one(subject=text, key="C major").key) == "C major"
+
+
+@pytest.mark.parametrize(
+    ("asked", "pattern"),
+    [
+        ({"subject": "D4:1", "meter": "4/4", "bars": 2}, "no room in 2 bars: ask for 3 or more"),
+        ({"subject": "D4:3", "meter": "2/4", "bars": 9}, "no room in 9 bars: ask for 13 or more"),
+        ({"subject": "D4:1", "meter": "4/4", "bars": 0}, "no room in 0 bars: ask for 3 or more"),
+        ({"subject": "B0:1/4", "bars": 8}, "lies so low that the lower voice cannot answer it"),
+        ({"subject": "D4:11", "bars": 99}, "the subject cannot be composed with: .* at most 960"),
+        ({"subject": "r:9 r:9 r:9 D4:1", "bars": 99}, "the subject cannot be composed with"),
+        ({"subject": "D4:1", "answer": "third"}, "answer 'third' is not one of octave, fifth"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_subject_that_cannot_be_answered_is_refused(
+    asked: dict[str, object], pattern: str, refuses: Refuses
+) -> None:
+    with refuses(RequestError, pattern):
+        _one(**asked)
+
+
+# ------------------------------------------------------------------ files
+
+
+@pytest.mark.parametrize("suffix", ["mid", "musicxml", "mxl"])
+def test_a_file_says_key_metre_bars_and_tempo(score: Score, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"piece.{suffix}"
+    write_score(score, path)
+    for name, bars, given_ in [
+        ("continue_from", 16, opening(score, 16)),
+        ("upper", 8, other_voice(score.voices[0], 0, score)),
+        ("lower", 8, other_voice(score.voices[1], 1, score)),
+    ]:
+        asked = _one(**{name: path})
+        assert (str(asked.key), str(asked.meter), asked.bars) == ("D minor", "3/4", bars)
+        assert asked.tempo_qpm == pytest.approx(96, abs=0.01)
+        expected = replace(given_, score=replace(given_.score, tempo_qpm=asked.tempo_qpm))
+        assert asked.given == expected
+    asked = _one(rewrite=path, rewrite_bars=(3, 4))
+    assert asked.bars == 8
+    assert asked.given.score.voices == gap(score, 3, 4).score.voices
+    assert asked.given.fixed == gap(score, 3, 4).fixed
+
+
+def test_what_is_asked_for_beside_a_file_holds(file: Path) -> None:
+    asked = _one(continue_from=file, key="F major", bars=11, tempo=50.0, style="bach")
+    assert (str(asked.key), asked.bars, asked.tempo_qpm, asked.style) == ("F major", 11, 50, "bach")
+    assert _one(upper=file, bars=8, meter="3/4").bars == 8
+
+
+def test_all_seeds_are_given_the_same(file: Path) -> None:
+    drawn = Request(upper=file).conditions(range(12), _STYLES)
+    assert all(one.given == drawn[0].given for one in drawn)
+    assert {one.style for one in drawn} == {"bach", "classical"}
+
+
+def test_a_line_alone_is_the_voice_that_is_named(score: Score, tmp_path: Path) -> None:
+    path = tmp_path / "line.musicxml"
+    write_score(replace(score, voices=(score.voices[1], Voice(()))), path)
+    for part, name in enumerate(("upper", "lower")):
+        asked = _one(**{name: path})
+        assert asked.given.score.voices[part].notes == score.voices[1].notes
+        assert not asked.given.score.voices[1 - part].notes
+        assert asked.given.fixed[part] == (EVER,)
+
+
+def test_the_anacrusis_of_a_file_stays_empty_before_it(tmp_path: Path) -> None:
+    lines = (Voice((Note(84, 72, 12), Note(96, 74, 96))), Voice((Note(96, 48, 96),)))
+    path = tmp_path / "piece.musicxml"
+    write_score(Score(lines, 2, Meter(4, 4), Key.parse("C major"), anacrusis_ticks=12), path)
+    given_ = _one(upper=path).given
+    assert given_.score.anacrusis_ticks == 12
+    assert given_.fixed == (((0, 2**30),), ((0, 84),))
+
+
+# ------------------------------------------------------------------ what cannot be asked
+
+
+@pytest.mark.parametrize(
+    ("error", "asked", "pattern"),
+    [
+        (RequestError, {"bars": 0}, "0 bars cannot be composed: ask for 1 to 256"),
+        (RequestError, {"bars": 257}, "257 bars cannot be composed"),
+        (RequestError, {"tempo": 0}, "tempo 0 must be 20 to 300"),
+        (ScoreError, {"key": "H"}, "'H' is not a key"),
+        (ScoreError, {"meter": "5/7"}, "5/7 is not a metre"),
+        (RequestError, {"rewrite_bars": (1, 2)}, "name both a file and the bars, like 3-4"),
+    ],
+)
+def test_wrong_words_are_refused(
+    error: type[Exception], asked: dict[str, object], pattern: str, refuses: Refuses
+) -> None:
+    with refuses(error, pattern):
+        _one(**asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "pattern"),
+    [
+        ({"continue_from": None, "bars": 0}, "0 bars cannot go on after 8 that are given"),
+        ({"continue_from": None, "bars": 8}, "8 bars cannot go on after 8 that are given"),
+        ({"continue_from": None, "bars": 300}, "300 bars cannot be composed"),
+        ({"continue_from": None, "tempo": 0}, "tempo 0 must be 20 to 300"),
+        ({"upper": None, "bars": 9}, "what is given has 8 bars, not 9"),
+        ({"lower": None, "bars": 0}, "what is given has 8 bars, not 0"),
+        ({"lower": None, "meter": "4/4"}, "what is given is in 3/4, not in 4/4"),
+        ({"upper": None, "subject": "D4:1/4"}, "upper and subject cannot be asked for together"),
+        ({"upper": None, "lower": None}, "upper and lower cannot be asked for together: choose"),
+        ({"rewrite": None}, "to rewrite bars, name both a file and the bars"),
+        ({"rewrite": None, "rewrite_bars": (8, 9)}, "bars 8 to 9 cannot .*: the piece has bars 1"),
+        ({"rewrite": None, "rewrite_bars": (4, 3)}, "bars 4 to 3 cannot be rewritten"),
+        ({"rewrite": None, "rewrite_bars": (1, 2), "bars": 4}, "has 8 bars, not 4"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_a_file_is_refused(
+    file: Path, asked: dict[str, object], pattern: str, refuses: Refuses
+) -> None:
+    """None stands for the file."""
+    with refuses(RequestError, pattern):
+        _one(**{name: file if value is None else value for name, value in asked.items()})
+
+
+_ALL = ({"continue_from": None}, {"upper": None}, {"lower": None},
+        {"rewrite": None, "rewrite_bars": (1, 1)})  # fmt: skip
+
+
+def _each(path: Path, refuses: Refuses, error: type[Exception], pattern: str) -> None:
+    for asked in _ALL:
+        with refuses(error, pattern):
+            _one(**{name: value or path for name, value in asked.items()})
+
+
+def _musicxml(parts: list[str]) -> str:
+    """One bar of 4/4 for each part; divisions are 12."""
+    listed = "".join(f'<score-part id="P{i}"/>' for i in range(len(parts)))
+    start = "<attributes><divisions>12</divisions></attributes>"
+    bodies = "".join(
+        f'<part id="P{i}"><measure number="1">{start}{part}</measure></part>'
+        for i, part in enumerate(parts)
+    )
+    return f"<score-partwise><part-list>{listed}</part-list>{bodies}</score-partwise>"
+
+
+def _note(octave: int, duration: str) -> str:
+    pitch = f"<pitch><step>C</step><octave>{octave}</octave></pitch>"
+    return f"<note>{pitch}<duration>{duration}</duration></note>"
+
+
+def test_three_voices_are_refused(tmp_path: Path, refuses: Refuses) -> None:
+    path = tmp_path / "three.musicxml"
+    path.write_text(_musicxml([_note(octave, "48") for octave in (5, 4, 3)]))
+    _each(path, refuses, ScoreError, "has 3 staves, not two voices")
+
+
+def test_notes_off_the_grid_are_refused(tmp_path: Path, refuses: Refuses) -> None:
+    path = tmp_path / "fives.musicxml"
+    path.write_text(_musicxml([_note(octave, "48/5") * 5 for octave in (5, 3)]))
+    _each(path, refuses, ScoreError, "notes off the grid of 24 ticks to the quarter note")
+    path.write_text(_musicxml([_note(5, "48/5") * 5]))
+    with refuses(ScoreError, "notes off the grid"):
+        _one(upper=path)
+
+
+def test_empty_and_absent_files_are_refused(tmp_path: Path, refuses: Refuses) -> None:
+    (tmp_path / "empty.mid").write_bytes(b"")
+    (tmp_path / "empty.musicxml").write_text("")
+    (tmp_path / "silent.musicxml").write_text(
+        _musicxml(["<note><rest/><duration>48</duration></note>"])
+    )
+    _each(tmp_path / "empty.mid", refuses, MidiFileError, "empty.mid")
+    _each(tmp_path / "absent.mid", refuses, MidiFileError, "absent.mid")
+    _each(tmp_path / "empty.musicxml", refuses, NotationFileError, "not well-formed XML")
+    _each(tmp_path / "silent.musicxml", refuses, NotationFileError, "holds no notes")
+
+
+def test_one_line_alone_is_not_gone_on_from(score: Score, tmp_path: Path, refuses: Refuses) -> None:
+    path = tmp_path / "line.musicxml"
+    write_score(replace(score, voices=(score.voices[0], Voice(()))), path)
+    for asked in ({"continue_from": path}, {"rewrite": path, "rewrite_bars": (1, 2)}):
+        with refuses(ScoreError, "line.musicxml has no .* voice: a score of two voices is needed"):
+            _one(**asked)
+
+
+def test_a_note_that_the_grammar_does_not_know_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+    long = Score((Voice((Note(0, 72, 1_000),)), Voice((Note(0, 48, 96),))), 11)
+    write_midi(long, tmp_path / "long.mid")
+    pattern = "long.mid cannot be composed with: .* a note lasts at most 960 ticks"
+    for name in ("continue_from", "upper"):
+        with refuses(RequestError, pattern):
+            _one(**{name: tmp_path / "long.mid"})

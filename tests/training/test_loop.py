@@ -1,0 +1,737 @@
+"""Whole runs, tiny ones: they end with a model that composes, and go on where they stopped.
+
+(That they recover from a collapse stands in test_collapse.)
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import yaml
+from lightning.fabric import Fabric
+
+from bicinium.api import compose_many
+from bicinium.data.prepare import prepare
+from bicinium.data.shards import Piece, load_pieces, write_shards
+from bicinium.data.sources import STYLES, find_sources
+from bicinium.errors import CollapseError, ConfigError, CorpusError
+from bicinium.grammar import MusicalGrammar
+from bicinium.model.checkpoint import Checkpoint, load_checkpoint
+from bicinium.model.decoder import Decoder
+from bicinium.model.inputs.encode import PieceConditions
+from bicinium.model.transformer import Transformer
+from bicinium.music.score import Meter
+from bicinium.training.config import TrainConfig
+from bicinium.training.loop import TrainingRun, train
+from bicinium.training.losses import IGNORED
+from bicinium.training.optim import learning_rate, next_token_loss
+from bicinium.training.run_dir import last_checkpoint
+from bicinium.training.run_records import EVENTS, METRICS, read_metrics, read_records
+from bicinium.training.validation import LiveModel
+
+Refuses = Callable[..., AbstractContextManager[None]]
+
+_STEPS = 6
+
+
+def _config(
+    prepared: Path, context: int = 64, d_model: int = 32, data: dict[str, Any] | None = None,
+    grammar: dict[str, Any] | None = None, **training: object,
+) -> TrainConfig:  # fmt: skip
+    """Six steps; validated after the fourth and the sixth, and saved after every second."""
+    model = {"d_model": d_model, "n_layers": 2, "n_heads": 2, "d_ff": 64, "dropout": 0.1}
+    of_grammar = {
+        "ramp_steps": 3,
+        "positions": 64,
+        "validate_every_n_batches": 4,
+        "live_pieces": 2,
+        "live_bars": 2,
+        "on_policy_every_n_batches": 2,
+        "on_policy_pieces": 2,
+        "on_policy_tokens": 32,
+    }
+    values = {
+        "model": model | {"context": context},
+        "training": {
+            "seed": 3,
+            "max_steps": _STEPS,
+            "batch_size": 4,
+            "learning_rate": 1e-2,
+            "warmup_steps": 2,
+            "precision": "32-true",
+            "threads": 1,
+            "checkpoint_every_steps": 2,
+            "musical_grammar": of_grammar | (grammar or {}),
+        }
+        | training,
+        "data": {"prepared": str(prepared)} | (data or {}),
+    }
+    return TrainConfig.model_validate(values)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of six steps."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    assert train(_config(prepared), run) == run / "model.safetensors"
+    return run
+
+
+def _weights(run: Path) -> dict[str, np.ndarray]:
+    """The weights at the end, in full precision (the model is of the best state, in half)."""
+    state = torch.load(last_checkpoint(run), weights_only=True)["model"]
+    return {name: weight.numpy() for name, weight in state.items()}
+
+
+def _same_weights(one: Path, other: Path) -> bool:
+    a, b = _weights(one), _weights(other)
+    models = [load_checkpoint(run / "model.safetensors").weights for run in (one, other)]
+    return (
+        a.keys() == b.keys()
+        and all(np.array_equal(a[name], b[name]) for name in a)
+        and all(np.array_equal(models[0][name], models[1][name]) for name in a)
+    )
+
+
+def _fresh(config: TrainConfig, run: Path) -> TrainingRun:
+    """A run that has not begun."""
+    return TrainingRun(
+        Fabric(accelerator="cpu", devices=1, precision="32-true"), config, run, False
+    )
+
+
+def _kinds(run: Path) -> list[str]:
+    return [event["kind"] for event in read_records(run / EVENTS)]
+
+
+def test_a_run_ends_with_a_model_that_composes(uninterrupted: Path) -> None:
+    for piece in compose_many(2, bars=4, model=uninterrupted / "model.safetensors"):
+        assert piece.result.valid
+        assert piece.result.notes > 0
+
+
+def test_a_run_leaves_its_configuration_its_record_and_its_metrics(
+    uninterrupted: Path, prepared: Path
+) -> None:
+    checkpoint = load_checkpoint(uninterrupted / "model.safetensors")
+    assert checkpoint.config.styles == STYLES
+    assert checkpoint.record["steps"] in (4, _STEPS)
+    assert checkpoint.record["training_pieces"] == 6
+    written = yaml.safe_load((uninterrupted / "config.yaml").read_text())
+    assert written == checkpoint.record["config"]
+    assert TrainConfig.model_validate(written).training == _config(prepared).training
+    assert checkpoint.record["validation"]["bits_per_note"] > 0
+    curves = read_metrics(uninterrupted)
+    assert [step for step, _ in curves["validation/keyboard/illegal_mass"]] == [4, 6]
+    assert _kinds(uninterrupted) == ["validation", "validation", "ended"]
+
+
+def test_every_component_is_recorded(uninterrupted: Path) -> None:
+    """The loss taught and on the model's own pieces; what was validated; what the batches held."""
+    components = {"note_pairing", "sequence_coherence", "repetition_penalty", "velocity"}
+    components.add("entropy_floor")
+    live = {
+        *("grammar_score", "least_grammar_score", "valid", "paired_notes", "looped", "entropy"),
+        *("notes_per_quarter", "pitch_class_entropy", "in_scale", "illegal_mass"),
+    }
+    recorded = {name for line in read_records(uninterrupted / METRICS) for name in line}
+    assert recorded >= {f"train/{name}" for name in components | {"cross_entropy"}}
+    assert recorded >= {"train/gradient_norm", "train/learning_rate", "train/steps_per_second"}
+    assert recorded >= {f"live/{name}" for name in live}
+    assert recorded >= {f"data/{name}" for name in ("legal", "notes_per_quarter", "padding")}
+    assert recorded >= {
+        f"validation/keyboard/{name}" for name in ("bits_per_note", "bits_per_token")
+    }
+
+
+def test_what_the_model_wrote_can_be_heard_and_seen(uninterrupted: Path) -> None:
+    for step in (4, 6):
+        folder = uninterrupted / "samples" / f"{step:06d}"
+        files = {path.name.partition(".")[0]: path for path in folder.iterdir()}
+        assert set(files) == {"0", "1", "index"}
+        assert "<svg" in files["index"].read_text()
+
+
+def test_on_policy_learning_is_recorded_and_can_be_switched_off(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bicinium.training.loop._LOG_EVERY", 1)
+    train(_config(prepared), tmp_path / "on")
+    train(_config(prepared, grammar={"on_policy_weight": 0}), tmp_path / "off")
+    train(_config(prepared, grammar={"enabled": False}), tmp_path / "bare")
+    on, off, bare = (read_metrics(tmp_path / name) for name in ("on", "off", "bare"))
+    # every second step, and after the validation of the fourth; recorded when the step is done
+    assert [step for step, _ in on["on_policy/note_pairing"]] == [3, 5]
+    assert "on_policy/note_pairing" not in off
+    assert "train/note_pairing" in off
+    assert not any(name.startswith("on_policy/") for name in bare)
+    assert "train/note_pairing" not in bare
+    assert "live/grammar_score" in bare  # it is validated all the same
+    ends = [_weights(tmp_path / name)["head.weight"] for name in ("on", "off", "bare")]
+    assert not np.array_equal(ends[0], ends[1])
+    assert not np.array_equal(ends[1], ends[2])
+
+
+def test_the_grammar_comes_in_after_the_steps_it_was_asked_to_wait(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scales: list[float] = []
+    measure = TrainingRun._grammar_loss
+
+    def measuring(
+        run: TrainingRun, batch: Any, logits: Any, base: Any, scale: float, own: bool
+    ) -> Any:
+        if not own:
+            scales.append(scale)
+        return measure(run, batch, logits, base, scale, own)
+
+    monkeypatch.setattr(TrainingRun, "_grammar_loss", measuring)
+    monkeypatch.setattr("bicinium.training.loop._LOG_EVERY", 1)
+    grammar = {"ramp_after_steps": 3, "ramp_steps": 2}
+    train(_config(prepared, grammar=grammar), tmp_path / "run")
+    assert scales == [0, 0, 0, 0.5, 1, 1]
+    measured = read_metrics(tmp_path / "run")
+    # it is watched from the start; own pieces are learned from after the validation of the fourth
+    assert [step for step, _ in measured["train/note_pairing"]] == [1, 2, 3, 4, 5, 6]
+    assert [step for step, _ in measured["on_policy/note_pairing"]] == [5]
+
+
+def test_until_then_a_run_is_one_without_the_grammar(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit, dropout and all: it draws no random numbers either."""
+    monkeypatch.setattr("bicinium.training.loop._LOG_EVERY", 1)
+    train(_config(prepared, grammar={"ramp_after_steps": _STEPS}), tmp_path / "waiting")
+    train(_config(prepared, grammar={"enabled": False}), tmp_path / "bare")
+    assert _same_weights(tmp_path / "waiting", tmp_path / "bare")
+    waiting, bare = (read_metrics(tmp_path / name) for name in ("waiting", "bare"))
+    assert not any(name.startswith("on_policy/") for name in waiting)
+    assert waiting["train/gradient_norm"] == bare["train/gradient_norm"]
+
+
+def test_a_run_moves_every_weight(uninterrupted: Path, prepared: Path, tmp_path: Path) -> None:
+    fresh = _fresh(_config(prepared), tmp_path / "run").net.state_dict()
+    for name, weight in _weights(uninterrupted).items():
+        assert weight.shape == fresh[name].shape
+        moved = np.abs(weight - fresh[name].numpy())
+        assert moved.max() > 1e-3, name
+
+
+def test_validation_reports_the_bits_that_the_decoder_measures(
+    prepared: Path, tmp_path: Path, shown_along: Callable[..., np.ndarray]
+) -> None:
+    """Bits per note: −log₂ of the probability of all tokens after START, and the bill for what the
+    model was told (key, bars, style), by the notes; here taken token by token from numpy."""
+    path = train(_config(prepared, context=1024, max_steps=4), tmp_path / "run")
+    checkpoint: Checkpoint = load_checkpoint(path)
+    pieces = [piece for piece in load_pieces(prepared) if piece.split == "validation"]
+    grammar, decoder = MusicalGrammar(), Decoder(checkpoint.config, checkpoint.weights)
+    bits = illegal = 0.0
+    for piece in pieces:
+        asked = {"bar_ticks": Meter.parse(piece.meter).bar_ticks, "bars": piece.bars}
+        told = PieceConditions.of(
+            checkpoint.config, [piece.meter], [piece.mode], [piece.style], [piece.bars]
+        )
+        seen = shown_along(checkpoint.config, piece.tokens, told, **asked)
+        state = grammar.initial_state(1, transposition=piece.transposition, **asked)
+        decoder.start(1)
+        for row, token, following in zip(seen, piece.tokens, piece.tokens[1:], strict=False):
+            grammar.advance(state, np.array([token]))
+            logits = decoder.step(row[None])[0].astype(np.float64)
+            p = np.exp(logits - np.logaddexp.reduce(logits))
+            bits -= math.log2(p[following])
+            illegal += p[~grammar.token_mask(state)[0]].sum()
+        bits += math.log2(12) + math.log2(64) + math.log2(len(STYLES))
+    tokens = sum(len(piece.tokens) - 1 for piece in pieces)
+    curves = read_metrics(tmp_path / "run")
+    reported = {name: curves[f"validation/keyboard/{name}"][-1][1] for name in _MEASURED}
+    in_notes = bits / sum(piece.notes for piece in pieces)
+    assert reported["bits_per_note"] == pytest.approx(in_notes, abs=1e-3)
+    assert checkpoint.record["validation"]["bits_per_note"] == reported["bits_per_note"]
+    assert reported["illegal_mass"] == pytest.approx(illegal / tokens, abs=1e-4)
+
+
+_MEASURED = ("bits_per_note", "illegal_mass")
+
+
+def test_the_live_score_is_that_of_the_pieces_it_wrote(
+    prepared: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    """The same weights and the same seed write the same pieces, and the score is their mean."""
+    folder = tmp_path / "run"
+    shutil.copytree(uninterrupted, folder)
+    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+    run = TrainingRun(fabric, _config(prepared), folder, resume=True)
+    found, again = (run.live.validate(2, 2, [3, 5]) for _ in range(2))
+    assert [piece.tokens.tolist() for piece in found.pieces] == [
+        piece.tokens.tolist() for piece in again.pieces
+    ]
+    reported = read_metrics(uninterrupted)["live/grammar_score"][-1]
+    assert reported == (_STEPS, found.metrics["grammar_score"])
+    scores = [piece.result.grammar_score for piece in found.pieces]
+    assert found.metrics["grammar_score"] == pytest.approx(np.mean(scores))
+
+
+def test_a_finished_run_is_not_overwritten(
+    uninterrupted: Path, prepared: Path, refuses: Refuses
+) -> None:
+    before = (uninterrupted / "model.safetensors").read_bytes()
+    with refuses(ConfigError, "holds a run already"):
+        train(_config(prepared), uninterrupted)
+    assert (uninterrupted / "model.safetensors").read_bytes() == before
+
+
+def test_the_same_seed_trains_the_same_model_and_another_another(
+    uninterrupted: Path, prepared: Path, tmp_path: Path
+) -> None:
+    train(_config(prepared), tmp_path / "again")
+    train(_config(prepared, seed=4), tmp_path / "other")
+    assert _same_weights(uninterrupted, tmp_path / "again")
+    assert not _same_weights(uninterrupted, tmp_path / "other")
+
+
+def test_a_run_that_gains_nothing_ends_early(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no learning rate to speak of, the second and third validation are like the first."""
+    grammar = {"validate_every_n_batches": 2, "early_stop_patience": 2, "on_policy_weight": 0}
+    grammar["ramp_steps"] = 0
+    config = _config(prepared, max_steps=40, learning_rate=1e-12, grammar=grammar)
+    train(config, tmp_path / "run")
+    events = read_records(tmp_path / "run" / EVENTS)
+    assert [event["step"] for event in events if event["kind"] == "validation"] == [2, 4, 6]
+    assert events[-1]["kind"] == "ended"
+    assert (
+        "neither bits per note nor grammar score gained in 2 validations" in (events[-1]["message"])
+    )
+
+
+# ------------------------------------------------------------------ going on
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """(owner, method, call, what happens): at that call of the method it happens, once."""
+
+    def arrange(owner: type, method: str, call: int, happens: Callable[[], object]) -> None:
+        original = getattr(owner, method)
+        calls = iter(range(1000))
+
+        def stopping(self: object, *args: object) -> object:
+            if next(calls) == call:
+                happens()
+            return original(self, *args)
+
+        monkeypatch.setattr(owner, method, stopping)
+
+    return arrange
+
+
+def _power_cut() -> None:
+    raise RuntimeError("power cut")
+
+
+def _signalled(number: int) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(
+    ("step", "happens", "ends"),
+    [
+        pytest.param(1, _signalled(signal.SIGINT), KeyboardInterrupt, id="Ctrl-C 1"),
+        pytest.param(4, _signalled(signal.SIGINT), KeyboardInterrupt, id="Ctrl-C 4"),
+        pytest.param(3, _signalled(signal.SIGTERM), KeyboardInterrupt, id="SIGTERM 3"),
+        pytest.param(3, _power_cut, RuntimeError, id="power cut 3"),
+        pytest.param(5, _power_cut, RuntimeError, id="power cut 5"),
+    ],
+)
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
+    uninterrupted: Path,
+    prepared: Path,
+    tmp_path: Path,
+    stop_at: Callable[..., None],
+    step: int,
+    happens: Callable[[], None],
+    ends: type[BaseException],
+) -> None:
+    run = tmp_path / "run"
+    stop_at(TrainingRun, "_advance", step, happens)
+    with pytest.raises(ends):
+        train(_config(prepared), run)
+    saved = torch.load(last_checkpoint(run), weights_only=True)["step"]
+    # Ctrl-C finishes the step and saves; after a power cut there is what was saved before
+    assert saved == (step + 1 if ends is KeyboardInterrupt else 2 * (step // 2))
+    train(_config(prepared), run, resume=True)
+    assert _same_weights(uninterrupted, run)
+    assert _kinds(run)[-1] == "ended"
+    assert "resumed" in _kinds(run)
+
+
+def _twice() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("owner", "method"),
+    [(torch.optim.AdamW, "step"), (torch.optim.Muon, "step"), (TrainingRun, "_look_at")],
+)
+def test_a_step_that_was_cut_in_two_is_not_saved(
+    uninterrupted: Path,
+    prepared: Path,
+    tmp_path: Path,
+    stop_at: Callable[..., None],
+    owner: type,
+    method: str,
+) -> None:
+    """By a second Ctrl-C, which acts at once."""
+    run = tmp_path / "run"
+    stop_at(owner, method, 3, _twice)
+    with pytest.raises(KeyboardInterrupt):
+        train(_config(prepared), run)
+    assert torch.load(last_checkpoint(run), weights_only=True)["step"] == 2
+    train(_config(prepared), run, resume=True)
+    assert _same_weights(uninterrupted, run)
+
+
+def test_a_validation_that_fails_leaves_the_dropout_on(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, seen = Transformer.forward, []
+
+    def failing(self: Transformer, *args: Any) -> Any:
+        seen.append(self.training)
+        if not self.training:
+            raise MemoryError
+        return original(self, *args)
+
+    monkeypatch.setattr(Transformer, "forward", failing)
+    with pytest.raises(CollapseError, match="no state"):
+        train(_config(prepared), tmp_path / "run")
+    assert not all(seen)
+    assert seen.count(True) >= _STEPS
+
+
+def test_styles_that_are_not_those_of_the_corpora_are_refused(
+    prepared: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    config = _config(prepared)
+    other = config.model.model_copy(update={"styles": ("jazz",)})
+    with refuses(ConfigError, "jazz are not those of the corpora"):
+        train(config.model_copy(update={"model": other}), tmp_path / "run")
+
+
+def test_a_run_that_was_interrupted_before_the_grammar_came_ends_like_an_uninterrupted_one(
+    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
+) -> None:
+    """Between the validation of the fourth step and the grammar: what the validation drew, and no
+    checkpoint holds, is not learned from later on."""
+    config = _config(prepared, grammar={"ramp_after_steps": 5})
+    train(config, tmp_path / "whole")
+    stop_at(TrainingRun, "_advance", 4, _signalled(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run")
+    train(config, tmp_path / "run", resume=True)
+    assert _same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("method", "saved_every"), [("_measure", 2), ("_judge", 100), ("_record", 100)]
+)
+def test_a_validation_that_was_interrupted_is_begun_again(
+    uninterrupted: Path,
+    prepared: Path,
+    tmp_path: Path,
+    stop_at: Callable[..., None],
+    method: str,
+    saved_every: int,
+) -> None:
+    """Wherever in it Ctrl-C comes: what it was to teach is taught all the same."""
+    run, config = tmp_path / "run", _config(prepared, checkpoint_every_steps=saved_every)
+    stop_at(TrainingRun, method, 0, _signalled(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(config, run)
+    assert torch.load(last_checkpoint(run), weights_only=True)["step"] == 4
+    train(config, run, resume=True)
+    assert _same_weights(uninterrupted, run)
+    mine, other = read_metrics(run), read_metrics(uninterrupted)
+    for name in ("validation/keyboard/bits_per_note", "live/grammar_score"):
+        assert mine[name] == other[name]
+
+
+def test_ctrl_c_during_validation_acts_at_once(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("it went on after Ctrl-C")
+
+    monkeypatch.setattr(LiveModel, "validate", endless)
+    with pytest.raises(KeyboardInterrupt):
+        train(_config(prepared), tmp_path / "run")
+    assert "alert" not in _kinds(tmp_path / "run")
+
+
+def test_after_the_run_signals_are_as_they_were(
+    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
+) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    stop_at(TrainingRun, "_advance", 1, _signalled(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(_config(prepared), tmp_path / "run")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    uninterrupted: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 leaves what was saved every two steps, and nobody to save more."""
+    original = TrainingRun._advance
+
+    def keeping(self: TrainingRun) -> None:
+        if self.step == 5:
+            shutil.copytree(self.run, tmp_path / "killed")
+        original(self)
+
+    monkeypatch.setattr(TrainingRun, "_advance", keeping)
+    train(_config(prepared), tmp_path / "run")
+    monkeypatch.undo()
+    saved = torch.load(last_checkpoint(tmp_path / "killed"), weights_only=True)
+    assert saved["step"] == 4
+    train(_config(prepared), tmp_path / "killed", resume=True)
+    assert _same_weights(uninterrupted, tmp_path / "killed")
+
+
+def test_a_run_may_be_made_longer(uninterrupted: Path, prepared: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    train(_config(prepared, max_steps=8), run, resume=True)
+    assert torch.load(last_checkpoint(run), weights_only=True)["step"] == 8
+    steps = [step for step, _ in read_metrics(run)["live/grammar_score"]]
+    assert steps == [4, 6, 8]
+
+
+def test_records_of_the_first_session_survive_the_second(
+    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
+) -> None:
+    run = tmp_path / "run"
+    stop_at(TrainingRun, "_advance", 5, _power_cut)
+    with pytest.raises(RuntimeError):
+        train(_config(prepared), run)
+    before = (run / METRICS).read_bytes()
+    assert before.count(b"\n") > 1
+    train(_config(prepared), run, resume=True)
+    after = (run / METRICS).read_bytes()
+    assert after.startswith(before)
+    assert len(after) > len(before)
+
+
+def test_a_run_that_fails_before_its_first_step_leaves_the_checkpoint_alone(
+    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
+) -> None:
+    run = tmp_path / "run"
+    stop_at(TrainingRun, "_advance", 3, _power_cut)
+    with pytest.raises(RuntimeError):
+        train(_config(prepared), run)
+    last = last_checkpoint(run)
+    broken = last.read_bytes()[:-1000]
+    last.write_bytes(broken)
+    with pytest.raises(Exception):  # noqa: B017, PT011  (torch's, whatever it is)
+        train(_config(prepared), run, resume=True)
+    assert last.read_bytes() == broken
+
+
+# ------------------------------------------------------------------ what cannot be resumed
+
+
+def test_resuming_nothing_is_refused(prepared: Path, tmp_path: Path, refuses: Refuses) -> None:
+    with refuses(ConfigError, "nothing to resume"):
+        train(_config(prepared), tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "pattern"),
+    [
+        ({"d_model": 64}, r"another model\.d_model \(32, now 64\)"),
+        ({"context": 32}, r"another model\.context \(64, now 32\)"),
+        ({"seed": 4}, r"another training\.seed \(3, now 4\)"),
+        ({"batch_size": 2}, r"another training\.batch_size \(4, now 2\)"),
+        ({"data": {"keyboard_repeats": 1}}, r"another data\.keyboard_repeats \(3, now 1\)"),
+    ],
+)
+def test_another_model_other_batches_or_another_seed_are_refused(
+    uninterrupted: Path, prepared: Path, refuses: Refuses, change: dict[str, Any], pattern: str
+) -> None:
+    before = last_checkpoint(uninterrupted).read_bytes()
+    with refuses(ConfigError, pattern):
+        train(_config(prepared, **change), uninterrupted, resume=True)
+    assert last_checkpoint(uninterrupted).read_bytes() == before
+
+
+def _write_corpus(out: Path, pieces: list[Piece]) -> Path:
+    out.mkdir()
+    write_shards(out, pieces)
+    return out
+
+
+def test_another_corpus_is_refused_and_the_same_one_elsewhere_is_not(
+    uninterrupted: Path, prepared: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    pieces = load_pieces(prepared)
+    fewer = [piece for piece in pieces if piece.name != "music/piece-0.mid"]
+    with refuses(ConfigError, "was trained on another corpus"):
+        train(_config(_write_corpus(tmp_path / "fewer", fewer)), uninterrupted, resume=True)
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    train(_config(_write_corpus(tmp_path / "moved", pieces)), run, resume=True)
+    assert _same_weights(uninterrupted, run)
+
+
+# ------------------------------------------------------------------ what cannot be run
+
+
+def test_training_without_a_corpus_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+    with refuses(CorpusError, "there is no prepared corpus"):
+        train(_config(tmp_path / "nowhere"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_without_validation_pieces_is_refused(
+    midi_folder: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    prepare(find_sources([midi_folder / "piece-0.mid"]), tmp_path / "one", jobs=1)
+    sides = {piece.split for piece in load_pieces(tmp_path / "one")}
+    assert len(sides) == 1
+    with refuses(ConfigError, "both are needed"):
+        train(_config(tmp_path / "one"), tmp_path / "run")
+
+
+# ------------------------------------------------------------------ poor grammar in the corpus
+
+
+@pytest.fixture
+def spoiled(prepared: Path, tmp_path: Path) -> Path:
+    """The corpus with one training piece of which every NOTE_OFF ends another pitch."""
+    pieces = load_pieces(prepared)
+    place = next(place for place, piece in enumerate(pieces) if piece.split == "train")
+    tokens = pieces[place].tokens
+    offs = (tokens >= 92) & (tokens < 180)
+    pieces[place] = replace(pieces[place], tokens=np.where(offs, 171, tokens).astype(np.int16))
+    return _write_corpus(tmp_path / "spoiled", pieces)
+
+
+@pytest.mark.parametrize(
+    ("data", "shown", "said"),
+    [
+        ({}, 5, "and are left out"),
+        ({"filter_poor_grammar": False}, 6, "and are shown all the same"),
+        ({"min_grammar_score": 0.0}, 6, ""),
+        ({"validate_grammar": False}, 6, ""),
+    ],
+)
+def test_pieces_of_poor_grammar_are_found_and_left_out_as_the_configuration_says(
+    spoiled: Path, tmp_path: Path, data: dict[str, Any], shown: int, said: str
+) -> None:
+    run = _fresh(_config(spoiled, data=data), tmp_path / "run")
+    assert run.corpus[0] == shown
+    alerts = [e["message"] for e in read_records(tmp_path / "run" / EVENTS) if e["kind"] == "alert"]
+    assert len(alerts) == bool(said)
+    if said:
+        assert said in alerts[0]
+        assert "NOTE_OFF 171 (E7) ends a note that is not sounding" in alerts[0]
+
+
+def test_styles_that_are_left_out_are_neither_shown_nor_validated_on(
+    prepared: Path, tmp_path: Path
+) -> None:
+    others = [piece for piece in load_pieces(prepared) if piece.style != "bach"]
+    run = _fresh(_config(prepared, data={"styles_left_out": ["bach"]}), tmp_path / "run")
+    assert run.corpus[0] == sum(piece.split == "train" for piece in others) < 6
+    held_out = [piece.name for pieces in run.held_out.values() for piece in pieces]
+    assert held_out == [piece.name for piece in others if piece.split == "validation"]
+
+
+# ------------------------------------------------------------------ one step
+
+
+def test_the_loss_is_the_mean_over_the_positions_that_count() -> None:
+    logits = torch.randn(2, 3, 774)
+    targets = torch.tensor([[5, IGNORED, 7], [IGNORED, IGNORED, 700]])
+    expected = F.cross_entropy(logits[[0, 0, 1], [0, 2, 2]], torch.tensor([5, 7, 700]))
+    torch.testing.assert_close(next_token_loss(logits, targets), expected)
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_twentieth(prepared: Path) -> None:
+    training = _config(prepared, max_steps=100, warmup_steps=10).training
+    rates = [learning_rate(training, step) for step in range(101)]
+    assert rates[0] == pytest.approx(1e-3)
+    assert max(rates) == pytest.approx(1e-2)
+    assert int(np.argmax(rates)) in (9, 10)
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[100] == pytest.approx(5e-4)
+    assert learning_rate(training, 500) == pytest.approx(5e-4)  # a run that was made longer
+
+
+def test_the_learning_rate_of_the_step_is_used(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bicinium.training.loop._LOG_EVERY", 1)
+    config = _config(prepared)
+    train(config, tmp_path / "run")
+    used = read_metrics(tmp_path / "run")["train/learning_rate"]
+    assert used == [(step + 1, learning_rate(config.training, step)) for step in range(_STEPS)]
+
+
+def test_muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest(
+    prepared: Path, tmp_path: Path
+) -> None:
+    run = _fresh(_config(prepared), tmp_path / "run")
+    adamw, muon = run.optimizers
+    assert isinstance(muon.optimizer, torch.optim.Muon)
+    assert isinstance(adamw.optimizer, torch.optim.AdamW)
+    (matrices,) = (group["params"] for group in muon.param_groups)
+    assert {id(p) for p in matrices} == {id(p) for p in run.net.blocks.parameters() if p.ndim == 2}
+    ends, vectors = (group["params"] for group in adamw.param_groups)
+    net = run.net
+    assert {id(p) for p in ends} == {
+        id(layer.weight) for layer in (net.embedding, net.head, net.relative_head, net.ending_head)
+    }
+    assert all(p.ndim == 1 for p in vectors)
+    assert [g["weight_decay"] for g in (*muon.param_groups, *adamw.param_groups)] == [0.1, 0.1, 0.0]
+    assert (len(matrices), len(vectors)) == (2 * 4, 2 * 2 + 1)
+
+
+def test_adamw_moves_all_where_it_is_asked_to_and_only_matrices_are_decayed(
+    prepared: Path, tmp_path: Path
+) -> None:
+    (adamw,) = _fresh(_config(prepared, optimizer="adamw"), tmp_path / "run").optimizers
+    groups = adamw.param_groups
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+    assert all(p.ndim >= 2 for p in groups[0]["params"])
+    assert all(p.ndim == 1 for p in groups[1]["params"])
+    assert sum(len(group["params"]) for group in groups) == 5 + 2 * 6
+
+
+def test_a_run_of_adamw_alone_goes_on_where_it_stopped(
+    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
+) -> None:
+    config = _config(prepared, optimizer="adamw")
+    train(config, tmp_path / "whole")
+    stop_at(TrainingRun, "_advance", 3, _power_cut)
+    with pytest.raises(RuntimeError):
+        train(config, tmp_path / "run")
+    train(config, tmp_path / "run", resume=True)
+    assert _same_weights(tmp_path / "whole", tmp_path / "run")
