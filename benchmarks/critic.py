@@ -37,7 +37,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.weighing import Scales, columns, scales_of, weights_of
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.evaluation.distributions import compare, told_apart
 from bicinium.evaluation.evaluate import mean_quality
 from bicinium.evaluation.reference_music import Excerpt, excerpts, load_material, set_of
@@ -138,7 +138,7 @@ def compose(options: argparse.Namespace) -> None:
             ]
             for i in range(len(some))
         ]
-        with whole_file(options.pieces) as temporary:
+        with atomic_write(options.pieces) as temporary:
             temporary.write_bytes(pickle.dumps(answered))
         seconds = time.perf_counter() - started
         print(f"  {len(answered.excerpts)} of {len(chosen)}, {seconds:.0f} s", flush=True)

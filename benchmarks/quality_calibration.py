@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 from benchmarks.weighing import columns, scales_of, weights_of
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.data.corruptions import CLASSES, OTHER_LOWER_VOICE, other_lower_voice
 from bicinium.data.shards import Piece, load_pieces, score_of
 from bicinium.data.sources import KEYBOARD_STYLES
@@ -218,7 +218,7 @@ def write(weights: Weights, samples: Sequence[Sample]) -> None:
         "bias": weights.bias,
         "terms": {name: asdict(term) for name, term in weights.terms.items()},
     }
-    with whole_file(WEIGHTS_PATH) as temporary:
+    with atomic_write(WEIGHTS_PATH) as temporary:
         temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.baselines.remi_model import CONTEXT, RemiModel
 from benchmarks.baselines.remi_tokens import PREFIX, RemiTokens
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.data.shards import Piece, load_pieces, score_of
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import DataSection, TrainingSection
@@ -91,7 +91,7 @@ def tokenised(
     found = [
         vocabulary.encode(score_of(piece)) for piece in shown_track(pieces, "Pieces to REMI tokens")
     ]
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, mark=mark, tokens=np.concatenate(found), lengths=[len(ids) for ids in found])
     return found
 
@@ -168,7 +168,7 @@ def _save(
         "model": model.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
     }
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save(state, temporary)
 
 

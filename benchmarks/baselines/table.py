@@ -18,7 +18,7 @@ from benchmarks.baselines.remi_tokens import Read
 from benchmarks.baselines.remi_training import KEYBOARD_REPEATS, LEFT_OUT
 from benchmarks.baselines.remi_writing import RemiBaseline
 from bicinium.api import load_quotations
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.data.shards import Piece, evenly, load_pieces
 from bicinium.evaluation.distributions import Comparison, compare
 from bicinium.evaluation.evaluate import (
@@ -99,7 +99,7 @@ def main(options: argparse.Namespace) -> None:
         print(f"measured: {name}", flush=True)
         if options.json:
             document = {"asked": about, "columns": plain(columns)}
-            with whole_file(options.json) as temporary:
+            with atomic_write(options.json) as temporary:
                 temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
     print(as_markdown(columns))
 

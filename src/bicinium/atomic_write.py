@@ -1,4 +1,4 @@
-"""Writing files so that they appear whole or not at all."""
+"""Atomic writing: a file is replaced completely or not at all."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``: what is written there takes its place at the end of the
-    block, or is removed where the block raises.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of ``path``, and rename it to ``path`` on success.
+
+    If the block raises, the temporary file is deleted and ``path`` stays as it was.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:

@@ -1,70 +1,71 @@
-"""What can go wrong, for callers to catch.
+"""The exceptions that bicinium raises on purpose.
 
-BiciniumError               everything below
-├── ScoreError              music that is not what a two-voice score can be
+BiciniumError               base class
+├── ScoreError              music that a two-voice score cannot represent
 │   ├── MidiFileError       a file that is not readable MIDI
 │   └── NotationFileError   a file that is not readable notation
-├── TokenError              a score the vocabulary cannot spell, or tokens that spell none
-├── GrammarError            a grammar that contradicts itself, or a budget it cannot meet
-│   └── DeadEndError        a state in which the rules together forbid every token
-├── CorpusError             a corpus that is absent, empty or unreadable
-├── CheckpointError         weights that do not fit this program
-├── ConfigError             a configuration that cannot be run
-├── CollapseError           a training run that could not be saved
-├── RequestError            a piece that was asked for in terms nothing can meet
-└── CancelledError          composing that was stopped by whoever asked for it
+├── TokenError              a score that cannot be encoded, or tokens that cannot be decoded
+├── GrammarError            contradictory rules, or a token budget that is too small
+│   └── DeadEndError        a state in which the rules forbid every token
+├── CorpusError             a corpus that is missing, empty or unreadable
+├── CheckpointError         weights that do not fit this version
+├── ConfigError             an invalid training configuration
+├── CollapseError           a training run that kept collapsing
+├── RequestError            a request that cannot be fulfilled
+└── CancelledError          a composition that was cancelled
 
-Every message is one sentence: what is wrong, where, and what to do.
+A message names the problem, the value and the fix, in one line of text. The command line prints
+it after ``bicinium:`` and exits with status 2 (1 for CollapseError).
 """
 
 
 class BiciniumError(Exception):
-    """Base of all errors raised on purpose by bicinium."""
+    """Base class of all errors that bicinium raises on purpose."""
 
 
 class ScoreError(BiciniumError):
-    """Music that a two-voice score cannot hold."""
+    """Music that a two-voice score cannot represent, such as overlapping notes in one voice."""
 
 
 class MidiFileError(ScoreError):
-    """A file that cannot be read as MIDI."""
+    """A file that is not readable MIDI."""
 
 
 class NotationFileError(ScoreError):
-    """A file that cannot be read as notation."""
+    """A file that is not readable notation (MusicXML, kern or ABC)."""
 
 
 class TokenError(BiciniumError):
-    """A score that the vocabulary cannot spell, or tokens that spell no score."""
+    """A score that the vocabulary cannot encode, or tokens that do not decode to a score."""
 
 
 class GrammarError(BiciniumError):
-    """A grammar that contradicts itself, or a budget that no piece can meet."""
+    """Contradictory rules, or a token budget that is too small for the requested piece."""
 
 
 class DeadEndError(GrammarError):
-    """A state in which the rules together forbid every token."""
+    """A grammar state in which the rules together forbid every token."""
 
 
 class CorpusError(BiciniumError):
-    """A corpus that is absent, empty or unreadable."""
+    """A corpus that is missing, empty or unreadable."""
 
 
 class CheckpointError(BiciniumError):
-    """Weights that do not fit this program."""
+    """Weights or metadata that do not fit this version of the model."""
 
 
 class ConfigError(BiciniumError):
-    """A configuration that cannot be run."""
+    """An invalid training configuration."""
 
 
 class CollapseError(BiciniumError):
-    """A training run that collapsed more often than it may be rolled back."""
+    """A training run that collapsed more often than the configuration allows."""
 
 
 class RequestError(BiciniumError):
-    """A request that no piece can meet."""
+    """A request that cannot be fulfilled: an invalid option, or options that conflict."""
 
 
 class CancelledError(BiciniumError):
-    """Composing that was stopped by whoever asked for it."""
+    """A composition that the caller cancelled."""

@@ -1,4 +1,4 @@
-"""Libraries that only some things need: imported when they are, named where they are missing."""
+"""Imports of optional dependencies, with an error that names the extra to install."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from bicinium.errors import RequestError
 
 
 @contextmanager
-def needs(extra: str, purpose: str) -> Iterator[None]:
-    """What this block imports comes with ``extra``: RequestError says so where it is not there."""
+def require_extra(extra: str, purpose: str) -> Iterator[None]:
+    """Raise RequestError if an import inside the block fails because ``extra`` is not installed.
+
+    ``purpose`` is the start of the message: what the user was trying to do.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
@@ -21,7 +24,7 @@ def needs(extra: str, purpose: str) -> Iterator[None]:
         ) from error
 
 
-def needed(module: str, extra: str, purpose: str) -> Any:
-    """The module, which comes with ``extra``."""
-    with needs(extra, purpose):
+def import_optional(module: str, extra: str, purpose: str) -> Any:
+    """Import and return a module of ``extra``. Raise RequestError if it is not installed."""
+    with require_extra(extra, purpose):
         return import_module(module)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.errors import BiciniumError, CollapseError, RequestError
-from bicinium.optional_imports import needs
+from bicinium.optional_imports import require_extra
 
 if TYPE_CHECKING:
     from bicinium.generation.composition import Composition
@@ -288,7 +288,7 @@ def train(
     The run watches itself: it validates what the model writes, goes back to the best state where
     it collapses, and stops where nothing is gained. Exit status 1 where it could not be saved.
     """
-    with needs("train", "training"):
+    with require_extra("train", "training"):
         from bicinium.training.config import load_config
         from bicinium.training.loop import train as run_training
         from bicinium.training.run_dir import CONFIG
@@ -315,7 +315,7 @@ def runs_compare(
     as_json: AsJson = False,
 ) -> None:
     """Set runs side by side: their curves as a picture, their last numbers as a table."""
-    with needs("train", "comparing runs"):
+    with require_extra("train", "comparing runs"):
         from bicinium.training.compare_runs import compare_runs, draw_curves
 
     rows = compare_runs(folders)
@@ -343,7 +343,7 @@ def runs_average(
     """Write the mean of a run's best and last state, or of its model and another, as a model: it
     often predicts better.
     """
-    with needs("train", "averaging"):
+    with require_extra("train", "averaging"):
         from bicinium.training.weight_averaging import average_run
 
     path = average_run(run, other, share)
@@ -449,7 +449,7 @@ def studio(
     """Serve a page on which to compose, hear, see and understand. Ctrl-C ends it."""
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
-    with needs("studio", "the studio"):
+    with require_extra("studio", "the studio"):
         from bicinium.studio.guard import Policy, is_loopback, new_token
         from bicinium.studio.open_browser import show
         from bicinium.studio.server import Settings, serve
@@ -495,7 +495,7 @@ def corpus_prepare(
 
     _check_folder(out)
     try:
-        with needs("train", "a training set"):
+        with require_extra("train", "a training set"):
             verdicts = prepare(
                 find_sources(sources or []),
                 out,
@@ -617,7 +617,7 @@ def corpus_report_page(
 
 
 def _write_page(path: Path, page: str) -> None:
-    with _writing(path), whole_file(path) as temporary:
+    with _writing(path), atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 

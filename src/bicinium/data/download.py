@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bicinium.errors import CorpusError, MidiFileError
 from bicinium.formats.midi import read_midi
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 
 MUTOPIA = "https://www.mutopiaproject.org/"
 _ATTEMPTS = 4
@@ -204,7 +204,7 @@ def _read_record(path: Path) -> dict[str, str]:
 
 
 def _write_json(path: Path, record: dict[str, str]) -> None:
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
@@ -217,5 +217,5 @@ def _write_manifest(out: Path, works: dict[str, Work], record: dict[str, str]) -
         if path in works and (out / path).is_file()
     ]
     path = out / "manifest.csv"
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([[*names, "sha256"], *rows])

@@ -26,7 +26,7 @@ from bicinium.music.quality import quality
 from bicinium.data.import_cache import ReadingStore, program_hash
 from bicinium.data.sources import SourceFile
 from bicinium.errors import BiciniumError, CorpusError
-from bicinium.optional_imports import needed
+from bicinium.optional_imports import import_optional
 from bicinium.grammar import MusicalGrammarValidator
 from bicinium.music.content import Content
 from bicinium.formats.midi import read_midi, write_midi
@@ -134,7 +134,7 @@ def _cluster(address: str | None) -> Iterator[None]:
         return
     if "://" not in address:
         raise CorpusError(f"{address} is no address of a Dask scheduler: write tcp://host:8786")
-    distributed = needed("distributed", "cluster", "a cluster")
+    distributed = import_optional("distributed", "cluster", "a cluster")
     try:
         client = distributed.Client(address, timeout=_CLUSTER_PATIENCE, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

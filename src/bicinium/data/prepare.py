@@ -26,7 +26,7 @@ from bicinium.data.import_piece import Reading, Stretch, read_sources
 from bicinium.data.shards import Piece, write_shards
 from bicinium.data.sources import SourceFile
 from bicinium.errors import CorpusError
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 
 MANIFEST_NAME = "manifest.csv"
 SUMMARY_NAME = "manifest.json"
@@ -215,7 +215,7 @@ def _write_manifest(path: Path, verdicts: Sequence[Verdict], splits: dict[str, s
                 "quality_score": stretch.quality_score,
             }
         )
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -238,5 +238,5 @@ def _write_summary(
         "licences": dict(sorted(Counter(piece.licence for piece in pieces).items())),
         "shards": {shard.name: hashlib.sha256(shard.read_bytes()).hexdigest() for shard in shards},
     }
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")

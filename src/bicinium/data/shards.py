@@ -19,7 +19,7 @@ from bicinium.grammar import MusicalGrammarValidator
 from bicinium.music.key import HOME
 from bicinium.music.score import Meter, Score
 from bicinium.tokenizer.codec import decode
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 
 SHARDS = "pieces-*.parquet"
 _PIECES_A_SHARD = 1000
@@ -85,7 +85,7 @@ def write_shards(folder: Path, pieces: Sequence[Piece]) -> list[Path]:
             }
         )
         path = folder / SHARDS.replace("*", f"{index:03d}")
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             parquet.write_table(table, temporary, compression="zstd")
         paths.append(path)
     for stale in set(folder.glob(SHARDS)) - set(paths):

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from bicinium.music.score import Score
-from bicinium.optional_imports import needed
+from bicinium.optional_imports import import_optional
 from bicinium.render.audio import render
 
 _SMALL = 0.7  # of 0 (best) to 1 (smallest): some 50 kbit a second
@@ -24,12 +24,12 @@ def can_sound() -> bool:
 def check_installed(purpose: str) -> None:
     """Raise RequestError where it is not, before any work is done."""
     for name in _NEEDED:
-        needed(name, "sound", purpose)
+        import_optional(name, "sound", purpose)
 
 
 def clip(score: Score, perform: bool = False) -> str:
     """The piece as a data URI of audio, one channel."""
-    soundfile = needed("soundfile", "sound", "sound in a page")
+    soundfile = import_optional("soundfile", "sound", "sound in a page")
     samples, rate = render(score, perform)
     mono = samples.mean(axis=1).astype(np.int16)
     sound = io.BytesIO()

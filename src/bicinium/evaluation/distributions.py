@@ -31,7 +31,7 @@ from bicinium.music.descriptors import (
     recurrence,
 )
 from bicinium.music.score import Score
-from bicinium.optional_imports import needed
+from bicinium.optional_imports import import_optional
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -389,7 +389,7 @@ def told_apart(
 
 
 def _classifier(rows: int, seed: int) -> Any:
-    ensemble = needed("sklearn.ensemble", "evaluate", "the two-sample test")
+    ensemble = import_optional("sklearn.ensemble", "evaluate", "the two-sample test")
     return ensemble.HistGradientBoostingClassifier(
         max_iter=80,
         learning_rate=0.12,

@@ -22,7 +22,7 @@ from bicinium.model.config import ModelConfig
 from bicinium.music.excerpts import EXCERPT_BARS, cut
 from bicinium.music.key import HOME
 from bicinium.music.score import Score
-from bicinium.optional_imports import needs
+from bicinium.optional_imports import require_extra
 
 _MOST_BARS_ON = 4 * EXCERPT_BARS  # from an excerpt's beginning to the end of its piece
 _FEW_FILES = 32  # are read in this process
@@ -97,7 +97,7 @@ def load_material(folder: Path, styles_left_out: Sequence[str] = ()) -> Material
 
 
 def _prepared(folder: Path) -> Material:
-    with needs("train", "a prepared corpus"):
+    with require_extra("train", "a prepared corpus"):
         pieces, refused = load_checked(folder)
     held_out = [piece for piece in pieces if piece.split == "validation"]
     if not held_out:

@@ -30,7 +30,7 @@ import symusic
 from mido.midifiles.meta import KeySignatureError
 from numpy.typing import NDArray
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.errors import MidiFileError, ScoreError
 from bicinium.music.content import Content, Staff, without_restrikes
 from bicinium.music.key import Key
@@ -228,7 +228,7 @@ def write_midi(score: Score, path: str | Path) -> None:
             for tick, starts, note in moments
         ]
         midi.tracks.append(_track(header + body, end))
-    with whole_file(Path(path)) as temporary:
+    with atomic_write(Path(path)) as temporary:
         midi.save(temporary)
 
 

@@ -24,7 +24,7 @@ from bicinium.music.score import (
     Meter,
     Note,
 )
-from bicinium.optional_imports import needed
+from bicinium.optional_imports import import_optional
 
 STREAM_SUFFIXES = {".krn": "humdrum", ".abc": "abc", ".mei": "mei"}
 _MOST_BYTES = 20_000_000
@@ -33,7 +33,7 @@ _VELOCITY = 80
 
 def read_stream(path: Path) -> Content:
     """Read a file by music21. Raises NotationFileError where it cannot, or finds no notes."""
-    music21 = needed("music21", "notation", f"reading {path.suffix} files")
+    music21 = import_optional("music21", "notation", f"reading {path.suffix} files")
     form = STREAM_SUFFIXES[path.suffix.lower()]
     try:
         if path.stat().st_size > _MOST_BYTES:

@@ -32,7 +32,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.errors import NotationFileError, ScoreError
 from bicinium.formats.notation import Bar, Symbol, notate
 from bicinium.formats.spelling import Spelling, sharps_of, spell
@@ -511,7 +511,7 @@ def write_musicxml(score: Score, path: str | Path, about: Mapping[str, str] | No
     """
     path = Path(path)
     text = musicxml(score, about)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         if path.suffix.lower() == ".mxl":
             _pack(temporary, text)
         else:

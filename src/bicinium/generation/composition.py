@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.generation.conditions import Conditions
 from bicinium.grammar import ValidationResult
 from bicinium.music.score import Score
@@ -67,6 +67,6 @@ class Composition:
             "bars": self.conditions.bars,
             "transposition": -self.conditions.key.semitones_to_home,
         }
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(about), encoding="utf-8")
         return path

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
 from bicinium.generation.gbdt import Trees
 from bicinium.music.descriptors import features
@@ -56,7 +56,7 @@ class Critic:
         document = about | {"bias": self.weights.bias, "terms": terms}
         if self.trees:
             document["trees"] = self.trees.as_json()
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
     @classmethod

@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
 from bicinium.music.score import HIGHEST_PITCH, Score, columns_of
 
@@ -93,7 +93,7 @@ class QuotationIndex:
     def save(self, path: Path) -> None:
         """Write the file whole or not at all. The same index is the same bytes."""
         shifts = np.arange(_FINGERPRINT_BYTES - 1, -1, -1, dtype=np.uint64) * np.uint64(8)
-        with whole_file(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
                 format=np.array(_FORMAT, "<u4"),

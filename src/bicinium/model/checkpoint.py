@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
 from bicinium.grammar.rules import MusicalGrammarConfig
 from bicinium.model.config import ModelConfig
@@ -64,7 +64,7 @@ def save_checkpoint(
         "record": json.dumps(record, sort_keys=True),
     }
     arrays = {name: np.ascontiguousarray(w, dtype=dtype) for name, w in weights.items()}
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(arrays, metadata=header))
 
 

@@ -16,10 +16,10 @@ import mido
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
 from bicinium.music.score import Score
-from bicinium.optional_imports import needed
+from bicinium.optional_imports import import_optional
 from bicinium.render.performance import Sounds, as_written, performed
 
 _RELEASE_S = 1.0  # after the last barline, in which the strings fall silent
@@ -32,7 +32,7 @@ def write_wav(score: Score, path: str | Path, perform: bool = False) -> None:
     """Write 16-bit stereo. ``perform`` plays with phrasing instead of strictly as written."""
     samples, rate = render(score, perform)
     with (
-        whole_file(Path(path)) as temporary,
+        atomic_write(Path(path)) as temporary,
         temporary.open("wb") as raw,  # by itself, ``wave`` complains once more where it cannot
         wave.open(raw, "wb") as file,
     ):
@@ -44,10 +44,10 @@ def write_wav(score: Score, path: str | Path, perform: bool = False) -> None:
 
 def write_ogg(score: Score, path: str | Path, perform: bool = False) -> None:
     """Write Ogg Vorbis, a tenth of the size."""
-    soundfile = needed("soundfile", "sound", "OGG")
+    soundfile = import_optional("soundfile", "sound", "OGG")
     samples, rate = render(score, perform)
     with (
-        whole_file(Path(path)) as temporary,
+        atomic_write(Path(path)) as temporary,
         temporary.open("wb+") as raw,  # soundfile's own error is no OSError
         soundfile.SoundFile(raw, "w", rate, 2, format="OGG", subtype="VORBIS") as file,
     ):
@@ -62,7 +62,7 @@ def render(score: Score, perform: bool = False) -> tuple[NDArray[np.int16], int]
     loudest sample is always 1 dB below full scale, so pieces are equally loud and none clips.
     """
     sounds = performed(score) if perform else as_written(score)
-    midirenderer = needed("midirenderer", "sound", "sound")
+    midirenderer = import_optional("midirenderer", "sound", "sound")
     rendered = midirenderer.render_wave_from(_sound_font(), _midi(sounds))
     with wave.open(io.BytesIO(rendered)) as file:
         rate = file.getframerate()

@@ -17,11 +17,11 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
 from bicinium.formats.musicxml import musicxml
 from bicinium.music.score import Score
-from bicinium.optional_imports import needed
+from bicinium.optional_imports import import_optional
 
 _A4_WIDTH, _A4_HEIGHT = 2100, 2970  # tenths of a millimetre, which Verovio counts in
 _TALLEST = 60_000  # Verovio begins another page there
@@ -51,14 +51,14 @@ _OPTIONS = {
 def write_svg(score: Score, path: str | Path) -> None:
     """Write the engraved score as one SVG image. Raises RequestError where it needs more pages."""
     page = _only_page(score, path)
-    with whole_file(Path(path)) as temporary:
+    with atomic_write(Path(path)) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
 def write_png(score: Score, path: str | Path) -> None:
     """Write the engraved score as one PNG image. Raises RequestError where it needs more pages."""
     data = png_of(_only_page(score, path))
-    with whole_file(Path(path)) as temporary:
+    with atomic_write(Path(path)) as temporary:
         temporary.write_bytes(data)
 
 
@@ -66,7 +66,7 @@ def write_pdf(score: Score, path: str | Path) -> None:
     """Write the engraved score as PDF on A4."""
     pages = engrave(score, one_page=False)
     data = _compiled(pages, "pdf", score.title, score.composer)
-    with whole_file(Path(path)) as temporary:
+    with atomic_write(Path(path)) as temporary:
         temporary.write_bytes(data)
 
 
@@ -94,7 +94,7 @@ def engrave(score: Score, one_page: bool) -> list[str]:
 
 
 def _verovio() -> Any:
-    return needed("verovio", "engraving", "an engraved score")
+    return import_optional("verovio", "engraving", "an engraved score")
 
 
 def png_of(svg: str) -> bytes:
@@ -104,7 +104,7 @@ def png_of(svg: str) -> bytes:
 
 def _compiled(pages: Sequence[str], form: str, title: str = "", author: str = "") -> bytes:
     """SVG pages as one PDF, or one page as PNG, each page as large as its image."""
-    typst = needed("typst", "engraving", "an engraved score")
+    typst = import_optional("typst", "engraving", "an engraved score")
     with tempfile.TemporaryDirectory() as folder:
         about = f"title: {json.dumps(title)}, author: {json.dumps(author)}, date: none"
         source = [

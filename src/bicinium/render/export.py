@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bicinium.errors import RequestError
 from bicinium.music.score import Score
-from bicinium.optional_imports import needed
+from bicinium.optional_imports import import_optional
 
 # What is for listening can be performed; what is for reading never is.
 FORMATS = ("mid", "musicxml", "mxl", "svg", "png", "pdf", "roll.svg", "wav", "ogg")
@@ -37,7 +37,7 @@ def format_of(path: Path) -> str:
 def check_installed(form: str) -> None:
     """Raise RequestError where what writes a format is not installed, before any work is done."""
     for module, extra, purpose in _NEEDS.get(form, ()):
-        needed(module, extra, purpose)
+        import_optional(module, extra, purpose)
 
 
 def write_score(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.music.score import Meter, Score, pitch_name
 
 _TICK_PIXELS = 1.5
@@ -62,7 +62,7 @@ def roll_notes(score: Score) -> list[RollNote]:
 def write_roll(score: Score, path: str | Path) -> None:
     """Write the piano roll of a score as an SVG image that stands alone."""
     image = standing_alone(piano_roll(roll_notes(score), (), score.meter))
-    with whole_file(Path(path)) as temporary:
+    with atomic_write(Path(path)) as temporary:
         temporary.write_text(image, encoding="utf-8")
 
 

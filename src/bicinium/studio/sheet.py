@@ -8,7 +8,7 @@ from typing import Any
 
 from bicinium.formats.musicxml import musicxml
 from bicinium.music.score import TICKS_PER_QUARTER, Score
-from bicinium.optional_imports import needed
+from bicinium.optional_imports import import_optional
 
 NARROWEST, WIDEST = 280, 2400  # pixels
 _SCALE, _SCALE_OF_PHONES = 42, 36  # per cent
@@ -40,7 +40,7 @@ def sheet(score: Score, width: int) -> dict[str, Any]:
 
     The tempo mark is left out: the page has its own, which can be moved.
     """
-    verovio = needed("verovio", "engraving", "an engraved score")
+    verovio = import_optional("verovio", "engraving", "an engraved score")
     verovio.enableLog(verovio.LOG_OFF)
     width = min(WIDEST, max(NARROWEST, width))
     scale = _SCALE_OF_PHONES if width < _PHONE else _SCALE

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
 from bicinium.training.run_records import EVENTS, METRICS, read_metrics, read_records
 
@@ -65,7 +65,7 @@ def draw_curves(folders: Sequence[Path], path: Path) -> None:
         if name.endswith("illegal_mass") and axis.lines:
             axis.set_yscale("log")
     axes[0].legend()
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
 
 

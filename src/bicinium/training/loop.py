@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.data.shards import Refused, load_checked, load_pieces
 from bicinium.data.sources import STYLES
 from bicinium.errors import CollapseError, ConfigError
@@ -511,7 +511,7 @@ class TrainingRun:
             "config": self.config.model_dump(mode="json"),
             "corpus": self.corpus,
         }
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             torch.save(state, temporary)
 
     def _restore(self, path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.data.shards import Piece, score_of
 from bicinium.errors import BiciniumError
 from bicinium.generation.memorization import QuotationIndex, quotations_path
@@ -50,7 +50,7 @@ def samples_folder(run: Path, step: int) -> Path:
 def write_config(run: Path, config: TrainConfig) -> None:
     """The configuration with all its defaults; ``train --resume`` reads it."""
     run.mkdir(parents=True, exist_ok=True)
-    with whole_file(run / CONFIG) as temporary:
+    with atomic_write(run / CONFIG) as temporary:
         temporary.write_text(yaml.safe_dump(config.model_dump(mode="json")))
 
 
@@ -84,5 +84,5 @@ def write_collapse_report(
         f"| {event['step']} | {event['kind']} | {event['message']} |"
         for event in read_records(run / EVENTS)
     ]
-    with whole_file(run / COLLAPSE_REPORT) as temporary:
+    with atomic_write(run / COLLAPSE_REPORT) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

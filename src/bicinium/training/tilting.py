@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.errors import ConfigError
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.encode import AT_REST
@@ -58,7 +58,7 @@ class JudgedPieces:
             "question": self.question,
             "log_odds": self.log_odds,
         }
-        with whole_file(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
 
     @classmethod

@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bicinium.atomic_write import whole_file
+from bicinium.atomic_write import atomic_write
 from bicinium.data.shards import Piece
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
@@ -246,6 +246,6 @@ def save_pieces(pieces: Sequence[Composition], folder: Path) -> Path | None:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [piece.save(folder / f"{index}.mid") for index, piece in enumerate(pieces)]
     page = folder / "index.html"
-    with whole_file(page) as temporary:
+    with atomic_write(page) as temporary:
         temporary.write_text(html_report([validate_file(path) for path in paths]), encoding="utf-8")
     return page
