@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CORPUS ?= ../shared/corpus ../shared/corpus_openscore
-CONFIG ?= configs/training_configs/musical_grammar.yaml
+CONFIG ?= configs/training_configs/default_model.yaml
 
 .PHONY: setup compose train prepare test test-slow check bench clean
 

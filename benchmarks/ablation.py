@@ -73,7 +73,11 @@ def configuration(
                 }
                 | LOSSES[loss],
             },
-            "data": {"prepared": str(prepared), "keyboard_repeats": 4, "foresight_share": 0.0},
+            "data": {
+                "prepared": str(prepared),
+                "keyboard_repeats": 4,
+                "lookahead_probability": 0.0,
+            },
         }
     )
 

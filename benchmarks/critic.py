@@ -3,7 +3,6 @@
 Usage: python -m benchmarks critic compose --data FOLDER --pieces FILE [--model M] [--count 500]
                                           [--others 0]
        python -m benchmarks critic fit --pieces FILE [--model M]
-       python -m benchmarks critic judge --pieces FILE --out JUDGED
        python -m benchmarks critic choose --pieces FILE [--best-of 12]
 
 FOLDER is what ``bicinium corpus prepare`` wrote. ``compose`` answers --count excerpts of its
@@ -11,8 +10,6 @@ training side (of its held-out side with --held-out), of keyboard music first, a
 of other music; --candidates for each, of which some are left out as in composing; and keeps them in
 FILE, chunk by chunk: it can be stopped and goes on. ``fit`` fits the critic (``generation.critic``)
 on these and writes it beside the model.
-``judge`` writes what ``training.tilting.pieces`` takes: the candidates, and the log-odds that each
-is real music, as judges say who have not seen its work.
 ``choose`` takes, of the first 1, 2, … candidates of held-out excerpts, those that score best, and
 puts them to the two-sample test: on the numbers that the critic knows, and on others that it does
 not.
@@ -51,15 +48,11 @@ from bicinium.generation.rerank import BEST_OF, best_of_each, each_candidate
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.music.descriptors import features, lines
 from bicinium.music.score import Score
-from bicinium.training.tilting import JudgedPieces
-from bicinium.training.validation import own_pieces
 
 Floats = NDArray[np.float64]
 
 CHUNK = 64  # excerpts
 FOLDS = 5
-DIVISIONS = 3  # of the works, for the judges
-JUDGES_STRENGTH = 0.1
 TREES, LEAVES = 400, 6
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of scikit-learn's C
 _ONSET, _PITCH = 0, 1  # rows of ``Columns``
@@ -77,18 +70,17 @@ class Answered:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """One of the four."""
+    """Run one of the three tasks."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("task", choices=["compose", "fit", "judge", "choose"])
+    parser.add_argument("task", choices=["compose", "fit", "choose"])
     parser.add_argument("--data", type=Path, default=Path("data/prepared"))
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--pieces", type=Path, required=True)
     parser.add_argument("--count", type=int, default=500, help="of excerpts")
     parser.add_argument("--others", type=int, default=0, help="of other music, besides")
     parser.add_argument("--candidates", type=int, default=1, help="for each excerpt")
-    parser.add_argument("--out", type=Path, default=Path("judged.npz"))
     parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--best-of", type=int, default=BEST_OF)
     options = parser.parse_args(arguments)
@@ -96,8 +88,6 @@ def main(arguments: Sequence[str]) -> None:
         compose(options)
     elif options.task == "fit":
         fit(_read(options.pieces), options.model)
-    elif options.task == "judge":
-        judge(_read(options.pieces), options.out)
     else:
         choose(_read(options.pieces), options.model, options.best_of)
 
@@ -108,7 +98,7 @@ def main(arguments: Sequence[str]) -> None:
 def compose(options: argparse.Namespace) -> None:
     """With the usual sampling and constraints; goes on where FILE stops."""
     checkpoint = load_checkpoint(options.model)
-    material = load_material(options.data, checkpoint.styles_left_out)
+    material = load_material(options.data, checkpoint.exclude_styles)
     pieces = material.pieces if options.held_out else material.trained_on
     others = [piece for piece in pieces if set_of(piece) == "other"]
     chosen = excerpts(pieces, options.count, checkpoint.config)
@@ -230,49 +220,6 @@ def fit(answered: Answered, model: Path) -> None:
     weights, trees = weights_of(fitted, seen.names, scales), _as_trees(seen, *_boosted(seen, 0))
     Critic(weights, trees).save(critic_path(model), about)
     print(f"  {critic_path(model)}: {len(seen.names)} numbers, {seen.is_real.sum()} excerpts")
-
-
-def judge(answered: Answered, out: Path) -> None:
-    """Keyboard music and other music each have their judges: the mean of a regression and of trees,
-    with three divisions of the works.
-    """
-    of_keyboard = [set_of(one.piece) == "keyboard" for one in answered.excerpts]
-    pieces: list[Composition] = []
-    question: list[int] = []
-    log_odds: list[Floats] = []
-    for name, wanted in (("keyboard", True), ("other", False)):
-        places = [i for i, keyboard in enumerate(of_keyboard) if keyboard == wanted]
-        if not places:
-            continue
-        seen = _measured(_only(answered, places))
-        said = np.mean(
-            [
-                _said_unseen(seen, seed, fit_judge)
-                for seed in range(DIVISIONS)
-                for fit_judge in (
-                    partial(_regression_judge, strength=JUDGES_STRENGTH),
-                    partial(_trees_judge, seed=seed),
-                )
-            ],
-            axis=0,
-        )
-        area = roc_auc_score(seen.is_real, said)
-        print(f"  {name}: {len(seen.pieces)} pieces, area under the curve {area:.3f}")
-        pieces += [piece for _, piece in seen.pieces]
-        question += [places[i] for i, _ in seen.pieces]
-        log_odds.append(said[~seen.is_real])
-    own = own_pieces([piece.tokens for piece in pieces], [piece.conditions for piece in pieces])
-    JudgedPieces(own, np.array(question), np.concatenate(log_odds)).save(out)
-    print(f"  {out}: {len(own)} pieces")
-
-
-def _only(answered: Answered, places: Sequence[int]) -> Answered:
-    """Some of the excerpts, with their candidates."""
-    return Answered(
-        answered.asked,
-        [answered.excerpts[i] for i in places],
-        [answered.candidates[i] for i in places],
-    )
 
 
 Judge: TypeAlias = Callable[[Floats], Floats]  # (N, names) numbers → (N,) log-odds of real music

@@ -44,7 +44,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "twice the rate": {"training": {"learning_rate": 6e-3}},
     _ALL_KEYS: {},
     "no grammar loss": {"musical_grammar": {"enabled": False}},
-    "nothing foretold": {"data": {"foresight_share": 0.0}},
+    "nothing foretold": {"data": {"lookahead_probability": 0.0}},
     "no state embedding": {"model": {"state_embedding": False, "time_heads": 0}},
 }
 
@@ -72,7 +72,7 @@ def configuration(variant: str, steps: int, seed: int, prepared: Path) -> TrainC
             | changed.get("training", {}),
             "data": {
                 "prepared": str(prepared),
-                "styles_left_out": ["palestrina"],
+                "exclude_styles": ["palestrina"],
                 "keyboard_repeats": 5,
             }
             | changed.get("data", {}),

@@ -218,7 +218,7 @@ def test_what_cannot_be_composed_is_refused_in_one_sentence(
 def test_no_style_is_drawn_that_was_left_out_of_training(tiny_model: Path, tmp_path: Path) -> None:
     known = load_checkpoint(tiny_model)
     left_out, *others = known.config.styles
-    record = {"config": {"data": {"styles_left_out": [left_out]}}}
+    record = {"config": {"data": {"exclude_styles": [left_out]}}}
     model = tmp_path / "model.safetensors"
     save_checkpoint(model, known.config, known.weights, record)
     pieces = compose_many(6, bars=2, model=model, best_of=1, constraints=None)

@@ -418,7 +418,7 @@ def test_a_style_that_was_left_out_of_training_is_refused(
 ) -> None:
     known = load_checkpoint(tiny_model)
     style = known.config.styles[0]
-    record = {"config": {"data": {"styles_left_out": [style]}}}
+    record = {"config": {"data": {"exclude_styles": [style]}}}
     with refuses(RequestError, f"style '{style}' is not one the model has learned"):
         Composer(replace(known, record=record)).compose([_asked(style=style)], [0])
 

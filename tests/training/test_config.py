@@ -15,9 +15,7 @@ from bicinium.training.config import TrainConfig, changed_keys, load_config
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
-_SHIPPED = (
-    Path(__file__).resolve().parents[2] / "configs" / "training_configs" / "musical_grammar.yaml"
-)
+_CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "training_configs"
 
 
 @pytest.fixture
@@ -30,16 +28,74 @@ def written(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-def test_the_shipped_configuration_loads_with_the_values_it_promises() -> None:
-    config = load_config(_SHIPPED)
+def test_the_recipe_of_the_shipped_weights_loads() -> None:
+    config = load_config(_CONFIGS / "default_model.yaml")
     grammar = config.training.musical_grammar
-    assert grammar.enabled
-    assert (grammar.note_pairing_weight, grammar.sequence_coherence_weight) == (10.0, 5.0)
-    assert grammar.repetition_penalty_weight == 3.0
-    assert (config.model.mode, config.model.vocab_size) == ("transformer", 774)
-    assert (config.model.d_model, config.model.n_layers) == (256, 4)
+    assert (grammar.validate_every_n_batches, grammar.early_stop_patience) == (400, 10)
     assert (config.training.optimizer, config.training.learning_rate) == ("muon", 3e-3)
-    assert config.data.styles_left_out == ("palestrina",)
+    assert config.data.exclude_styles == ("palestrina",)
+
+
+def test_the_baseline_loads_and_has_no_grammar() -> None:
+    config = load_config(_CONFIGS / "baseline_without_grammar.yaml")
+    assert not config.training.musical_grammar.enabled
+    assert not config.model.state_embedding
+
+
+def test_the_configuration_of_the_plan_has_its_keys_and_values(plan: str) -> None:
+    """No key more, no key less: the file is what the user wrote."""
+    text = (_CONFIGS / "musical_grammar.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text) == yaml.safe_load(plan)
+    assert load_config(_CONFIGS / "musical_grammar.yaml").data.prepared == Path("data/prepared")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("training.start_from", "training.init_from", "model.safetensors"),
+        ("data.styles_left_out", "data.exclude_styles", ["palestrina"]),
+        ("data.foresight_share", "data.lookahead_probability", 0.1),
+        (
+            "training.musical_grammar.on_policy_slips",
+            "training.musical_grammar.on_policy_error_rate",
+            0.2,
+        ),
+    ],
+)
+def test_a_renamed_key_works_and_warns_of_the_new_name(
+    written: Callable[[str], Path], old: str, new: str, value: object
+) -> None:
+    now = load_config(written(""), [f"{new}={value}"])
+    with pytest.warns(DeprecationWarning, match=f"{old} was renamed to {new}"):
+        before = load_config(written(""), [f"{old}={value}"])
+    assert before == now != TrainConfig()
+
+
+def test_both_names_of_a_key_with_different_values_are_refused(
+    written: Callable[[str], Path], refuses: Refuses
+) -> None:
+    text = "data: {foresight_share: 0.1, lookahead_probability: 0.2}"
+    with refuses(ConfigError, "foresight_share is the old name of lookahead_probability"):
+        load_config(written(text))
+
+
+def test_the_removed_section_is_ignored_if_it_was_off_and_refused_if_it_was_on(
+    written: Callable[[str], Path], refuses: Refuses
+) -> None:
+    off = load_config(written("training: {tilting: {pieces: null, weight: 0.001}}"))
+    assert off == TrainConfig()
+    with refuses(ConfigError, "tilting was removed"):
+        load_config(written("training: {tilting: {pieces: judged.npz}}"))
+
+
+def test_the_saved_configuration_of_an_older_run_counts_as_unchanged() -> None:
+    now = TrainConfig().model_dump(mode="json")
+    before = {name: dict(section) for name, section in now.items()}
+    before["data"]["styles_left_out"] = before["data"].pop("exclude_styles")
+    before["data"]["foresight_share"] = before["data"].pop("lookahead_probability")
+    assert changed_keys(before, now) == []
+    before["data"]["foresight_share"] = 0.1
+    assert changed_keys(before, now) == ["data.lookahead_probability (0.1, now 0.4)"]
 
 
 def test_the_yaml_of_the_plan_is_taken_as_it_stands(

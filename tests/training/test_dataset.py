@@ -334,20 +334,20 @@ def test_foresight_changes_neither_targets_nor_what_else_is_shown(store: PieceSt
 
 
 def test_a_run_with_a_share_of_none_is_one_without(store: PieceStore) -> None:
-    without, none = _batches(store), _batches(store, foresight_share=0.0)
-    some = _batches(store, foresight_share=0.6)
+    without, none = _batches(store), _batches(store, lookahead_probability=0.0)
+    some = _batches(store, lookahead_probability=0.6)
     for step in (0, 1, without.steps_per_epoch):
         assert _same(without.batch(step), none.batch(step))
         assert torch.equal(without.batch(step).targets, some.batch(step).targets)
         tokens = [batches.batch(step).features[..., 0] for batches in (without, some)]
         assert torch.equal(*tokens)
         assert not torch.equal(without.batch(step).features, some.batch(step).features)
-        assert _same(some.batch(step), _batches(store, foresight_share=0.6).batch(step))
+        assert _same(some.batch(step), _batches(store, lookahead_probability=0.6).batch(step))
 
 
 def test_a_model_without_foresight_is_told_nothing(pieces: list[Piece], store: PieceStore) -> None:
     blind = PieceStore(pieces, store.config.model_copy(update={"foresight": False}))
-    batch = _batches(blind, foresight_share=1.0).batch(0)
+    batch = _batches(blind, lookahead_probability=1.0).batch(0)
     assert batch.features.shape[-1] == len(feature_sizes(blind.config)) + REFERENCES + 1
     assert not _of_foresight(blind.config).any()
 
@@ -364,7 +364,7 @@ def test_pieces_that_pair_no_notes_can_be_shown_with_foresight(
         spoiled.append(replace(piece, tokens=piece.tokens[stays]))
     silent = replace(pieces[0], tokens=pieces[0].tokens[:2])
     broken = PieceStore([*spoiled, silent], tiny_config, spare_slots=3)
-    told, blind = (_batches(broken, foresight_share=share) for share in (1.0, 0.0))
+    told, blind = (_batches(broken, lookahead_probability=share) for share in (1.0, 0.0))
     for step in range(told.steps_per_epoch):
         assert torch.equal(told.batch(step).targets, blind.batch(step).targets)
 

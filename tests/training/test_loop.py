@@ -657,7 +657,7 @@ def test_styles_that_are_left_out_are_neither_shown_nor_validated_on(
     prepared: Path, tmp_path: Path
 ) -> None:
     others = [piece for piece in load_pieces(prepared) if piece.style != "bach"]
-    run = _fresh(_config(prepared, data={"styles_left_out": ["bach"]}), tmp_path / "run")
+    run = _fresh(_config(prepared, data={"exclude_styles": ["bach"]}), tmp_path / "run")
     assert run.corpus[0] == sum(piece.split == "train" for piece in others) < 6
     held_out = [piece.name for pieces in run.held_out.values() for piece in pieces]
     assert held_out == [piece.name for piece in others if piece.split == "validation"]

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -298,7 +299,11 @@ def train(
         config = config or resume / CONFIG
     if not config:
         raise RequestError("there is nothing to train: name a configuration, or --resume RUN")
-    chosen = load_config(config, settings or [])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DeprecationWarning)
+        chosen = load_config(config, settings or [])
+    for warning in caught:
+        _say(str(warning.message))
     _check_folder(resume or run)
     try:
         path = run_training(chosen, resume or run, resume=resume is not None)

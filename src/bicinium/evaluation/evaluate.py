@@ -166,7 +166,7 @@ def evaluate(
     started = time.perf_counter()
     say = progress or (lambda stage, done, total: None)
     checkpoint = load_checkpoint(model)
-    material = load_material(data, checkpoint.styles_left_out)
+    material = load_material(data, checkpoint.exclude_styles)
     predictions = _predictions(checkpoint, material, say)
     written = masked = composed = answers = None
     if pieces or unaided:

@@ -68,7 +68,7 @@ class Excerpt:
         return cut(composed, 0, self.score.bars)
 
 
-def load_material(folder: Path, styles_left_out: Sequence[str] = ()) -> Material:
+def load_material(folder: Path, exclude_styles: Sequence[str] = ()) -> Material:
     """The validation side of a prepared corpus, or every piece of a folder of music files.
 
     Raises CorpusError where there is neither. A file that gives no grammatical two-voice piece is
@@ -82,7 +82,7 @@ def load_material(folder: Path, styles_left_out: Sequence[str] = ()) -> Material
     found = _prepared(folder) if prepared else _files(folder)
     pieces, left_out = [], list(found.left_out)
     for piece in found.pieces:
-        if piece.style in styles_left_out:
+        if piece.style in exclude_styles:
             reason = f"left out of training, as all of the style {piece.style}"
             left_out.append(Refused(piece.name, reason))
         else:
@@ -90,9 +90,9 @@ def load_material(folder: Path, styles_left_out: Sequence[str] = ()) -> Material
     if not pieces:
         raise CorpusError(
             f"{folder} holds only styles that the model has not learned: "
-            f"{', '.join(sorted(set(styles_left_out)))}"
+            f"{', '.join(sorted(set(exclude_styles)))}"
         )
-    trained_on = [piece for piece in found.trained_on if piece.style not in styles_left_out]
+    trained_on = [piece for piece in found.trained_on if piece.style not in exclude_styles]
     return Material(pieces, trained_on, left_out)
 
 

@@ -38,14 +38,16 @@ class Checkpoint:
     name: str = ""
 
     @property
-    def styles_left_out(self) -> tuple[str, ...]:
+    def exclude_styles(self) -> tuple[str, ...]:
         """The styles that the corpus had and training did not show."""
-        return tuple(self.record.get("config", {}).get("data", {}).get("styles_left_out", ()))
+        data = self.record.get("config", {}).get("data", {})
+        # Models trained before the key was renamed have "styles_left_out".
+        return tuple(data.get("exclude_styles", data.get("styles_left_out", ())))
 
     @property
     def styles(self) -> tuple[str, ...]:
         """The styles that it has learned."""
-        left_out = self.styles_left_out
+        left_out = self.exclude_styles
         return tuple(name for name in self.config.styles if name not in left_out)
 
 

@@ -1,112 +1,181 @@
-"""The training configuration: what a YAML file may say, with units and defaults.
+"""Training configuration: every key of the YAML file with its unit and its default.
 
-An unknown key is an error that names the nearest known one.
+An unknown key is an error that names the nearest known key. A renamed key keeps working for one
+release with a DeprecationWarning.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bicinium.errors import ConfigError
 from bicinium.model.config import ModelConfig
+
+# Keys that were renamed, by section: old name → new name.
+RENAMED_KEYS: Mapping[str, Mapping[str, str]] = {
+    "training": {"start_from": "init_from"},
+    "training.musical_grammar": {
+        "on_policy_slips": "on_policy_error_rate",
+        "on_policy_temperature": "on_policy_max_temperature",
+    },
+    "data": {
+        "styles_left_out": "exclude_styles",
+        "foresight_share": "lookahead_probability",
+    },
+}
+
+
+def with_current_names(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a section with renamed keys under their new names.
+
+    Warns of each old name. Raises ValueError if both names are present with different values.
+    """
+    current = dict(values)
+    for old, new in RENAMED_KEYS.get(section, {}).items():
+        if old not in current:
+            continue
+        value = current.pop(old)
+        if current.setdefault(new, value) != value:
+            raise ValueError(f"{old} is the old name of {new}. Give only {new}.")
+        warnings.warn(
+            f"{section}.{old} was renamed to {section}.{new}. The old name will stop working.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+    return current
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    section: ClassVar[str] = ""  # its path in the file
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_old_names(cls, values: Any) -> Any:
+        return with_current_names(cls.section, values) if isinstance(values, Mapping) else values
+
 
 class MusicalGrammarSection(_Section):
-    """The grammar in training: the loss, live validation, and what is done about a collapse."""
+    """Grammar in training: the weights of the loss, live validation, and rollback."""
 
-    enabled: bool = True  # False trains on cross-entropy alone; it is validated all the same
-    note_pairing_weight: float = Field(10.0, ge=0)  # these six: in nats a position
+    section: ClassVar[str] = "training.musical_grammar"
+
+    enabled: bool = True  # False: cross-entropy alone; validation runs all the same
+    # Weights of the components of the loss. Each component is in nats per position.
+    note_pairing_weight: float = Field(10.0, ge=0)
     sequence_coherence_weight: float = Field(5.0, ge=0)  # order, time, voices, duration, range
-    repetition_penalty_weight: float = Field(3.0, ge=0)  # of one token, and of longer loops
+    repetition_penalty_weight: float = Field(3.0, ge=0)  # of single tokens and of longer loops
     velocity_weight: float = Field(1.0, ge=0)
-    legality_weight: float = Field(1.0, ge=0)  # of what any of these forbids
-    margin_weight: float = Field(0.2, ge=0)  # of the same, by how far its odds are above these:
-    tolerated_odds: float = Field(1e-5, gt=0)  # of an illegal token to a legal one
-    ramp_after_steps: int = Field(0, ge=0)  # of cross-entropy alone, which then learns faster
-    ramp_steps: int = Field(200, ge=0)  # from nothing to full weight
-    positions: int = Field(1024, ge=1)  # of a batch, drawn anew each step, on which it is measured
-    entropy_floor: float = Field(0.2, ge=0)  # nats a token; below it the model grows rigid
+    legality_weight: float = Field(1.0, ge=0)  # any rule at all
+    margin_weight: float = Field(0.2, ge=0)  # any rule, as odds above tolerated_odds
+    tolerated_odds: float = Field(1e-5, gt=0)  # of an illegal token against a legal one
     entropy_weight: float = Field(1.0, ge=0)
+    entropy_floor: float = Field(0.2, ge=0)  # nats per token; a lower entropy is penalised
+    positions: int = Field(1024, ge=1)  # per batch, drawn anew each step, that the loss looks at
+    ramp_after_steps: int = Field(0, ge=0)  # steps of cross-entropy alone, which learn faster
+    ramp_steps: int = Field(200, ge=0)  # steps from zero to full weight
 
-    on_policy_weight: float = Field(1.0, ge=0)  # of the same loss along the model's own pieces
+    on_policy_weight: float = Field(1.0, ge=0)  # of the loss on pieces that the model generates
     on_policy_every_n_batches: int = Field(25, ge=1)
     on_policy_pieces: int = Field(8, ge=1)
-    on_policy_tokens: int = Field(640, ge=8)  # of each
-    on_policy_temperature: float = Field(1.5, ge=1)  # at most; drawn anew each time, from 1 on
-    on_policy_slips: float = Field(0.01, ge=0, le=1)  # of its tokens, drawn from what is forbidden
+    on_policy_tokens: int = Field(640, ge=8)  # per piece, at most
+    on_policy_max_temperature: float = Field(1.5, ge=1)  # drawn anew each time, from 1 up to this
+    on_policy_error_rate: float = Field(0.01, ge=0, le=1)  # of tokens drawn from illegal ones
 
     validate_every_n_batches: int = Field(100, ge=1)
-    live_pieces: int = Field(8, ge=1)  # drawn from the model, unconstrained, at each validation
-    live_bars: int = Field(16, ge=1)
-    saved_pieces: int = Field(2, ge=0)  # of them, kept to be heard and seen
-    grammar_score_threshold: float = Field(0.8, ge=0, le=1)
-    early_stop_patience: int = Field(5, ge=1)  # validations, before giving up or rolling back
-    rollback: bool = True  # False: a collapse is reported, and training goes on
+    live_pieces: int = Field(8, ge=1)  # generated without constraints at each validation
+    live_bars: int = Field(16, ge=1)  # length of these pieces
+    saved_pieces: int = Field(2, ge=0)  # of these, written to the folder of the run
+    grammar_score_threshold: float = Field(0.8, ge=0, le=1)  # of a healthy state
+    early_stop_patience: int = Field(5, ge=1)  # validations before stopping or rolling back
+    rollback: bool = True  # False: a collapse is reported and training goes on
     max_rollbacks: int = Field(3, ge=0)
-    loss_spike_factor: float = Field(2.0, ge=0)  # times the median of late; 0 never sees a spike
-
-
-class TiltingSection(_Section):
-    """Own pieces that are to become likelier the more a judge takes them for real music."""
-
-    pieces: Path | None = None  # judged, answers of the model at start_from; None: no tilting
-    weight: float = Field(1e-3, ge=0)  # of the squared error, for each nat²
-    strength: float = Field(3.0, ge=0)  # times the judge's log-odds
-    questions: int = Field(2, ge=1)  # in a step
-    answers: int = Field(4, ge=2)  # to each
+    loss_spike_factor: float = Field(2.0, ge=0)  # times the recent median; 0 switches it off
 
 
 class TrainingSection(_Section):
+    """Steps, optimiser and devices."""
+
+    section: ClassVar[str] = "training"
+
     seed: int = Field(1, ge=0)
-    start_from: Path | None = None  # a model file whose weights to go on from; else random ones
+    init_from: Path | None = None  # model file with the initial weights; None: random weights
     max_steps: int = Field(2000, ge=1)
     batch_size: int = Field(8, ge=1)  # windows of model.context tokens, over all devices
-    optimizer: Literal["muon", "adamw"] = "muon"  # of the blocks' matrices; AdamW of all others
-    learning_rate: float = Field(3e-3, gt=0)  # at its peak; cosine to a twentieth of it
+    optimizer: Literal["muon", "adamw"] = "muon"  # of the matrices in the blocks; else AdamW
+    learning_rate: float = Field(3e-3, gt=0)  # peak; falls as a cosine to a twentieth
     warmup_steps: int = Field(100, ge=0)
     weight_decay: float = Field(0.1, ge=0)
     gradient_clip: float = Field(1.0, gt=0)  # norm
     checkpoint_every_steps: int = Field(100, ge=1)
-    threads: int = Field(0, ge=0)  # of torch in each process; 0 leaves it to torch
-    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "bf16-mixed"  # Lightning's names,
-    accelerator: str = "cpu"  # these four too: "cpu", "cuda", "auto"
-    devices: int = Field(1, ge=1)  # on each node
+    log_every_steps: int = Field(10, ge=1)
+    threads: int = Field(0, ge=0)  # of torch in each process; 0: torch decides
+    # Lightning Fabric's names:
+    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "bf16-mixed"
+    accelerator: str = "cpu"  # or "cuda", "auto"
+    devices: int = Field(1, ge=1)  # per node
     num_nodes: int = Field(1, ge=1)
     strategy: str = "auto"  # or "ddp"
     musical_grammar: MusicalGrammarSection = MusicalGrammarSection()
-    tilting: TiltingSection = TiltingSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_tilting(cls, values: Any) -> Any:
+        """Ignore the removed section ``tilting`` where it was off, as in the files of old runs."""
+        if not isinstance(values, Mapping) or "tilting" not in values:
+            return values
+        if isinstance(values["tilting"], Mapping) and values["tilting"].get("pieces"):
+            raise ValueError("tilting was removed. Delete the section.")
+        return {name: value for name, value in values.items() if name != "tilting"}
 
 
 class DataSection(_Section):
-    prepared: Path = Path("data/prepared")  # what 'bicinium corpus prepare' wrote
-    keyboard_repeats: int = Field(3, ge=1)  # how often an epoch shows each keyboard piece
-    styles_left_out: tuple[str, ...] = ()  # pieces of these are neither shown nor validated on
-    condition_dropout: float = Field(0.15, ge=0, le=1)  # how often a condition is left unknown
-    foresight_share: float = Field(0.4, ge=0, le=1)  # how often notes to come are told beforehand
-    validation_tokens: int = Field(80_000, ge=1)  # at most, of the other validation pieces
-    validate_grammar: bool = True  # judge the pieces again when they are loaded
-    filter_poor_grammar: bool = True  # leave out what scores less than min_grammar_score
+    """Corpus, and what a batch shows of it."""
+
+    section: ClassVar[str] = "data"
+
+    prepared: Path = Path("data/prepared")  # folder written by 'bicinium corpus prepare'
+    keyboard_repeats: int = Field(3, ge=1)  # times an epoch shows each keyboard piece
+    exclude_styles: tuple[str, ...] = ()  # neither trained nor validated on
+    condition_dropout: float = Field(0.15, ge=0, le=1)  # probability of hiding a condition
+    lookahead_probability: float = Field(0.4, ge=0, le=1)  # of showing notes ahead, per window
+    validation_tokens: int = Field(80_000, ge=1)  # of music other than for keyboard, at most
+    validate_grammar: bool = True  # score the pieces again when they are loaded
+    filter_poor_grammar: bool = True  # leave out pieces that score below min_grammar_score
     min_grammar_score: float = Field(0.9, ge=0, le=1)
 
 
 class TrainConfig(_Section):
+    """A whole configuration file."""
+
     model: ModelConfig = ModelConfig()
     training: TrainingSection = TrainingSection()
     data: DataSection = DataSection()
 
+    @property
+    def grammar_config(self) -> MusicalGrammarSection:
+        """The section ``training.musical_grammar``; ``MusicalGrammarLoss`` takes it."""
+        return self.training.musical_grammar
+
+    @property
+    def validate_every_n_batches(self) -> int:
+        """Steps between two validations."""
+        return self.training.musical_grammar.validate_every_n_batches
+
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
-    """Read a YAML file; ``overrides`` are of the form ``training.max_steps=2000``."""
+    """Read a YAML file. Overrides have the form ``training.max_steps=2000``.
+
+    Raises ConfigError if the file cannot be read or holds a wrong key or value.
+    """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -121,34 +190,39 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
         raise ConfigError(f"{path}: {_explain(error)}") from error
 
 
-def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What must stay as it was when a run is resumed, and has not: keys with their old values.
+def changed_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the keys that must not change when a run is resumed but did, with both values.
 
-    Both are ``TrainConfig.model_dump(mode="json")``. All of ``model`` and ``data`` must stay (the
-    corpus may lie elsewhere), and of ``training`` what decides the batches.
+    Both arguments are ``TrainConfig.model_dump(mode="json")``; ``before`` may have old names. All
+    of ``model`` and ``data`` must stay (but for the folder of the corpus), and of ``training`` what
+    decides the batches.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old = {section: with_current_names(section, before[section]) for section in before}
     fixed = {
-        "model": before["model"].keys(),
-        "data": before["data"].keys() - {"prepared"},
+        "model": old["model"].keys(),
+        "data": old["data"].keys() - {"prepared"},
         "training": {"seed", "batch_size", "optimizer"},
     }
     return [
-        f"{section}.{key} ({before[section].get(key)}, now {now[section].get(key)})"
+        f"{section}.{key} ({old[section].get(key)}, now {now[section].get(key)})"
         for section, keys in fixed.items()
         for key in sorted(keys)
-        if before[section].get(key) != now[section].get(key)
+        if old[section].get(key) != now[section].get(key)
     ]
 
 
 def _set(values: dict[str, Any], override: str) -> None:
+    """Apply one override to the values of a file."""
     name, equals, text = override.partition("=")
     if not equals:
-        raise ConfigError(f"--set {override!r} has no value; write it like training.max_steps=2000")
+        raise ConfigError(f"--set {override!r} has no value. Write --set training.max_steps=2000.")
     *sections, last = name.split(".")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"--set {override!r}: {section} is a value, not a section")
+            raise ConfigError(f"--set {override!r}: {section} is a value, not a section.")
     try:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -164,7 +238,7 @@ def _why(error: Exception) -> str:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first thing that is wrong, in one sentence."""
+    """Return one sentence on the first problem."""
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
     if first["type"] != "extra_forbidden":

@@ -257,13 +257,13 @@ class TrainingBatches:
         seed: int,
         condition_dropout: float,
         grammar_positions: int,
-        foresight_share: float = 0.0,
+        lookahead_probability: float = 0.0,
         process: tuple[int, int] = (0, 1),
     ) -> None:
         self.store, self.repeats = store, repeats
         self.batch_size, self.seed, self.process = batch_size, seed, process
         self.condition_dropout, self.grammar_positions = condition_dropout, grammar_positions
-        self.foresight_share = foresight_share
+        self.lookahead_probability = lookahead_probability
         windows = -(-(store.lengths - 1) // store.config.context)
         self.steps_per_epoch = -(-int((windows * repeats).sum()) // batch_size)
         self._epoch = (-1, -1)
@@ -279,7 +279,7 @@ class TrainingBatches:
         rank, processes = self.process
         windows = windows[rank::processes] or windows[:1]  # an epoch's last batch may be small
         rng = np.random.default_rng([self.seed, 1, step, rollbacks, rank])
-        share = self.foresight_share
+        share = self.lookahead_probability
         return self.store.batch(
             windows,
             rng,

@@ -66,7 +66,6 @@ from bicinium.training.run_dir import (
     write_quotations,
 )
 from bicinium.training.run_log import RunLog
-from bicinium.training.tilting import JudgedPieces, Tilting, log_likelihood, tilting_error
 from bicinium.training.validation import (
     LiveModel,
     OwnPiece,
@@ -113,11 +112,11 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
     return fabric.launch(lambda process: TrainingRun(process, config, run, resume).work())
 
 
-def start_from(net: Transformer, checkpoint: Checkpoint) -> None:
+def init_from(net: Transformer, checkpoint: Checkpoint) -> None:
     """Give a model the weights of a checkpoint of its shape; ConfigError where that is another."""
     if differ := net.config.unlike(checkpoint.config):
         raise ConfigError(
-            f"start_from: {checkpoint.name} has another {', '.join(differ)} than this model; "
+            f"init_from: {checkpoint.name} has another {', '.join(differ)} than this model; "
             "configure the model as it was"
         )
     net.load_state_dict({name: torch.from_numpy(w) for name, w in checkpoint.weights.items()})
@@ -133,7 +132,7 @@ class TrainingRun:
         if config.model.styles not in ((), STYLES):
             raise ConfigError(
                 f"model.styles: {', '.join(config.model.styles)} are not those of the corpora "
-                f"({', '.join(STYLES)}); leave the key out, or name styles_left_out"
+                f"({', '.join(STYLES)}); leave the key out, or name exclude_styles"
             )
         config = config.model_copy(
             update={"model": config.model.model_copy(update={"styles": STYLES})}
@@ -146,7 +145,7 @@ class TrainingRun:
             pieces, refused = load_checked(data.prepared, data.min_grammar_score)
         if not (data.validate_grammar and data.filter_poor_grammar):
             pieces = load_pieces(data.prepared)
-        pieces = [piece for piece in pieces if piece.style not in data.styles_left_out]
+        pieces = [piece for piece in pieces if piece.style not in data.exclude_styles]
         shown = [piece for piece in pieces if piece.split == "train"]
         self.held_out = validation_pieces(pieces, config.data.validation_tokens)
         if not shown or not self.held_out:
@@ -164,7 +163,7 @@ class TrainingRun:
             seed=self.training.seed,
             condition_dropout=config.data.condition_dropout,
             grammar_positions=self.grammar.positions,
-            foresight_share=config.data.foresight_share,
+            lookahead_probability=config.data.lookahead_probability,
             process=(fabric.global_rank, fabric.world_size),
         )
         self.validation = {
@@ -173,13 +172,12 @@ class TrainingRun:
         }
         torch.manual_seed(self.training.seed)
         self.net = Transformer(config.model)
-        if self.training.start_from and not resume:
-            start_from(self.net, load_checkpoint(self.training.start_from))
+        if self.training.init_from and not resume:
+            init_from(self.net, load_checkpoint(self.training.init_from))
         self.model, *self.optimizers = fabric.setup(
             self.net, *new_optimizers(self.net, self.training)
         )
         self.loss = MusicalGrammarLoss(self.grammar)
-        self.tilting = self._tilting()
         self.live = LiveModel(self.net, shown, repeats)
         self.monitor = Monitor(
             self.grammar.grammar_score_threshold,
@@ -211,21 +209,6 @@ class TrainingRun:
         if resume:
             self.log.goes_on_from(self.step)
             self.log.event("resumed", self.step, f"{self.training.max_steps} steps in all")
-
-    def _tilting(self) -> tuple[Tilting, Transformer] | None:
-        """The judged pieces, and the model that wrote them; None where there are none."""
-        section, start = self.training.tilting, self.training.start_from
-        if section.pieces is None:
-            return None
-        if start is None:
-            raise ConfigError(
-                "tilting: name the model that wrote the pieces as training.start_from"
-            )
-        writer = Transformer(self.config.model)
-        start_from(writer, load_checkpoint(start))
-        judged = JudgedPieces.load(section.pieces)
-        tilting = Tilting(section, judged, self.config.model, self.config.data.condition_dropout)
-        return tilting, writer.requires_grad_(False).eval().to(self.fabric.device)
 
     # ------------------------------------------------------------------ the loop
 
@@ -291,8 +274,6 @@ class TrainingRun:
                 )
                 self.fabric.backward(loss)
             measured |= {f"on_policy/{name}": part for name, part in parts.items()}
-        if self.tilting:
-            measured["train/tilting"] = self._tilt(*self.tilting)
         batch = self.batches.batch(step, self.rollbacks)
         logits = self._logits(batch)
         loss = cross_entropy = next_token_loss(logits, batch.targets.to(logits.device))
@@ -332,21 +313,6 @@ class TrainingRun:
         if why := self.monitor.after_step(measured["train/cross_entropy"]):
             self._collapsed(why)
 
-    def _tilt(self, tilting: Tilting, writer: Transformer) -> Tensor:
-        """The gradient of the tilting; the error, in nats². Without dropout on either side."""
-        batch, log_odds, question = tilting.batch([*self._seed(6), self.fabric.global_rank])
-        device = self.fabric.device
-        features, targets = batch.features.to(device), batch.targets.to(device)
-        self.model.eval()
-        with self.fabric.no_backward_sync(self.model):
-            with self.fabric.autocast():
-                written = log_likelihood(writer(features), targets)
-            gained = log_likelihood(self.model(features), targets) - written
-            error = tilting_error(gained, log_odds.to(device), question.to(device))
-            self.fabric.backward(tilting.section.weight * error)
-        self.model.train()
-        return error
-
     def _logits(self, batch: Batch) -> Tensor:
         return self.model(batch.features.to(self.fabric.device))
 
@@ -374,8 +340,8 @@ class TrainingRun:
                 -(-grammar.on_policy_pieces // self.fabric.world_size),
                 _MOST_BARS_ON_POLICY,
                 grammar.on_policy_tokens,
-                grammar.on_policy_temperature,
-                grammar.on_policy_slips,
+                grammar.on_policy_max_temperature,
+                grammar.on_policy_error_rate,
                 [*self._seed(3), self.fabric.global_rank],
             )
         if not pieces:

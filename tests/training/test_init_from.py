@@ -27,7 +27,7 @@ def test_a_run_starts_with_the_weights_it_is_given(
     strolls: Path, tmp_path: Path, smallest: Smallest
 ) -> None:
     model = train(smallest(strolls), tmp_path / "first")
-    second = _run(smallest(strolls, start_from=model, seed=5), tmp_path / "second")
+    second = _run(smallest(strolls, init_from=model, seed=5), tmp_path / "second")
     given = load_checkpoint(model).weights
     for name, weight in second.net.weights().items():
         assert np.array_equal(weight, given[name].astype(np.float32)), name
@@ -39,7 +39,7 @@ def test_dropout_may_differ_from_the_first_run(
     strolls: Path, tmp_path: Path, smallest: Smallest
 ) -> None:
     model = train(smallest(strolls), tmp_path / "first")
-    _run(smallest(strolls, {"dropout": 0.1}, start_from=model), tmp_path / "second")
+    _run(smallest(strolls, {"dropout": 0.1}, init_from=model), tmp_path / "second")
 
 
 def test_weights_of_another_shape_are_refused_with_what_differs(
@@ -47,4 +47,4 @@ def test_weights_of_another_shape_are_refused_with_what_differs(
 ) -> None:
     model = train(smallest(strolls), tmp_path / "first")
     with pytest.raises(ConfigError, match="another n_layers than this model"):
-        _run(smallest(strolls, {"n_layers": 2}, start_from=model), tmp_path / "second")
+        _run(smallest(strolls, {"n_layers": 2}, init_from=model), tmp_path / "second")
