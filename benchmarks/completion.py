@@ -25,14 +25,14 @@ from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.engine import Composer
-from bicinium.generation.fixed_notes import NEVER, Given, gap, other_voice
+from bicinium.generation.fixed_notes import NO_TICKS, FixedNotes, fix_around_gap, fix_voice
 from bicinium.model.checkpoint import DEFAULT_MODEL
 from bicinium.music.counterpoint import parallels, strong_dissonances
 from bicinium.music.quality import quality
 from bicinium.music.score import Score, Voice
 
 CANDIDATES = 4
-LEAST_NOTES = 8  # of each voice, in a window
+MIN_WINDOW_NOTES = 8  # of each voice, in a window
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -60,7 +60,10 @@ def main(arguments: Sequence[str]) -> None:
         started = time.perf_counter()
         done = complete(composer, cases, foresight, candidates, constraints)
         seconds = time.perf_counter() - started
-        kept = sum(keeps(given, piece) for (_, _, given), piece in zip(cases, done, strict=True))
+        kept = sum(
+            keeps(fixed_notes, piece)
+            for (_, _, fixed_notes), piece in zip(cases, done, strict=True)
+        )
         scores = [piece.score for piece in done if piece.score]
         found = [quality(score).score for score in scores]
         print(
@@ -84,7 +87,7 @@ def windows(
             if first + bars > score.bars or piece.meter not in composer.config.meters:
                 continue
             cut = window(score, first, bars)
-            if min(len(voice.notes) for voice in cut.voices) >= LEAST_NOTES:
+            if min(len(voice.notes) for voice in cut.voices) >= MIN_WINDOW_NOTES:
                 chosen.append((cut, piece.style))
     step = max(1, len(chosen) // count)
     return chosen[::step][:count]
@@ -105,25 +108,25 @@ def window(score: Score, first: int, bars: int) -> Score:
     return replace(score, voices=voices, bars=bars, anacrusis_ticks=anacrusis)
 
 
-def given_of(score: Score, index: int) -> Given:
+def given_of(score: Score, index: int) -> FixedNotes:
     """The cases in turn: lower voice asked for, upper voice asked for, four bars rewritten."""
     if index % 3 < 2:
-        return other_voice(score.voices[index % 3], index % 3, score)
+        return fix_voice(score.voices[index % 3], index % 3, score)
     middle = score.bars // 2
-    return gap(score, middle - 1, middle + 2)
+    return fix_around_gap(score, middle - 1, middle + 2)
 
 
 def complete(
     composer: Composer,
-    cases: Sequence[tuple[Score, str | None, Given]],
+    cases: Sequence[tuple[Score, str | None, FixedNotes]],
     foresight: bool,
     candidates: int,
     constraints: Constraints | None,
 ) -> list[Composition]:
     """Each case completed, the best of so many candidates by quality."""
     asked = []
-    for score, style, given in cases:
-        shown = given if foresight else replace(given, known=(NEVER, NEVER))
+    for score, style, fixed_notes in cases:
+        shown = fixed_notes if foresight else replace(fixed_notes, known=(NO_TICKS, NO_TICKS))
         key = score.key
         if key is None:
             raise RequestError("a prepared piece has a key")
@@ -141,11 +144,11 @@ def goodness(piece: Composition) -> float:
     return quality(piece.score).score if piece.score else 0.0
 
 
-def keeps(given: Given, piece: Composition) -> bool:
+def keeps(fixed_notes: FixedNotes, piece: Composition) -> bool:
     """Has the piece every given note, to the tick and the velocity?"""
     return piece.score is not None and all(
         set(line.notes) <= set(voice.notes)
-        for line, voice in zip(given.score.voices, piece.score.voices, strict=True)
+        for line, voice in zip(fixed_notes.score.voices, piece.score.voices, strict=True)
     )
 
 

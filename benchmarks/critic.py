@@ -41,10 +41,10 @@ from bicinium.evaluation.reference_music import Excerpt, excerpts, load_material
 from bicinium.generation.composition import Composition
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.critic import Critic, critic_path
-from bicinium.generation.engine import Composer, Manner
-from bicinium.generation.gbdt import Tree, Trees
+from bicinium.generation.engine import Composer, GenerationConfig
+from bicinium.generation.gbdt import GradientBoostedTrees, Tree
 from bicinium.generation.memorization import QuotationIndex, quotations_path
-from bicinium.generation.rerank import BEST_OF, best_of_each, each_candidate
+from bicinium.generation.rerank import DEFAULT_BEST_OF, best_of_each, each_candidate
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.music.descriptors import features, lines
 from bicinium.music.score import Score
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--others", type=int, default=0, help="of other music, besides")
     parser.add_argument("--candidates", type=int, default=1, help="for each excerpt")
     parser.add_argument("--held-out", action="store_true")
-    parser.add_argument("--best-of", type=int, default=BEST_OF)
+    parser.add_argument("--best-of", type=int, default=DEFAULT_BEST_OF)
     options = parser.parse_args(arguments)
     if options.task == "compose":
         compose(options)
@@ -117,7 +117,7 @@ def compose(options: argparse.Namespace) -> None:
             range(first, first + len(some)),
             options.candidates,
         )
-        manner = Manner(constraints=Constraints(), candidates=options.candidates)
+        manner = GenerationConfig(constraints=Constraints(), candidates=options.candidates)
         found, _ = composer.attempt(asked, seeds, manner)
         answered.excerpts += some
         answered.candidates += [
@@ -273,7 +273,9 @@ def _trees_judge(seen: Measured, seed: int) -> Judge:
     return lambda values: np.asarray(trees.decision_function(_whole(values, instead)))
 
 
-def _as_trees(seen: Measured, trees: GradientBoostingClassifier, instead: Floats) -> Trees:
+def _as_trees(
+    seen: Measured, trees: GradientBoostingClassifier, instead: Floats
+) -> GradientBoostedTrees:
     """What was grown, to six places of a number and four of a log-odds."""
 
     def grown(tree: Any, node: int) -> Tree:
@@ -287,7 +289,9 @@ def _as_trees(seen: Measured, trees: GradientBoostingClassifier, instead: Floats
         )
 
     middle = {name: float(f"{x:.6g}") for name, x in zip(seen.names, instead, strict=True)}
-    return Trees(tuple(grown(one.tree_, 0) for one in trees.estimators_[:, 0]), middle)
+    return GradientBoostedTrees(
+        tuple(grown(one.tree_, 0) for one in trees.estimators_[:, 0]), middle
+    )
 
 
 # ------------------------------------------------------------------ choosing
@@ -296,7 +300,7 @@ def _as_trees(seen: Measured, trees: GradientBoostingClassifier, instead: Floats
 def choose(answered: Answered, model: Path, most: int) -> None:
     """The two-sample test for the first candidate, the best of two, …, and by quality alone."""
     index = QuotationIndex.load(quotations_path(model))
-    critic = Critic.of_model(model)
+    critic = Critic.for_model(model)
     print("| chosen | AUC | unseen numbers | control | quality | largest ratio | draws |")
     print("|---|---|---|---|---|---|---|")
     for best_of, judge, name in (

@@ -4,7 +4,7 @@ Usage: python -m benchmarks recurrence [--data data/prepared] [--pieces 64] [--m
 
 Of the training side, by style, the mean share of notes with which a figure is said again in 4 to 64
 bars, and its deviation; then the same of composed pieces of sixteen bars in the usual styles, by
-``Sampling.recurrence``.
+``Sampling.motif_strength``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from bicinium.data.shards import Piece, load_pieces, score_of
 from bicinium.errors import BiciniumError
 from bicinium.generation.constraints.config import Constraints
-from bicinium.generation.engine import DEFAULT_SAMPLING, Composer, Manner
+from bicinium.generation.engine import DEFAULT_SAMPLING, Composer, GenerationConfig
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.model.inputs.motif_predictor import NOTHING_EXPECTED, Expectations, Expected
 from bicinium.music.excerpts import EXCERPT_BARS, cut
@@ -94,6 +94,8 @@ def share_of(score: Score) -> float:
 def composed(composer: Composer, strength: float, count: int) -> list[Score]:
     """First candidates, as users get them but for that."""
     asked = Request().conditions(range(count), composer.styles)
-    manner = Manner(replace(DEFAULT_SAMPLING, recurrence=strength), constraints=Constraints())
+    manner = GenerationConfig(
+        replace(DEFAULT_SAMPLING, motif_strength=strength), constraints=Constraints()
+    )
     pieces, _ = composer.attempt(asked, range(count), manner)
     return [piece.score for piece in pieces.values() if piece.score]

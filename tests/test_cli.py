@@ -25,9 +25,9 @@ from bicinium.data.shards import load_pieces
 from bicinium.errors import RequestError
 from bicinium.formats.midi import write_midi
 from bicinium.formats.registry import read_score
-from bicinium.generation.constraints.config import EXPLAINED, Constraints
+from bicinium.generation.constraints.config import DESCRIPTIONS, Constraints
 from bicinium.generation.engine import DEFAULT_SAMPLING
-from bicinium.generation.rerank import BEST_OF
+from bicinium.generation.rerank import DEFAULT_BEST_OF
 from bicinium.music.score import Score
 
 
@@ -122,7 +122,7 @@ def _help_of(bicinium: Callable[..., Ran], *command: str) -> str:
 
 
 def test_help_says_how_many_candidates_are_composed(bicinium: Callable[..., Ran]) -> None:
-    assert f"keep the best; {BEST_OF} if left out" in _help_of(bicinium, "compose")
+    assert f"keep the best; {DEFAULT_BEST_OF} if left out" in _help_of(bicinium, "compose")
 
 
 @pytest.mark.parametrize("command", ["prepare", "validate"])
@@ -249,7 +249,7 @@ def test_constraints_are_listed_as_they_are_taken(bicinium: Callable[..., Ran]) 
     ran = bicinium("compose", "--constraint", "list")
     assert ran.status == 0
     settings = [line.split("  ")[0] for line in ran.out.splitlines()]
-    assert [setting.partition("=")[0] for setting in settings] == list(EXPLAINED)
+    assert [setting.partition("=")[0] for setting in settings] == list(DESCRIPTIONS)
     assert Constraints.parse(settings) == Constraints()
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bicinium.errors import MidiFileError, NotationFileError, RequestError, ScoreError
 from bicinium.formats.midi import write_midi
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.fixed_notes import EVER, gap, opening, other_voice
+from bicinium.generation.fixed_notes import ALL_TICKS, fix_around_gap, fix_opening, fix_voice
 from bicinium.music.key import Key
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.render.export import write_score
@@ -55,7 +55,7 @@ def test_what_is_left_open_is_drawn_by_the_seed() -> None:
     assert len({str(one.key) for one in drawn}) > 6
     assert {str(one.meter) for one in drawn} == {"2/4", "3/4", "4/4", "6/8"}
     assert {one.style for one in drawn} == {"bach", "classical"}
-    assert {(one.bars, one.tempo_qpm, one.given) for one in drawn} == {(16, None, None)}
+    assert {(one.bars, one.tempo_qpm, one.fixed_notes) for one in drawn} == {(16, None, None)}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_subject_that_is_none_is_refused(text: str, pattern: str, refuses: Ref
 @given(text=st.text("ABCDEFG#b♭rR0123456789-:/ .x", max_size=30))
 def test_any_text_is_a_subject_or_refused(text: str) -> None:
     with suppress(RequestError):
-        assert _one(subject=text, bars=64).given is not None
+        assert _one(subject=text, bars=64).fixed_notes is not None
 
 
 @pytest.mark.parametrize(("answer", "semitones"), [("octave", 0), ("fifth", 7)])
@@ -147,7 +147,7 @@ def test_any_text_is_a_subject_or_refused(text: str) -> None:
 def test_the_answer_is_the_subject_lower_down(answer: str, semitones: int, octave: int) -> None:
     text = f"D{octave}:1/8 F{octave}:1/8 A{octave}:3/4"
     asked = _one(subject=text, answer=answer, meter="3/4", bars=8)
-    upper, lower = asked.given.score.voices
+    upper, lower = asked.fixed_notes.score.voices
     assert upper == parse_subject(text)
     moves = {
         (below.onset_tick - above.onset_tick, below.pitch - above.pitch, below.duration_ticks)
@@ -198,19 +198,19 @@ def test_a_file_says_key_metre_bars_and_tempo(score: Score, tmp_path: Path, suff
     path = tmp_path / f"piece.{suffix}"
     write_score(score, path)
     for name, bars, given_ in [
-        ("continue_from", 16, opening(score, 16)),
-        ("upper", 8, other_voice(score.voices[0], 0, score)),
-        ("lower", 8, other_voice(score.voices[1], 1, score)),
+        ("continue_from", 16, fix_opening(score, 16)),
+        ("upper", 8, fix_voice(score.voices[0], 0, score)),
+        ("lower", 8, fix_voice(score.voices[1], 1, score)),
     ]:
         asked = _one(**{name: path})
         assert (str(asked.key), str(asked.meter), asked.bars) == ("D minor", "3/4", bars)
         assert asked.tempo_qpm == pytest.approx(96, abs=0.01)
         expected = replace(given_, score=replace(given_.score, tempo_qpm=asked.tempo_qpm))
-        assert asked.given == expected
+        assert asked.fixed_notes == expected
     asked = _one(rewrite=path, rewrite_bars=(3, 4))
     assert asked.bars == 8
-    assert asked.given.score.voices == gap(score, 3, 4).score.voices
-    assert asked.given.fixed == gap(score, 3, 4).fixed
+    assert asked.fixed_notes.score.voices == fix_around_gap(score, 3, 4).score.voices
+    assert asked.fixed_notes.fixed == fix_around_gap(score, 3, 4).fixed
 
 
 def test_what_is_asked_for_beside_a_file_holds(file: Path) -> None:
@@ -221,7 +221,7 @@ def test_what_is_asked_for_beside_a_file_holds(file: Path) -> None:
 
 def test_all_seeds_are_given_the_same(file: Path) -> None:
     drawn = Request(upper=file).conditions(range(12), _STYLES)
-    assert all(one.given == drawn[0].given for one in drawn)
+    assert all(one.fixed_notes == drawn[0].fixed_notes for one in drawn)
     assert {one.style for one in drawn} == {"bach", "classical"}
 
 
@@ -230,16 +230,16 @@ def test_a_line_alone_is_the_voice_that_is_named(score: Score, tmp_path: Path) -
     write_score(replace(score, voices=(score.voices[1], Voice(()))), path)
     for part, name in enumerate(("upper", "lower")):
         asked = _one(**{name: path})
-        assert asked.given.score.voices[part].notes == score.voices[1].notes
-        assert not asked.given.score.voices[1 - part].notes
-        assert asked.given.fixed[part] == (EVER,)
+        assert asked.fixed_notes.score.voices[part].notes == score.voices[1].notes
+        assert not asked.fixed_notes.score.voices[1 - part].notes
+        assert asked.fixed_notes.fixed[part] == (ALL_TICKS,)
 
 
 def test_the_anacrusis_of_a_file_stays_empty_before_it(tmp_path: Path) -> None:
     lines = (Voice((Note(84, 72, 12), Note(96, 74, 96))), Voice((Note(96, 48, 96),)))
     path = tmp_path / "piece.musicxml"
     write_score(Score(lines, 2, Meter(4, 4), Key.parse("C major"), anacrusis_ticks=12), path)
-    given_ = _one(upper=path).given
+    given_ = _one(upper=path).fixed_notes
     assert given_.score.anacrusis_ticks == 12
     assert given_.fixed == (((0, 2**30),), ((0, 84),))
 

@@ -32,7 +32,7 @@ from bicinium.evaluation.likelihood import Prediction, predict
 from bicinium.evaluation.reference_music import Excerpt, excerpts, set_of
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.critic import Critic
-from bicinium.generation.engine import Composer, Manner
+from bicinium.generation.engine import Composer, GenerationConfig
 from bicinium.generation.memorization import QuotationIndex
 from bicinium.generation.sampling import Sampling
 from bicinium.model.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
@@ -107,7 +107,7 @@ def main(options: argparse.Namespace) -> None:
 def _composers(options: argparse.Namespace) -> dict[str, Callable[[], Numbers]]:
     """The columns by name, each yet to be measured."""
     model = DEFAULT_MODEL if options.model == "default" else Path(options.model)
-    ours, judges = load_checkpoint(model), (load_quotations(model), Critic.of_model(model))
+    ours, judges = load_checkpoint(model), (load_quotations(model), Critic.for_model(model))
     pieces = [piece for piece in load_pieces(options.data) if piece.style != LEFT_OUT]
     held_out = [piece for piece in pieces if piece.split == "validation"]
     chosen = excerpts(held_out, options.pieces, ours.config)
@@ -189,7 +189,7 @@ def _as_users_get_it(
 def _masked(composer: Composer, task: Task) -> Numbers:
     """At temperature 1, nothing cut off, with the grammar's mask: the first draw of each."""
     rngs = [np.random.default_rng([seed, 0]) for seed in task.seeds]
-    pieces = composer.draw(task.asked, rngs, Manner(Sampling()))
+    pieces = composer.draw(task.asked, rngs, GenerationConfig(Sampling()))
     scores = []
     for tokens, excerpt, asked in zip(pieces, task.chosen, task.asked, strict=True):
         home = asked.key.semitones_to_home

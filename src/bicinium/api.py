@@ -17,15 +17,15 @@ from bicinium.generation.critic import Critic
 from bicinium.generation.engine import (
     DEFAULT_SAMPLING,
     Composer,
-    Manner,
+    GenerationConfig,
     NoteEvent,
     Progress,
-    Underway,
+    ProgressCallback,
     not_to_be_had,
 )
 from bicinium.generation.memorization import QuotationIndex, quotations_path
 from bicinium.generation.rerank import (
-    BEST_OF,
+    DEFAULT_BEST_OF,
     best_of_each,
     each_candidate,
     quotation,
@@ -62,8 +62,8 @@ class Asked(TypedDict, total=False):
     repetition_penalty: float  # nats off a note for each time it came among the last 16
     guidance: float | None  # how much the style counts: 1 as the model has it; None is 1.5 in the
     # styles of keyboard music and 1 in the others
-    recurrence: float | None  # how much figures come again: 0 as the model has it, 1 as in keyboard
-    # music; None is 1 in the styles of keyboard music and 0 in the others
+    motif_strength: float | None  # how much motifs come again: 0 as the model has it, 1 as in
+    # keyboard music; None is 1 in the styles of keyboard music and 0 in the others
     constraints: Constraints | None  # beyond the grammar; None is none
     max_quote: int | None  # bars; a piece that quotes more of the training set is drawn again
     use_grammar: bool  # False lets the model err
@@ -89,7 +89,7 @@ def compose_many(
     *,
     seed: int = 0,
     best_of: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
     **asked: Unpack[Asked],
 ) -> list[Composition]:
@@ -103,7 +103,7 @@ def compose_many(
     Raises RequestError where no piece can be so, ScoreError for a key, metre or file that is none.
     """
     if best_of is None:
-        best_of = BEST_OF if asked.get("use_grammar", True) else 1
+        best_of = DEFAULT_BEST_OF if asked.get("use_grammar", True) else 1
     for name, count in (("pieces", n), ("candidates", best_of)):
         if count < 1:
             raise RequestError(f"{count} {name} cannot be composed: ask for 1 or more")
@@ -111,7 +111,7 @@ def compose_many(
     seeds = [seed + i for i in range(n)]
     candidates, reasons = composer.attempt(
         *each_candidate(request.conditions(seeds, composer.styles), seeds, best_of),
-        Manner(
+        GenerationConfig(
             sampling,
             asked.get("use_grammar", True),
             _constraints(asked),
@@ -122,7 +122,7 @@ def compose_many(
         _not_quoting(asked),
     )
     model = _model(asked)
-    best = best_of_each(candidates, best_of, load_quotations(model), Critic.of_model(model))
+    best = best_of_each(candidates, best_of, load_quotations(model), Critic.for_model(model))
     for i in range(n):
         if i not in best:
             raise RequestError(not_to_be_had(seeds[i], reasons[i * best_of]))
@@ -131,7 +131,7 @@ def compose_many(
 
 def compose_each(
     n: int = 4, *, seed: int = 0, **asked: Unpack[Asked]
-) -> Iterator[Composition | Underway]:
+) -> Iterator[Composition | Progress]:
     """Compose ``n`` pieces with the seeds from ``seed`` on and give each, with its ``sheet``, as
     soon as it can be had; before that, whenever a bar of one is written, how far it is.
 
@@ -141,14 +141,14 @@ def compose_each(
         raise RequestError(f"{n} pieces cannot be composed: ask for 1 or more")
     composer, sampling, request = _prepared(seed, asked)
     seeds = [seed + index for index in range(n)]
-    manner = Manner(sampling, asked.get("use_grammar", True), _constraints(asked))
+    manner = GenerationConfig(sampling, asked.get("use_grammar", True), _constraints(asked))
     conditions = request.conditions(seeds, composer.styles)
-    index, critic = load_quotations(_model(asked)), Critic.of_model(_model(asked))
+    index, critic = load_quotations(_model(asked)), Critic.for_model(_model(asked))
     reasons = {}
     for i, told in composer.follow(conditions, seeds, manner, accept=_not_quoting(asked)):
         if isinstance(told, Composition):
             yield replace(told, sheet=score_sheet(told, index, critic))
-        elif isinstance(told, Underway):
+        elif isinstance(told, Progress):
             yield told
         else:
             reasons[i] = told

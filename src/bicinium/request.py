@@ -16,7 +16,13 @@ import numpy as np
 from bicinium.errors import BiciniumError, RequestError
 from bicinium.formats.registry import read_line, read_score
 from bicinium.generation.conditions import Conditions, draw_key, draw_meter, draw_style
-from bicinium.generation.fixed_notes import Given, gap, opening, other_voice, subject
+from bicinium.generation.fixed_notes import (
+    FixedNotes,
+    fix_around_gap,
+    fix_opening,
+    fix_voice,
+    subject,
+)
 from bicinium.grammar import MusicalGrammarValidator
 from bicinium.music.key import ALTERATIONS, STEPS, Key, find_key
 from bicinium.music.score import (
@@ -81,7 +87,7 @@ class Request:
         learned. Raises RequestError, ScoreError and their like where none can be so.
         """
         source = self._source()
-        bars, given = self._with(source) if source else (self._bars, None)
+        bars, fixed_notes = self._with(source) if source else (self._bars, None)
         asked = []
         for seed in seeds:
             rng = np.random.default_rng([seed, 2**16])
@@ -99,10 +105,10 @@ class Request:
             if source and meter != source.meter:
                 raise RequestError(f"what is given is in {source.meter}, not in {meter}")
             if self.subject is not None:
-                given = self._opening(Score((Voice(()), Voice(())), bars, meter, key))
+                fixed_notes = self._opening(Score((Voice(()), Voice(())), bars, meter, key))
             tempo = source.tempo_qpm if source and self.tempo is None else self.tempo
             style = style if self.style is None else self.style
-            asked.append(Conditions(key, meter, bars, tempo, style, given))
+            asked.append(Conditions(key, meter, bars, tempo, style, fixed_notes))
         return asked
 
     @property
@@ -117,22 +123,22 @@ class Request:
         path = self.continue_from or self.rewrite
         return _legal(read_score(path), path) if path else None
 
-    def _with(self, source: Score) -> tuple[int, Given]:
+    def _with(self, source: Score) -> tuple[int, FixedNotes]:
         """How many bars, and what is given of them."""
         if self.continue_from:
             bars = source.bars + _CONTINUED_BARS if self.bars is None else self.bars
-            return bars, opening(source, bars)
+            return bars, fix_opening(source, bars)
         if self.bars not in (None, source.bars):
             raise RequestError(f"what is given has {source.bars} bars, not {self.bars}")
         if self.rewrite_bars:
-            return source.bars, gap(source, *self.rewrite_bars)
+            return source.bars, fix_around_gap(source, *self.rewrite_bars)
         part = 0 if self.upper else 1
-        return source.bars, other_voice(source.voices[part], part, source)
+        return source.bars, fix_voice(source.voices[part], part, source)
 
     def _motif(self) -> Voice:
         return parse_subject(self.subject or "")
 
-    def _opening(self, like: Score) -> Given:
+    def _opening(self, like: Score) -> FixedNotes:
         motif = self._motif()
         alone = -(-motif.end_tick // like.meter.bar_ticks)
         _legal(replace(like, voices=(motif, Voice(())), bars=alone), "the subject")

@@ -64,8 +64,8 @@ def test_what_it_composes_answers_the_real_pieces(evaluation: Evaluation) -> Non
 def test_it_obeys_and_is_told_apart(evaluation: Evaluation) -> None:
     composed = evaluation.composed
     assert composed is not None
-    assert {"bars", "meter", "key", "close", "tempo"} <= composed.obedience.keys()
-    assert composed.obedience["bars"] == (1.0, None)
+    assert {"bars", "meter", "key", "close", "tempo"} <= composed.adherence.keys()
+    assert composed.adherence["bars"] == (1.0, None)
     assert composed.quotations is None  # a folder does not say what was trained on
     comparison = composed.comparison
     assert comparison is not None
@@ -82,7 +82,7 @@ def test_the_json_has_what_the_design_asks_for_and_no_nan(evaluation: Evaluation
         assert document[name] == document["held_out"]["keyboard"][name]
     assert document["unconstrained"]["valid"] == 0
     assert document["composed"]["distances"]["motion"]["ratio"] > 0
-    assert document["composed"]["obedience"]["bars"] == {"composed": 1.0, "real": None}
+    assert document["composed"]["adherence"]["bars"] == {"composed": 1.0, "real": None}
 
 
 def test_the_table_names_what_is_missed(evaluation: Evaluation) -> None:

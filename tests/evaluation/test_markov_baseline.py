@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.baselines.markov import MarkovChain, MarkovDecoder
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.engine import Composer, Manner
+from bicinium.generation.engine import Composer, GenerationConfig
 from bicinium.generation.sampling import Sampling
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder
@@ -82,5 +82,5 @@ def test_a_composer_writes_with_it_however_many_pieces_there_are(tiny_model: Pat
     asked = [Conditions(Key.parse("C major"), COMMON_TIME, 16)] * 8
     pieces = composer.compose(asked, range(8), Sampling(), use_grammar=False)
     rngs = [np.random.default_rng([seed, 0]) for seed in range(8)]
-    drawn = composer.draw(asked, rngs, Manner(Sampling(), use_grammar=False))
+    drawn = composer.draw(asked, rngs, GenerationConfig(Sampling(), use_grammar=False))
     assert [piece.tokens.tolist() for piece in pieces] == [tokens.tolist() for tokens in drawn]

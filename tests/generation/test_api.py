@@ -17,7 +17,7 @@ from bicinium.errors import CheckpointError, MidiFileError, RequestError, ScoreE
 from bicinium.formats.midi import write_midi
 from bicinium.generation.composition import Composition
 from bicinium.generation.constraints.config import Constraints
-from bicinium.generation.engine import Composer, Underway
+from bicinium.generation.engine import Composer, Progress
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig
 from bicinium.model.checkpoint import load_checkpoint, save_checkpoint
 from bicinium.music.key import Key
@@ -94,8 +94,8 @@ def test_each_piece_is_handed_over_as_it_is_done_and_said_to_be_underway_before(
     for seed in done:
         own = [one for one in told if one.seed == seed]
         assert isinstance(own[-1], Composition)
-        assert all(isinstance(one, Underway) and one.all_bars == 2 for one in own[:-1])
-        assert {1, 2} <= {one.bars for one in own[:-1] if isinstance(one, Underway)}
+        assert all(isinstance(one, Progress) and one.all_bars == 2 for one in own[:-1])
+        assert {1, 2} <= {one.bars for one in own[:-1] if isinstance(one, Progress)}
 
 
 def test_sampling_arrives_at_the_model(tiny_model: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from bicinium.api import compose
 from bicinium.errors import CheckpointError
 from bicinium.generation.critic import Critic, critic_path
-from bicinium.generation.gbdt import Trees
+from bicinium.generation.gbdt import GradientBoostedTrees
 from bicinium.generation.rerank import best_of_each, score_sheet
 from bicinium.music.descriptors import features
 from bicinium.music.excerpts import cut
@@ -28,7 +28,7 @@ Refuses = Callable[..., AbstractContextManager[None]]
 _TERM = '{"centre": 0, "spread": 1, "weight": %s, "weight_of_distance": 0}'
 _NO_NUMBER = '{"bias": 0, "terms": {"degree/tonic": %s}}' % (_TERM % "NaN")
 _NO_TREES = '{"bias": 0, "terms": {}, "trees": {"instead": {}, "grown": [[1, 2]]}}'
-_A_TREE = Trees((("motion/contrary", 2.0, 0.25, 9.0),), {"motion/contrary": 0.0})
+_A_TREE = GradientBoostedTrees((("motion/contrary", 2.0, 0.25, 9.0),), {"motion/contrary": 0.0})
 _NO_METRIC = '{"bias": 0, "terms": {"degree/eighth": %s}}' % (_TERM % "1")
 
 
@@ -42,8 +42,8 @@ def test_likeness_is_the_logistic_of_the_log_odds(made_up_score: MakeScore) -> N
     score, critic = made_up_score(1, 8), _critic(motion__contrary=2.0)
     odds = 2.0 * features(score)["motion/contrary"]
     assert critic.log_odds(score) == pytest.approx(odds)
-    assert critic.likeness(score) == pytest.approx(1 / (1 + math.exp(-odds)))
-    assert _critic(motion__contrary=0.0).likeness(score) == 0.5
+    assert critic.realism(score) == pytest.approx(1 / (1 + math.exp(-odds)))
+    assert _critic(motion__contrary=0.0).realism(score) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,14 @@ def test_weights_and_trees_count_alike(made_up_score: MakeScore) -> None:
 
 
 @pytest.mark.parametrize("trees", [None, _A_TREE])
-def test_what_is_saved_is_loaded_from_beside_the_model(tmp_path: Path, trees: Trees | None) -> None:
+def test_what_is_saved_is_loaded_from_beside_the_model(
+    tmp_path: Path, trees: GradientBoostedTrees | None
+) -> None:
     model = tmp_path / "model.safetensors"
     critic = replace(_critic(motion__contrary=1.5), trees=trees)
-    assert Critic.of_model(model) is None
+    assert Critic.for_model(model) is None
     critic.save(critic_path(model), {"made_by": "hand"})
-    assert Critic.of_model(model) == critic
+    assert Critic.for_model(model) == critic
     assert json.loads(critic_path(model).read_text())["made_by"] == "hand"
 
 
@@ -119,11 +121,11 @@ def test_without_a_critic_or_without_two_voices_there_is_no_likeness(
 ) -> None:
     piece = compose(bars=2, seed=1, model=tiny_model)
     assert piece.sheet is not None
-    assert piece.sheet.likeness is None
+    assert piece.sheet.realism is None
     lost = replace(piece, score=None)
-    assert score_sheet(lost, None, _critic(degree__tonic=1.0)).likeness is None
+    assert score_sheet(lost, None, _critic(degree__tonic=1.0)).realism is None
     judged = score_sheet(piece, None, _critic(degree__tonic=1.0))
-    assert judged.likeness is not None
+    assert judged.realism is not None
     assert judged.total == pytest.approx(
-        judged.quality_score * judged.obedience * judged.originality * judged.likeness
+        judged.quality_score * judged.adherence * judged.originality * judged.realism
     )

@@ -20,8 +20,8 @@ from bicinium.generation.acceptance import bars_played, longest_rest, most_bars_
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import MAX_BARS, Conditions
 from bicinium.generation.constraints.config import Constraints
-from bicinium.generation.engine import Composer, Manner, NoteEvent
-from bicinium.generation.fixed_notes import other_voice
+from bicinium.generation.engine import Composer, GenerationConfig, NoteEvent
+from bicinium.generation.fixed_notes import fix_voice
 from bicinium.generation.guidance import GuidedDecoder
 from bicinium.generation.sampling import Sampling
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, MusicalGrammarValidator
@@ -85,9 +85,11 @@ def test_a_piece_that_is_to_close_is_told_so_unless_its_end_is_given(composer: C
     """At so little strength, what the constraint itself does is nothing."""
     line = Score((Voice((Note(0, 74, 48), Note(144, 74, 72))), Voice(())), 4, Meter(3, 4), _D_MINOR)
     closing = replace(Constraints.none(), close=1e-12)
-    for given, told in ((None, True), (other_voice(line.voices[0], 0, line), False)):
+    for given, told in ((None, True), (fix_voice(line.voices[0], 0, line), False)):
         both = [
-            composer.attempt([_asked(given=given)], [3], Manner(constraints=one))[0][0].tokens
+            composer.attempt([_asked(fixed_notes=given)], [3], GenerationConfig(constraints=one))[
+                0
+            ][0].tokens
             for one in (closing, Constraints.none())
         ]
         assert np.array_equal(*both) == (not told)
@@ -109,17 +111,17 @@ def test_keyboard_music_keeps_to_its_style_and_figures_where_nothing_is_asked(
         return GuidedDecoder(decoder, guidance)
 
     def leaning(logits: np.ndarray, *others: Any) -> np.ndarray:
-        told["recurrence"] = set(others[-1].tolist())
+        told["motif_strength"] = set(others[-1].tolist())
         return logits
 
     monkeypatch.setattr("bicinium.generation.engine.GuidedDecoder", guided)
-    monkeypatch.setattr("bicinium.generation.engine.lean", leaning)
-    manner = Manner(Sampling(guidance=asked, recurrence=asked))
-    for style, (guidance, recurrence) in (("bach", of_bach), (None, of_others)):
+    monkeypatch.setattr("bicinium.generation.engine.apply_motif_bias", leaning)
+    manner = GenerationConfig(Sampling(guidance=asked, motif_strength=asked))
+    for style, (guidance, motif_strength) in (("bach", of_bach), (None, of_others)):
         told.clear()
         composer.draw([_asked(style=style)], [np.random.default_rng(1)], manner)
         assert told["guidance"] == {guidance}
-        assert told.get("recurrence", {0.0}) == {recurrence}
+        assert told.get("motif_strength", {0.0}) == {motif_strength}
 
 
 def _notes(score: Score) -> tuple[tuple[int, int, int], ...]:
@@ -149,7 +151,9 @@ def test_what_is_not_had_at_once_is_drawn_again_only_where_a_piece_has_no_candid
         refused.append(drawn[_notes(score)])
         return "not this one"
 
-    pieces, reasons = composer.attempt([asked] * 9, range(9), Manner(candidates=3), accept=accept)
+    pieces, reasons = composer.attempt(
+        [asked] * 9, range(9), GenerationConfig(candidates=3), accept=accept
+    )
     assert {i: piece.draws for i, piece in pieces.items()} == {1: 1, 5: 3, 6: 1, 7: 1, 8: 1}
     assert reasons == dict.fromkeys((0, 2, 3, 4), "not this one")
     again = [(seed, draw) for seed in (3, 4, 5) for draw in range(3)]
@@ -189,7 +193,7 @@ def test_what_no_hand_can_play_is_drawn_again_unless_the_tempo_was_asked_for(
     composer: Composer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bicinium.generation.acceptance._FASTEST", 0.0)
-    manner = Manner(constraints=Constraints())
+    manner = GenerationConfig(constraints=Constraints())
     for tempo, draws in ((None, 8), (90.0, 1)):
         asked = [_asked(bars=1, tempo_qpm=tempo)] * 6
         pieces, _ = composer.attempt(asked, range(6), manner)
@@ -247,7 +251,7 @@ def test_slips_on_purpose_are_as_frequent_as_asked_for(share: float) -> None:
     composer = Composer(load_checkpoint(), dtype=np.float32)
     asked = [_asked(bars=8)] * 12
     rngs = np.random.default_rng(3).spawn(len(asked))
-    manner = Manner(use_grammar=False, max_tokens=150, slips=share)
+    manner = GenerationConfig(use_grammar=False, max_tokens=150, slips=share)
     wrong = tokens = 0
     for piece in composer.draw(asked, rngs, manner):
         states = composer.grammar.states_along([piece], bar_ticks=96, bars=8)
@@ -264,7 +268,7 @@ def test_with_slips_some_notes_are_of_any_pitch() -> None:
     def steps(share: float) -> np.ndarray:
         """The semitones from each note of a voice to its next."""
         rngs = np.random.default_rng(3).spawn(len(asked))
-        manner = Manner(use_grammar=False, max_tokens=150, slips=share)
+        manner = GenerationConfig(use_grammar=False, max_tokens=150, slips=share)
         found = []
         for piece in composer.draw(asked, rngs, manner):
             states = composer.grammar.states_along([piece], bar_ticks=96, bars=8, spare_slots=3)
@@ -365,8 +369,8 @@ def test_pieces_are_the_same_from_several_processes(
 ) -> None:
     asked, seeds = [_asked(bars=8) for _ in range(20)], range(20)
     drawn = []
-    for cores in (1, 2):
-        monkeypatch.setattr(composing, "cores", lambda cores=cores: cores)
+    for available_cores in (1, 2):
+        monkeypatch.setattr(composing, "available_cores", lambda n=available_cores: n)
         drawn.append(composer.compose(asked, seeds))
     for here, there in zip(*drawn, strict=True):
         np.testing.assert_array_equal(here.tokens, there.tokens)
@@ -375,8 +379,8 @@ def test_pieces_are_the_same_from_several_processes(
 def test_several_processes_can_be_stopped(
     composer: Composer, monkeypatch: pytest.MonkeyPatch, refuses: Refuses
 ) -> None:
-    monkeypatch.setattr(composing, "cores", lambda: 2)
-    manner = Manner(cancelled=lambda: True)
+    monkeypatch.setattr(composing, "available_cores", lambda: 2)
+    manner = GenerationConfig(cancelled=lambda: True)
     with refuses(CancelledError, "composing was stopped"):
         composer.attempt([_asked(bars=32)] * 20, range(20), manner)
 
@@ -545,8 +549,8 @@ def test_given_notes_are_streamed_as_loud_as_they_were_given(composer: Composer)
     line = Voice(
         tuple(Note(24 * i, 60 + i, 24, velocity) for i, velocity in enumerate([1, 50, 127]))
     )
-    given = other_voice(line, 0, Score((line, Voice()), 2, Meter(3, 4)))
-    asked = _asked(bars=2, given=given)
+    given = fix_voice(line, 0, Score((line, Voice()), 2, Meter(3, 4)))
+    asked = _asked(bars=2, fixed_notes=given)
     piece = composer.compose([asked], [3])[0]
     assert piece.score is not None
     streamed = list(composer.stream(asked, 3))

@@ -19,7 +19,14 @@ from bicinium.errors import RequestError
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.engine import Composer
-from bicinium.generation.fixed_notes import Given, GivenNotes, gap, opening, other_voice, subject
+from bicinium.generation.fixed_notes import (
+    FixedNotes,
+    FixedNotesBatch,
+    fix_around_gap,
+    fix_opening,
+    fix_voice,
+    subject,
+)
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.inputs.lookahead import Foresight
@@ -83,27 +90,27 @@ def _is_legal(score: Score) -> bool:
 
 
 @st.composite
-def _others(draw: st.DrawFn) -> Given:
+def _others(draw: st.DrawFn) -> FixedNotes:
     part = draw(st.integers(0, 1))
     score = draw(_scores(silent=1 - part))
-    return other_voice(score.voices[part], part, score)
+    return fix_voice(score.voices[part], part, score)
 
 
 @st.composite
-def _openings(draw: st.DrawFn) -> Given:
+def _openings(draw: st.DrawFn) -> FixedNotes:
     score = draw(_scores())
-    return opening(score, score.bars + draw(st.integers(1, 4)))
+    return fix_opening(score, score.bars + draw(st.integers(1, 4)))
 
 
 @st.composite
-def _gaps(draw: st.DrawFn) -> Given:
+def _gaps(draw: st.DrawFn) -> FixedNotes:
     score = draw(_scores())
     first = draw(st.integers(1, score.bars))
-    return gap(score, first, draw(st.integers(first, score.bars)))
+    return fix_around_gap(score, first, draw(st.integers(first, score.bars)))
 
 
 @st.composite
-def _subjects(draw: st.DrawFn) -> Given:
+def _subjects(draw: st.DrawFn) -> FixedNotes:
     meter = Meter.parse(draw(st.sampled_from(["2/8", "3/4", "4/4"])))
     motif = draw(_voices(0, draw(st.integers(1, 3 * meter.bar_ticks))))
     assume(motif.notes)
@@ -123,7 +130,7 @@ def _later(voice: Voice, ticks: int) -> Voice:
 _GIVEN = _others() | _openings() | _gaps() | _subjects()
 
 
-def _assert_kept(given: Given, score: Score) -> None:
+def _assert_kept(given: FixedNotes, score: Score) -> None:
     """Where a voice is fixed, the score has the given notes and no others."""
     assert (score.bars, score.meter) == (given.score.bars, given.score.meter)
     for part, fixed in enumerate(given.fixed):
@@ -135,17 +142,17 @@ def _assert_kept(given: Given, score: Score) -> None:
         assert inside == list(given.score.voices[part].notes)
 
 
-def _own_notes(given: Given, score: Score, part: int) -> list[Note]:
+def _own_notes(given: FixedNotes, score: Score, part: int) -> list[Note]:
     return [n for n in score.voices[part].notes if n not in given.score.voices[part].notes]
 
 
 # ------------------------------------------------------------------ the mask alone
 
 
-def _walks(given: Sequence[Given | None], seed: int, patience: float) -> list[np.ndarray]:
+def _walks(given: Sequence[FixedNotes | None], seed: int, patience: float) -> list[np.ndarray]:
     """Random legal walks. ``patience`` is how often time passes where it may, and then far."""
     rng = np.random.default_rng(seed)
-    notes = GivenNotes(given)
+    notes = FixedNotesBatch(given)
     bars = [one.score.bars if one else 30 for one in given]
     bar_ticks = [one.score.meter.bar_ticks if one else 96 for one in given]
     state = _GRAMMAR.initial_state(len(given), bar_ticks=bar_ticks, bars=bars, spare_slots=0)
@@ -178,7 +185,7 @@ def _one_of(legal: np.ndarray, rng: np.random.Generator, patience: float) -> int
 @forall(given=_GIVEN, seed=st.integers(0, 2**32 - 1), patience=st.sampled_from([0.0, 0.9]))
 @settings(_UNHURRIED, max_examples=60)
 def test_every_walk_under_the_mask_ends_with_the_notes_that_were_given(
-    given: Given, seed: int, patience: float
+    given: FixedNotes, seed: int, patience: float
 ) -> None:
     """Beside one in which nothing is given, and goes on for longer."""
     one, free, other = _walks([given, None, given], seed, patience)
@@ -196,7 +203,7 @@ def _line(*notes: tuple[int, int]) -> Voice:
 def test_who_is_silent_in_a_gap_has_a_way_over_the_long_rest_after_it() -> None:
     """Over 2,047 ticks no TIME_SHIFTs lead: at most three of the longest, and one more."""
     score = Score((_line((0, 12), (90, 6), (2100, 12)), _line((0, 12), (60, 6))), 24)
-    given = gap(score, 1, 1)
+    given = fix_around_gap(score, 1, 1)
     for seed in range(20):
         (tokens,) = _walks([given], seed, 0.95)
         _assert_kept(replace(given, score=snap(given.score)), decode(tokens, score.meter))
@@ -205,7 +212,7 @@ def test_who_is_silent_in_a_gap_has_a_way_over_the_long_rest_after_it() -> None:
 def test_where_all_notes_were_in_the_gap_one_is_written_before_it_is_over() -> None:
     score = Score((_line((0, 12)), _SILENCE), 8)
     for seed in range(20):
-        (tokens,) = _walks([gap(score, 1, 1)], seed, 0.99)
+        (tokens,) = _walks([fix_around_gap(score, 1, 1)], seed, 0.99)
         written = decode(tokens, score.meter)
         assert written.note_count > 0
         assert all(n.offset_tick <= 96 for voice in written.voices for n in voice.notes)
@@ -219,17 +226,19 @@ def composer(tiny_model: Path) -> Composer:
     return Composer(load_checkpoint(tiny_model))
 
 
-def _composed(composer: Composer, given: Sequence[Given], keys: Sequence[Key]) -> list[Composition]:
+def _composed(
+    composer: Composer, given: Sequence[FixedNotes], keys: Sequence[Key]
+) -> list[Composition]:
     conditions = [
         Conditions(
-            key, one.score.meter, one.score.bars, one.score.tempo_qpm, given=_in_key(one, key)
+            key, one.score.meter, one.score.bars, one.score.tempo_qpm, fixed_notes=_in_key(one, key)
         )
         for one, key in zip(given, keys, strict=True)
     ]
     return composer.compose(conditions, range(len(given)))
 
 
-def _in_key(given: Given, key: Key) -> Given:
+def _in_key(given: FixedNotes, key: Key) -> FixedNotes:
     return replace(given, score=replace(given.score, key=key))
 
 
@@ -237,7 +246,7 @@ def _in_key(given: Given, key: Key) -> Given:
 @forall(data=st.data())
 @settings(_UNHURRIED, max_examples=8)
 def test_a_random_model_composes_around_any_given_notes(
-    composer: Composer, kind: Callable[[], st.SearchStrategy[Given]], data: st.DataObject
+    composer: Composer, kind: Callable[[], st.SearchStrategy[FixedNotes]], data: st.DataObject
 ) -> None:
     given = [data.draw(kind()) for _ in range(4)]
     keys = [data.draw(st.sampled_from(ALL_KEYS)) for _ in given]
@@ -260,7 +269,7 @@ _HELD = Score((_UPPER, _LOWER), bars=8, tempo_qpm=77.0)
     ("first", "last"), [(1, 1), (1, 8), (8, 8), (2, 2), (2, 4), (3, 3), (4, 5), (5, 6), (6, 8)]
 )
 def test_a_gap_is_filled_wherever_it_is(composer: Composer, first: int, last: int) -> None:
-    given = gap(_HELD, first, last)
+    given = fix_around_gap(_HELD, first, last)
     (piece,) = _composed(composer, [given], [Key.parse("G minor")])
     assert piece.draws == 1
     assert piece.score is not None
@@ -276,21 +285,21 @@ def test_a_gap_is_filled_wherever_it_is(composer: Composer, first: int, last: in
 
 
 def test_a_gap_that_lies_under_one_held_note_is_the_other_voices() -> None:
-    given = gap(_HELD, 3, 3)
+    given = fix_around_gap(_HELD, 3, 3)
     assert given.fixed[0] == ((0, 408), (408, 2**30))
     assert given.fixed[1] == ((0, 192), (288, 2**30))
     assert given.known == ((408, 2**30), (288, 2**30))
 
 
 def test_a_gap_at_the_end_has_nothing_to_come() -> None:
-    given = gap(_HELD, 7, 8)
+    given = fix_around_gap(_HELD, 7, 8)
     assert [fixed[0] for fixed in given.fixed] == [(0, 750), (0, 624)]  # where held notes end
     assert given.known == ((0, 0), (0, 0))
 
 
 def test_a_gap_of_all_bars_leaves_only_the_rest_before_the_anacrusis() -> None:
     score = Score((_line((84, 12), (96, 96)), _line((96, 48))), bars=2, anacrusis_ticks=12)
-    given = gap(score, 1, 2)
+    given = fix_around_gap(score, 1, 2)
     assert given.score.note_count == 0
     assert given.score.anacrusis_ticks == 12
     assert [fixed[0] for fixed in given.fixed] == [(0, 84)] * 2
@@ -298,7 +307,7 @@ def test_a_gap_of_all_bars_leaves_only_the_rest_before_the_anacrusis() -> None:
 
 @pytest.mark.parametrize("part", [0, 1])
 def test_the_other_voice_is_written_and_plays(composer: Composer, part: int) -> None:
-    given = other_voice(_HELD.voices[part], part, _HELD)
+    given = fix_voice(_HELD.voices[part], part, _HELD)
     keys = [Key.parse(name) for name in ("C major", "F# major", "Eb minor", "E minor")]
     for piece in _composed(composer, [given] * 4, keys):
         assert piece.score is not None
@@ -307,7 +316,7 @@ def test_the_other_voice_is_written_and_plays(composer: Composer, part: int) -> 
 
 
 def test_an_opening_is_gone_on_from_by_both_voices(composer: Composer) -> None:
-    given = opening(_HELD, 16)
+    given = fix_opening(_HELD, 16)
     (piece,) = _composed(composer, [given], [Key.parse("D major")])
     assert piece.score is not None
     assert piece.score.bars == 16
@@ -331,11 +340,11 @@ def test_the_lower_voice_answers_a_subject_that_stood_alone(composer: Composer) 
 
 
 def test_a_piece_with_given_notes_does_not_depend_on_its_company(composer: Composer) -> None:
-    written_to = other_voice(_UPPER, 0, _HELD)
+    written_to = fix_voice(_UPPER, 0, _HELD)
     asked = [
         Conditions(Key.parse("D minor"), Meter(4, 4), 30),
-        Conditions(Key.parse("D minor"), Meter(4, 4), 8, given=gap(_HELD, 3, 5)),
-        Conditions(Key.parse("E major"), Meter(4, 4), 8, given=written_to),
+        Conditions(Key.parse("D minor"), Meter(4, 4), 8, fixed_notes=fix_around_gap(_HELD, 3, 5)),
+        Conditions(Key.parse("E major"), Meter(4, 4), 8, fixed_notes=written_to),
     ]
     together = composer.compose(asked, [4, 5, 6])
     for conditions, seed, piece in zip(asked, [4, 5, 6], together, strict=True):
@@ -347,7 +356,7 @@ def test_a_piece_with_given_notes_does_not_depend_on_its_company(composer: Compo
 
 
 def test_what_is_given_is_looked_up_by_piece_tick_and_voice() -> None:
-    given = GivenNotes([None, gap(_HELD, 3, 3)])
+    given = FixedNotesBatch([None, fix_around_gap(_HELD, 3, 3)])
     assert given.anything
     rows, tick = np.array([1, 1, 1, 0]), np.array([168, 407, 408, 168], np.int32)
     assert given.is_fixed(rows, tick).tolist() == [[True, True]] * 3 + [[False, False]]
@@ -357,9 +366,13 @@ def test_what_is_given_is_looked_up_by_piece_tick_and_voice() -> None:
     assert in_the_gap.tolist() == [[True, False], [True, True]]
 
 
-@pytest.mark.parametrize("given", [[None, None], [None, gap(_HELD, 3, 3)]], ids=["none", "some"])
-def test_pieces_in_which_nothing_is_given_may_go_on_for_longer(given: list[Given | None]) -> None:
-    notes = GivenNotes(given)
+@pytest.mark.parametrize(
+    "given", [[None, None], [None, fix_around_gap(_HELD, 3, 3)]], ids=["none", "some"]
+)
+def test_pieces_in_which_nothing_is_given_may_go_on_for_longer(
+    given: list[FixedNotes | None],
+) -> None:
+    notes = FixedNotesBatch(given)
     rows, far = np.array([0, 0]), np.array([5_000, 50_000], np.int32)
     assert not notes.is_fixed(rows, far).any()
     assert not notes.coming_pitch(rows, far, 0).any()
@@ -369,8 +382,8 @@ def test_pieces_in_which_nothing_is_given_may_go_on_for_longer(given: list[Given
 
 
 def test_the_model_is_told_of_the_given_voice_and_of_what_follows_a_gap() -> None:
-    other, filled = other_voice(_HELD.voices[1], 1, _HELD), gap(_HELD, 3, 3)
-    given = GivenNotes([other, None, filled, opening(_HELD, 9)])
+    other, filled = fix_voice(_HELD.voices[1], 1, _HELD), fix_around_gap(_HELD, 3, 3)
+    given = FixedNotesBatch([other, None, filled, fix_opening(_HELD, 9)])
     ticks = np.arange(0, 768, 7)
     lines = Lines([[columns_of(voice.notes) for voice in _HELD.voices]])
     ever, never = (0, 2**30), (0, 0)
@@ -395,13 +408,13 @@ def test_bars_that_are_not_there_cannot_be_rewritten(
     bars: tuple[int, int], refuses: Refuses
 ) -> None:
     with refuses(RequestError, f"bars {bars[0]} to {bars[1]} .* bars 1 to 8"):
-        gap(_HELD, *bars)
+        fix_around_gap(_HELD, *bars)
 
 
 @pytest.mark.parametrize("bars", [1, 8])
 def test_a_piece_goes_on_beyond_what_is_given(bars: int, refuses: Refuses) -> None:
     with refuses(RequestError, f"{bars} bars cannot go on after 8 that are given"):
-        opening(_HELD, bars)
+        fix_opening(_HELD, bars)
 
 
 def test_a_key_in_which_given_notes_leave_the_keyboard_is_refused(
@@ -409,4 +422,4 @@ def test_a_key_in_which_given_notes_leave_the_keyboard_is_refused(
 ) -> None:
     low = Score((_SILENCE, Voice((Note(0, 21, 96),))), 1, tempo_qpm=96.0)
     with refuses(RequestError, "does not fit on the keyboard .* name a key nearer to that"):
-        _composed(composer, [other_voice(low.voices[1], 1, low)], [Key.parse("D major")])
+        _composed(composer, [fix_voice(low.voices[1], 1, low)], [Key.parse("D major")])

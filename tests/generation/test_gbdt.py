@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.generation.gbdt import Tree, Trees
+from bicinium.generation.gbdt import GradientBoostedTrees, Tree
 
 _NAMES = ("a", "b", "c")
 _NUMBERS = st.floats(-3, 3)
@@ -25,7 +25,7 @@ def _grown() -> st.SearchStrategy[Tree]:
 
 
 _TREES = st.builds(
-    Trees,
+    GradientBoostedTrees,
     st.lists(_grown(), max_size=4).map(tuple),
     st.fixed_dictionaries(dict.fromkeys(_NAMES, _NUMBERS)),
 )
@@ -40,7 +40,9 @@ def _leaf(tree: Tree, known: dict[str, float]) -> float:
 
 
 @given(_TREES, _MEASURED)
-def test_the_leaves_that_one_comes_to_add_up(trees: Trees, measured: dict[str, float]) -> None:
+def test_the_leaves_that_one_comes_to_add_up(
+    trees: GradientBoostedTrees, measured: dict[str, float]
+) -> None:
     known = {
         name: trees.instead[name] if math.isnan(value) else value
         for name, value in measured.items()
@@ -50,8 +52,8 @@ def test_the_leaves_that_one_comes_to_add_up(trees: Trees, measured: dict[str, f
 
 
 @given(_TREES)
-def test_what_is_kept_as_json_is_the_same(trees: Trees) -> None:
-    assert Trees.from_json(json.loads(json.dumps(trees.as_json()))) == trees
+def test_what_is_kept_as_json_is_the_same(trees: GradientBoostedTrees) -> None:
+    assert GradientBoostedTrees.from_json(json.loads(json.dumps(trees.as_json()))) == trees
 
 
 @pytest.mark.parametrize(
@@ -61,11 +63,11 @@ def test_what_is_kept_as_json_is_the_same(trees: Trees) -> None:
 def test_what_is_no_tree_is_refused(grown: list[object]) -> None:
     document = {"instead": {"a": 0}, "grown": grown}
     with pytest.raises((ValueError, TypeError)):
-        Trees.from_json(document)
+        GradientBoostedTrees.from_json(document)
 
 
 def test_a_number_that_trees_were_not_grown_on_does_not_matter_but_a_missing_one_does() -> None:
-    trees = Trees((("a", 0.0, -1.0, 1.0),), {"a": 0.0})
+    trees = GradientBoostedTrees((("a", 0.0, -1.0, 1.0),), {"a": 0.0})
     assert trees.log_odds({"a": 1.0, "z": 9.0}) == 1.0
     with pytest.raises(KeyError):
         trees.log_odds({"z": 9.0})

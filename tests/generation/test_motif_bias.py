@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.generation.motif_bias import GAINS, lean
+from bicinium.generation.motif_bias import GAINS, apply_motif_bias
 from bicinium.grammar import MusicalGrammar, State
 from bicinium.model.inputs.bar_lag import Memory
 from bicinium.model.inputs.motif_predictor import CONFIDENCES
@@ -43,7 +43,7 @@ def _gains(
 ) -> dict[int, float]:
     """Of each pitch that is likelier than without leaning, its odds to C8, in nats."""
     state, past = _at(pitches, place)
-    after = lean(_NOTHING, allowed, state, past, np.array([strength]))[0, _NOTE_ON]
+    after = apply_motif_bias(_NOTHING, allowed, state, past, np.array([strength]))[0, _NOTE_ON]
     over = after - after[-1]
     return {int(p): float(over[p - 21]) for p in np.flatnonzero(over) + 21}
 
@@ -81,7 +81,7 @@ def test_what_is_not_allowed_gains_nothing_and_gives_nothing() -> None:
     assert _gains(pitches, 7, allowed=allowed)[66] == pytest.approx(GAINS[3])
     state, past = _at(pitches, 7)
     allowed[0, _NOTE_ON] = False
-    leaning = lean(_NOTHING, allowed, state, past, np.ones(1))
+    leaning = apply_motif_bias(_NOTHING, allowed, state, past, np.ones(1))
     assert np.isfinite(leaning).all()
 
 
@@ -95,7 +95,7 @@ def test_a_note_that_repeats_the_one_before_gains_nothing() -> None:
 def test_nothing_gains_at_another_tick() -> None:
     for sooner in (0, 6):
         state, past = _at(_FIGURE * 3, 11, sooner)
-        leaning = lean(_NOTHING, None, state, past, np.ones(1))
+        leaning = apply_motif_bias(_NOTHING, None, state, past, np.ones(1))
         assert np.array_equal(leaning, _NOTHING) == (sooner > 0)
 
 
@@ -108,7 +108,7 @@ def test_how_likely_a_note_is_at_all_stays_and_so_does_everything_else(
     allowed = rng.random((1, VOCAB_SIZE)) < 0.5 if masked else None
     counted = np.ones(VOCAB_SIZE, np.bool_) if allowed is None else allowed[0]
     state, past = _at(_FIGURE * 4, 15)
-    leaning = lean(logits, allowed, state, past, np.array([strength]))
+    leaning = apply_motif_bias(logits, allowed, state, past, np.array([strength]))
     is_note = np.zeros(VOCAB_SIZE, np.bool_)
     is_note[_NOTE_ON] = True
     np.testing.assert_array_equal(leaning[0, ~is_note], logits[0, ~is_note])

@@ -116,14 +116,14 @@ def test_a_piece_in_another_key_than_asked_for_loses(inventions: list[Score]) ->
             wrong = _sheet(music, key=asked)
             assert not wrong.checks["key"]
             assert not wrong.checks["close"]
-            assert wrong.obedience <= right.obedience - 0.25
+            assert wrong.adherence <= right.adherence - 0.25
             assert wrong.total < right.total
 
 
 def test_a_piece_that_is_all_it_was_asked_to_be_obeys_in_full(piece: Score) -> None:
     sheet = _sheet(piece)
     assert sheet.checks == {"bars": True, "meter": True, "key": True, "close": True}
-    assert sheet.obedience == 1.0
+    assert sheet.adherence == 1.0
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_piece_that_is_all_it_was_asked_to_be_obeys_in_full(piece: Score) -> N
 def test_what_is_not_as_asked_is_named(piece: Score, asked: dict[str, object], broken: str) -> None:
     sheet = _sheet(piece, **asked)
     assert not sheet.checks[broken]
-    assert sheet.obedience < 1
+    assert sheet.adherence < 1
     assert 0 < sheet.total < _sheet(piece).total
 
 
@@ -222,8 +222,8 @@ def test_a_sheet_says_what_the_total_is_made_of(made_up_score: MakeScore) -> Non
         sheet, judged = _sheet(score, key=Key.parse("D minor")), quality(snap(score))
         assert judged is not None
         assert sheet.quality_score == judged.score
-        assert sheet.obedience == np.mean(list(sheet.checks.values()))
-        assert sheet.total == sheet.quality_score * sheet.obedience * sheet.originality
+        assert sheet.adherence == np.mean(list(sheet.checks.values()))
+        assert sheet.total == sheet.quality_score * sheet.adherence * sheet.originality
         assert 0 < sheet.total <= 1
 
 
@@ -234,7 +234,7 @@ def test_tokens_that_spell_no_score_are_worth_nothing(
     index = QuotationIndex.build([(made_up_score(1), "Nobody")]) if indexed else None
     lost = replace(_composition(made_up_score(1), tempo_qpm=96.0), score=None)
     sheet = score_sheet(lost, index)
-    assert sheet.total == sheet.obedience == sheet.quality_score == 0
+    assert sheet.total == sheet.adherence == sheet.quality_score == 0
     assert set(sheet.checks) == {"bars", "meter", "key", "close", "tempo"}
     assert sheet.quoted_bars == (0 if indexed else None)
 

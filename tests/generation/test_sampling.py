@@ -232,9 +232,9 @@ def test_a_penalty_of_none_changes_nothing() -> None:
         {"guidance": -0.1},
         {"guidance": 10.1},
         {"guidance": float("nan")},
-        {"recurrence": -0.1},
-        {"recurrence": 10.1},
-        {"recurrence": float("nan")},
+        {"motif_strength": -0.1},
+        {"motif_strength": 10.1},
+        {"motif_strength": float("nan")},
     ],
     ids=str,
 )

@@ -185,16 +185,16 @@ def test_loop_seek_and_tempo(open_page: Callable[..., Any]) -> None:
 
 def test_a_link_composes_the_piece_again(open_page: Callable[..., Any]) -> None:
     page = open_page()
-    _compose(page, key="G major", meter="2/4", bars="2", n="1", recurrence="1.5")
+    _compose(page, key="G major", meter="2/4", bars="2", n="1", motif_strength="1.5")
     page.click("text=Copy link")
     page.wait_for_selector("text=/Link copied|address bar/")
     address, notes = page.evaluate("location.hash"), _notes(page)
     assert "seed=" in address
-    assert "recurrence=1.5" in address
+    assert "motif_strength=1.5" in address
     again = open_page(address)
     _composed(again)
     assert _notes(again) == notes
-    assert again.input_value("[name=recurrence]") == "1.5"
+    assert again.input_value("[name=motif_strength]") == "1.5"
 
 
 def test_keep_compare_and_vary(open_page: Callable[..., Any]) -> None:

@@ -117,7 +117,7 @@ def test_a_piece_goes_on(served: Served, made_up_score: Callable[..., Score]) ->
         ({"meter": "17/4"}, "metre 17/4"),
         ({"style": "polka"}, "style 'polka'"),
         ({"temperature": -1.0}, "temperature"),
-        ({"recurrence": 11.0}, "recurrence 11.0 must be 0 (none) to 10"),
+        ({"motif_strength": 11.0}, "motif strength 11.0 must be 0 (none) to 10"),
         ({"subject": "nonsense"}, "subject"),
         ({"constraints": {"leep": 1}}, "no constraint 'leep'"),
         ({"constraints": {"leap": 7}}, "must be 0"),

@@ -104,7 +104,7 @@ def compose(
         float | None,
         typer.Option(help="How much the style counts; left out: 1.5 in keyboard styles, else 1."),
     ] = None,
-    recurrence: Annotated[
+    motif_strength: Annotated[
         float | None,
         typer.Option(
             help="How much figures come again; 1 in keyboard styles, else 0, if left out."
@@ -173,8 +173,8 @@ def compose(
         asked["top_p"] = top_p
     if guidance is not None:
         asked["guidance"] = guidance
-    if recurrence is not None:
-        asked["recurrence"] = recurrence
+    if motif_strength is not None:
+        asked["motif_strength"] = motif_strength
     if streamed:
         if n not in (None, 1) or best_of not in (None, 1) or formats != "mid" or as_json:
             raise RequestError(
@@ -667,11 +667,11 @@ def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
         "valid": piece.result.valid,
         "grammar_score": round(piece.result.grammar_score, 4),
         "quality_score": round(sheet.quality_score, 4) if sheet and piece.score else None,
-        "obedience": round(sheet.obedience, 4) if sheet else None,
+        "adherence": round(sheet.adherence, 4) if sheet else None,
         "checks": sheet.checks if sheet else {},
         "quoted_bars": sheet.quoted_bars if sheet else None,
         "quoted_from": sheet.quoted_from if sheet else "",
-        "likeness": round(sheet.likeness, 4) if sheet and sheet.likeness is not None else None,
+        "realism": round(sheet.realism, 4) if sheet and sheet.realism is not None else None,
         "total": round(sheet.total, 4) if sheet else None,
         "bars": piece.score.bars if piece.score else piece.conditions.bars,
         "notes": piece.result.notes,
@@ -709,8 +709,8 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
         tempo = f"{row['tempo']:.0f}" if row["tempo"] else "-"
         word = "valid" if row["valid"] else f"{row['grammar_score']:.3f}"
         quality = "-" if row["quality_score"] is None else f"{row['quality_score']:.2f}"
-        critic = "-" if row["likeness"] is None else f"{row['likeness']:.2f}"
-        obeys = "-" if row["obedience"] is None else f"{row['obedience']:.0%}"
+        critic = "-" if row["realism"] is None else f"{row['likeness']:.2f}"
+        obeys = "-" if row["adherence"] is None else f"{row['obedience']:.0%}"
         quotes = "-" if row["quoted_bars"] is None else str(row["quoted_bars"])
         typer.echo(
             f"{row['key']:<9} {row['meter']:<6} {row['bars']:>4}  {row['notes']:>5}  {tempo:>5}  "
@@ -785,10 +785,10 @@ def _short_names(paths: list[Path]) -> list[str]:
 
 def _print_constraints() -> None:
     """What ``--constraint`` knows, as it takes it, with the values when nothing is said."""
-    from bicinium.generation.constraints.config import EXPLAINED, Constraints
+    from bicinium.generation.constraints.config import DESCRIPTIONS, Constraints
 
     usual = Constraints()
-    for name, sentence in EXPLAINED.items():
+    for name, sentence in DESCRIPTIONS.items():
         value = getattr(usual, name)
         if name == "ranges":
             value = ",".join(f"{low}-{high}" for low, high in value)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bicinium.errors import CheckpointError
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.engine import Composer, Manner
+from bicinium.generation.engine import Composer, GenerationConfig
 from bicinium.generation.sampling import Sampling, draw, probabilities
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, ValidationResult
 from bicinium.grammar.loops import MOST_LOOPED, looped_share
@@ -152,7 +152,7 @@ def _composed(checkpoint: Checkpoint, seed: int) -> list[NDArray[np.int64]]:
     """Pieces as the checkpoint writes them when nothing is forbidden and nothing cut off."""
     asked = Conditions(_HOME, COMMON_TIME, _BARS)
     rngs = [np.random.default_rng([seed, index]) for index in range(_PIECES)]
-    manner = Manner(Sampling(), use_grammar=False)
+    manner = GenerationConfig(Sampling(), use_grammar=False)
     drawn = Composer(checkpoint).draw([asked] * _PIECES, rngs, manner)
     return [tokens.astype(np.int64) for tokens in drawn]
 

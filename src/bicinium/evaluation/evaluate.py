@@ -29,12 +29,12 @@ from bicinium.evaluation.reference_music import (
 from bicinium.generation.composition import Composition
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.critic import Critic
-from bicinium.generation.engine import Composer, Manner
+from bicinium.generation.engine import Composer, GenerationConfig
 from bicinium.generation.memorization import QuotationIndex, quotations_path
-from bicinium.generation.processes import cores
+from bicinium.generation.processes import available_cores
 from bicinium.generation.rerank import (
-    BEST_OF,
-    FREELY_QUOTED_BARS,
+    DEFAULT_BEST_OF,
+    MAX_FREE_QUOTE_BARS,
     best_of_each,
     each_candidate,
 )
@@ -97,7 +97,7 @@ class Composed:
     not_to_be_had: int
     draws: float  # a piece, of all its candidates
     quality_score: tuple[float, float]
-    obedience: dict[str, tuple[float, float | None]]
+    adherence: dict[str, tuple[float, float | None]]
     quotations: tuple[Quotations, Quotations] | None  # None: what was trained on is not known
     bach: tuple[Rate, ...]  # counterpoint of real Bach; empty where there is none
     comparison: Comparison | None  # None: too few pieces
@@ -180,7 +180,7 @@ def evaluate(
         if unaided:
             written, masked = _written(composer, chosen, unaided, seed, say)
         if pieces:
-            index, critic = _quotation_index(model, material), Critic.of_model(model)
+            index, critic = _quotation_index(model, material), Critic.for_model(model)
             answers = compose_answers(composer, chosen, seed, say, index, critic)
             if answers.scores:
                 composed = _measured(answers, index, seed, say)
@@ -210,7 +210,7 @@ def _predictions(
         sets.setdefault(set_of(piece), []).append(piece)
     if material.trained_on and "other" in sets:
         sets["other"] = evenly(sets["other"], MOST_OTHER_TOKENS)
-    threads = cores()
+    threads = available_cores()
     return {
         name: predict(
             checkpoint,
@@ -283,7 +283,7 @@ def compose_answers(
     say: Progress,
     index: QuotationIndex | None = None,
     critic: Critic | None = None,
-    best_of: int = BEST_OF,
+    best_of: int = DEFAULT_BEST_OF,
 ) -> Answers:
     """A piece for each excerpt, as users get them: with the usual sampling, constraints and choice
     among candidates.
@@ -293,7 +293,7 @@ def compose_answers(
         range(seed, seed + len(chosen)),
         best_of,
     )
-    manner = Manner(constraints=Constraints(), candidates=best_of)
+    manner = GenerationConfig(constraints=Constraints(), candidates=best_of)
     candidates, given_up = composer.attempt(asked, seeds, manner, _of(say, "composing"))
     pieces = best_of_each(candidates, best_of, index, critic)
     had = [
@@ -331,7 +331,7 @@ def _measured(answers: Answers, index: QuotationIndex | None, seed: int, say: Pr
         not_to_be_had=answers.not_to_be_had,
         draws=answers.draws,
         quality_score=(mean_quality(answers.scores), mean_quality(real)),
-        obedience=_obedience(answers),
+        adherence=_obedience(answers),
         quotations=(_quotations(answers.scores, index), _quotations(real, index))
         if index
         else None,
@@ -374,7 +374,7 @@ def _quotations(scores: Sequence[Score], index: QuotationIndex) -> Quotations:
         mean=float(bars.mean()),
         longest=longest.bars,
         source=longest.source,
-        long=float((bars > FREELY_QUOTED_BARS).mean()),
+        long=float((bars > MAX_FREE_QUOTE_BARS).mean()),
     )
 
 
@@ -389,7 +389,7 @@ def _composed_json(found: Composed) -> dict[str, Any]:
         "not_to_be_had": found.not_to_be_had,
         "draws": found.draws,
         "quality_score": _beside(*found.quality_score),
-        "obedience": {name: _beside(*pair) for name, pair in found.obedience.items()},
+        "adherence": {name: _beside(*pair) for name, pair in found.adherence.items()},
         "quotations": found.quotations
         and _beside(asdict(found.quotations[0]), asdict(found.quotations[1])),
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bicinium.evaluation.distributions import Comparison, Spread
 from bicinium.evaluation.evaluate import Composed, Evaluation, Written
-from bicinium.generation.rerank import FREELY_QUOTED_BARS
+from bicinium.generation.rerank import MAX_FREE_QUOTE_BARS
 from bicinium.music.descriptors import YES_OR_NO
 
 LEAST_PAIRED, LEAST_VALID = 0.999, 0.95  # of notes and of pieces, written unaided
@@ -104,7 +104,7 @@ def _composed(composed: Composed) -> Iterator[Line]:
     yield Line(section, "draws a piece", f"{composed.draws:.2f}")
     ours, real = composed.quality_score
     yield Line(section, "quality score", f"{ours:.3f}", f"{real:.3f}")
-    for name, (share, beside) in composed.obedience.items():
+    for name, (share, beside) in composed.adherence.items():
         yield Line(
             "obedience: as asked for",
             name,
@@ -124,7 +124,7 @@ def _composed(composed: Composed) -> Iterator[Line]:
             ),
             ("bars, the longest", str(ours_quote.longest), str(real_quotes.longest)),
             (
-                f"pieces that quote over {FREELY_QUOTED_BARS} bars",
+                f"pieces that quote over {MAX_FREE_QUOTE_BARS} bars",
                 f"{ours_quote.long:.1%}",
                 f"{real_quotes.long:.1%}",
             ),

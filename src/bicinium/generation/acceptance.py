@@ -58,7 +58,7 @@ def why_drawn_again(
             return f"it breaks {', '.join(at_fault)}"
     if accept and (why := accept(score, asked)):
         return why
-    if asked.given:
+    if asked.fixed_notes:
         return ""
     if not _both_play(score):
         return TOO_SILENT

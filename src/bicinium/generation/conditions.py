@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bicinium.errors import RequestError
-from bicinium.generation.fixed_notes import Given
+from bicinium.generation.fixed_notes import FixedNotes
 from bicinium.music.key import Key
 from bicinium.music.score import Meter
 
 MAX_BARS = 256
-SLOWEST_QPM, FASTEST_QPM = 20.0, 300.0
+MIN_TEMPO_QPM, MAX_TEMPO_QPM = 20.0, 300.0
 _LIKELY_METERS = {"4/4": 0.35, "3/4": 0.3, "2/4": 0.2, "6/8": 0.15}
 _KEYBOARD_STYLES = {"bach": 0.5, "classical": 0.25, "baroque": 0.15, "romantic": 0.1}
 _LIKELY_KEYS = (
@@ -25,7 +25,7 @@ _LIKELY_KEYS = (
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """A piece as it is asked for. ``tempo_qpm`` None leaves the tempo to the model, ``style`` None
-    the style. ``given`` holds notes that it is to have, as they will sound.
+    the style. ``fixed_notes`` holds notes that it is to have, as they will sound.
     """
 
     key: Key
@@ -33,14 +33,14 @@ class Conditions:
     bars: int = 16
     tempo_qpm: float | None = None
     style: str | None = None
-    given: Given | None = None
+    fixed_notes: FixedNotes | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.bars <= MAX_BARS:
             raise RequestError(f"{self.bars} bars cannot be composed: ask for 1 to {MAX_BARS}")
-        if self.tempo_qpm is not None and not SLOWEST_QPM <= self.tempo_qpm <= FASTEST_QPM:
+        if self.tempo_qpm is not None and not MIN_TEMPO_QPM <= self.tempo_qpm <= MAX_TEMPO_QPM:
             raise RequestError(
-                f"tempo {self.tempo_qpm:g} must be {SLOWEST_QPM:g} to {FASTEST_QPM:g} quarter "
+                f"tempo {self.tempo_qpm:g} must be {MIN_TEMPO_QPM:g} to {MAX_TEMPO_QPM:g} quarter "
                 "notes a minute"
             )
 

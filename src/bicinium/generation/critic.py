@@ -17,7 +17,7 @@ from typing import Any
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
-from bicinium.generation.gbdt import Trees
+from bicinium.generation.gbdt import GradientBoostedTrees
 from bicinium.music.descriptors import features
 from bicinium.music.excerpts import EXCERPT_BARS, cut
 from bicinium.music.quality import Term, Weights
@@ -35,7 +35,7 @@ class Critic:
     """
 
     weights: Weights
-    trees: Trees | None = None
+    trees: GradientBoostedTrees | None = None
 
     def log_odds(self, score: Score) -> float:
         """Of a piece; of a longer one, the mean over its excerpts of sixteen bars."""
@@ -46,7 +46,7 @@ class Critic:
         of_weights = self.weights.log_odds(measured)
         return (of_weights + self.trees.log_odds(measured)) / 2 if self.trees else of_weights
 
-    def likeness(self, score: Score) -> float:
+    def realism(self, score: Score) -> float:
         """The probability, in [0, 1], that a person wrote it, judged by what was measured."""
         return (1 + math.tanh(self.log_odds(score) / 2)) / 2  # the logistic function, without exp
 
@@ -65,9 +65,11 @@ class Critic:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             terms = {name: Term(**term) for name, term in document["terms"].items()}
-            trees = Trees.from_json(document["trees"]) if "trees" in document else None
+            trees = (
+                GradientBoostedTrees.from_json(document["trees"]) if "trees" in document else None
+            )
             critic = cls(Weights(float(document["bias"]), terms), trees)
-            if not 0 < critic.likeness(_SOME_MUSIC) < 1:
+            if not 0 < critic.realism(_SOME_MUSIC) < 1:
                 raise ValueError("what it says is no number")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
             raise CheckpointError(
@@ -76,7 +78,7 @@ class Critic:
         return critic
 
     @classmethod
-    def of_model(cls, model: Path) -> Critic | None:
+    def for_model(cls, model: Path) -> Critic | None:
         """The critic of a model file; None where none lies beside it."""
         path = critic_path(model)
         return cls.load(path) if path.is_file() else None

@@ -28,12 +28,12 @@ from bicinium.generation.acceptance import (
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.config import Constraints
-from bicinium.generation.constraints.families import Closing
-from bicinium.generation.constraints.processor import Watch
-from bicinium.generation.fixed_notes import Given, GivenNotes
+from bicinium.generation.constraints.families import CadencePlan
+from bicinium.generation.constraints.processor import ConstraintProcessor
+from bicinium.generation.fixed_notes import FixedNotes, FixedNotesBatch
 from bicinium.generation.guidance import GuidedDecoder
-from bicinium.generation.motif_bias import lean
-from bicinium.generation.processes import cores, shared_out
+from bicinium.generation.motif_bias import apply_motif_bias
+from bicinium.generation.processes import available_cores, run_in_processes
 from bicinium.generation.sampling import Sampling, draw, penalise, probabilities
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
 from bicinium.grammar.rules import Stage
@@ -58,7 +58,7 @@ from bicinium.tokenizer.vocabulary import (
 )
 
 # See docs/log.md.
-DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.99, guidance=None, recurrence=None)
+DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.99, guidance=None, motif_strength=None)
 _BATCH = 64  # pieces that a process composes at once; more gain little and cost memory
 _MOST_AT_ONCE = 192  # pieces, by all processes: in double precision, guided, up to 4 GB
 _MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
@@ -77,12 +77,12 @@ _REMEMBERED = 16  # NOTE_ONs that the repetition penalty looks back on
 _NONE = -1
 _HOME = "C major or A minor"
 
-Progress = Callable[[int, int], None]  # pieces done, pieces in all
+ProgressCallback = Callable[[int, int], None]  # pieces done, pieces in all
 Tokens = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class GenerationConfig:
     """How a batch is drawn. ``cancelled`` is asked all the time.
 
     candidates: so many conditions running are for one piece, of which the best is wanted. What
@@ -102,7 +102,7 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
-class Underway:
+class Progress:
     """A piece is being drawn for the ``draw``-th time, and ``bars`` of ``all_bars`` are written."""
 
     seed: int
@@ -161,7 +161,7 @@ class Composer:
         seeds: Sequence[int],
         sampling: Sampling = DEFAULT_SAMPLING,
         use_grammar: bool = True,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         constraints: Constraints | None = None,
         accept: Callable[[Score, Conditions], str] | None = None,
         cancelled: Callable[[], bool] | None = None,
@@ -171,7 +171,7 @@ class Composer:
         As ``attempt``, but RequestError where a piece cannot be had. constraints: None is none.
         cancelled: asked all the time; True ends it with CancelledError.
         """
-        manner = Manner(sampling, use_grammar, constraints, cancelled=cancelled)
+        manner = GenerationConfig(sampling, use_grammar, constraints, cancelled=cancelled)
         pieces, reasons = self.attempt(conditions, seeds, manner, progress, accept)
         for i, why in reasons.items():
             raise RequestError(not_to_be_had(seeds[i], why))
@@ -181,8 +181,8 @@ class Composer:
         self,
         conditions: Sequence[Conditions],
         seeds: Sequence[int],
-        manner: Manner,
-        progress: Progress | None = None,
+        manner: GenerationConfig,
+        progress: ProgressCallback | None = None,
         accept: Callable[[Score, Conditions], str] | None = None,
     ) -> tuple[dict[int, Composition], dict[int, str]]:
         """The pieces that can be had, and of the others why not, by their places in ``conditions``.
@@ -211,10 +211,10 @@ class Composer:
         self,
         conditions: Sequence[Conditions],
         seeds: Sequence[int],
-        manner: Manner,
-        progress: Progress | None = None,
+        manner: GenerationConfig,
+        progress: ProgressCallback | None = None,
         accept: Callable[[Score, Conditions], str] | None = None,
-    ) -> Iterator[tuple[int, Underway | Composition | str]]:
+    ) -> Iterator[tuple[int, Progress | Composition | str]]:
         """As ``attempt``, while it goes on: the place in ``conditions`` of a piece, and how far it
         is, whenever a bar more is written; the piece, as soon as it can be had; or why it cannot.
 
@@ -224,7 +224,7 @@ class Composer:
             raise RequestError(f"{len(conditions)} pieces need as many seeds, not {len(seeds)}")
         for asked in conditions:
             asked.check(self.config.meters, self.styles)
-            if asked.given and not manner.use_grammar:
+            if asked.fixed_notes and not manner.use_grammar:
                 raise RequestError("given notes can only be kept with the grammar: leave it on")
         say = progress or (lambda done, total: None)
         kept: dict[int, Composition] = {}  # a pity, but a piece
@@ -243,7 +243,7 @@ class Composer:
                     if i not in waiting:
                         continue
                     if isinstance(told, int):
-                        yield i, Underway(seeds[i], draw + 1, told, conditions[i].bars)
+                        yield i, Progress(seeds[i], draw + 1, told, conditions[i].bars)
                         continue
                     piece = self._finish(conditions[i], seeds[i], told, draw + 1)
                     why = why_drawn_again(piece, manner.constraints, accept)
@@ -271,14 +271,14 @@ class Composer:
         self,
         conditions: Sequence[Conditions],
         rngs: Sequence[np.random.Generator],
-        manner: Manner,
+        manner: GenerationConfig,
     ) -> Generator[tuple[int, int | Tokens]]:
         """``_write`` of any number of pieces. Where there is much to draw, it is shared out to
         processes, and pieces come without numbers of bars. What is drawn does not depend on that.
         """
         count, bars = len(conditions), sum(asked.bars for asked in conditions)
         worth = min(count // _FEWEST_A_PROCESS, bars // _FEWEST_BARS_A_PROCESS)
-        processes = max(1, min(cores(), worth)) if self._checkpoint else 1
+        processes = max(1, min(available_cores(), worth)) if self._checkpoint else 1
         most = min(_BATCH, max(_FEWEST_A_PROCESS, _MOST_AT_ONCE // processes))
         batches = -(-count // (most * processes)) * processes
         ends = np.linspace(0, count, batches + 1).astype(int).tolist()
@@ -287,7 +287,7 @@ class Composer:
             alone = replace(manner, cancelled=None)  # it is asked here
             composer = (self._checkpoint, self.grammar, self.decoder.dtype)
             shares = [(composer, conditions[some], rngs[some], alone) for some in slices]
-            for batch, pieces in shared_out(processes, _draw, shares, manner.cancelled):
+            for batch, pieces in run_in_processes(processes, _draw, shares, manner.cancelled):
                 yield from enumerate(pieces, slices[batch].start)
             return
         with self._one_thread_of_blas():
@@ -299,7 +299,7 @@ class Composer:
         self,
         conditions: Sequence[Conditions],
         rngs: Sequence[np.random.Generator],
-        manner: Manner = Manner(),
+        manner: GenerationConfig = GenerationConfig(),
     ) -> list[Tokens]:
         """The tokens of each piece, START included, as they are drawn.
 
@@ -315,7 +315,7 @@ class Composer:
         self,
         conditions: Sequence[Conditions],
         rngs: Sequence[np.random.Generator],
-        manner: Manner,
+        manner: GenerationConfig,
     ) -> Generator[tuple[int, int | Tokens]]:
         """Of each piece, by its place: how many bars are written, whenever it is one more; and its
         tokens, as soon as it is at its end.
@@ -358,14 +358,18 @@ class Composer:
         exhausted or closed.
         """
         conditions.check(self.config.meters, self.styles)
-        return self._events(conditions, seed, Manner(sampling, constraints=constraints))
+        return self._events(conditions, seed, GenerationConfig(sampling, constraints=constraints))
 
-    def _events(self, conditions: Conditions, seed: int, manner: Manner) -> Iterator[NoteEvent]:
+    def _events(
+        self, conditions: Conditions, seed: int, manner: GenerationConfig
+    ) -> Iterator[NoteEvent]:
         away = -conditions.key.semitones_to_home
         qpm = conditions.tempo_qpm or 120.0
         tick = part = velocity = 0
-        lines = conditions.given.score.voices if conditions.given else ()
-        given = {(i, n.onset_tick): n.velocity for i, line in enumerate(lines) for n in line.notes}
+        lines = conditions.fixed_notes.score.voices if conditions.fixed_notes else ()
+        fixed_notes = {
+            (i, n.onset_tick): n.velocity for i, line in enumerate(lines) for n in line.notes
+        }
         steps = self._steps([conditions], [np.random.default_rng([seed, 0])], manner)
         last = START
         with self._one_thread_of_blas():
@@ -382,7 +386,7 @@ class Composer:
                     case Kind.VELOCITY:
                         velocity = int(bin_velocity(value))
                     case Kind.NOTE_ON:
-                        loudness = given.get((part, tick), velocity)
+                        loudness = fixed_notes.get((part, tick), velocity)
                         yield NoteEvent(tick, second, part, value + away, loudness)
                     case Kind.NOTE_OFF:
                         yield NoteEvent(tick, second, part, value + away, 0)
@@ -394,10 +398,10 @@ class Composer:
         self,
         conditions: Sequence[Conditions],
         rngs: Sequence[np.random.Generator],
-        manner: Manner,
+        manner: GenerationConfig,
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Each step of a batch: which pieces are not finished, and the token each has drawn."""
-        given = GivenNotes(_at_home(conditions))
+        fixed_notes = FixedNotesBatch(_at_home(conditions))
         state = self.grammar.initial_state(
             len(conditions),
             bar_ticks=[asked.meter.bar_ticks for asked in conditions],
@@ -421,7 +425,9 @@ class Composer:
                 _closing(asked, manner.constraints, rng)
                 for asked, rng in zip(conditions, rngs, strict=True)
             ]
-            watch = Watch(manner.constraints, conditions, given, ranges, closings)
+            watch = ConstraintProcessor(
+                manner.constraints, conditions, fixed_notes, ranges, closings
+            )
         tempi = np.array([_tempo_token(asked) for asked in conditions])
         penalty, temperature = manner.sampling.repetition_penalty, manner.sampling.temperature
         recent = np.full((len(conditions), _REMEMBERED), _NONE)  # NOTE_ONs
@@ -441,7 +447,7 @@ class Composer:
             over = self.grammar.ended(state) | (state.tokens_left <= 0)
             allowed = weights = None
             if manner.use_grammar:
-                allowed, weights = self._allowed(state, rows, given, watch)
+                allowed, weights = self._allowed(state, rows, fixed_notes, watch)
                 over |= ~allowed.any(axis=1)
             if over.any():
                 going = np.flatnonzero(~over)
@@ -454,14 +460,14 @@ class Composer:
                 weights = None if weights is None else weights[going]
                 decoder.keep(going)
             past = Memory(lines, rows)
-            foresight = given.foresight(rows) if given.anything else None
+            foresight = fixed_notes.foresight(rows) if fixed_notes.anything else None
             logits = decoder.step(
                 features(self.config, state, tokens.astype(np.int32), told, past, foresight)
             )
             if weights is not None:
                 logits = logits + weights * temperature  # whatever that is
             if leaning.any():
-                logits = temperature * lean(
+                logits = temperature * apply_motif_bias(
                     logits / temperature, allowed, state, past, leaning[rows]
                 )
             if penalty:
@@ -483,13 +489,13 @@ class Composer:
         self,
         state: State,
         rows: NDArray[np.int64],
-        given: GivenNotes,
-        watch: Watch | None,
+        fixed_notes: FixedNotesBatch,
+        watch: ConstraintProcessor | None,
     ) -> tuple[NDArray[np.bool_], NDArray[np.floating] | None]:
         """(N, 774) which tokens may come next, and what the constraints add to the logits."""
         allowed = self.grammar.token_mask(state)
-        if given.anything:
-            allowed &= ~given.forbidden(state, rows)
+        if fixed_notes.anything:
+            allowed &= ~fixed_notes.forbidden(state, rows)
         if watch is None:
             return allowed, None
         forbidden, weights = watch.judge(state, rows)
@@ -527,8 +533,8 @@ class Composer:
                 title=f"Bicinium in {asked.key.printed}",
                 composer="bicinium",
             )
-            if asked.given:
-                score = _with_given(score, asked.given)
+            if asked.fixed_notes:
+                score = _with_given(score, asked.fixed_notes)
         return Composition(asked, seed, tokens, result, score, draws, self.model)
 
 
@@ -557,8 +563,8 @@ def _ending(asked: Conditions, constraints: Constraints | None) -> str | None:
     given.
     """
     last = asked.bars * asked.meter.bar_ticks - 1
-    given = asked.given.fixed if asked.given else ()
-    is_given = any(begin <= last < until for voice in given for begin, until in voice)
+    fixed_notes = asked.fixed_notes.fixed if asked.fixed_notes else ()
+    is_given = any(begin <= last < until for voice in fixed_notes for begin, until in voice)
     return AT_REST if constraints and constraints.close and not is_given else None
 
 
@@ -567,24 +573,24 @@ def _as_style_needs(asked: Conditions, sampling: Sampling) -> tuple[float, float
     music, of which it has learned much by heart.
     """
     keyboard = asked.style in KEYBOARD_STYLES
-    guidance, recurrence = sampling.guidance, sampling.recurrence
+    guidance, motif_strength = sampling.guidance, sampling.motif_strength
     return (
         (_KEYBOARD_GUIDANCE if keyboard else 1.0) if guidance is None else guidance,
-        (_KEYBOARD_RECURRENCE if keyboard else 0.0) if recurrence is None else recurrence,
+        (_KEYBOARD_RECURRENCE if keyboard else 0.0) if motif_strength is None else motif_strength,
     )
 
 
-def _closing(asked: Conditions, constraints: Constraints, rng: np.random.Generator) -> Closing:
+def _closing(asked: Conditions, constraints: Constraints, rng: np.random.Generator) -> CadencePlan:
     """How a piece that is to close does so: most on the last downbeat, from the dominant, with the
     tonic above, others not. Does not use up random numbers of ``rng``.
     """
     last_bars = (asked.bars - _FEWEST_BARS) * asked.meter.bar_ticks
-    given = asked.given.fixed if asked.given else ()
-    if last_bars < 0 or any(until > last_bars for voice in given for _, until in voice):
-        return Closing()
+    fixed_notes = asked.fixed_notes.fixed if asked.fixed_notes else ()
+    if last_bars < 0 or any(until > last_bars for voice in fixed_notes for _, until in voice):
+        return CadencePlan()
     early, authentic, tonic, away = rng.spawn(1)[0].random(4)
     beats = asked.meter.bar_ticks // asked.meter.beat_ticks
-    return Closing(
+    return CadencePlan(
         on_downbeat=beats % 2 == 1 or early < _ON_DOWNBEAT,
         # whose notes may have to end where those of ``rhythm`` may not
         from_dominant=authentic < constraints.authentic and not constraints.forbids("rhythm"),
@@ -597,7 +603,7 @@ def _draw(
     composer: tuple[Checkpoint, MusicalGrammar, type[np.floating]],
     conditions: Sequence[Conditions],
     rngs: Sequence[np.random.Generator],
-    manner: Manner,
+    manner: GenerationConfig,
 ) -> list[Tokens]:
     """``Composer.draw`` in a process that has none yet."""
     return Composer(*composer).draw(conditions, rngs, manner)
@@ -611,41 +617,41 @@ def not_to_be_had(seed: int, why: str) -> str:
     )
 
 
-def _at_home(conditions: Sequence[Conditions]) -> list[Given | None]:
+def _at_home(conditions: Sequence[Conditions]) -> list[FixedNotes | None]:
     """What is given of each piece in the key that the tokens are in; the same, of the same."""
-    moved: dict[tuple[int, int], Given] = {}
+    moved: dict[tuple[int, int], FixedNotes] = {}
     for asked in conditions:
         semitones = asked.key.semitones_to_home
-        if asked.given is None or (id(asked.given), semitones) in moved:
+        if asked.fixed_notes is None or (id(asked.fixed_notes), semitones) in moved:
             continue
         try:
-            score = asked.given.score.transpose(semitones)
+            score = asked.fixed_notes.score.transpose(semitones)
         except ScoreError as error:
             raise RequestError(
                 f"what is given does not fit on the keyboard when it is written in {_HOME}: "
                 f"{error}; name a key nearer to that"
             ) from error
-        moved[id(asked.given), semitones] = replace(asked.given, score=score)
+        moved[id(asked.fixed_notes), semitones] = replace(asked.fixed_notes, score=score)
     return [
-        moved[id(asked.given), asked.key.semitones_to_home] if asked.given else None
+        moved[id(asked.fixed_notes), asked.key.semitones_to_home] if asked.fixed_notes else None
         for asked in conditions
     ]
 
 
-def _with_given(score: Score, given: Given) -> Score:
+def _with_given(score: Score, fixed_notes: FixedNotes) -> Score:
     """The given notes as they were, velocities too: tokens know only classes of these."""
     voices = []
-    for voice, line in zip(score.voices, given.score.voices, strict=True):
+    for voice, line in zip(score.voices, fixed_notes.score.voices, strict=True):
         original = {note.onset_tick: note for note in line.notes}
         voices.append(Voice(tuple(original.get(note.onset_tick, note) for note in voice.notes)))
-    return replace(score, voices=tuple(voices), anacrusis_ticks=given.score.anacrusis_ticks)
+    return replace(score, voices=tuple(voices), anacrusis_ticks=fixed_notes.score.anacrusis_ticks)
 
 
 def _budget(asked: Conditions) -> int:
     """Tokens, far more than any piece of that length needs."""
     quarters = -(-asked.bars * asked.meter.bar_ticks // TICKS_PER_QUARTER)
-    given = asked.given.score.note_count if asked.given else 0
-    return _HEADER_TOKENS + _MAX_TOKENS_PER_QUARTER * quarters + _MAX_TOKENS_A_NOTE * given
+    fixed_notes = asked.fixed_notes.score.note_count if asked.fixed_notes else 0
+    return _HEADER_TOKENS + _MAX_TOKENS_PER_QUARTER * quarters + _MAX_TOKENS_A_NOTE * fixed_notes
 
 
 def _tempo_token(asked: Conditions) -> int:

@@ -1,8 +1,8 @@
 """Notes that a piece is to have: a voice to write against, an opening, what stands around a gap.
 
 Of each voice some stretches of ticks are fixed: there it has exactly the notes that are given, to
-the tick, and everywhere else it is the model's. ``GivenNotes`` says of a batch what that forbids,
-and what the model is told of the notes to come.
+the tick, and everywhere else it is the model's. ``FixedNotesBatch`` says of a batch what that
+forbids, and what the model is told of the notes to come.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from bicinium.tokenizer.vocabulary import (
     velocity_bin,
 )
 
-Stretch: TypeAlias = tuple[int, int]  # ticks: from, until
-EVER: Stretch = (0, FAR)
-NEVER: Stretch = (0, 0)
+TickSpan: TypeAlias = tuple[int, int]  # ticks: from, until
+ALL_TICKS: TickSpan = (0, FAR)
+NO_TICKS: TickSpan = (0, 0)
 
 _SHIFTS = BLOCKS[Kind.TIME_SHIFT].values.astype(np.int64)
 _NOTE_OFF, _NOTE_ON, _TIME_SHIFT, _VELOCITY = (
@@ -52,7 +52,7 @@ _PARTS = np.array([token_id(Kind.PART, part) for part in range(VOICES)])
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class FixedNotes:
     """Of a piece of ``score.bars`` bars, what is not the model's to decide.
 
     fixed: of each voice, stretches in which it has exactly the score's notes; none goes across
@@ -61,30 +61,30 @@ class Given:
     """
 
     score: Score
-    fixed: tuple[tuple[Stretch, ...], ...]
-    known: tuple[Stretch, ...]
+    fixed: tuple[tuple[TickSpan, ...], ...]
+    known: tuple[TickSpan, ...]
 
     def composed_onsets(self, score: Score) -> NDArray[np.int64]:
         """The onsets, voice after voice, of the notes of ``score`` that were not given."""
         onsets = []
-        for line, given in zip(score.voices, self.score.voices, strict=True):
-            known = set(given.notes)
+        for line, fixed_notes in zip(score.voices, self.score.voices, strict=True):
+            known = set(fixed_notes.notes)
             onsets.append(columns_of([note for note in line.notes if note not in known])[0])
         return np.concatenate(onsets)
 
 
-def other_voice(voice: Voice, part: int, like: Score) -> Given:
+def fix_voice(voice: Voice, part: int, like: Score) -> FixedNotes:
     """One voice is given whole; the other is to be written. ``like`` has metre, key and bars."""
     voices = tuple(voice if part == index else Voice(()) for index in range(VOICES))
     beginning = _before_anacrusis(like)
-    return Given(
+    return FixedNotes(
         replace(like, voices=voices),
-        tuple((EVER,) if part == index else beginning for index in range(VOICES)),
-        tuple(EVER if part == index else NEVER for index in range(VOICES)),
+        tuple((ALL_TICKS,) if part == index else beginning for index in range(VOICES)),
+        tuple(ALL_TICKS if part == index else NO_TICKS for index in range(VOICES)),
     )
 
 
-def opening(score: Score, bars: int) -> Given:
+def fix_opening(score: Score, bars: int) -> FixedNotes:
     """The piece begins with all of ``score`` and goes on to ``bars`` bars.
 
     A note that is held to the score's last barline may not be prolonged: what is given stays.
@@ -94,10 +94,10 @@ def opening(score: Score, bars: int) -> Given:
             f"a piece of {bars} bars cannot go on after {score.bars} that are given: ask for more"
         )
     fixed = ((0, score.end_tick),)
-    return Given(replace(score, bars=bars), (fixed,) * VOICES, (NEVER,) * VOICES)
+    return FixedNotes(replace(score, bars=bars), (fixed,) * VOICES, (NO_TICKS,) * VOICES)
 
 
-def gap(score: Score, first_bar: int, last_bar: int) -> Given:
+def fix_around_gap(score: Score, first_bar: int, last_bar: int) -> FixedNotes:
     """All of ``score`` is given but what begins in bars ``first_bar`` to ``last_bar``, from 1.
 
     Where a note of the score is held into these bars, or out of them, the gap of its voice begins,
@@ -121,35 +121,35 @@ def gap(score: Score, first_bar: int, last_bar: int) -> Given:
             limits.append(int(offset[held].max(initial=tick)))
         voices.append(Voice(tuple(n for n, stay in zip(voice.notes, stays, strict=True) if stay)))
         fixed.append(((0, limits[0]), (limits[1], FAR)))
-        known.append((limits[1], FAR) if last_bar < score.bars else NEVER)
-    return Given(replace(score, voices=tuple(voices)), tuple(fixed), tuple(known))
+        known.append((limits[1], FAR) if last_bar < score.bars else NO_TICKS)
+    return FixedNotes(replace(score, voices=tuple(voices)), tuple(fixed), tuple(known))
 
 
-def subject(motif: Voice, answer: Voice, like: Score, bars_alone: int) -> Given:
+def subject(motif: Voice, answer: Voice, like: Score, bars_alone: int) -> FixedNotes:
     """The upper voice opens with ``motif`` alone; after ``bars_alone`` bars the lower answers.
 
     Both voices are then the model's as soon as their notes are over.
     """
     alone = bars_alone * like.meter.bar_ticks
     upper_end, lower_end = motif.end_tick, answer.end_tick
-    return Given(
+    return FixedNotes(
         replace(like, voices=(motif, answer)),
         (((0, upper_end),), ((0, lower_end),)),
-        (NEVER, (alone, lower_end)),
+        (NO_TICKS, (alone, lower_end)),
     )
 
 
-class GivenNotes:
+class FixedNotesBatch:
     """What is given of each piece of a batch, looked up by tick.
 
-    ``given`` has one entry for each piece, None where nothing is given; all notes are in the key
-    that the tokens are in.
+    ``fixed_notes`` has one entry for each piece, None where nothing is given; all notes are in the
+    key that the tokens are in.
     """
 
-    def __init__(self, given: Sequence[Given | None]) -> None:
-        distinct = list({id(one): one for one in given if one is not None}.values())
+    def __init__(self, fixed_notes: Sequence[FixedNotes | None]) -> None:
+        distinct = list({id(one): one for one in fixed_notes if one is not None}.values())
         place = {id(one): index + 1 for index, one in enumerate(distinct)}  # 0 is: nothing given
-        self.table = np.array([place.get(id(one), 0) for one in given])  # (B,)
+        self.table = np.array([place.get(id(one), 0) for one in fixed_notes])  # (B,)
         ticks = max((one.score.end_tick for one in distinct), default=0) + MAX_SHIFT_TICKS + 2
         shape = (len(distinct) + 1, VOICES, ticks)
         self.fixed = np.zeros(shape, np.bool_)
@@ -182,7 +182,7 @@ class GivenNotes:
         )
         self.known = known
 
-    def _enter(self, index: int, voice: int, notes: Columns, stretches: Sequence[Stretch]) -> None:
+    def _enter(self, index: int, voice: int, notes: Columns, stretches: Sequence[TickSpan]) -> None:
         for begin, until in stretches:
             self.fixed[index, voice, begin : min(until, self.fixed.shape[2])] = True
         for onset, pitch, duration, velocity in notes.T.tolist():
@@ -287,7 +287,7 @@ class GivenNotes:
         return np.asarray(~lands | (target > column(limit)))
 
 
-def _before_anacrusis(score: Score) -> tuple[Stretch, ...]:
+def _before_anacrusis(score: Score) -> tuple[TickSpan, ...]:
     return ((0, score.start_tick),) if score.start_tick else ()
 
 

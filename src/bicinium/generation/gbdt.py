@@ -18,7 +18,7 @@ Tree: TypeAlias = "float | tuple[str, float, Tree, Tree]"
 
 
 @dataclass(frozen=True, slots=True)
-class Trees:
+class GradientBoostedTrees:
     """What each tree says, added up: log-odds. ``instead`` stands for each number that could not be
     measured.
     """
@@ -39,7 +39,7 @@ class Trees:
         return {"instead": self.instead, "grown": list(self.grown)}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Trees:
+    def from_json(cls, document: Mapping[str, Any]) -> GradientBoostedTrees:
         """Raises ValueError, TypeError or KeyError where that holds no trees."""
         instead = {name: float(middle) for name, middle in document["instead"].items()}
         grown = tuple(_read(tree, instead) for tree in document["grown"])

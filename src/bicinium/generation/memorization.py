@@ -37,8 +37,8 @@ from bicinium.errors import CheckpointError
 from bicinium.music.score import HIGHEST_PITCH, Score, columns_of
 
 WINDOW_BARS = 2
-LEAST_NOTES = 8  # that begin in a window with a fingerprint
-LEAST_PITCHES = 4  # that they have
+MIN_WINDOW_NOTES = 8  # that begin in a window with a fingerprint
+MIN_WINDOW_PITCHES = 4  # that they have
 _FINGERPRINT_BYTES = 5
 _NONE = np.uint64(0)  # in place of a fingerprint: there is no window, or too little in it
 _FORMAT = 1  # of the file; another hash is another format
@@ -186,7 +186,7 @@ def _fingerprints(score: Score, every: int) -> Fingerprints:
     onset, pitch, voice = _notes(score)
     first = onset.searchsorted(starts)
     count = onset.searchsorted(starts + length) - first
-    enough = count >= LEAST_NOTES
+    enough = count >= MIN_WINDOW_NOTES
     found = np.full(len(starts), _NONE)
     if not enough.any():
         return found
@@ -194,7 +194,7 @@ def _fingerprints(score: Score, every: int) -> Fingerprints:
     note = _spans(first, count)
     window = np.repeat(np.arange(len(count)), count)
     pitches = np.unique(window << _PITCH_BITS | pitch[note])
-    varied = np.bincount(pitches >> _PITCH_BITS) >= LEAST_PITCHES
+    varied = np.bincount(pitches >> _PITCH_BITS) >= MIN_WINDOW_PITCHES
     in_window = onset[note] - starts[window]
     above_first = pitch[note] - pitch[first][window] + HIGHEST_PITCH
     packed = (voice[note] << _ONSET_BITS | in_window) << _PITCH_BITS | above_first

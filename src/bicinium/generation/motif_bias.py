@@ -25,7 +25,7 @@ _HARDLY = -1e30  # the logarithm of no probability, but a number
 _DEGREES = _DEGREE[BLOCKS[Kind.NOTE_ON].values]  # (88,)
 
 
-def lean(
+def apply_motif_bias(
     logits: NDArray[np.floating],
     allowed: NDArray[np.bool_] | None,
     state: State,

@@ -30,14 +30,14 @@ _idle: defaultdict[int, list[ProcessPoolExecutor]] = defaultdict(list)
 Result = TypeVar("Result")
 
 
-def cores() -> int:
+def available_cores() -> int:
     """The processes that may work at once: 1 where this process may have no others."""
     if multiprocessing.current_process().daemon:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def shared_out(
+def run_in_processes(
     processes: int,
     task: Callable[..., Result],
     shares: Sequence[tuple[Any, ...]],

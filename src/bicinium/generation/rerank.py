@@ -14,9 +14,9 @@ from bicinium.music.counterpoint import closes
 from bicinium.music.quality import quality
 from bicinium.music.score import Score
 
-BEST_OF = 12  # candidates for each piece, where no other number is asked for (docs/log.md)
+DEFAULT_BEST_OF = 12  # candidates for each piece, where no other number is asked for (docs/log.md)
 _APART = 2**64  # between candidates' seeds; with less, one would draw what another draws next
-FREELY_QUOTED_BARS = 3  # as many as human composers have in common by chance
+MAX_FREE_QUOTE_BARS = 3  # as many as human composers have in common by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +28,27 @@ class ScoreSheet:
     checks: dict[str, bool]  # bars, meter, key, close and, where one was asked for, tempo
     quoted_bars: int | None  # the longest quotation of the training set; None: not looked for
     quoted_from: str = ""  # composer and title
-    likeness: float | None = None  # the critic's; None: the model has no critic
+    realism: float | None = None  # the critic's; None: the model has no critic
 
     @property
-    def obedience(self) -> float:
+    def adherence(self) -> float:
         """Share of the checks that hold."""
         return sum(self.checks.values()) / len(self.checks)
 
     @property
     def originality(self) -> float:
         """1 up to three quoted bars, half of it for each bar more."""
-        return 0.5 ** max(0, (self.quoted_bars or 0) - FREELY_QUOTED_BARS)
+        return 0.5 ** max(0, (self.quoted_bars or 0) - MAX_FREE_QUOTE_BARS)
 
     @property
     def total(self) -> float:
-        """``quality_score`` · ``obedience`` · ``originality`` · ``likeness``; 0 for what is
+        """``quality_score`` · ``adherence`` · ``originality`` · ``realism``; 0 for what is
         ungrammatical.
         """
         if self.grammar_score < 1:
             return 0.0
-        likeness = 1.0 if self.likeness is None else self.likeness
-        return self.quality_score * self.obedience * self.originality * likeness
+        realism = 1.0 if self.realism is None else self.realism
+        return self.quality_score * self.adherence * self.originality * realism
 
 
 def score_sheet(
@@ -66,7 +66,7 @@ def score_sheet(
         checks=_checks(composition.conditions, score),
         quoted_bars=quoted.bars if index else None,
         quoted_from=quoted.source,
-        likeness=critic.likeness(score) if critic and judged and score else None,
+        realism=critic.realism(score) if critic and judged and score else None,
     )
 
 
@@ -105,7 +105,7 @@ def best_of_each(
 
 def quotation(score: Score, asked: Conditions, index: QuotationIndex) -> Quotation:
     """The longest quotation in what was composed; what was given is its giver's."""
-    composed = asked.given.composed_onsets(score) if asked.given else None
+    composed = asked.fixed_notes.composed_onsets(score) if asked.fixed_notes else None
     return index.longest_quotation(score, composed)
 
 

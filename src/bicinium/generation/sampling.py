@@ -20,7 +20,7 @@ class Sampling:
     min_p: float = 0.0  # only tokens at least so likely as this share of the likeliest
     repetition_penalty: float = 0.0  # nats off the logit of a token for each time it came of late
     guidance: float | None = 1.0  # how much the style counts; 1 is the model; None: as it needs
-    recurrence: float | None = 0.0  # how much figures are made to come again; None: as style needs
+    motif_strength: float | None = 0.0  # how strongly motifs recur; None: as the style needs
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature <= 10:
@@ -37,8 +37,8 @@ class Sampling:
             )
         if self.guidance is not None and not 0 <= self.guidance <= 10:
             raise RequestError(f"guidance {self.guidance} must be 0 (no style) to 10")
-        if self.recurrence is not None and not 0 <= self.recurrence <= 10:
-            raise RequestError(f"recurrence {self.recurrence} must be 0 (none) to 10")
+        if self.motif_strength is not None and not 0 <= self.motif_strength <= 10:
+            raise RequestError(f"motif strength {self.motif_strength} must be 0 (none) to 10")
 
 
 def probabilities(

@@ -60,7 +60,7 @@ class Wish(Strict):
     style: str | None = Field(None, max_length=40)
     temperature: float | None = None
     top_p: float | None = None
-    recurrence: float | None = None
+    motif_strength: float | None = None
     subject: str | None = Field(None, max_length=2000)
     answer: Literal["octave", "fifth"] | None = None
     max_quote: int | None = Field(None, ge=0)  # bars

@@ -29,8 +29,8 @@ from starlette.types import Receive, Scope, Send
 from bicinium import __version__
 from bicinium.errors import BiciniumError, RequestError
 from bicinium.formats.registry import MUSIC_SUFFIXES
-from bicinium.generation.conditions import FASTEST_QPM, MAX_BARS, SLOWEST_QPM
-from bicinium.generation.constraints.config import EXPLAINED, STRENGTHS, Constraints
+from bicinium.generation.conditions import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
+from bicinium.generation.constraints.config import DESCRIPTIONS, STRENGTHS, Constraints
 from bicinium.generation.memorization import quotations_path
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.music.key import ALL_KEYS
@@ -330,10 +330,10 @@ def _about(settings: Settings) -> Mapping[str, Any]:
         "styles": checkpoint.styles,
         "keys": [{"name": str(key), "printed": key.printed} for key in ALL_KEYS],
         "most": {"bars": MAX_BARS, "pieces": MOST_PIECES, "bytes": MOST_BYTES},
-        "tempo": [SLOWEST_QPM, FASTEST_QPM],
+        "tempo": [MIN_TEMPO_QPM, MAX_TEMPO_QPM],
         "constraints": [
             {"name": name, "says": says, "usual": usual[name], "strength": name in STRENGTHS}
-            for name, says in EXPLAINED.items()
+            for name, says in DESCRIPTIONS.items()
         ],
         "formats": [form for form in _SAVED if _can_be_saved(form)],
         "engraving": _can_be_saved("svg"),

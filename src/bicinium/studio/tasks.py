@@ -16,7 +16,7 @@ from bicinium.api import compose_each, load_composer, load_quotations, validate
 from bicinium.errors import BiciniumError, NotationFileError, ScoreError
 from bicinium.formats.registry import read_music, read_score
 from bicinium.generation.composition import Composition
-from bicinium.generation.engine import Underway
+from bicinium.generation.engine import Progress
 from bicinium.generation.rerank import ScoreSheet
 from bicinium.music.key import Key
 from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
@@ -59,7 +59,7 @@ def compose(wish: Wish, model: Path) -> Iterator[dict[str, Any]]:
         for told in compose_each(wish.n, seed=wish.seed, **asked):
             yield (
                 {"underway": asdict(told)}
-                if isinstance(told, Underway)
+                if isinstance(told, Progress)
                 else {"piece": _piece(told)}
             )
 
@@ -142,7 +142,7 @@ def _piece(piece: Composition) -> dict[str, Any]:
 
 def _sheet(judged: ScoreSheet) -> dict[str, Any]:
     return asdict(judged) | {
-        "obedience": judged.obedience,
+        "adherence": judged.adherence,
         "originality": judged.originality,
         "total": judged.total,
     }

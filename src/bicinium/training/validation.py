@@ -22,7 +22,7 @@ from bicinium.atomic_write import atomic_write
 from bicinium.data.shards import Piece
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.engine import Composer, Manner
+from bicinium.generation.engine import Composer, GenerationConfig
 from bicinium.generation.sampling import Sampling
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.loops import MOST_LOOPED, looped_share
@@ -120,7 +120,7 @@ class LiveModel:
         asked = self._ask(rng, rng.integers(2, most_bars + 1, count).tolist())
         rngs = rng.spawn(count)
         sampling = Sampling(temperature=rng.uniform(1, hottest))
-        manner = Manner(sampling, use_grammar=False, max_tokens=max_tokens, slips=slips)
+        manner = GenerationConfig(sampling, use_grammar=False, max_tokens=max_tokens, slips=slips)
         drawn = self._composer().draw(asked, rngs, manner)
         return own_pieces(drawn, asked)
 

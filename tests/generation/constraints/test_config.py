@@ -12,12 +12,12 @@ import pytest
 from bicinium.errors import RequestError
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.config import (
-    EXPLAINED,
+    DESCRIPTIONS,
     STRENGTHS,
     Constraints,
     broken,
 )
-from bicinium.generation.fixed_notes import EVER, NEVER, Given, other_voice
+from bicinium.generation.fixed_notes import ALL_TICKS, NO_TICKS, FixedNotes, fix_voice
 from bicinium.music.key import Key
 from bicinium.music.score import Meter, Note, Score, Voice
 
@@ -35,9 +35,9 @@ def _only(*names: str, strength: float = 1.0, **others: object) -> Constraints:
 
 
 def test_every_field_is_explained_in_a_sentence() -> None:
-    assert list(EXPLAINED) == [field.name for field in fields(Constraints)]
-    assert list(EXPLAINED)[: len(STRENGTHS)] == list(STRENGTHS)
-    assert all(text.endswith(".") and len(text) < 90 for text in EXPLAINED.values())
+    assert list(DESCRIPTIONS) == [field.name for field in fields(Constraints)]
+    assert list(DESCRIPTIONS)[: len(STRENGTHS)] == list(STRENGTHS)
+    assert all(text.endswith(".") and len(text) < 90 for text in DESCRIPTIONS.values())
 
 
 def test_none_is_off() -> None:
@@ -122,10 +122,12 @@ def test_broken_counts_what_is_the_models() -> None:
     score = _made([(72, 24), (74, 24), (59, 24), (61, 24)], [(48, 24), (50, 24), (60, 48)])
     asked = Conditions(_C_MAJOR, Meter(4, 4), bars=1)
     every = _only(*STRENGTHS, max_equal=3, accidentals=0.0)
-    given = replace(asked, given=other_voice(score.voices[0], 0, score))
+    given = replace(asked, fixed_notes=fix_voice(score.voices[0], 0, score))
     assert broken(score, given, every) == {
         "close": 0, "in_key": 0, "range": 0, "hand_span": 0, "parallels": 1, "crossing": 1,
         "consonance": 1, "leap": 0, "rhythm": 0,
     }  # fmt: skip
-    all_given = replace(asked, given=Given(score, ((EVER,), (EVER,)), (NEVER, NEVER)))
+    all_given = replace(
+        asked, fixed_notes=FixedNotes(score, ((ALL_TICKS,), (ALL_TICKS,)), (NO_TICKS, NO_TICKS))
+    )
     assert not any(broken(score, all_given, every).values())

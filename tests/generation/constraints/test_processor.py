@@ -11,9 +11,9 @@ import pytest
 
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.config import STRENGTHS, Constraints, broken
-from bicinium.generation.constraints.families import Closing
-from bicinium.generation.constraints.processor import Watch
-from bicinium.generation.fixed_notes import GivenNotes, gap, opening, other_voice
+from bicinium.generation.constraints.families import CadencePlan
+from bicinium.generation.constraints.processor import ConstraintProcessor
+from bicinium.generation.fixed_notes import FixedNotesBatch, fix_around_gap, fix_opening, fix_voice
 from bicinium.grammar import MusicalGrammar, State
 from bicinium.music.counterpoint import closes, comes_from_dominant
 from bicinium.music.key import ALL_KEYS, Key
@@ -83,7 +83,7 @@ class _Walks:
     """What random walks came to: scores, None where one could not go on."""
 
     asked: list[Conditions]
-    closings: list[Closing]
+    closings: list[CadencePlan]
     scores: list[Score | None]
 
     @property
@@ -106,8 +106,8 @@ def _walk(
     seed: int,
     obey: bool = True,
     uniform: bool = False,
-    given: GivenNotes | None = None,
-    look: Callable[[State, np.ndarray, np.ndarray, Watch], None] | None = None,
+    given: FixedNotesBatch | None = None,
+    look: Callable[[State, np.ndarray, np.ndarray, ConstraintProcessor], None] | None = None,
 ) -> _Walks:
     """Walk where grammar, constraints and what is given allow it: kinds first, then tokens. Half of
     the pieces close on the downbeat, two of three from the dominant, four of seven die away.
@@ -128,7 +128,7 @@ def _walk(
     free = [given is None and one.bars > 2 for one in asked]
     lasts = not constraints.forbids("rhythm")
     closings = [
-        Closing(
+        CadencePlan(
             every and i % 2 == 0,
             every and lasts and i % 3 > 0,
             every and i % 5 > 0,
@@ -136,7 +136,7 @@ def _walk(
         )
         for i, every in enumerate(free)
     ]
-    watch = Watch(constraints, asked, given, closings=closings)
+    watch = ConstraintProcessor(constraints, asked, given, closings=closings)
     rows, tokens = np.arange(len(asked)), np.full(len(asked), START)
     pieces: list[list[int]] = [[] for _ in asked]
     ended = np.zeros(len(asked), np.bool_)
@@ -248,7 +248,7 @@ def test_a_strength_weighs_what_full_strength_would_forbid(name: str) -> None:
     """The same but for what full strength forbids only so as to leave a way."""
     soft, weighed = _only(name, strength=0.3, **_TIGHT), 0
 
-    def look(state: State, rows: np.ndarray, mask: np.ndarray, watch: Watch) -> None:
+    def look(state: State, rows: np.ndarray, mask: np.ndarray, watch: ConstraintProcessor) -> None:
         nonlocal weighed
         forbidden, no_weights = watch.judge(state, rows)
         softly = _same_memory(watch, soft)
@@ -269,10 +269,10 @@ def test_a_strength_weighs_what_full_strength_would_forbid(name: str) -> None:
     assert weighed > 0
 
 
-def _same_memory(watch: Watch, constraints: Constraints) -> Watch:
+def _same_memory(watch: ConstraintProcessor, constraints: Constraints) -> ConstraintProcessor:
     """A watch that has heard the same, but holds other strengths."""
-    other = Watch(constraints, [Conditions(_C_MAJOR, Meter(4, 4))])
-    for name in ("given", "pieces", "ended_tick", "ended_pitch", "active"):
+    other = ConstraintProcessor(constraints, [Conditions(_C_MAJOR, Meter(4, 4))])
+    for name in ("fixed_notes", "pieces", "ended_tick", "ended_pitch", "active"):
         setattr(other, name, getattr(watch, name))
     return other
 
@@ -303,8 +303,8 @@ def _after(
     meter: str = "4/4",
     bars: int = 4,
     given: object = None,
-    closing: Closing | None = None,
-) -> tuple[Watch, State]:
+    closing: CadencePlan | None = None,
+) -> tuple[ConstraintProcessor, State]:
     """A piece that has come to where the next event of ``part`` is due.
 
     lines: of upper and lower, (pitch, ticks) one after the other, 0 for a rest. What ends at the
@@ -316,7 +316,7 @@ def _after(
         1, bar_ticks=asked.meter.bar_ticks, bars=bars, transposition=-key.semitones_to_home,
         spare_slots=0,
     )  # fmt: skip
-    watch = Watch(constraints, [asked], given, closings=closing and [closing])  # type: ignore[arg-type]
+    watch = ConstraintProcessor(constraints, [asked], given, closings=closing and [closing])  # type: ignore[arg-type]
     events, end = [], max(sum(ticks for _, ticks in line) for line in lines)
     for voice, line in enumerate(lines):
         tick = 0
@@ -348,7 +348,7 @@ def _after(
     return watch, state
 
 
-def _forbidden(watch: Watch, state: State, ids: slice) -> set[int]:
+def _forbidden(watch: ConstraintProcessor, state: State, ids: slice) -> set[int]:
     """The values of the forbidden tokens of a kind."""
     forbidden, _ = watch.judge(state, np.array([0]))
     if forbidden is None:
@@ -430,8 +430,8 @@ def test_in_the_beat_before_the_close_the_lower_voice_comes_to_the_dominant() ->
 
     def after(
         part: int, *lines: Sequence[tuple[int, int]], key: Key = _C_MAJOR
-    ) -> tuple[Watch, State]:
-        closing = Closing(from_dominant=True)
+    ) -> tuple[ConstraintProcessor, State]:
+        closing = CadencePlan(from_dominant=True)
         return _after(_only("close"), part, *lines, key=key, bars=1, closing=closing)
 
     before = after(1, [(76, 12), (77, 0)], [(48, 12), (53, 0)])
@@ -453,8 +453,10 @@ def test_in_the_beat_before_the_close_the_lower_voice_comes_to_the_dominant() ->
 
 
 def test_the_upper_voice_may_be_asked_for_the_tonic_unless_it_comes_from_an_octave() -> None:
-    def after(*lines: Sequence[tuple[int, int]], key: Key = _C_MAJOR) -> tuple[Watch, State]:
-        closing = Closing(tonic_above=True)
+    def after(
+        *lines: Sequence[tuple[int, int]], key: Key = _C_MAJOR
+    ) -> tuple[ConstraintProcessor, State]:
+        closing = CadencePlan(tonic_above=True)
         return _after(_only("close"), 0, *lines, key=key, bars=1, closing=closing)
 
     assert _forbidden(*after([(74, 48)], [(43, 48)]), _NOTE_ON) == _pitches(*range(24, 109, 12))
@@ -465,9 +467,9 @@ def test_the_upper_voice_may_be_asked_for_the_tonic_unless_it_comes_from_an_octa
 
 
 def test_where_a_piece_dies_away_its_last_chord_may_follow_until_the_middle_of_the_bar() -> None:
-    def after(part: int, dies_away: bool) -> tuple[Watch, State]:
+    def after(part: int, dies_away: bool) -> tuple[ConstraintProcessor, State]:
         lines = [(71, 96), (72, 24)], [(43, 96), (48, 24)]  # a beat of the last bar has passed
-        closing = Closing(on_downbeat=True, dies_away=dies_away)
+        closing = CadencePlan(on_downbeat=True, dies_away=dies_away)
         return _after(_only("close"), part, *lines, bars=2, closing=closing)
 
     for part, chord in ((0, (0, 4, 7)), (1, (0,))):
@@ -558,7 +560,7 @@ def test_pieces_do_not_see_one_another() -> None:
     constraints = replace(_only(*STRENGTHS, **_TIGHT), leap=0.4, in_key=0.9)
     rng = np.random.default_rng(0)
 
-    def look(state: State, rows: np.ndarray, mask: np.ndarray, watch: Watch) -> None:
+    def look(state: State, rows: np.ndarray, mask: np.ndarray, watch: ConstraintProcessor) -> None:
         some = rng.permutation(len(rows))[: 1 + len(rows) // 3]
         together = watch.judge(state, rows)
         apart = watch.judge(state.take(some), rows[some])
@@ -592,10 +594,12 @@ class _LowerGiven:
         return np.where(voice == 1, np.where(tick < self.tick, self.before, self.begins), 0)
 
 
-def _beside_given(name: str, upper: Sequence[tuple[int, int]], begins: int) -> tuple[Watch, State]:
+def _beside_given(
+    name: str, upper: Sequence[tuple[int, int]], begins: int
+) -> tuple[ConstraintProcessor, State]:
     """At tick 48, before the given lower voice moves from 48 to ``begins``."""
     given = _LowerGiven(48, 48, begins)
-    return _after(_only(name), 0, upper, [(48, 48)], given=given)
+    return _after(_only(name), 0, upper, [(48, 48)], fixed_notes=given)
 
 
 def test_the_upper_voice_heeds_where_a_given_lower_goes() -> None:
@@ -623,15 +627,17 @@ def test_the_upper_voice_moves_away_before_a_given_lower_comes(name: str, begins
 def test_a_given_voice_is_not_judged() -> None:
     given = _LowerGiven(48, 48, 50)
     constraints = _only(*(name for name in STRENGTHS if name != "close"), accidentals=0.0)
-    watch, state = _after(constraints, 1, [(72, 48), (74, 0)], [(48, 48)], given=given)
+    watch, state = _after(constraints, 1, [(72, 48), (74, 0)], [(48, 48)], fixed_notes=given)
     assert _forbidden(watch, state, _NOTE_ON) == set()
 
 
 _WAYS = {
-    "upper": lambda score: other_voice(score.voices[0], 0, score),
-    "lower": lambda score: other_voice(score.voices[1], 1, score),
-    "opening": lambda score: opening(score, score.bars + 2),
-    "gap": lambda score: gap(score, 1 + score.bars // 3, max(1 + score.bars // 3, score.bars - 2)),
+    "upper": lambda score: fix_voice(score.voices[0], 0, score),
+    "lower": lambda score: fix_voice(score.voices[1], 1, score),
+    "opening": lambda score: fix_opening(score, score.bars + 2),
+    "gap": lambda score: fix_around_gap(
+        score, 1 + score.bars // 3, max(1 + score.bars // 3, score.bars - 2)
+    ),
 }
 
 
@@ -646,9 +652,9 @@ def test_beside_given_notes_constraints_hold_and_leave_a_way(
     for one, score in zip(sources.asked, sources.scores, strict=True):
         assert score is not None
         given = _WAYS[way](score)
-        asked.append(replace(one, bars=given.score.bars, given=given))
+        asked.append(replace(one, bars=given.score.bars, fixed_notes=given))
         home = given.score.transpose(one.key.semitones_to_home)
         at_home.append(replace(given, score=home))
-    walks = _walk(constraints, asked, seed=16, given=GivenNotes(at_home))
+    walks = _walk(constraints, asked, seed=16, fixed_notes=FixedNotesBatch(at_home))
     assert walks.stuck == 0
     assert not any(walks.broken(constraints).values())

@@ -23,7 +23,7 @@ NEVER_BROKEN = 1.0  # the strength that forbids
 ROUNDING = 1e-9  # of a share times a number of notes
 _OCTAVE = 12
 
-EXPLAINED: dict[str, str] = {
+DESCRIPTIONS: dict[str, str] = {
     "close": "The lower voice ends on the tonic, the upper in its triad, and both in time.",
     "in_key": "Only a share of the notes, accidentals, is outside the key's scale.",
     "range": "Each voice stays in its range, one of ranges.",
@@ -94,11 +94,11 @@ class Constraints:
     def from_names(cls, values: Mapping[str, Any]) -> Constraints:
         """The defaults, but for these fields. Raises RequestError where there is no such field."""
         for name in values:
-            if name not in EXPLAINED:
-                near = difflib.get_close_matches(name, EXPLAINED, n=1, cutoff=0.0)
+            if name not in DESCRIPTIONS:
+                near = difflib.get_close_matches(name, DESCRIPTIONS, n=1, cutoff=0.0)
                 raise RequestError(
                     f"there is no constraint {name!r}; the nearest is {near[0]!r}, and all are "
-                    f"{', '.join(EXPLAINED)}"
+                    f"{', '.join(DESCRIPTIONS)}"
                 )
         values = dict(values)
         if "ranges" in values:  # JSON has lists
@@ -173,10 +173,10 @@ def broken(score: Score, conditions: Conditions, constraints: Constraints) -> di
     What stands in a stretch that was given is not counted, and what is between two voices only
     where one of them is the model's.
     """
-    given = conditions.given.fixed if conditions.given else ((),) * VOICES
+    fixed_notes = conditions.fixed_notes.fixed if conditions.fixed_notes else ((),) * VOICES
 
     def is_own(voice: int, tick: int) -> bool:
-        return not any(begin <= tick < until for begin, until in given[voice])
+        return not any(begin <= tick < until for begin, until in fixed_notes[voice])
 
     def notes_of(places: Sequence[Place]) -> int:
         return sum(is_own(*place) for place in places)

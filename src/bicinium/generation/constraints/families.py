@@ -2,9 +2,9 @@
 
 An opinion is a class with one method for each thing that a constraint may disapprove of: the
 pitches with which a voice may begin a note (most need no more), how much time may pass, whether the
-upper voice must move before its turn is over, which notes may end. It looks at a ``Scene``. A
-constraint by itself always leaves a way; several together may not, and then the composer begins the
-piece anew.
+upper voice must move before its turn is over, which notes may end. It looks at a
+``ConstraintContext``. A constraint by itself always leaves a way; several together may not, and
+then the composer begins the piece anew.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Rows: TypeAlias = NDArray[np.integer[Any]]
 _OCTAVE = 12
 
 
-class GivenVoices(Protocol):
+class FixedVoices(Protocol):
     """Notes that are not the model's, in the key that the tokens are in. ``rows`` (N,) are pieces
     of the whole batch.
     """
@@ -64,7 +64,7 @@ _PITCHES_FROM_0 = np.arange(HIGHEST_PITCH + 1)  # (109,) as rows of tables; 0 fo
 SHIFTS = BLOCKS[Kind.TIME_SHIFT].values.astype(np.int32)
 
 
-class Closing(NamedTuple):
+class CadencePlan(NamedTuple):
     """How a piece is to close."""
 
     on_downbeat: bool = False  # the last; else by the middle of the last bar
@@ -74,7 +74,7 @@ class Closing(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class BatchConditions:
     """The P pieces of the batch, as they were asked for. All arrays are (P,), ticks int32."""
 
     minor: Ints  # 1 in minor, 0 in major
@@ -94,9 +94,9 @@ class Pieces:
         cls,
         conditions: Sequence[Conditions],
         ranges: Sequence[Range],
-        closings: Sequence[Closing] | None = None,
-    ) -> Pieces:
-        """``closings``: how each is to close; None: as ``Closing`` has it."""
+        closings: Sequence[CadencePlan] | None = None,
+    ) -> BatchConditions:
+        """``closings``: how each is to close; None: as ``CadencePlan`` has it."""
 
         def each(values: Sequence[int]) -> Ints:
             return np.array(values, np.int32)
@@ -104,7 +104,7 @@ class Pieces:
         bars = [asked.meter.bar_ticks for asked in conditions]
         ends = [asked.bars * bar for asked, bar in zip(conditions, bars, strict=True)]
         late = [counterpoint.closing_tick(asked.meter, asked.bars) for asked in conditions]
-        closings = closings or [Closing()] * len(conditions)
+        closings = closings or [CadencePlan()] * len(conditions)
         last_bar = [end - bar for end, bar in zip(ends, bars, strict=True)]
         early = [closing.on_downbeat for closing in closings]
         deadline = np.where(early, each(last_bar), each(late))
@@ -131,7 +131,7 @@ def _strong_period(meter: Meter) -> int:
 
 
 @dataclass(slots=True)
-class Scene:
+class ConstraintContext:
     """N states, and what came before, as opinions look at them. Second axis 2: the voices."""
 
     rows: Rows  # (N,) the pieces of the batch
@@ -152,12 +152,12 @@ class Scene:
     def __len__(self) -> int:
         return len(self.tick)
 
-    def take(self, chosen: Rows) -> Scene:
+    def take(self, chosen: Rows) -> ConstraintContext:
         """A copy of the rows asked for."""
         columns: dict[str, Any] = {name: getattr(self, name) for name in _SCENE_FIELDS}
         for name, values in columns.items():
             columns[name] = None if values is None else values.take(chosen, axis=0)
-        return Scene(**columns)
+        return ConstraintContext(**columns)
 
     @property
     def arrived(self) -> Bools:
@@ -176,7 +176,7 @@ class Scene:
         return True if self.fixed is None else ~of_voice(self.fixed, voice)
 
 
-_SCENE_FIELDS = tuple(f.name for f in fields(Scene))
+_SCENE_FIELDS = tuple(f.name for f in fields(ConstraintContext))
 
 
 def of_voice(by_voice: NDArray[Any], voice: Rows | int) -> NDArray[Any]:
@@ -187,10 +187,10 @@ def of_voice(by_voice: NDArray[Any], voice: Rows | int) -> NDArray[Any]:
 # ------------------------------------------------------------------ the opinions
 
 
-class Opinion:
+class Constraint:
     """An opinion against nothing. Answers None where it has nothing to say."""
 
-    def __init__(self, asked: Constraints, pieces: Pieces) -> None:
+    def __init__(self, asked: Constraints, pieces: BatchConditions) -> None:
         self.asked, self.pieces = asked, pieces
 
     def hear_beginning(self, piece: Rows, voice: Rows, tick: Ints, pitch: Ints, own: Bools) -> None:
@@ -199,15 +199,15 @@ class Opinion:
     def hear_end(self, piece: Rows, voice: Rows, tick: Ints) -> None:
         """A note has ended."""
 
-    def pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         """(N, 88) the pitches with which ``voice`` (N,) should not begin a note here."""
         return None
 
-    def time_limit(self, scene: Scene) -> Ints | None:
+    def time_limit(self, scene: ConstraintContext) -> Ints | None:
         """(N,) ticks of which no more should pass before something happens; FAR for no limit."""
         return None
 
-    def upper_must_move(self, scene: Scene) -> Bools | None:
+    def upper_must_move(self, scene: ConstraintContext) -> Bools | None:
         """(N,) where the upper voice should not stay as it is when its turn in this tick is over.
 
         Time should not pass there either, which ``time_limit`` says.
@@ -215,7 +215,7 @@ class Opinion:
         return None
 
 
-class Close(Opinion):
+class Close(Constraint):
     """From the deadline on the lower voice begins only the tonic, the upper only tones of its
     triad, and time does not pass the deadline before the last note of each is such (and, of the
     lower, sounds in the last bar). After the deadline, or where the piece dies away after the
@@ -228,14 +228,15 @@ class Close(Opinion):
     no other tone to close with, unless from an octave that would lead to another.
 
     The way out: time stops at the deadline; a voice that has not closed ends what it holds and
-    begins such a note, the upper first. Where that would leave the lower none, ``Watch`` looks
-    ahead. A voice that is given at the deadline or at the end is exempt.
+    begins such a note, the upper first. Where that would leave the lower none,
+    ``ConstraintProcessor`` looks ahead. A voice that is given at the deadline or at the end is
+    exempt.
     """
 
     rhythm: Rhythm | None = None  # where it forbids that some notes end at the deadline
     exempt: Bools | None = None  # (P, 2)
 
-    def __init__(self, asked: Constraints, pieces: Pieces) -> None:
+    def __init__(self, asked: Constraints, pieces: BatchConditions) -> None:
         super().__init__(asked, pieces)
         low, high = pieces.playable[:, :, :1], pieces.playable[:, :, 1:]
         closes = _CLOSES[pieces.minor]  # (P, 2, 109)
@@ -244,11 +245,11 @@ class Close(Opinion):
         closes[:, UPPER] &= column(lowest_tonic) <= _PITCHES_FROM_0  # else the lower had to cross
         self.closes = closes.reshape(-1, len(_PITCHES_FROM_0))  # (2 P, 109)
 
-    def pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         closing, leading = self._closing_pitches(scene, voice), self._leading_pitches(scene, voice)
         return leading if closing is None else closing if leading is None else closing | leading
 
-    def _leading_pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def _leading_pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         """(N, 88) what does not lead to the close, in the beat before it."""
         approach = self.pieces.approach[scene.rows]
         leading = (scene.tick >= approach) & (scene.tick < self.pieces.deadline[scene.rows])
@@ -258,7 +259,7 @@ class Close(Opinion):
         minor = self.pieces.minor[scene.rows]
         return column(leading) & ~_LEADS[minor, voice][:, LOWEST_PITCH:]
 
-    def _closing_pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def _closing_pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         """(N, 88) what does not close, from the deadline on."""
         deadline = self.pieces.deadline[scene.rows]
         closing = scene.tick >= deadline
@@ -280,7 +281,7 @@ class Close(Opinion):
         found[some] = ~closes[:, LOWEST_PITCH:] | column(over)
         return found
 
-    def _on_tonic(self, scene: Scene, voice: Rows) -> Bools:
+    def _on_tonic(self, scene: ConstraintContext, voice: Rows) -> Bools:
         """(N,) where a voice is the upper and begins no other tone than the tonic to close with."""
         apart = (scene.last_pitch[:, UPPER] - scene.last_pitch[:, LOWER]) % _OCTAVE != 0
         return apart & self.pieces.tonic_above[scene.rows] & (voice == UPPER)
@@ -292,7 +293,7 @@ class Close(Opinion):
             return quiet
         return np.where(self.exempt[rows].any(axis=1), FAR, quiet)
 
-    def dead_time(self, scene: Scene) -> Bools | None:
+    def dead_time(self, scene: ConstraintContext) -> Bools | None:
         """(N, shifts) where time may not pass so far: after the last tick at which something may
         begin nothing could happen, but on beats the end of what sounds.
 
@@ -310,7 +311,7 @@ class Close(Opinion):
         idle = column(silent) | ~releases
         return column(dead) & idle & (then > column(quiet)) & (then < column(end))
 
-    def still_open(self, scene: Scene) -> Bools:
+    def still_open(self, scene: ConstraintContext) -> Bools:
         """(N, 2) the voices that have not closed, and would have to."""
         line = column(VOICES * scene.rows) + np.arange(VOICES)  # (N, 2)
         closed = self.closes[line, scene.last_pitch]
@@ -318,12 +319,12 @@ class Close(Opinion):
         closed[:, LOWER] &= in_last_bar | (scene.pitch[:, LOWER] != NOTHING)
         return ~closed if self.exempt is None else ~(closed | self.exempt[scene.rows])
 
-    def still_to_lead(self, scene: Scene) -> Bools:
+    def still_to_lead(self, scene: ConstraintContext) -> Bools:
         """(N,) where the lower voice has not come to the dominant, and would have to."""
         led = _LEADS[self.pieces.minor[scene.rows], LOWER, scene.last_pitch[:, LOWER]]
         return ~led & (self.pieces.approach[scene.rows] != FAR)
 
-    def lower_must_begin(self, scene: Scene) -> Bools:
+    def lower_must_begin(self, scene: ConstraintContext) -> Bools:
         """(N,) where the lower voice leaves what it holds in this tick, to lead or to close."""
         must = np.zeros(len(scene), np.bool_)
         leads = scene.tick == self.pieces.approach[scene.rows]
@@ -335,7 +336,7 @@ class Close(Opinion):
             must[now] = np.where(closes[now], open_below, self.still_to_lead(there))
         return must
 
-    def time_limit(self, scene: Scene) -> Ints | None:
+    def time_limit(self, scene: ConstraintContext) -> Ints | None:
         limit: Ints | None = None
         for tick, lacking in (
             (self.pieces.approach, self.still_to_lead),
@@ -348,17 +349,17 @@ class Close(Opinion):
                 limit = found if limit is None else np.minimum(limit, found)
         return limit
 
-    def upper_must_move(self, scene: Scene) -> Bools | None:
+    def upper_must_move(self, scene: ConstraintContext) -> Bools | None:
         now = scene.tick == self.pieces.deadline[scene.rows]
         return now & self.still_open(scene)[:, UPPER] if is_any(now) else None
 
 
-class InKey(Opinion):
+class InKey(Constraint):
     """A note outside the scale begins only where that leaves no greater share of them than
     ``accidentals`` among the model's notes so far.
     """
 
-    def __init__(self, asked: Constraints, pieces: Pieces) -> None:
+    def __init__(self, asked: Constraints, pieces: BatchConditions) -> None:
         super().__init__(asked, pieces)
         self.notes, self.outside = np.zeros((2, len(pieces.minor)), np.int64)
 
@@ -367,29 +368,29 @@ class InKey(Opinion):
         self.notes[piece] += own
         self.outside[piece] += own & is_outside
 
-    def pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         allowed = self.asked.accidentals * (self.notes[scene.rows] + 1) + ROUNDING
         full = self.outside[scene.rows] + 1 > allowed
         return _OUTSIDE_KEY.take(np.where(full, 1 + self.pieces.minor[scene.rows], 0), axis=0)
 
 
-class InRange(Opinion):
+class InRange(Constraint):
     """Each voice in its range, in the key in which the piece will sound."""
 
-    def __init__(self, asked: Constraints, pieces: Pieces) -> None:
+    def __init__(self, asked: Constraints, pieces: BatchConditions) -> None:
         super().__init__(asked, pieces)
         bounds = np.array(asked.ranges) + pieces.to_home[:, None, None]  # (P, 2, 2)
         low, high = bounds[:, :, :1], bounds[:, :, 1:]
         self.outside = ((low > PITCHES) | (high < PITCHES)).reshape(-1, len(PITCHES))
 
-    def pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         return self.outside.take(VOICES * scene.rows + voice, axis=0)
 
 
-class HandSpan(Opinion):
+class HandSpan(Constraint):
     """No note farther than ``span`` from one of its voice that began less than a quarter ago."""
 
-    def __init__(self, asked: Constraints, pieces: Pieces) -> None:
+    def __init__(self, asked: Constraints, pieces: BatchConditions) -> None:
         super().__init__(asked, pieces)
         shape = (len(pieces.minor), VOICES, SPAN_TICKS)  # notes last a tick or more: enough places
         self.onset, self.pitch = np.full(shape, -FAR, np.int32), np.zeros(shape, np.int32)
@@ -400,7 +401,7 @@ class HandSpan(Opinion):
         self.onset[piece, voice, place], self.pitch[piece, voice, place] = tick, pitch
         self.heard[piece, voice] += 1
 
-    def pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         near = self.onset[scene.rows, voice] > column(scene.tick - SPAN_TICKS)
         if not near.any():
             return None
@@ -410,14 +411,14 @@ class HandSpan(Opinion):
         return (column(low) > PITCHES) | (column(high) < PITCHES)
 
 
-class Parallels(Opinion):
+class Parallels(Constraint):
     """No note that makes parallel fifths or octaves.
 
     The lower voice comes second, and so it is the one that is told. Where it is given, the upper is
     told where it is about to go.
     """
 
-    def pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         follows = scene.ended_tick == column(scene.tick)  # (N, 2)
         moved = (scene.onset[:, UPPER] == scene.tick) & (scene.pitch[:, UPPER] != NOTHING)
         second = (voice == LOWER) & moved & follows[:, UPPER] & follows[:, LOWER]
@@ -446,7 +447,7 @@ class Parallels(Opinion):
         return found
 
 
-class Crossing(Opinion):
+class Crossing(Constraint):
     """The upper voice does not begin below what the lower holds, nor the lower above the upper.
 
     This forbids a little more than crossings: the lower might still move down in the same tick. In
@@ -454,11 +455,11 @@ class Crossing(Opinion):
     model's lower holds, that note ends.
     """
 
-    def pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         other = np.where(voice == UPPER, scene.lower_after, scene.pitch[:, UPPER])
         return _CROSSES.take(voice * len(_PITCHES_FROM_0) + other, axis=0)
 
-    def time_limit(self, scene: Scene) -> Ints | None:
+    def time_limit(self, scene: ConstraintContext) -> Ints | None:
         if scene.fixed is None:
             return None
         upper, lower = scene.pitch.T
@@ -466,14 +467,14 @@ class Crossing(Opinion):
         now, before = scene.onset[:, UPPER] == scene.tick, scene.onset[:, LOWER] < scene.tick
         return np.where(crossed & now & before, 0, FAR)
 
-    def upper_must_move(self, scene: Scene) -> Bools | None:
+    def upper_must_move(self, scene: ConstraintContext) -> Bools | None:
         if scene.coming is None:
             return None
         upper = scene.pitch[:, UPPER]
         return np.asarray((upper != NOTHING) & (scene.coming > upper))
 
 
-class Consonance(Opinion):
+class Consonance(Constraint):
     """On a strong beat nothing begins that is dissonant, and time does not pass it while a
     dissonance is held.
 
@@ -481,12 +482,12 @@ class Consonance(Opinion):
     out: time stops at the strong beat, and a voice ends its note.
     """
 
-    given: GivenVoices | None = None
+    fixed_notes: FixedVoices | None = None
 
-    def _strong(self, scene: Scene) -> Bools:
+    def _strong(self, scene: ConstraintContext) -> Bools:
         return np.asarray(scene.tick % self.pieces.strong_period[scene.rows] == 0)
 
-    def pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         strong = self._strong(scene)
         if not is_any(strong):
             return None
@@ -495,7 +496,7 @@ class Consonance(Opinion):
         other = np.where(voice == UPPER, lower, scene.pitch[:, UPPER])
         return _DISSONANT.take(np.where(strong, other, NOTHING), axis=0)
 
-    def time_limit(self, scene: Scene) -> Ints | None:
+    def time_limit(self, scene: ConstraintContext) -> Ints | None:
         upper, lower = scene.pitch.T
         dissonant = (upper != NOTHING) & (lower != NOTHING) & are_dissonant(upper, lower)
         period = self.pieces.strong_period[scene.rows]
@@ -503,13 +504,13 @@ class Consonance(Opinion):
         dissonant &= scene.tick + left < self.pieces.end[scene.rows]
         if not is_any(dissonant):
             return None
-        if self.given is not None:  # nobody can be told to move
+        if self.fixed_notes is not None:  # nobody can be told to move
             some = dissonant.nonzero()[0]
             at = (scene.tick + left)[some]
-            dissonant[some] = ~self.given.is_fixed(scene.rows[some], at).all(axis=1)
+            dissonant[some] = ~self.fixed_notes.is_fixed(scene.rows[some], at).all(axis=1)
         return np.where(dissonant, left, FAR)
 
-    def upper_must_move(self, scene: Scene) -> Bools | None:
+    def upper_must_move(self, scene: ConstraintContext) -> Bools | None:
         stays = scene.lower_stays
         if stays is None:
             return None
@@ -518,26 +519,26 @@ class Consonance(Opinion):
         return both & self._strong(scene) & are_dissonant(upper, lower)
 
 
-class Leap(Opinion):
+class Leap(Constraint):
     """No note farther than ``max_leap`` from the last of its voice."""
 
-    def __init__(self, asked: Constraints, pieces: Pieces) -> None:
+    def __init__(self, asked: Constraints, pieces: BatchConditions) -> None:
         super().__init__(asked, pieces)
         self.too_far = np.abs(column(_PITCHES_FROM_0) - PITCHES) > asked.max_leap
         self.too_far[NOTHING] = False
 
-    def pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         return self.too_far.take(of_voice(scene.last_pitch, voice), axis=0)
 
 
-class Rhythm(Opinion):
+class Rhythm(Constraint):
     """A note does not end where it would be one too many of its duration in a row.
 
     The way out is to end it sooner or later: time does not pass the last tick at which it could end
     sooner, and no note begins that could have no other duration.
     """
 
-    def __init__(self, asked: Constraints, pieces: Pieces) -> None:
+    def __init__(self, asked: Constraints, pieces: BatchConditions) -> None:
         super().__init__(asked, pieces)
         shape = (len(pieces.minor), VOICES)
         self.begun, self.duration, self.run = np.zeros((3, *shape), np.int32)
@@ -556,38 +557,38 @@ class Rhythm(Opinion):
         """(N, 2) the duration that the next note of each voice may not have; 0 if any will do."""
         return np.where(self.run[rows] >= self.asked.max_equal, self.duration[rows], 0)
 
-    def _may_not_end(self, scene: Scene) -> Ints:
+    def _may_not_end(self, scene: ConstraintContext) -> Ints:
         """(N, 2) the tick at which what sounds may not end; -1 if it may at any."""
         too_often = self.too_often(scene.rows)
         tick = scene.onset + too_often
         bound = (too_often > 0) & (scene.pitch != NOTHING) & self.own[scene.rows]
         return np.where(bound & (tick <= scene.until), tick, -1)
 
-    def stuck(self, scene: Scene) -> Bools | None:
+    def stuck(self, scene: ConstraintContext) -> Bools | None:
         """(N, 2) the sounding notes that should not end in this tick."""
         stuck = self._may_not_end(scene) == column(scene.tick)
         if scene.fixed is not None:
             stuck &= ~scene.fixed
         return stuck if stuck.any() else None
 
-    def pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         left = self.pieces.end[scene.rows] - scene.tick
         no_choice = (left == 1) & (of_voice(self.too_often(scene.rows), voice) == 1)
         if not is_any(no_choice):
             return None
         return np.broadcast_to(column(no_choice), (len(scene), len(PITCHES)))
 
-    def time_limit(self, scene: Scene) -> Ints | None:
+    def time_limit(self, scene: ConstraintContext) -> Ints | None:
         due = self._may_not_end(scene) == scene.until
         left = np.where(due, scene.until - 1 - column(scene.tick), FAR).min(axis=1)
         return np.where(left >= 0, left, FAR)
 
-    def upper_must_move(self, scene: Scene) -> Bools | None:
+    def upper_must_move(self, scene: ConstraintContext) -> Bools | None:
         last_chance = scene.until[:, UPPER] - 1 == scene.tick
         return last_chance & (self._may_not_end(scene) == scene.until)[:, UPPER]
 
     def leads_nowhere(
-        self, scene: Scene, given: GivenVoices | None, quiet: Ints | None
+        self, scene: ConstraintContext, fixed_notes: FixedVoices | None, quiet: Ints | None
     ) -> Ints | None:
         """(N,) the ticks after which neither voice could move, since neither note may end, and
         none may begin after the ticks ``quiet`` (N,); 0 if there are none such.
@@ -599,16 +600,16 @@ class Rhythm(Opinion):
             moves = end != tick
             if quiet is not None:
                 moves &= (scene.pitch[:, voice] != NOTHING) | (tick <= quiet)
-            if given is not None:
-                begins = given.coming_pitch(scene.rows, tick, voice) > 0
-                ends = given.held_pitch(scene.rows, tick, voice) != scene.pitch[:, voice]
-                fixed = given.is_fixed(scene.rows, tick)[:, voice]
+            if fixed_notes is not None:
+                begins = fixed_notes.coming_pitch(scene.rows, tick, voice) > 0
+                ends = fixed_notes.held_pitch(scene.rows, tick, voice) != scene.pitch[:, voice]
+                fixed = fixed_notes.is_fixed(scene.rows, tick)[:, voice]
                 moves = np.where(fixed, begins | ends, moves)
             nowhere &= ~moves
         return np.where(nowhere, tick - scene.tick, 0) if is_any(nowhere) else None
 
 
-OPINIONS: dict[str, type[Opinion]] = {
+CONSTRAINTS: dict[str, type[Constraint]] = {
     "close": Close,
     "in_key": InKey,
     "range": InRange,

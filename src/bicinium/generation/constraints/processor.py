@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.constraints.families import (
+    CONSTRAINTS,
     NOTHING,
-    OPINIONS,
     PITCHES,
     SHIFTS,
+    BatchConditions,
+    CadencePlan,
     Close,
-    Closing,
     Consonance,
-    GivenVoices,
-    Opinion,
-    Pieces,
+    Constraint,
+    ConstraintContext,
+    FixedVoices,
     Rhythm,
     Rows,
-    Scene,
     of_voice,
 )
 from bicinium.grammar.rules import Bools, State, column, is_any
@@ -39,7 +39,7 @@ from bicinium.tokenizer.vocabulary import BLOCKS, KINDS, MAX_SHIFT_TICKS, VALUES
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
 _PIANO = (LOWEST_PITCH, HIGHEST_PITCH)
-_Kind = TypeVar("_Kind", bound=Opinion)
+_Kind = TypeVar("_Kind", bound=Constraint)
 
 _NOTE_ON, _NOTE_OFF, _VELOCITY, _TIME_SHIFT = (
     BLOCKS[kind].ids for kind in (Kind.NOTE_ON, Kind.NOTE_OFF, Kind.VELOCITY, Kind.TIME_SHIFT)
@@ -93,47 +93,47 @@ class _Verdict:
         return weights
 
 
-class Watch:
+class ConstraintProcessor:
     """Follows a batch of pieces and judges the tokens that may come next.
 
     The N rows of a state are the pieces ``rows`` (N,) of the batch, since finished ones drop out.
-    They are in C major or A minor, and each voice holds one note at most. ``given`` are the notes
-    that are not the model's: no token of a given voice is judged. ``playable`` is the range that
-    the grammar leaves each voice, as it sounds. ``closings`` says how each piece is to close.
+    They are in C major or A minor, and each voice holds one note at most. ``fixed_notes`` are the
+    notes that are not the model's: no token of a given voice is judged. ``playable`` is the range
+    that the grammar leaves each voice, as it sounds. ``closings`` says how each piece is to close.
     """
 
     def __init__(
         self,
         constraints: Constraints,
         conditions: Sequence[Conditions],
-        given: GivenVoices | None = None,
+        fixed_notes: FixedVoices | None = None,
         playable: Sequence[Range] = (_PIANO, _PIANO),
-        closings: Sequence[Closing] | None = None,
+        closings: Sequence[CadencePlan] | None = None,
     ) -> None:
         self.constraints = constraints
-        self.given = given if given is not None and given.anything else None
+        self.fixed_notes = fixed_notes if fixed_notes is not None and fixed_notes.anything else None
         if constraints.forbids("range"):
             playable = [
                 (max(low, lowest), min(high, highest))
                 for (low, high), (lowest, highest) in zip(playable, constraints.ranges, strict=True)
             ]
-        self.pieces = Pieces.of(conditions, playable, closings)
+        self.pieces = BatchConditions.of(conditions, playable, closings)
         self.ended_tick = np.full((len(conditions), VOICES), -1, np.int32)
         self.ended_pitch = np.zeros((len(conditions), VOICES), np.int32)
         self.active = {
-            name: OPINIONS[name](constraints, self.pieces) for name in constraints.strengths
+            name: CONSTRAINTS[name](constraints, self.pieces) for name in constraints.strengths
         }
         self._rhythm = self._forbidding(Rhythm, "rhythm")
         self._close = self._forbidding(Close, "close")
         for opinion in self.active.values():
             if isinstance(opinion, Close):
                 opinion.rhythm = self._rhythm
-                if self.given is not None:
+                if self.fixed_notes is not None:
                     every, end = np.arange(len(conditions)), self.pieces.end - 1
-                    exempt = self.given.is_fixed(every, self.pieces.deadline)
-                    opinion.exempt = exempt | self.given.is_fixed(every, end)
+                    exempt = self.fixed_notes.is_fixed(every, self.pieces.deadline)
+                    opinion.exempt = exempt | self.fixed_notes.is_fixed(every, end)
             if isinstance(opinion, Consonance):
-                opinion.given = self.given
+                opinion.fixed_notes = self.fixed_notes
 
     def _forbidding(self, kind: type[_Kind], name: str) -> _Kind | None:
         """The opinion of the constraint of that name, where that forbids."""
@@ -156,8 +156,8 @@ class Watch:
         if len(begun):
             piece, voice, tick = rows[begun], state.part[begun], state.tick[begun]
             own = np.ones(len(begun), np.bool_)
-            if self.given is not None:
-                own = ~of_voice(self.given.is_fixed(piece, tick), voice)
+            if self.fixed_notes is not None:
+                own = ~of_voice(self.fixed_notes.is_fixed(piece, tick), voice)
             pitch = _VALUES.take(tokens[begun])
             for opinion in self.active.values():
                 opinion.hear_beginning(piece, voice, tick, pitch, own)
@@ -175,10 +175,10 @@ class Watch:
         self._judge_ends(scene, verdict)
         return verdict.forbidden, verdict.weights
 
-    def _look(self, state: State, rows: Rows) -> Scene:
+    def _look(self, state: State, rows: Rows) -> ConstraintContext:
         """The state, what came before it, and what is given there."""
         held = state.held_pitch[:, :VOICES, 0]
-        scene = Scene(
+        scene = ConstraintContext(
             rows=rows,
             tick=state.tick,
             part=state.part,
@@ -191,12 +191,12 @@ class Watch:
             ended_pitch=self.ended_pitch.take(rows, axis=0),
             lower_after=np.maximum(held[:, LOWER], NOTHING),
         )
-        if self.given is not None:
-            scene.fixed = self.given.is_fixed(rows, scene.tick)
+        if self.fixed_notes is not None:
+            scene.fixed = self.fixed_notes.is_fixed(rows, scene.tick)
             lower = scene.fixed[:, LOWER]
-            holds = self.given.held_pitch(rows, scene.tick, LOWER)
+            holds = self.fixed_notes.held_pitch(rows, scene.tick, LOWER)
             scene.lower_after = np.where(lower, holds, scene.lower_after)
-            coming = self.given.coming_pitch(rows, scene.tick, LOWER)
+            coming = self.fixed_notes.coming_pitch(rows, scene.tick, LOWER)
             scene.coming = np.where(lower, coming, NOTHING)
         if self._close:
             scene.lower_after[self._close.lower_must_begin(scene)] = NOTHING
@@ -204,7 +204,7 @@ class Watch:
             scene.stuck = self._rhythm.stuck(scene)
         return scene
 
-    def _forbidden_pitches(self, scene: Scene, voice: Rows) -> Bools | None:
+    def _forbidden_pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
         """(N, 88) what is forbidden if ``voice`` (N,) begins a note here; None where nothing is."""
         forbidden: Bools | None = None
         for name, opinion in self.active.items():
@@ -214,7 +214,7 @@ class Watch:
                     forbidden = answer if forbidden is None else forbidden | answer
         return forbidden
 
-    def _judge_beginnings(self, scene: Scene, verdict: _Verdict) -> None:
+    def _judge_beginnings(self, scene: ConstraintContext, verdict: _Verdict) -> None:
         """NOTE_ON, and VELOCITY where no pitch would be left for the NOTE_ON after it."""
         free = None if scene.fixed is None else column(~of_voice(scene.fixed, scene.part))
         for name, opinion in self.active.items():
@@ -234,7 +234,7 @@ class Watch:
         if is_any(nothing_left):
             verdict.forbid(_VELOCITY, column(nothing_left))
 
-    def _leave_lower_a_close(self, scene: Scene, forbidden: Bools) -> None:
+    def _leave_lower_a_close(self, scene: ConstraintContext, forbidden: Bools) -> None:
         """Forbid (N, 88) what the upper voice could begin but would leave the lower, which must
         begin a tonic after it, or the dominant before that, none that is allowed.
         """
@@ -258,7 +258,7 @@ class Watch:
             if answers is not None:
                 forbidden[row, possible] |= answers.all(axis=1)
 
-    def _judge_time(self, scene: Scene, verdict: _Verdict) -> None:
+    def _judge_time(self, scene: ConstraintContext, verdict: _Verdict) -> None:
         """TIME_SHIFT: no farther than where something must happen, nor to where nothing can."""
         for name, opinion in self.active.items():
             limit = opinion.time_limit(scene)
@@ -273,11 +273,11 @@ class Watch:
                 verdict.forbid(_TIME_SHIFT, dead)
         if self._rhythm:
             quiet = self._close.quiet_after(scene.rows) if self._close else None
-            nowhere = self._rhythm.leads_nowhere(scene, self.given, quiet)
+            nowhere = self._rhythm.leads_nowhere(scene, self.fixed_notes, quiet)
             if nowhere is not None:
                 verdict.forbid(_TIME_SHIFT, column(nowhere) == SHIFTS)
 
-    def _judge_turns(self, scene: Scene, verdict: _Verdict) -> None:
+    def _judge_turns(self, scene: ConstraintContext, verdict: _Verdict) -> None:
         """The lower voice's turn, where the upper must move first or the lower could do nothing."""
         for name, opinion in self.active.items():
             must = opinion.upper_must_move(scene)
@@ -301,7 +301,7 @@ class Watch:
                 for voice in (UPPER, LOWER):
                     verdict.forbid(_PART[voice], _ALL, idle[other[idle] == voice])
 
-    def _judge_ends(self, scene: Scene, verdict: _Verdict) -> None:
+    def _judge_ends(self, scene: ConstraintContext, verdict: _Verdict) -> None:
         """NOTE_OFF, and the PART that would lead to one that is forbidden."""
         rhythm = self.active.get("rhythm")
         stuck = rhythm.stuck(scene) if isinstance(rhythm, Rhythm) else None

@@ -1,7 +1,7 @@
 // The address of a piece: all that was asked, the seed, and where music was given, that too.
 
 const PLAIN = ["key", "meter", "style", "subject", "answer"];
-const NUMBERS = ["seed", "bars", "tempo", "recurrence", "temperature", "top_p", "max_quote"];
+const NUMBERS = ["seed", "bars", "tempo", "motif_strength", "temperature", "top_p", "max_quote"];
 
 export async function linkOf({ wish }, about) {
   const query = new URLSearchParams();

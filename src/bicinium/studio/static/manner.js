@@ -29,7 +29,7 @@ export class Manner {
 
   controls() {
     const of = (name) => $(`[name=${name}]`, this.element);
-    return { style: of("style"), recurrence: of("recurrence"), n: of("n"), temperature: of("temperature"), warmth: of("warmth"), max_quote: of("max_quote") };
+    return { style: of("style"), motif_strength: of("motif_strength"), n: of("n"), temperature: of("temperature"), warmth: of("warmth"), max_quote: of("max_quote") };
   }
 
   usual(name) {
@@ -99,22 +99,22 @@ export class Manner {
 
   /** The part of a wish that these controls are. */
   wish() {
-    const { style, recurrence, n, temperature, max_quote } = this.controls();
+    const { style, motif_strength, n, temperature, max_quote } = this.controls();
     const constraints = this.constraints();
     return {
       n: n.valueAsNumber || 1,
       temperature: Number(temperature.value),
       ...(style.value && { style: style.value }),
-      ...(recurrence.value && { recurrence: Number(recurrence.value) }),
+      ...(motif_strength.value && { motif_strength: Number(motif_strength.value) }),
       ...(max_quote.value && { max_quote: max_quote.valueAsNumber }),
       ...(Object.keys(constraints).length && { constraints }),
     };
   }
 
   fill(wish) {
-    const { style, recurrence, temperature, max_quote } = this.controls();
+    const { style, motif_strength, temperature, max_quote } = this.controls();
     style.value = wish.style ?? "";
-    recurrence.value = wish.recurrence ?? "";
+    motif_strength.value = wish.motif_strength ?? "";
     max_quote.value = wish.max_quote ?? "";
     if (wish.temperature) temperature.value = wish.temperature;
     for (const control of $$("[data-rule]", this.element)) {

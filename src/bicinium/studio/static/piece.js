@@ -43,8 +43,8 @@ export class Piece {
     const wrong = Object.entries(sheet.checks).filter(([, holds]) => !holds).map(([name]) => name);
     marks.push(["grammar", this.valid ? "valid" : "invalid", "every rule of the grammar was checked"]);
     marks.push(["quality", sheet.quality_score.toFixed(2), "how much it resembles real music in what was measured, 0 to 1"]);
-    if (sheet.likeness != null) { // pieces that were kept before there was a critic have none
-      marks.push(["critic", sheet.likeness.toFixed(2), "how likely it is that a person wrote it, as far as was measured, 0 to 1"]);
+    if (sheet.realism != null) { // pieces that were kept before there was a critic have none
+      marks.push(["critic", sheet.realism.toFixed(2), "how likely it is that a person wrote it, as far as was measured, 0 to 1"]);
     }
     marks.push(["as asked", wrong.length ? `all but ${wrong.join(", ")}` : "in all", "bars, metre, key, close and tempo"]);
     if (sheet.quoted_bars !== null) {
