@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from bicinium.api import load_composer
-from bicinium.data.shards import load_pieces, score_of
+from bicinium.data.piece_record import score_of
+from bicinium.data.shards import load_pieces
 from bicinium.errors import RequestError
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions

@@ -27,7 +27,8 @@ import music21
 import numpy as np
 
 from bicinium.api import load_composer, load_quotations
-from bicinium.data.shards import load_pieces, score_of
+from bicinium.data.piece_record import score_of
+from bicinium.data.shards import load_pieces
 from bicinium.data.sources import KEYBOARD_STYLES
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions

@@ -33,7 +33,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.weighing import Scales, columns, scales_of, weights_of
+from benchmarks.logistic_fit import Scales, columns, scales_of, weights_of
 from bicinium.atomic_write import atomic_write
 from bicinium.evaluation.distributions import compare, told_apart
 from bicinium.evaluation.evaluate import mean_quality
@@ -46,7 +46,7 @@ from bicinium.generation.gbdt import GradientBoostedTrees, Tree
 from bicinium.generation.memorization import QuotationIndex, quotations_path
 from bicinium.generation.rerank import DEFAULT_BEST_OF, best_of_each, each_candidate
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
-from bicinium.music.descriptors import features, lines
+from bicinium.music.descriptors import describe, lines
 from bicinium.music.score import Score
 
 Floats = NDArray[np.float64]
@@ -181,8 +181,8 @@ def _measured(answered: Answered) -> Measured:
     places = np.array([i for i, _ in pieces])
     kept = np.unique(places)
     of = answered.excerpts
-    real = [features(of[i].score) for i in kept]
-    composed = [features(of[i].cut_alike(piece.score)) for i, piece in pieces if piece.score]
+    real = [describe(of[i].score) for i in kept]
+    composed = [describe(of[i].cut_alike(piece.score)) for i, piece in pieces if piece.score]
     names = list(real[0])
     works = np.unique([one.work for one in of], return_inverse=True)[1]
     return Measured(

@@ -21,21 +21,23 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression as SklearnRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
-from benchmarks.weighing import columns, scales_of, weights_of
+from benchmarks.logistic_fit import columns, scales_of, weights_of
 from bicinium.atomic_write import atomic_write
-from bicinium.data.corruptions import CLASSES, OTHER_LOWER_VOICE, other_lower_voice
-from bicinium.data.shards import Piece, load_pieces, score_of
+from bicinium.data.corruptions import CORRUPTIONS, OTHER_LOWER_VOICE, other_lower_voice
+from bicinium.data.piece_record import PieceRecord, score_of
+from bicinium.data.shards import load_pieces
 from bicinium.data.sources import KEYBOARD_STYLES
 from bicinium.music import quality
 from bicinium.music.excerpts import EXCERPT_BARS
-from bicinium.music.quality import METRICS, Weights, measure
+from bicinium.music.logistic import LogisticRegression
+from bicinium.music.quality import METRICS, measure
 from bicinium.music.score import Score, Voice
 
 REAL = "music"
-NONSENSE = (*CLASSES, OTHER_LOWER_VOICE)
+NONSENSE = (*CORRUPTIONS, OTHER_LOWER_VOICE)
 STRENGTH = 0.3  # of scikit-learn's C: smaller pulls the weights more to 0
 WORTH = 0.001  # a metric whose loss raises the log-loss by less than this share is dropped
 WEIGHTS_PATH = Path(quality.__file__).with_name("quality.json")
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
     speed(load_pieces(options.prepared)[::40])
 
 
-def gather(pieces: Sequence[Piece], most: int) -> list[Sample]:
+def gather(pieces: Sequence[PieceRecord], most: int) -> list[Sample]:
     """Measure all keyboard pieces and as many others as fill up ``most``, evenly."""
     keyboard = [piece for piece in pieces if piece.style in KEYBOARD_STYLES]
     others = [piece for piece in pieces if piece.style not in KEYBOARD_STYLES]
@@ -76,7 +78,7 @@ def gather(pieces: Sequence[Piece], most: int) -> list[Sample]:
     trained = [piece for piece in others if piece.split == "train"]
     room = max(1, most - len(keyboard)) // 2
     chosen = [*keyboard, *evenly(held_out, room), *evenly(trained, room)]
-    alike: dict[tuple[str, str, str], list[Piece]] = {}
+    alike: dict[tuple[str, str, str], list[PieceRecord]] = {}
     for piece in chosen:
         alike.setdefault((piece.split, piece.meter, piece.mode), []).append(piece)
     work = []
@@ -93,11 +95,11 @@ def gather(pieces: Sequence[Piece], most: int) -> list[Sample]:
     return [sample for samples in measured for sample in samples]
 
 
-def evenly(pieces: Sequence[Piece], count: int) -> list[Piece]:
+def evenly(pieces: Sequence[PieceRecord], count: int) -> list[PieceRecord]:
     return list(pieces[:: max(1, len(pieces) // count)])
 
 
-def samples_of(seed: int, piece: Piece, stranger: Piece) -> list[Sample]:
+def samples_of(seed: int, piece: PieceRecord, stranger: PieceRecord) -> list[Sample]:
     """A piece and its nonsense, whole and as its last bars."""
     rng = np.random.default_rng([seed, 1])
     side = "held out" if piece.split == "validation" else "fit"
@@ -108,7 +110,7 @@ def samples_of(seed: int, piece: Piece, stranger: Piece) -> list[Sample]:
         score = score_of(piece) if whole else last_bars(score_of(piece), EXCERPT_BARS)
         made = {REAL: score}
         if min(len(voice.notes) for voice in score.voices) >= 2:
-            made |= {kind: spoil(score, rng) for kind, spoil in CLASSES.items()}
+            made |= {kind: spoil(score, rng) for kind, spoil in CORRUPTIONS.items()}
             made[OTHER_LOWER_VOICE] = other_lower_voice(score, score_of(stranger))
         for kind, made_of_it in made.items():
             measured = measure(made_of_it)
@@ -139,7 +141,7 @@ def last_bars(score: Score, bars: int) -> Score:
 # ------------------------------------------------------------------ fitting
 
 
-def fit(samples: Sequence[Sample]) -> Weights:
+def fit(samples: Sequence[Sample]) -> LogisticRegression:
     """Logistic regression on z and |z| of each metric; what is not worth its place is dropped."""
     fitting = [sample for sample in samples if sample.side == "fit"]
     choosing = [sample for sample in samples if sample.side == "choose"]
@@ -186,8 +188,8 @@ def is_real(samples: Sequence[Sample]) -> np.ndarray:
 
 def regression(
     names: Sequence[str], scales: dict[str, tuple[float, float]], samples: Sequence[Sample]
-) -> LogisticRegression:
-    model = LogisticRegression(C=STRENGTH, max_iter=3000, tol=1e-3)
+) -> SklearnRegression:
+    model = SklearnRegression(C=STRENGTH, max_iter=3000, tol=1e-3)
     return model.fit(
         columns(measured(samples, names), names, scales),
         is_real(samples),
@@ -206,7 +208,7 @@ def loss_of(
     return float(log_loss(is_real(choosing), chances, sample_weight=emphasis(choosing)))
 
 
-def write(weights: Weights, samples: Sequence[Sample]) -> None:
+def write(weights: LogisticRegression, samples: Sequence[Sample]) -> None:
     """quality.json, with the command that made it."""
     sides = {
         side: sum(s.kind == REAL and s.whole and s.side == side for s in samples)
@@ -279,7 +281,7 @@ def area(samples: Sequence[Sample], judged: Sequence[float], kind: str) -> float
     return float(roc_auc_score(truths, values))
 
 
-def speed(pieces: Sequence[Piece]) -> None:
+def speed(pieces: Sequence[PieceRecord]) -> None:
     scores = [score_of(piece) for piece in pieces]
     started = time.perf_counter()
     for score in scores:

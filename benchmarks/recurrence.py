@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bicinium.data.shards import Piece, load_pieces, score_of
+from bicinium.data.piece_record import PieceRecord, score_of
+from bicinium.data.shards import load_pieces
 from bicinium.errors import BiciniumError
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.engine import DEFAULT_SAMPLING, Composer, GenerationConfig
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--pieces", type=int, default=64)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     options = parser.parse_args(arguments)
-    by_style: dict[str, list[Piece]] = {}
+    by_style: dict[str, list[PieceRecord]] = {}
     for piece in load_pieces(options.data):
         if piece.split == "train" and piece.style:
             by_style.setdefault(piece.style, []).append(piece)
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
         print(f"  {strength:.1f}: {np.mean(found):.2f} ± {np.std(found):.2f}, deciles {deciles}")
 
 
-def shares_of(pieces: Sequence[Piece], bars: int, rng: np.random.Generator) -> list[float]:
+def shares_of(pieces: Sequence[PieceRecord], bars: int, rng: np.random.Generator) -> list[float]:
     """Of the first bars of each piece, and of some at random."""
     found = []
     for piece in pieces:

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ablation import validations
-from bicinium.data.shards import SHARDS, Piece, load_pieces, score_of, write_shards
+from bicinium.data.piece_record import PieceRecord, score_of
+from bicinium.data.shards import SHARDS, load_pieces, write_shards
 from bicinium.errors import BiciniumError
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.tokenizer.codec import encode
@@ -93,7 +94,7 @@ def in_all_keys(prepared: Path, to: Path, seed: int) -> Path:
     return to
 
 
-def _moved(piece: Piece, semitones: int | None) -> Piece:
+def _moved(piece: PieceRecord, semitones: int | None) -> PieceRecord:
     """A piece in another key, its own where ``semitones`` is None; as it was where that is off the
     keyboard.
     """

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.data.shards import Piece
+from bicinium.data.piece_record import PieceRecord
 from bicinium.evaluation.likelihood import Prediction
 from bicinium.grammar import MusicalGrammar
 from bicinium.music.score import Meter
@@ -83,7 +83,7 @@ class MarkovChain:
             p[found] = (counts + novel * p[found]) / (level.totals[place][:, None] + novel)
         return p
 
-    def predict(self, pieces: Sequence[Piece]) -> Prediction:
+    def predict(self, pieces: Sequence[PieceRecord]) -> Prediction:
         """What our model's ``predict`` says, of this chain."""
         bits = illegal = 0.0
         grammar = MusicalGrammar()

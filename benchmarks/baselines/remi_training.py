@@ -23,7 +23,8 @@ from torch import Tensor
 from benchmarks.baselines.remi_model import CONTEXT, RemiModel
 from benchmarks.baselines.remi_tokens import PREFIX, RemiTokens
 from bicinium.atomic_write import atomic_write
-from bicinium.data.shards import Piece, load_pieces, score_of
+from bicinium.data.piece_record import PieceRecord, score_of
+from bicinium.data.shards import load_pieces
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import DataSection, TrainingSection
 from bicinium.training.dataset import Window, repeats_of, tile
@@ -39,7 +40,7 @@ _CHECKPOINT_EVERY, _LOG_EVERY = 200, 10  # steps
 LAST, TOKENS, METRICS = "last.pt", "tokens.npz", "metrics.jsonl"
 
 
-def training_pieces(data: Path) -> list[Piece]:
+def training_pieces(data: Path) -> list[PieceRecord]:
     """Those that our model is trained on."""
     return [p for p in load_pieces(data) if p.split == "train" and p.style != LEFT_OUT]
 
@@ -49,7 +50,7 @@ class Batches:
     """Windows of pieces in REMI; before each what is told of its piece."""
 
     vocabulary: RemiTokens
-    pieces: Sequence[Piece]
+    pieces: Sequence[PieceRecord]
     tokens: Sequence[NDArray[np.int16]]
 
     def epoch(self, number: int) -> list[Window]:
@@ -80,7 +81,7 @@ class Batches:
 
 
 def tokenised(
-    path: Path, vocabulary: RemiTokens, pieces: Sequence[Piece]
+    path: Path, vocabulary: RemiTokens, pieces: Sequence[PieceRecord]
 ) -> list[NDArray[np.int16]]:
     """The pieces as ids; kept at ``path``, as long as they are the same pieces."""
     mark = np.array([len(pieces), sum(len(p.tokens) for p in pieces), vocabulary.size])

@@ -15,7 +15,7 @@ from transformers import DynamicCache
 from benchmarks.baselines.remi_model import CONTEXT, RemiModel
 from benchmarks.baselines.remi_tokens import PREFIX, Read, RemiTokens
 from benchmarks.baselines.remi_training import LAST
-from bicinium.data.shards import Piece, score_of
+from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.data.sources import STYLES
 from bicinium.evaluation.likelihood import Prediction
 from bicinium.generation.conditions import Conditions
@@ -41,7 +41,7 @@ class RemiBaseline:
         self.model.eval()
         self.steps = int(state["step"])
 
-    def round_trip(self, pieces: Sequence[Piece]) -> float:
+    def round_trip(self, pieces: Sequence[PieceRecord]) -> float:
         """Share of pieces that come back from their tokens note for note."""
         same = 0
         for piece in pieces:
@@ -52,7 +52,7 @@ class RemiBaseline:
         return same / max(1, len(pieces))
 
     @torch.inference_mode()
-    def predict(self, pieces: Sequence[Piece]) -> Prediction:
+    def predict(self, pieces: Sequence[PieceRecord]) -> Prediction:
         """Bits for every token after BOS, EOS included. Where a piece is longer than a window,
         windows follow each other so closely that each token sees enough before it.
         """

@@ -19,7 +19,8 @@ from benchmarks.baselines.remi_training import KEYBOARD_REPEATS, LEFT_OUT
 from benchmarks.baselines.remi_writing import RemiBaseline
 from bicinium.api import load_quotations
 from bicinium.atomic_write import atomic_write
-from bicinium.data.shards import Piece, evenly, load_pieces
+from bicinium.data.piece_record import PieceRecord
+from bicinium.data.shards import load_pieces, subsample
 from bicinium.evaluation.distributions import Comparison, compare
 from bicinium.evaluation.evaluate import (
     MOST_OTHER_TOKENS,
@@ -37,7 +38,7 @@ from bicinium.generation.memorization import QuotationIndex
 from bicinium.generation.sampling import Sampling
 from bicinium.model.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
 from bicinium.model.decoder import Decoder
-from bicinium.music.descriptors import YES_OR_NO
+from bicinium.music.descriptors import BINARY_MEASURES
 from bicinium.music.excerpts import EXCERPT_BARS
 from bicinium.music.score import Score
 from bicinium.tokenizer.codec import decode
@@ -55,7 +56,7 @@ _VALID, _PAIRED = "unaided/pieces valid", "unaided/notes paired or unmended"
 class Task:
     """What each composer is asked: to predict pieces, and to answer excerpts."""
 
-    sets: Mapping[str, Sequence[Piece]]
+    sets: Mapping[str, Sequence[PieceRecord]]
     chosen: Sequence[Excerpt]
     asked: Sequence[Conditions]
     seed: int
@@ -114,7 +115,7 @@ def _composers(options: argparse.Namespace) -> dict[str, Callable[[], Numbers]]:
     task = Task(
         sets={
             "keyboard": [piece for piece in held_out if set_of(piece) == "keyboard"],
-            "other": evenly([p for p in held_out if set_of(p) == "other"], MOST_OTHER_TOKENS),
+            "other": subsample([p for p in held_out if set_of(p) == "other"], MOST_OTHER_TOKENS),
         },
         chosen=chosen,
         asked=[excerpt.conditions(ours.config) for excerpt in chosen],
@@ -198,7 +199,7 @@ def _masked(composer: Composer, task: Task) -> Numbers:
     return _composed(task.chosen, scores, task)
 
 
-def _markov(training: Sequence[Piece], model: Checkpoint, task: Task) -> Numbers:
+def _markov(training: Sequence[PieceRecord], model: Checkpoint, task: Task) -> Numbers:
     chain = MarkovChain(
         [piece.tokens for piece in training], repeats_of(training, KEYBOARD_REPEATS).tolist()
     )
@@ -271,7 +272,7 @@ def _comparison(chosen: Sequence[Excerpt], scores: Sequence[Score], task: Task) 
 
 def _inside(shares: Mapping[str, float]) -> Numbers:
     """But of what is yes or no."""
-    return {f"in range/{name}": one for name, one in shares.items() if name not in YES_OR_NO}
+    return {f"in range/{name}": one for name, one in shares.items() if name not in BINARY_MEASURES}
 
 
 # ------------------------------------------------------------------ to be read

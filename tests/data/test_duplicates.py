@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bicinium.data.duplicates import find_duplicates, fingerprint
 from bicinium.data.corruptions import shuffled_bars, shuffled_notes
+from bicinium.data.duplicates import find_duplicates, fingerprint
 from bicinium.music.score import Note, Score, Voice
 
 MakeScore = Callable[..., Score]

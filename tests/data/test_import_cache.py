@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bicinium.data import import_cache as reading_store
-from bicinium.data.import_cache import ReadingStore
+from bicinium.data.import_cache import ImportCache
 from bicinium.errors import CorpusError
 
 Refuses = Callable[..., AbstractContextManager[None]]
@@ -23,25 +23,25 @@ TEXTS = {f"key {index}": f"Präludium {index} " * (30 * index) for index in rang
 def path(tmp_path: Path) -> Path:
     """A store of all texts: some share a page, some fill several."""
     path = tmp_path / "readings.sqlite"
-    with ReadingStore(path) as store:
+    with ImportCache(path) as store:
         store.save(TEXTS)
     return path
 
 
 def test_what_was_saved_is_told_until_it_is_forgotten(path: Path) -> None:
-    with ReadingStore(path) as store:
+    with ImportCache(path) as store:
         assert store.load(["key 3", "key 4", "no key"]) == {k: TEXTS[k] for k in ("key 3", "key 4")}
         store.save({"key 3": "anew"})
         store.forget_all_but({"key 3", "key 5"})
-    with ReadingStore(path) as store:
+    with ImportCache(path) as store:
         assert store.load(TEXTS) == {"key 3": "anew", "key 5": TEXTS["key 5"]}
 
 
 def test_without_a_path_nothing_is_remembered() -> None:
-    with ReadingStore(None) as store:
+    with ImportCache(None) as store:
         store.save(TEXTS)
         assert store.load(TEXTS) == TEXTS
-    with ReadingStore(None) as store:
+    with ImportCache(None) as store:
         assert store.load(TEXTS) == {}
 
 
@@ -52,10 +52,10 @@ def test_damage_at_any_place_is_found_and_mended(path: Path, damage: bytes) -> N
     assert len(good) > 10 * _PAGE
     for start in range(0, len(good), _PAGE // 2):
         path.write_bytes((good[:start] + damage + good[start + len(damage) :])[: len(good)])
-        with ReadingStore(path) as store:
+        with ImportCache(path) as store:
             assert store.load(TEXTS).items() <= TEXTS.items()
             store.save(TEXTS)
-        with ReadingStore(path) as store:
+        with ImportCache(path) as store:
             assert store.load(TEXTS) == TEXTS
 
 
@@ -63,7 +63,7 @@ def test_damage_at_any_place_is_found_and_mended(path: Path, damage: bytes) -> N
                                    b"\xe9key TEXT PRIMARY KEY, text TEXT)"])  # fmt: skip
 def test_a_store_whose_table_is_another_is_begun_anew(path: Path, table: bytes) -> None:
     path.write_bytes(path.read_bytes().replace(b"(key TEXT PRIMARY KEY, text TEXT)", table))
-    with ReadingStore(path) as store:
+    with ImportCache(path) as store:
         assert store.load(TEXTS) == {}
         store.save(TEXTS)
         assert store.load(TEXTS) == TEXTS
@@ -72,7 +72,7 @@ def test_a_store_whose_table_is_another_is_begun_anew(path: Path, table: bytes) 
 @pytest.mark.parametrize("size", [1, 50, 100, _PAGE, 3 * _PAGE + 7])
 def test_a_store_that_breaks_off_is_begun_anew(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
-    with ReadingStore(path) as store:
+    with ImportCache(path) as store:
         assert store.load(TEXTS) == {}
         store.save(TEXTS)
         assert store.load(TEXTS) == TEXTS
@@ -92,7 +92,7 @@ def test_a_store_that_another_process_holds_is_left_alone(
     refuses: Refuses,
     monkeypatch: pytest.MonkeyPatch,
     lock: str,
-    use: Callable[[ReadingStore], None],
+    use: Callable[[ImportCache], None],
 ) -> None:
     monkeypatch.setattr(reading_store, "_PATIENCE_SECONDS", 0.0)
     before = path.read_bytes()
@@ -100,11 +100,11 @@ def test_a_store_that_another_process_holds_is_left_alone(
         other.execute(f"BEGIN {lock}")
         with (
             refuses(CorpusError, r"readings.sqlite is in use by another process: wait until"),
-            ReadingStore(path) as store,
+            ImportCache(path) as store,
         ):
             use(store)
     assert path.read_bytes() == before
-    with ReadingStore(path) as store:
+    with ImportCache(path) as store:
         assert store.load(TEXTS) == TEXTS
 
 
@@ -112,4 +112,4 @@ def test_a_place_that_cannot_be_written_to_is_one_sentence(
     tmp_path: Path, refuses: Refuses
 ) -> None:
     with refuses(CorpusError, r"readings.sqlite cannot be used \(unable to .*\): delete it, or"):
-        ReadingStore(tmp_path / "nowhere" / "readings.sqlite")
+        ImportCache(tmp_path / "nowhere" / "readings.sqlite")

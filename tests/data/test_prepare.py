@@ -16,14 +16,15 @@ import numpy as np
 import pytest
 
 from bicinium.data import import_piece as reading
-from bicinium.data.prepare import MANIFEST_NAME, SUMMARY_NAME, dropped_share, prepare
 from bicinium.data.import_piece import at_home
-from bicinium.data.shards import Piece, load_pieces, score_of, write_shards
+from bicinium.data.piece_record import PieceRecord, score_of
+from bicinium.data.prepare import MANIFEST_NAME, SUMMARY_NAME, dropped_share, prepare
+from bicinium.data.shards import load_pieces, write_shards
 from bicinium.data.sources import SourceFile, find_sources, split_of
 from bicinium.errors import CorpusError
+from bicinium.formats.midi import write_midi
 from bicinium.grammar import MusicalGrammarValidator
 from bicinium.music.key import ALL_KEYS, Key
-from bicinium.formats.midi import write_midi
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.tokenizer.codec import decode, snap
 
@@ -96,7 +97,7 @@ def test_the_training_set_comes_back_as_it_was_written(midi_folder: Path, tmp_pa
     for one, other in zip(written, read, strict=True):
         np.testing.assert_array_equal(one.tokens, other.tokens)
         assert other.tokens.dtype == np.int16
-        for name in (field.name for field in fields(Piece)):
+        for name in (field.name for field in fields(PieceRecord)):
             if name != "tokens":
                 assert getattr(one, name) == getattr(other, name)
                 assert type(getattr(one, name)) is type(getattr(other, name))

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bicinium.data.piece_record import score_of
 from bicinium.data.prepare import prepare
 from bicinium.data.report import _notes, corpus_report
-from bicinium.data.shards import load_pieces, score_of
+from bicinium.data.shards import load_pieces
 from bicinium.data.sources import find_sources
 from bicinium.errors import CorpusError
 from bicinium.formats.midi import write_midi

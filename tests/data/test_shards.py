@@ -11,14 +11,8 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
-from bicinium.data.shards import (
-    SHARDS,
-    Piece,
-    load_checked,
-    load_pieces,
-    score_of,
-    write_shards,
-)
+from bicinium.data.piece_record import PieceRecord, score_of
+from bicinium.data.shards import SHARDS, load_checked, load_pieces, write_shards
 from bicinium.errors import CorpusError
 from bicinium.tokenizer.vocabulary import END, Kind, token_id
 
@@ -26,11 +20,11 @@ Refuses = Callable[..., AbstractContextManager[None]]
 
 
 @pytest.fixture
-def pieces(prepared: Path) -> list[Piece]:
+def pieces(prepared: Path) -> list[PieceRecord]:
     return load_pieces(prepared)
 
 
-def test_many_pieces_are_many_shards_in_order(pieces: list[Piece], tmp_path: Path) -> None:
+def test_many_pieces_are_many_shards_in_order(pieces: list[PieceRecord], tmp_path: Path) -> None:
     many = [replace(pieces[i % 8], name=f"piece {i}") for i in range(2001)]
     assert [path.name for path in write_shards(tmp_path, many)] == [
         "pieces-000.parquet",
@@ -43,7 +37,7 @@ def test_many_pieces_are_many_shards_in_order(pieces: list[Piece], tmp_path: Pat
     assert len(load_pieces(tmp_path)) == 3
 
 
-def test_what_prepare_wrote_passes(prepared: Path, pieces: list[Piece]) -> None:
+def test_what_prepare_wrote_passes(prepared: Path, pieces: list[PieceRecord]) -> None:
     good, refused = load_checked(prepared)
     assert [piece.name for piece in good] == [piece.name for piece in pieces]
     assert refused == []
@@ -51,11 +45,11 @@ def test_what_prepare_wrote_passes(prepared: Path, pieces: list[Piece]) -> None:
         assert score_of(piece).note_count == piece.notes
 
 
-def _spoil(piece: Piece, **changes: object) -> Piece:
+def _spoil(piece: PieceRecord, **changes: object) -> PieceRecord:
     return replace(piece, **changes)
 
 
-def test_a_shard_from_elsewhere_is_not_believed(pieces: list[Piece], tmp_path: Path) -> None:
+def test_a_shard_from_elsewhere_is_not_believed(pieces: list[PieceRecord], tmp_path: Path) -> None:
     """Of seven rows, six wrong in different ways, one is left."""
     good = pieces[0]
     on, off = token_id(Kind.NOTE_ON, 60), token_id(Kind.NOTE_OFF, 100)
@@ -83,7 +77,7 @@ def test_a_shard_from_elsewhere_is_not_believed(pieces: list[Piece], tmp_path: P
     assert f"{pieces[1].notes} notes, the row says 3" in reasons["count"]
 
 
-def test_a_lower_grammar_score_may_be_let_in(pieces: list[Piece], tmp_path: Path) -> None:
+def test_a_lower_grammar_score_may_be_let_in(pieces: list[PieceRecord], tmp_path: Path) -> None:
     tokens = pieces[0].tokens.copy()
     tokens[-2] += 1 if tokens[-2] < 600 else -1  # END falls beside the last barline
     write_shards(tmp_path, [replace(pieces[0], tokens=tokens)])

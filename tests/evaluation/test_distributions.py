@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bicinium.data.corruptions import CLASSES
+from bicinium.data.corruptions import CORRUPTIONS
 from bicinium.data.sources import find_sources
 from bicinium.errors import BiciniumError, RequestError
 from bicinium.evaluation import distributions as comparing
@@ -221,11 +221,11 @@ def test_real_music_is_as_far_from_real_music_as_it_is(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(CLASSES))
+@pytest.mark.parametrize("kind", sorted(CORRUPTIONS))
 def test_nonsense_made_of_real_music_is_told_from_it(
     kind: str, real: tuple[Sequence[Score], Sequence[str]]
 ) -> None:
     scores, works = real
     rng = np.random.default_rng(0)
-    auc, _ = _numbers(compare(scores, [CLASSES[kind](score, rng) for score in scores], works))
+    auc, _ = _numbers(compare(scores, [CORRUPTIONS[kind](score, rng) for score in scores], works))
     assert auc > 0.8

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bicinium.data.shards import Piece, load_pieces
+from bicinium.data.piece_record import PieceRecord
+from bicinium.data.shards import load_pieces
 from bicinium.evaluation.likelihood import NOTHING, Prediction, predict
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint
@@ -27,7 +28,7 @@ _SPREAD = 3.0  # so that the logits say something
 
 
 @pytest.fixture(scope="module")
-def pieces(prepared: Path) -> list[Piece]:
+def pieces(prepared: Path) -> list[PieceRecord]:
     return load_pieces(prepared)
 
 
@@ -38,7 +39,7 @@ def wide(tiny_config: ModelConfig) -> ModelConfig:
 
 
 def test_it_is_what_training_measures(
-    pieces: list[Piece], wide: ModelConfig, random_weights: Weights
+    pieces: list[PieceRecord], wide: ModelConfig, random_weights: Weights
 ) -> None:
     torch = pytest.importorskip("torch")
     from bicinium.model.transformer import Transformer
@@ -59,7 +60,7 @@ def test_it_is_what_training_measures(
     assert ours.tokens == sum(len(piece.tokens) - 1 for piece in pieces)
 
 
-def alone(checkpoint: Checkpoint, piece: Piece) -> float:
+def alone(checkpoint: Checkpoint, piece: PieceRecord) -> float:
     """The bits of one piece, token by token in double precision."""
     grammar, decoder = MusicalGrammar(), Decoder(checkpoint.config, checkpoint.weights)
     told = PieceConditions.of(
@@ -84,7 +85,7 @@ def alone(checkpoint: Checkpoint, piece: Piece) -> float:
 
 
 def test_pieces_longer_than_the_context_are_predicted_whole_with_a_window_that_slides(
-    pieces: list[Piece], tiny_config: ModelConfig, random_weights: Weights
+    pieces: list[PieceRecord], tiny_config: ModelConfig, random_weights: Weights
 ) -> None:
     checkpoint = Checkpoint(tiny_config, random_weights(tiny_config, spread=_SPREAD))
     assert min(len(piece.tokens) for piece in pieces) > 2 * tiny_config.context
@@ -93,7 +94,7 @@ def test_pieces_longer_than_the_context_are_predicted_whole_with_a_window_that_s
 
 
 def test_company_and_threads_change_nothing(
-    pieces: list[Piece], tiny_config: ModelConfig, random_weights: Weights
+    pieces: list[PieceRecord], tiny_config: ModelConfig, random_weights: Weights
 ) -> None:
     checkpoint = Checkpoint(tiny_config, random_weights(tiny_config, spread=_SPREAD))
     together = predict(checkpoint, pieces)
@@ -109,7 +110,7 @@ def test_company_and_threads_change_nothing(
 
 
 def test_a_model_that_knows_nothing_needs_the_bits_of_all_tokens(
-    pieces: list[Piece], tiny_config: ModelConfig, random_weights: Weights
+    pieces: list[PieceRecord], tiny_config: ModelConfig, random_weights: Weights
 ) -> None:
     weights = random_weights(tiny_config)
     for name in ("head.weight", "relative_head.weight", "ending_head.weight"):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bicinium.data.shards import Piece, evenly, load_pieces, write_shards
+from bicinium.data.piece_record import PieceRecord
+from bicinium.data.shards import load_pieces, subsample, write_shards
 from bicinium.errors import CorpusError
 from bicinium.evaluation.reference_music import (
     EXCERPT_BARS,
@@ -95,12 +96,12 @@ def test_where_there_is_nothing_to_measure_on_one_sentence_says_so(
         load_material(tmp_path / "trained")
 
 
-def _piece(score: Score, **about: str) -> Piece:
+def _piece(score: Score, **about: str) -> PieceRecord:
     assert score.key is not None
     home = score.transpose(score.key.semitones_to_home)
     fields = {"name": "x", "composer": "", "title": "", "licence": "", "credit": ""}
     fields |= {"cluster": "x", "style": "bach", "split": "validation"} | about
-    return Piece(
+    return PieceRecord(
         **fields,
         meter=str(score.meter),
         mode=score.key.mode,
@@ -150,7 +151,7 @@ def test_short_pieces_are_taken_whole_and_strange_styles_not_asked_for(
 def test_keyboard_music_comes_first_and_strange_metres_never(
     made_up_score: Made, tiny_config: ModelConfig
 ) -> None:
-    def named(name: str, style: str, meter: str = "4/4") -> Piece:
+    def named(name: str, style: str, meter: str = "4/4") -> PieceRecord:
         return _piece(made_up_score(4, 8, meter), name=name, style=style)
 
     pieces = [named(f"song {i}", "song") for i in range(6)]
@@ -164,8 +165,8 @@ def test_keyboard_music_comes_first_and_strange_metres_never(
 def test_a_part_of_the_pieces_is_spread_evenly(made_up_score: Made) -> None:
     pieces = [_piece(made_up_score(seed, 8), name=str(seed)) for seed in range(9)]
     tokens = sum(len(piece.tokens) for piece in pieces)
-    assert [piece.name for piece in evenly(pieces, tokens // 3)] == ["0", "3", "6"]
-    assert evenly(pieces, 10**9) == pieces
+    assert [piece.name for piece in subsample(pieces, tokens // 3)] == ["0", "3", "6"]
+    assert subsample(pieces, 10**9) == pieces
 
 
 def test_notes_over_the_ends_of_an_excerpt_are_cut() -> None:

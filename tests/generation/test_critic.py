@@ -16,9 +16,9 @@ from bicinium.errors import CheckpointError
 from bicinium.generation.critic import Critic, critic_path
 from bicinium.generation.gbdt import GradientBoostedTrees
 from bicinium.generation.rerank import best_of_each, score_sheet
-from bicinium.music.descriptors import features
+from bicinium.music.descriptors import describe
 from bicinium.music.excerpts import cut
-from bicinium.music.quality import Term, Weights
+from bicinium.music.logistic import Coefficient, LogisticRegression
 from bicinium.music.score import Score
 
 MakeScore = Callable[..., Score]
@@ -34,13 +34,13 @@ _NO_METRIC = '{"bias": 0, "terms": {"degree/eighth": %s}}' % (_TERM % "1")
 
 def _critic(**weights: float) -> Critic:
     """Of numbers by name, with __ for /: more of it is more real."""
-    terms = {name.replace("__", "/"): Term(0.0, 1.0, w, 0.0) for name, w in weights.items()}
-    return Critic(Weights(0.0, terms))
+    terms = {name.replace("__", "/"): Coefficient(0.0, 1.0, w, 0.0) for name, w in weights.items()}
+    return Critic(LogisticRegression(0.0, terms))
 
 
 def test_likeness_is_the_logistic_of_the_log_odds(made_up_score: MakeScore) -> None:
     score, critic = made_up_score(1, 8), _critic(motion__contrary=2.0)
-    odds = 2.0 * features(score)["motion/contrary"]
+    odds = 2.0 * describe(score)["motion/contrary"]
     assert critic.log_odds(score) == pytest.approx(odds)
     assert critic.realism(score) == pytest.approx(1 / (1 + math.exp(-odds)))
     assert _critic(motion__contrary=0.0).realism(score) == 0.5
@@ -103,7 +103,9 @@ def test_the_candidate_is_kept_that_the_critic_takes_for_real_most(tiny_model: P
     }
     taken = []
     for weight in (4.0, -4.0):
-        critic = Critic(Weights(0.0, {"pitch/upper_mean": Term(70.0, 10.0, weight, 0.0)}))
+        critic = Critic(
+            LogisticRegression(0.0, {"pitch/upper_mean": Coefficient(70.0, 10.0, weight, 0.0)})
+        )
         chosen = best_of_each(pieces, 3, None, critic)
         assert chosen.keys() == {0, 1}
         for i, best in chosen.items():

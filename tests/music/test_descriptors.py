@@ -13,15 +13,15 @@ from bicinium.music.descriptors import (
     BINS,
     HISTOGRAMS,
     counterpoint_counts,
+    describe,
     durations,
-    features,
     harmonic_intervals,
     melodic_intervals,
     motions,
     onset_positions,
     phrase_measures,
     pitch_classes,
-    recurrence,
+    self_similarity,
     textures,
 )
 from bicinium.music.key import Key
@@ -124,7 +124,7 @@ def test_only_heights_change_with_transposition(
     for count in HISTOGRAMS.values():
         np.testing.assert_array_equal(count(piece), count(moved))
     assert counterpoint_counts(piece) == counterpoint_counts(moved)
-    before, after = features(piece), features(moved)
+    before, after = describe(piece), describe(moved)
     changed = {
         name
         for name in before
@@ -186,7 +186,7 @@ def _bars(*roots: int) -> Line:
 def test_a_figure_recurs_at_the_lag_at_which_it_was_put() -> None:
     other = [(60, 48), (65, 36), (64, 12)]
     line = [*_bars(60), *other, *_bars(62), *other]  # the figure in bars 1 and 3
-    found = recurrence(score(line, [], 4))
+    found = self_similarity(score(line, [], 4))
     assert found["rhythm_recurs_2"] == found["melody_recurs_2"] == 1.0
     # onsets 0, 24, 48, 72 against 0, 48, 84: two of five in common, moved by 0 and by -2
     assert found["rhythm_recurs_1"] == pytest.approx(2 / 5)
@@ -196,22 +196,22 @@ def test_a_figure_recurs_at_the_lag_at_which_it_was_put() -> None:
 
 def test_the_same_rhythm_with_another_melody_is_half_a_motif() -> None:
     line = [*_bars(60), (60, 24), (59, 24), (65, 24), (50, 24)]
-    found = recurrence(score(line, [], 2))
+    found = self_similarity(score(line, [], 2))
     assert found["rhythm_recurs_1"] == 1.0
     assert found["melody_recurs_1"] == 0.25  # each note is moved by another interval
 
 
 def test_silent_bars_say_nothing_and_half_filled_ones_are_unlike() -> None:
-    assert math.isnan(recurrence(score([], [], 4))["rhythm_recurs_1"])
+    assert math.isnan(self_similarity(score([], [], 4))["rhythm_recurs_1"])
     line = [*_bars(60), (0, 96)]
-    assert recurrence(score(line, [], 2))["rhythm_recurs_1"] == 0.0
+    assert self_similarity(score(line, [], 2))["rhythm_recurs_1"] == 0.0
 
 
 # ------------------------------------------------------------------ features
 
 
 def test_features_have_a_number_for_every_piece_and_nan_where_nothing_is_said() -> None:
-    empty, full = features(score([], [])), features(_SCALE)
+    empty, full = describe(score([], [])), describe(_SCALE)
     assert empty.keys() == full.keys()
     assert all(isinstance(value, float) for value in (*empty.values(), *full.values()))
     assert not any(math.isinf(value) for value in (*empty.values(), *full.values()))

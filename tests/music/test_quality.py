@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bicinium.data.corruptions import CLASSES, other_lower_voice
+from bicinium.data.corruptions import CORRUPTIONS, other_lower_voice
 from bicinium.data.sources import find_sources
 from bicinium.formats.midi import read_midi
 from bicinium.music.quality import METRICS, measure, quality
@@ -44,13 +44,13 @@ def test_inventions_are_music(inventions: list[Score]) -> None:
     assert min(map(_score, inventions)) > 0.9
 
 
-@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_every_invention_is_better_than_nonsense_made_of_it(
     inventions: list[Score], kind: str
 ) -> None:
     rng = np.random.default_rng(3)
     for music in inventions:
-        assert _score(CLASSES[kind](music, rng)) < _score(music)
+        assert _score(CORRUPTIONS[kind](music, rng)) < _score(music)
 
 
 def test_inventions_with_the_lower_voice_of_another_piece_are_worse(
@@ -124,7 +124,9 @@ def test_metrics_are_what_they_say() -> None:
     assert measured["repeated_notes"] == 0
     assert measured["stepwise"] == pytest.approx(10 / 11)
     assert measured["metrical_fit"] == -0.75
-    looped = measure(CLASSES["one bar looped"](Score((upper, lower), 3), np.random.default_rng(0)))
+    looped = measure(
+        CORRUPTIONS["one bar looped"](Score((upper, lower), 3), np.random.default_rng(0))
+    )
     assert looped is not None
     assert looped["repeated_bars"] == pytest.approx(2 / 3)
     assert looped["motif_recurrence"] > measured["motif_recurrence"]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bicinium.data.shards import Piece, write_shards
+from bicinium.data.piece_record import PieceRecord
+from bicinium.data.shards import write_shards
 from bicinium.music.key import Key
 from bicinium.music.score import COMMON_TIME, Note, Score, Voice
 from bicinium.tokenizer.codec import encode
@@ -31,9 +32,9 @@ def _stroll(seed: int) -> Score:
     return Score(tuple(voices), _BARS, COMMON_TIME, Key.parse("C major"), tempo_qpm=96.0)
 
 
-def _piece(seed: int) -> Piece:
+def _piece(seed: int) -> PieceRecord:
     score = _stroll(seed)
-    return Piece(
+    return PieceRecord(
         name=f"stroll {seed}",
         composer="",
         title="",

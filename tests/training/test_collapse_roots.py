@@ -17,7 +17,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bicinium.data.shards import Piece
+from bicinium.data.piece_record import PieceRecord
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
@@ -30,8 +30,10 @@ from bicinium.training.losses import IGNORED
 from bicinium.training.optim import next_token_loss
 
 
-def _piece(tokens: np.ndarray, name: str = "piece", meter: str = "4/4", bars: int = 4) -> Piece:
-    return Piece(
+def _piece(
+    tokens: np.ndarray, name: str = "piece", meter: str = "4/4", bars: int = 4
+) -> PieceRecord:
+    return PieceRecord(
         name=name,
         composer="",
         title="",
@@ -50,7 +52,7 @@ def _piece(tokens: np.ndarray, name: str = "piece", meter: str = "4/4", bars: in
 
 
 @pytest.fixture(scope="module")
-def legal_pieces(legal_walks: Callable[..., list[np.ndarray]]) -> list[Piece]:
+def legal_pieces(legal_walks: Callable[..., list[np.ndarray]]) -> list[PieceRecord]:
     """Pieces shorter and longer than a window of 64, in two metres."""
     pieces = []
     for meter, bars, most in (("4/4", 2, 60), ("3/4", 12, 400), ("4/4", 16, 700)):
@@ -156,7 +158,7 @@ class _Given(torch.nn.Module):
 # ------------------------------------------------------------------ the target is the next token
 
 
-def _check_targets_are_the_next_tokens(batch: Batch, pieces: list[Piece]) -> int:
+def _check_targets_are_the_next_tokens(batch: Batch, pieces: list[PieceRecord]) -> int:
     """Find each row in the piece it comes from, compare, and count the targets asked for."""
     asked = 0
     spelled = [piece.tokens.tolist() for piece in pieces]
@@ -181,7 +183,7 @@ def _check_targets_are_the_next_tokens(batch: Batch, pieces: list[Piece]) -> int
 
 
 def test_targets_of_training_batches_are_the_next_tokens(
-    legal_pieces: list[Piece], tiny_config: ModelConfig
+    legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
     batches = _training(PieceStore(legal_pieces, tiny_config))
     asked = sum(
@@ -192,7 +194,7 @@ def test_targets_of_training_batches_are_the_next_tokens(
 
 
 def test_targets_of_validation_batches_are_the_next_tokens(
-    legal_pieces: list[Piece], tiny_config: ModelConfig
+    legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
     batches = ValidationBatches(PieceStore(legal_pieces, tiny_config), 5)
     asked = sum(
@@ -203,7 +205,7 @@ def test_targets_of_validation_batches_are_the_next_tokens(
 
 
 def test_the_grammar_is_measured_at_the_state_before_the_target(
-    legal_pieces: list[Piece], tiny_config: ModelConfig
+    legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
     """All targets of legal music are legal; at the state after them, hardly any would be."""
     batches = _training(PieceStore(legal_pieces, tiny_config))
@@ -226,7 +228,9 @@ def test_the_grammar_is_measured_at_the_state_before_the_target(
 
 
 def test_training_shows_the_model_what_composing_shows_it(
-    legal_pieces: list[Piece], tiny_config: ModelConfig, shown_along: Callable[..., np.ndarray]
+    legal_pieces: list[PieceRecord],
+    tiny_config: ModelConfig,
+    shown_along: Callable[..., np.ndarray],
 ) -> None:
     """Windows of a long piece carry the same features as the piece composed token by token."""
     piece = max(legal_pieces, key=lambda piece: len(piece.tokens))
@@ -254,7 +258,7 @@ def _tokens_asked_for(windows: list[Any], lengths: np.ndarray) -> list[np.ndarra
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
 def test_one_epoch_asks_for_every_training_token_end_included(
-    legal_pieces: list[Piece], tiny_config: ModelConfig, epoch: int
+    legal_pieces: list[PieceRecord], tiny_config: ModelConfig, epoch: int
 ) -> None:
     """Counted in the batches themselves: as often as the token stands in the pieces, or more."""
     batches = _training(PieceStore(legal_pieces, tiny_config), seed=3)
@@ -276,7 +280,7 @@ def test_one_epoch_asks_for_every_training_token_end_included(
 
 
 def test_validation_asks_for_every_token_exactly_once(
-    legal_pieces: list[Piece], tiny_config: ModelConfig
+    legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
     store = PieceStore(legal_pieces, tiny_config)
     batches = ValidationBatches(store, 5)
@@ -306,14 +310,14 @@ def _token_set() -> np.ndarray:
     return np.sort(ids[:_CLASSES])
 
 
-def _noise(count: int, seed: int) -> list[Piece]:
+def _noise(count: int, seed: int) -> list[PieceRecord]:
     """Pieces in which each token is drawn evenly, whatever came before."""
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, _CLASSES, (count, 150))
     return [_piece(np.concatenate([[START], _token_set()[row]])) for row in draws]
 
 
-def _counting(count: int, seed: int) -> list[Piece]:
+def _counting(count: int, seed: int) -> list[PieceRecord]:
     """Pieces in which each token follows from the one before: learnable to the last bit."""
     rng = np.random.default_rng(seed)
     ranks = (rng.integers(0, _CLASSES, (count, 1)) + 5 * np.arange(150)) % _CLASSES
@@ -322,7 +326,7 @@ def _counting(count: int, seed: int) -> list[Piece]:
 
 def _loss_after_training(
     config: ModelConfig,
-    pieces: Callable[[int, int], list[Piece]],
+    pieces: Callable[[int, int], list[PieceRecord]],
     spoil: Callable[[Batch], Batch] = lambda batch: batch,
 ) -> float:
     """Train on pieces, none shown twice; the loss in nats a token on fresh ones."""

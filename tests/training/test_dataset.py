@@ -12,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.data.shards import Piece, load_pieces
+from bicinium.data.piece_record import PieceRecord
+from bicinium.data.shards import load_pieces
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.bar_lag import Memory
@@ -40,12 +41,12 @@ from bicinium.training.validation import OwnPiece
 
 
 @pytest.fixture(scope="module")
-def pieces(prepared: Path) -> list[Piece]:
+def pieces(prepared: Path) -> list[PieceRecord]:
     return load_pieces(prepared)
 
 
 @pytest.fixture(scope="module")
-def store(pieces: list[Piece], tiny_config: ModelConfig) -> PieceStore:
+def store(pieces: list[PieceRecord], tiny_config: ModelConfig) -> PieceStore:
     return PieceStore(pieces, tiny_config)
 
 
@@ -230,7 +231,7 @@ def test_condition_dropout_of_none_and_of_all(store: PieceStore, dropout: float)
 _NOTHING, _FAR = (0, 0), 2**30
 
 
-def _voices(piece: Piece) -> list[list[Note]]:
+def _voices(piece: PieceRecord) -> list[list[Note]]:
     return [list(v.notes) for v in decode(piece.tokens, Meter.parse(piece.meter)).voices]
 
 
@@ -254,7 +255,7 @@ def test_a_share_of_none_tells_nothing_and_a_share_of_all_something(store: Piece
 
 
 def test_known_are_whole_voices_the_end_of_both_or_a_few_bars_of_one(
-    store: PieceStore, pieces: list[Piece]
+    store: PieceStore, pieces: list[PieceRecord]
 ) -> None:
     rng = np.random.default_rng(2)
     kinds = dict.fromkeys(("whole", "end", "bars"), 0)
@@ -277,7 +278,9 @@ def test_known_are_whole_voices_the_end_of_both_or_a_few_bars_of_one(
     assert kinds["whole"] > kinds["end"] > kinds["bars"] > 0
 
 
-def _one_by_one(piece: Piece, window: Window, known: Known, config: ModelConfig) -> np.ndarray:
+def _one_by_one(
+    piece: PieceRecord, window: Window, known: Known, config: ModelConfig
+) -> np.ndarray:
     """The rows of a window's inputs as composing makes them, from the notes of the score."""
     grammar = MusicalGrammar()
     state = grammar.initial_state(
@@ -300,7 +303,7 @@ def _one_by_one(piece: Piece, window: Window, known: Known, config: ModelConfig)
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_batches_show_what_composing_would_show_token_by_token(
-    store: PieceStore, pieces: list[Piece], share: float
+    store: PieceStore, pieces: list[PieceRecord], share: float
 ) -> None:
     rng = np.random.default_rng(3)
     windows = [w for seed in (3, 4) for w in _some_windows(store, seed)][::4]
@@ -345,7 +348,9 @@ def test_a_run_with_a_share_of_none_is_one_without(store: PieceStore) -> None:
         assert _same(some.batch(step), _batches(store, lookahead_probability=0.6).batch(step))
 
 
-def test_a_model_without_foresight_is_told_nothing(pieces: list[Piece], store: PieceStore) -> None:
+def test_a_model_without_foresight_is_told_nothing(
+    pieces: list[PieceRecord], store: PieceStore
+) -> None:
     blind = PieceStore(pieces, store.config.model_copy(update={"foresight": False}))
     batch = _batches(blind, lookahead_probability=1.0).batch(0)
     assert batch.features.shape[-1] == len(feature_sizes(blind.config)) + REFERENCES + 1
@@ -353,7 +358,7 @@ def test_a_model_without_foresight_is_told_nothing(pieces: list[Piece], store: P
 
 
 def test_pieces_that_pair_no_notes_can_be_shown_with_foresight(
-    pieces: list[Piece], tiny_config: ModelConfig
+    pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
     """A configuration may let them pass; what is told of their notes is then anyone's guess."""
     rng = np.random.default_rng(7)
@@ -399,7 +404,7 @@ def test_validation_is_the_same_every_time_and_tells_all_conditions(store: Piece
         assert (columns["bars"][:, 0] > 0).all()
 
 
-def test_validation_pieces_are_held_out_and_parted_by_kind(pieces: list[Piece]) -> None:
+def test_validation_pieces_are_held_out_and_parted_by_kind(pieces: list[PieceRecord]) -> None:
     sets = validation_pieces(pieces, 80_000)
     assert set(sets) == {"keyboard"}  # all of the made-up music counts as keyboard music
     assert {piece.name for piece in sets["keyboard"]} == {
@@ -408,7 +413,7 @@ def test_validation_pieces_are_held_out_and_parted_by_kind(pieces: list[Piece]) 
     assert len(sets["keyboard"]) == 2
 
 
-def test_of_the_others_only_so_many_tokens_are_validated(pieces: list[Piece]) -> None:
+def test_of_the_others_only_so_many_tokens_are_validated(pieces: list[PieceRecord]) -> None:
     songs = [
         replace(pieces[0], style="song", split="validation", name=f"song {index}")
         for index in range(40)

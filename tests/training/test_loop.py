@@ -23,8 +23,9 @@ import yaml
 from lightning.fabric import Fabric
 
 from bicinium.api import compose_many
+from bicinium.data.piece_record import PieceRecord
 from bicinium.data.prepare import prepare
-from bicinium.data.shards import Piece, load_pieces, write_shards
+from bicinium.data.shards import load_pieces, write_shards
 from bicinium.data.sources import STYLES, find_sources
 from bicinium.errors import CollapseError, ConfigError, CorpusError
 from bicinium.grammar import MusicalGrammar
@@ -580,7 +581,7 @@ def test_another_model_other_batches_or_another_seed_are_refused(
     assert last_checkpoint(uninterrupted).read_bytes() == before
 
 
-def _write_corpus(out: Path, pieces: list[Piece]) -> Path:
+def _write_corpus(out: Path, pieces: list[PieceRecord]) -> Path:
     out.mkdir()
     write_shards(out, pieces)
     return out

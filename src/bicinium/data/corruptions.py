@@ -15,7 +15,7 @@ from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Note, Score, Voice
 
 _SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 
-Nonsense = Callable[[Score, np.random.Generator], Score]
+Corruption = Callable[[Score, np.random.Generator], Score]
 
 
 def shuffled_notes(score: Score, rng: np.random.Generator) -> Score:
@@ -124,7 +124,7 @@ def _bars(score: Score, order: Sequence[int]) -> Score:
     return replace(score, voices=tuple(voices), bars=len(order), anacrusis_ticks=0)
 
 
-CLASSES: dict[str, Nonsense] = {
+CORRUPTIONS: dict[str, Corruption] = {
     "notes shuffled": shuffled_notes,
     "notes reordered": reordered_notes,
     "bars shuffled": shuffled_bars,

@@ -21,9 +21,9 @@ from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 
+from bicinium.atomic_write import atomic_write
 from bicinium.errors import CorpusError, MidiFileError
 from bicinium.formats.midi import read_midi
-from bicinium.atomic_write import atomic_write
 
 MUTOPIA = "https://www.mutopiaproject.org/"
 _ATTEMPTS = 4

@@ -26,7 +26,7 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _HASH_LENGTH = 64  # characters of the hash that stands before each text
 
 
-class ReadingStore:
+class ImportCache:
     """Open for the length of a ``with`` block; without a path it remembers no longer.
 
     Raises CorpusError where its file cannot be used, as while another process is writing.
@@ -42,7 +42,7 @@ class ReadingStore:
                 self.connection = _connect(path)
             self.connection.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
 
-    def __enter__(self) -> ReadingStore:
+    def __enter__(self) -> ImportCache:
         return self
 
     def __exit__(self, *_: object) -> None:

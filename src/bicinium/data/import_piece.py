@@ -22,17 +22,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bicinium.data.duplicates import Fingerprint, fingerprint
-from bicinium.music.quality import quality
-from bicinium.data.import_cache import ReadingStore, program_hash
+from bicinium.data.import_cache import ImportCache, program_hash
 from bicinium.data.sources import SourceFile
 from bicinium.errors import BiciniumError, CorpusError
-from bicinium.optional_imports import import_optional
+from bicinium.formats.midi import read_midi, write_midi
+from bicinium.formats.registry import read_music
 from bicinium.grammar import MusicalGrammarValidator
 from bicinium.music.content import Content
-from bicinium.formats.midi import read_midi, write_midi
+from bicinium.music.quality import quality
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Meter, Score
-from bicinium.formats.registry import read_music
 from bicinium.music.voice_reduction import TwoVoices, two_voices
+from bicinium.optional_imports import import_optional
 from bicinium.tokenizer.codec import decode, encode, snap
 
 _CHUNK = 16  # files that one process takes at a time
@@ -95,7 +95,7 @@ def read_sources(
         raise CorpusError("no processes read nothing: ask for 1 or more, or -1 for one a core")
     program = program_hash()
     keys = [_key(source, program) for source in sources]
-    with ReadingStore(store) as remembered:
+    with ImportCache(store) as remembered:
         known = remembered.load(key for key in keys if key)
         to_read = [i for i, key in enumerate(keys) if not key or key not in known]
         fresh: dict[int, Reading] = {}

@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from bicinium.atomic_write import atomic_write
 from bicinium.data.duplicates import find_duplicates
 from bicinium.data.import_piece import Reading, Stretch, read_sources
-from bicinium.data.shards import Piece, write_shards
+from bicinium.data.piece_record import PieceRecord
+from bicinium.data.shards import write_shards
 from bicinium.data.sources import SourceFile
 from bicinium.errors import CorpusError
-from bicinium.atomic_write import atomic_write
 
 MANIFEST_NAME = "manifest.csv"
 SUMMARY_NAME = "manifest.json"
@@ -54,9 +55,9 @@ class Verdict:
         of_source, of_file = self.source.licence, self.reading.licence
         return of_source if of_file in of_source else "; ".join(filter(None, (of_source, of_file)))
 
-    def piece(self, stretch: Stretch, split: str) -> Piece:
+    def piece(self, stretch: Stretch, split: str) -> PieceRecord:
         """The training piece that its ``stretch`` is, on this side."""
-        return Piece(
+        return PieceRecord(
             name=self.name,
             composer=self.source.composer or self.reading.composer,
             title=self.source.title or self.reading.title,
@@ -140,7 +141,7 @@ def choose(
     return verdicts
 
 
-def _pieces(verdicts: Sequence[Verdict]) -> list[Piece]:
+def _pieces(verdicts: Sequence[Verdict]) -> list[PieceRecord]:
     """The pieces to keep. Works that share a piece, be it by way of other works, are on one side,
     that of validation if any is."""
     split = {verdict.source.cluster: verdict.source.split for verdict in verdicts}
@@ -224,7 +225,7 @@ def _write_manifest(path: Path, verdicts: Sequence[Verdict], splits: dict[str, s
 def _write_summary(
     path: Path,
     verdicts: Sequence[Verdict],
-    pieces: Sequence[Piece],
+    pieces: Sequence[PieceRecord],
     shards: Sequence[Path],
     settings: dict[str, float],
 ) -> None:

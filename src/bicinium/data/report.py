@@ -15,12 +15,13 @@ from string import Template
 import numpy as np
 from numpy.typing import NDArray
 
+from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.data.prepare import MANIFEST_NAME, kind_of
-from bicinium.data.shards import Piece, load_pieces, score_of
+from bicinium.data.shards import load_pieces
 from bicinium.errors import BiciniumError, CorpusError
-from bicinium.reports.html_report import PAGE_STYLE
 from bicinium.music.score import TICKS_PER_QUARTER, Meter, pitch_name
 from bicinium.render.piano_roll import RollNote, piano_roll
+from bicinium.reports.html_report import PAGE_STYLE
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind
 
 _SHOWN = 5  # of the worst and of the best
@@ -107,7 +108,7 @@ def _outcomes(rows: Sequence[Mapping[str, str]]) -> str:
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _charts(pieces: Sequence[Piece], rows: Sequence[Mapping[str, str]]) -> Iterable[str]:
+def _charts(pieces: Sequence[PieceRecord], rows: Sequence[Mapping[str, str]]) -> Iterable[str]:
     kept = [row for row in rows if row["kept"] == "True"]
     yield _chart("Style", Counter(piece.style or "unknown" for piece in pieces))
     yield _chart("Composer", Counter(piece.composer or "unknown" for piece in pieces))
@@ -139,7 +140,7 @@ def _charts(pieces: Sequence[Piece], rows: Sequence[Mapping[str, str]]) -> Itera
                      (0, 0.5, 0.9, 0.99, 1))  # fmt: skip
 
 
-def _notes(piece: Piece) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _notes(piece: PieceRecord) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pitch and ticks of each note, straight from the tokens: of two lines, ends follow onsets."""
     tokens = piece.tokens.astype(np.int64)
     kinds, values = KINDS[tokens], VALUES[tokens]
@@ -203,7 +204,7 @@ def _licences(rows: Sequence[Mapping[str, str]]) -> str:
     return "".join(parts)
 
 
-def _piece(piece: Piece) -> str:
+def _piece(piece: PieceRecord) -> str:
     about = escape(", ".join(filter(None, (piece.composer, piece.title))) or piece.name)
     facts = (
         f"quality score {piece.quality_score:.3f}, {piece.notes} notes, {piece.bars} bars of "

@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bicinium.data.prepare import MIN_QUALITY_SCORE, choose
-from bicinium.music.quality import quality
 from bicinium.data.import_piece import read_sources
+from bicinium.data.prepare import MIN_QUALITY_SCORE, choose
 from bicinium.data.shards import SHARDS, load_checked
 from bicinium.data.sources import find_sources
 from bicinium.errors import BiciniumError, CorpusError
-from bicinium.reports.verdicts import TOKEN_SUFFIXES, read_token_file
-from bicinium.music.score import COMMON_TIME, Score
 from bicinium.formats.registry import read_music
+from bicinium.music.quality import quality
+from bicinium.music.score import COMMON_TIME, Score
 from bicinium.music.voice_reduction import two_voices
+from bicinium.reports.verdicts import TOKEN_SUFFIXES, read_token_file
 from bicinium.tokenizer.codec import decode
 
 

@@ -12,63 +12,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bicinium.atomic_write import atomic_write
+from bicinium.data.piece_record import PieceRecord
 from bicinium.errors import BiciniumError, CorpusError
 from bicinium.grammar import MusicalGrammarValidator
-from bicinium.music.key import HOME
-from bicinium.music.score import Meter, Score
-from bicinium.tokenizer.codec import decode
-from bicinium.atomic_write import atomic_write
+from bicinium.music.score import Meter
 
 SHARDS = "pieces-*.parquet"
 _PIECES_A_SHARD = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A training piece. ``tokens`` spell it in C major or A minor."""
-
-    name: str
-    composer: str
-    title: str
-    licence: str
-    credit: str
-    cluster: str
-    style: str
-    split: str  # "train" or "validation"
-    meter: str
-    mode: str
-    transposition: int  # semitones that lead back to the source's key
-    bars: int
-    notes: int
-    tokens: NDArray[np.int16]
-    anacrusis_ticks: int = 0
-    grammar_score: float = 1.0
-    quality_score: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
+class RejectedPiece:
     """A row of a shard that is not to be trained on, and why."""
 
     name: str
     reason: str
 
 
-def score_of(piece: Piece) -> Score:
-    """The piece as notes, in C major or A minor. Raises BiciniumError where its row is wrong."""
-    key = HOME.get(piece.mode, HOME["major"])
-    return decode(piece.tokens, Meter.parse(piece.meter), key, piece.anacrusis_ticks)
-
-
-def evenly(pieces: Sequence[Piece], most_tokens: int) -> list[Piece]:
+def subsample(pieces: Sequence[PieceRecord], most_tokens: int) -> list[PieceRecord]:
     """Every so many of the pieces, so that they have about so many tokens."""
     step = max(1, sum(len(piece.tokens) for piece in pieces) // most_tokens)
     return list(pieces[::step])
 
 
-def write_shards(folder: Path, pieces: Sequence[Piece]) -> list[Path]:
+def write_shards(folder: Path, pieces: Sequence[PieceRecord]) -> list[Path]:
     """Write the pieces, a thousand to a file, in place of all shards that the folder holds."""
     import pyarrow
     import pyarrow.parquet as parquet
@@ -81,7 +50,7 @@ def write_shards(folder: Path, pieces: Sequence[Piece]) -> list[Path]:
                 column.name: pyarrow.array(
                     [getattr(row, column.name) for row in rows], type=_arrow_type(column.name)
                 )
-                for column in fields(Piece)
+                for column in fields(PieceRecord)
             }
         )
         path = folder / SHARDS.replace("*", f"{index:03d}")
@@ -99,7 +68,7 @@ def _arrow_type(name: str) -> Any:
     return pyarrow.list_(pyarrow.int16()) if name == "tokens" else None
 
 
-def load_pieces(folder: Path) -> list[Piece]:
+def load_pieces(folder: Path) -> list[PieceRecord]:
     """Read all shards of a prepared corpus, as they are."""
     paths = sorted(folder.glob(SHARDS))
     if not paths:
@@ -107,7 +76,9 @@ def load_pieces(folder: Path) -> list[Piece]:
     return [piece for path in paths for piece in _read(path)]
 
 
-def load_checked(folder: Path, min_grammar_score: float = 1.0) -> tuple[list[Piece], list[Refused]]:
+def load_checked(
+    folder: Path, min_grammar_score: float = 1.0
+) -> tuple[list[PieceRecord], list[RejectedPiece]]:
     """Read all shards and judge every piece again: a shard may come from elsewhere.
 
     Returns the pieces that may be trained on, and those that may not, each with its reason: tokens
@@ -117,11 +88,11 @@ def load_checked(folder: Path, min_grammar_score: float = 1.0) -> tuple[list[Pie
     pieces = load_pieces(folder)
     reasons = dict(enumerate(_reasons(pieces, min_grammar_score)))
     good = [piece for index, piece in enumerate(pieces) if not reasons[index]]
-    bad = [Refused(piece.name, reasons[i]) for i, piece in enumerate(pieces) if reasons[i]]
+    bad = [RejectedPiece(piece.name, reasons[i]) for i, piece in enumerate(pieces) if reasons[i]]
     return good, bad
 
 
-def _reasons(pieces: Sequence[Piece], min_grammar_score: float) -> Iterator[str]:
+def _reasons(pieces: Sequence[PieceRecord], min_grammar_score: float) -> Iterator[str]:
     """Why each piece is refused; empty where it is not."""
     meters: list[Meter | None] = []
     for piece in pieces:
@@ -148,7 +119,7 @@ def _reasons(pieces: Sequence[Piece], min_grammar_score: float) -> Iterator[str]
             yield ""
 
 
-def _read(path: Path) -> list[Piece]:
+def _read(path: Path) -> list[PieceRecord]:
     import pyarrow
     import pyarrow.parquet as parquet
 
@@ -156,7 +127,7 @@ def _read(path: Path) -> list[Piece]:
         table = parquet.read_table(path)
     except (OSError, pyarrow.ArrowException) as error:
         raise CorpusError(f"{path} is damaged; run 'bicinium corpus prepare' again") from error
-    if set(table.column_names) != {field.name for field in fields(Piece)}:
+    if set(table.column_names) != {field.name for field in fields(PieceRecord)}:
         raise CorpusError(
             f"{path} is not of this version of bicinium; run 'bicinium corpus prepare' again"
         )
@@ -169,6 +140,6 @@ def _read(path: Path) -> list[Piece]:
         raise CorpusError(f"{path} holds tokens that are no numbers") from error
     rows = zip(*columns.values(), strict=True)
     return [
-        Piece(**dict(zip(columns, row, strict=True)), tokens=piece)
+        PieceRecord(**dict(zip(columns, row, strict=True)), tokens=piece)
         for row, piece in zip(rows, tokens, strict=True)
     ]

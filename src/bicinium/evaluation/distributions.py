@@ -26,9 +26,9 @@ from bicinium.music.descriptors import (
     HISTOGRAMS,
     Counts,
     counterpoint_counts,
-    features,
+    describe,
     phrase_measures,
-    recurrence,
+    self_similarity,
 )
 from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
@@ -174,9 +174,9 @@ def compare(
         distances=_distances(real, composed, halves),
         counterpoint=counterpoint_rates(real, composed),
         phrases=_spreads([*map(phrase_measures, real)], [*map(phrase_measures, composed)], halves),
-        motifs=_spreads([*map(recurrence, real)], [*map(recurrence, composed)], halves),
+        motifs=_spreads([*map(self_similarity, real)], [*map(self_similarity, composed)], halves),
         two_sample=two_sample_test(
-            [*map(features, real)], [*map(features, composed)], groups, halves, seed
+            [*map(describe, real)], [*map(describe, composed)], groups, halves, seed
         )
         if find_spec("sklearn")
         else None,

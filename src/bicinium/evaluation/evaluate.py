@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.data.shards import Refused, evenly, score_of
+from bicinium.data.piece_record import score_of
+from bicinium.data.shards import RejectedPiece, subsample
 from bicinium.errors import RequestError
 from bicinium.evaluation.distributions import FEWEST, Comparison, Rate, compare, counterpoint_rates
 from bicinium.evaluation.likelihood import NOTHING, Prediction, predict
@@ -111,7 +112,7 @@ class Evaluation:
     data: str
     seed: int
     predictions: dict[str, Prediction]  # by kind of music
-    left_out: list[Refused]
+    left_out: list[RejectedPiece]
     unaided: Written | None  # no mask, temperature 1, nothing cut off
     masked: Written | None  # the same with the mask
     composed: Composed | None  # as users get them
@@ -209,7 +210,7 @@ def _predictions(
     for piece in material.pieces:
         sets.setdefault(set_of(piece), []).append(piece)
     if material.trained_on and "other" in sets:
-        sets["other"] = evenly(sets["other"], MOST_OTHER_TOKENS)
+        sets["other"] = subsample(sets["other"], MOST_OTHER_TOKENS)
     threads = available_cores()
     return {
         name: predict(

@@ -15,7 +15,7 @@ from string import Template
 
 import numpy as np
 
-from bicinium.data.shards import Piece
+from bicinium.data.piece_record import PieceRecord
 from bicinium.evaluation.audio_clips import can_sound, clip
 from bicinium.evaluation.distributions import Comparison, Distance, Spread, TwoSampleTest
 from bicinium.evaluation.evaluate import Answers, Evaluation
@@ -231,7 +231,7 @@ def _pieces(answers: Answers, room: int) -> str:
     return "".join(parts)
 
 
-def _credit(piece: Piece) -> str:
+def _credit(piece: PieceRecord) -> str:
     """Whose the music is, and whom its licence asks to be named."""
     named = ", ".join(filter(None, (piece.composer, piece.title))) or piece.name
     terms = ", ".join(filter(None, (piece.licence, piece.credit)))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from bicinium.data.shards import Piece
+from bicinium.data.piece_record import PieceRecord
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.decoder import Decoder
@@ -80,7 +80,7 @@ NOTHING = Prediction(0.0, 0.0, 0.0, 0, 0, 0)
 
 def predict(
     checkpoint: Checkpoint,
-    pieces: Sequence[Piece],
+    pieces: Sequence[PieceRecord],
     progress: Callable[[int, int], None] | None = None,
     threads: int = 1,
 ) -> Prediction:
@@ -98,7 +98,7 @@ def predict(
     return total
 
 
-def _predicted(decoder: Decoder, piece: Piece) -> Prediction:
+def _predicted(decoder: Decoder, piece: PieceRecord) -> Prediction:
     config, grammar = decoder.config, MusicalGrammar()
     tokens = piece.tokens.astype(np.int64)
     about = [piece.meter], [piece.mode], [piece.style], [piece.bars]

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bicinium.data.import_piece import read_sources
+from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.data.prepare import choose
-from bicinium.data.shards import SHARDS, Piece, Refused, load_checked, score_of
+from bicinium.data.shards import SHARDS, RejectedPiece, load_checked
 from bicinium.data.sources import KEYBOARD_STYLES, find_sources
 from bicinium.errors import CorpusError
 from bicinium.generation.conditions import MAX_BARS, Conditions
@@ -32,16 +33,16 @@ _FEW_FILES = 32  # are read in this process
 class Material:
     """Pieces that a model has not seen, what it was trained on, and what cannot be measured."""
 
-    pieces: list[Piece]
-    trained_on: list[Piece] = field(default_factory=list)
-    left_out: list[Refused] = field(default_factory=list)
+    pieces: list[PieceRecord]
+    trained_on: list[PieceRecord] = field(default_factory=list)
+    left_out: list[RejectedPiece] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
     """Some bars of a real piece, in its own key."""
 
-    piece: Piece
+    piece: PieceRecord
     score: Score
     first_bar: int  # from 0
 
@@ -84,7 +85,7 @@ def load_material(folder: Path, exclude_styles: Sequence[str] = ()) -> Material:
     for piece in found.pieces:
         if piece.style in exclude_styles:
             reason = f"left out of training, as all of the style {piece.style}"
-            left_out.append(Refused(piece.name, reason))
+            left_out.append(RejectedPiece(piece.name, reason))
         else:
             pieces.append(piece)
     if not pieces:
@@ -115,7 +116,7 @@ def _files(folder: Path) -> Material:
     for verdict in choose(sources, readings, min_grammar_score=1.0, min_quality_score=0.0):
         stretch, duplicate = verdict.stretch, verdict.reason.startswith("duplicate of ")
         if stretch is None or not (verdict.kept or duplicate):
-            left_out.append(Refused(verdict.name, verdict.reason))
+            left_out.append(RejectedPiece(verdict.name, verdict.reason))
             continue
         pieces.append(verdict.piece(stretch, "validation"))
     if not pieces:
@@ -126,7 +127,7 @@ def _files(folder: Path) -> Material:
     return Material(pieces, left_out=left_out)
 
 
-def set_of(piece: Piece) -> str:
+def set_of(piece: PieceRecord) -> str:
     """Whether a piece is keyboard music, other music, or of a style that nobody has named."""
     if not piece.style:
         return "unknown style"
@@ -136,7 +137,7 @@ def set_of(piece: Piece) -> str:
 # ------------------------------------------------------------------ excerpts
 
 
-def excerpts(pieces: Sequence[Piece], count: int, config: ModelConfig) -> list[Excerpt]:
+def excerpts(pieces: Sequence[PieceRecord], count: int, config: ModelConfig) -> list[Excerpt]:
     """At most ``count`` excerpts in metres that the model knows: of keyboard music all that there
     are, the ends of pieces first, then of other music evenly.
 
@@ -153,11 +154,11 @@ def excerpts(pieces: Sequence[Piece], count: int, config: ModelConfig) -> list[E
     return [_excerpt(piece, first) for piece, first in places]
 
 
-def _likeness(piece: Piece) -> tuple[str, str, str, str]:
+def _likeness(piece: PieceRecord) -> tuple[str, str, str, str]:
     return piece.style, piece.meter, piece.mode, piece.cluster
 
 
-def _places(pieces: Sequence[Piece]) -> list[tuple[Piece, int]]:
+def _places(pieces: Sequence[PieceRecord]) -> list[tuple[PieceRecord, int]]:
     """Where excerpts begin: first the last of each piece, then the ones before, and so on."""
     found = []
     for piece in pieces:
@@ -167,7 +168,7 @@ def _places(pieces: Sequence[Piece]) -> list[tuple[Piece, int]]:
     return [(piece, first) for _, piece, first in found]
 
 
-def _first_bars(piece: Piece) -> Iterator[int]:
+def _first_bars(piece: PieceRecord) -> Iterator[int]:
     if piece.bars <= EXCERPT_BARS:
         yield 0
         return
@@ -175,7 +176,7 @@ def _first_bars(piece: Piece) -> Iterator[int]:
     yield from range(piece.bars - EXCERPT_BARS, least - 1, -EXCERPT_BARS)
 
 
-def _excerpt(piece: Piece, first_bar: int) -> Excerpt:
+def _excerpt(piece: PieceRecord, first_bar: int) -> Excerpt:
     whole = score_of(piece).transpose(piece.transposition)
     whole = replace(whole, key=HOME[piece.mode].transpose(piece.transposition))
     return Excerpt(piece, cut(whole, first_bar, min(EXCERPT_BARS, piece.bars)), first_bar)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bicinium.evaluation.distributions import Comparison, Spread
 from bicinium.evaluation.evaluate import Composed, Evaluation, Written
 from bicinium.generation.rerank import MAX_FREE_QUOTE_BARS
-from bicinium.music.descriptors import YES_OR_NO
+from bicinium.music.descriptors import BINARY_MEASURES
 
 LEAST_PAIRED, LEAST_VALID = 0.999, 0.95  # of notes and of pieces, written unaided
 LEAST_SCORE = 0.8  # the grammar score of every piece
@@ -164,9 +164,9 @@ def _compared(composed: Composed, comparison: Comparison) -> Iterator[Line]:
 
 
 def _inside(section: str, spread: Spread) -> Line:
-    if spread.name in YES_OR_NO:
+    if spread.name in BINARY_MEASURES:
         shares = f"{spread.composed_mean:.1%}", f"{spread.real_mean:.1%}"
-        return Line(YES_OR_NO[spread.name], "share", *shares)
+        return Line(BINARY_MEASURES[spread.name], "share", *shares)
     return _at_least(
         section, words(spread.name), spread.inside, LEAST_INSIDE, ".1%", f"{spread.real_inside:.1%}"
     )

@@ -15,7 +15,7 @@ from bicinium.data.sources import KEYBOARD_STYLES
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.config import Constraints, broken
-from bicinium.music.descriptors import recurrence
+from bicinium.music.descriptors import self_similarity
 from bicinium.music.score import TICKS_PER_QUARTER, Score, columns_of
 
 NOTHING_FOLLOWS = "grammar, constraints and given notes together left nothing that could follow"
@@ -34,7 +34,7 @@ _LONGEST_REST = 5  # bars running that a voice is silent; 98 % of keyboard excer
 _MOST_ALIKE = 2  # bars running that are the same; 99 % of keyboard excerpts have no more
 _UPPER, _A_FIGURE = 0, 4  # nor, in the upper voice, bars of so many notes
 _PLACES = ((59, 86), (33, 65))  # mean pitch of each voice, as it sounds; 99 % of excerpts (log.md)
-# How alike the melodies of bars are, by the bars they are apart (``music.descriptors.recurrence``):
+# How alike the melodies of bars are, by the bars they are apart (``descriptors.self_similarity``):
 # 98 % of excerpts lie between (log.md). That says nothing of less than eight bars, nor where there
 # are fewer such pairs than they are apart.
 _KEYBOARD_RECURS = {1: (0.16, 0.72), 2: (0.12, 0.72), 4: (0.11, 0.78), 8: (0.08, 0.95)}
@@ -93,7 +93,7 @@ def _recurs(score: Score, keyboard: bool) -> bool:
     """Whether its melodies come again neither more seldom nor more often than in real music."""
     if score.bars < _FEWEST_TO_RECUR:
         return True
-    found = recurrence(score)
+    found = self_similarity(score)
     limits = _KEYBOARD_RECURS if keyboard else _OTHER_RECURS
     return all(
         low <= found[f"melody_recurs_{lag}"] <= high

@@ -1,6 +1,6 @@
 """The critic: does a piece look as if a person had written it, or the model?
 
-A logistic regression and boosted trees on the numbers of ``music.descriptors.features``, fitted on
+A logistic regression and boosted trees on the numbers of ``music.descriptors.describe``, fitted on
 real music against what the model composes (``python -m benchmarks critic``). They know that model's
 faults, so they lie beside its weights. Of several candidates the one is kept that they take for
 real most: the discriminator of adversarial training, used after training instead of in it (Azadi et
@@ -18,9 +18,9 @@ from typing import Any
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
 from bicinium.generation.gbdt import GradientBoostedTrees
-from bicinium.music.descriptors import features
+from bicinium.music.descriptors import describe
 from bicinium.music.excerpts import EXCERPT_BARS, cut
-from bicinium.music.quality import Term, Weights
+from bicinium.music.logistic import Coefficient, LogisticRegression
 from bicinium.music.score import Note, Score, Voice
 
 _SOME_MUSIC = Score(
@@ -34,12 +34,12 @@ class Critic:
     there are ``trees`` these do too, and what counts is the mean of both.
     """
 
-    weights: Weights
+    weights: LogisticRegression
     trees: GradientBoostedTrees | None = None
 
     def log_odds(self, score: Score) -> float:
         """Of a piece; of a longer one, the mean over its excerpts of sixteen bars."""
-        judged = [self._of_numbers(features(part)) for part in _excerpts(score)]
+        judged = [self._of_numbers(describe(part)) for part in _excerpts(score)]
         return math.fsum(judged) / len(judged)
 
     def _of_numbers(self, measured: dict[str, float]) -> float:
@@ -64,11 +64,11 @@ class Critic:
         """Read what ``save`` wrote. Raises CheckpointError where that cannot be read."""
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            terms = {name: Term(**term) for name, term in document["terms"].items()}
+            terms = {name: Coefficient(**term) for name, term in document["terms"].items()}
             trees = (
                 GradientBoostedTrees.from_json(document["trees"]) if "trees" in document else None
             )
-            critic = cls(Weights(float(document["bias"]), terms), trees)
+            critic = cls(LogisticRegression(float(document["bias"]), terms), trees)
             if not 0 < critic.realism(_SOME_MUSIC) < 1:
                 raise ValueError("what it says is no number")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:

@@ -25,7 +25,7 @@ Integers: TypeAlias = NDArray[np.int64]
 
 LAGS = (1, 2, 4, 8)  # bars from one to another in which a motif may recur
 PHRASE_BARS = 4
-YES_OR_NO = {  # the phrase measures that are no shares: 1 or 0
+BINARY_MEASURES = {  # the phrase measures that are no shares: 1 or 0
     "ends_on_tonic": "pieces whose lower voice ends on the tonic",
     "from_dominant": "of these, pieces that come to it from the dominant",
 }
@@ -220,7 +220,7 @@ def _mean(values: list[bool] | list[float]) -> float:
 # ------------------------------------------------------------------ motifs
 
 
-def recurrence(score: Score) -> dict[str, float]:
+def self_similarity(score: Score) -> dict[str, float]:
     """How alike are bars that are 1, 2, 4 and 8 apart, 0 to 1? NaN where the piece is too short.
 
     ``rhythm_recurs_4``: of the onsets in a bar of one voice and in the bar four later, the share
@@ -261,7 +261,7 @@ def _alike(earlier: Integers, later: Integers) -> tuple[list[float], list[float]
 # ------------------------------------------------------------------ the whole piece
 
 
-def features(score: Score) -> dict[str, float]:
+def describe(score: Score) -> dict[str, float]:
     """Numbers about the whole piece, for whoever tells one kind of music from another.
 
     Heights, textures, lengths, intervals, phrases, motifs, counterpoint and all metrics of
@@ -277,7 +277,7 @@ def features(score: Score) -> dict[str, float]:
         | _harmony(score)
         | _rhythm(score)
         | {f"phrase/{name}": value for name, value in phrase_measures(score).items()}
-        | {f"motif/{name}": value for name, value in recurrence(score).items()}
+        | {f"motif/{name}": value for name, value in self_similarity(score).items()}
         | counterpoint_rates
         | {f"quality/{name}": value for name, value in judged.items()}
     )

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.music.key import KEY_PROFILES, find_key
+from bicinium.music.logistic import Coefficient, LogisticRegression
 from bicinium.music.score import Meter, Score
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-FARTHEST = 4.0  # a metric's distance from real music counts no further
 _SLOTS = 8  # moments of a bar that are looked at
 _MOST_BARS = 400  # of a longer piece, the first so many are judged
 # How consonant listeners find each interval class: Huron 1994, Interval-Class Content, table 2.
@@ -63,48 +63,12 @@ def measure(score: Score, names: Iterable[str] | None = None) -> dict[str, float
     return {name: float(METRICS[name](seen)) for name in names or METRICS}
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """What a metric adds to the log-odds: ``weight`` · z + ``weight_of_distance`` · |z|.
-
-    z is the metric's distance from ``centre`` (the median of real music) in units of ``spread``
-    (its quartiles' distance), at most 4. The second weight is for metrics of which music has a
-    middling amount.
-    """
-
-    centre: float
-    spread: float
-    weight: float
-    weight_of_distance: float
-
-    def standardise(self, value: float) -> float:
-        """z; 0 where the metric says nothing."""
-        if math.isnan(value):
-            return 0.0
-        return min(FARTHEST, max(-FARTHEST, (value - self.centre) / self.spread))
-
-    def log_odds(self, value: float) -> float:
-        z = self.standardise(value)
-        return self.weight * z + self.weight_of_distance * abs(z)
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """The fitted weights: the log-odds of music against nonsense, where each is as common."""
-
-    bias: float
-    terms: dict[str, Term]
-
-    def log_odds(self, measured: dict[str, float]) -> float:
-        return self.bias + sum(term.log_odds(measured[name]) for name, term in self.terms.items())
-
-
 @lru_cache(maxsize=1)
-def _weights_of_metrics() -> Weights:
+def _weights_of_metrics() -> LogisticRegression:
     text = (files("bicinium.music") / "quality.json").read_text(encoding="utf-8")
     fitted = json.loads(text)
-    terms = {name: Term(**term) for name, term in fitted["terms"].items()}
-    return Weights(fitted["bias"], terms)
+    terms = {name: Coefficient(**term) for name, term in fitted["terms"].items()}
+    return LogisticRegression(fitted["bias"], terms)
 
 
 # ------------------------------------------------------------------ what the metrics look at

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bicinium.data.shards import Piece, evenly, score_of
+from bicinium.data.piece_record import PieceRecord, score_of
+from bicinium.data.shards import subsample
 from bicinium.data.sources import KEYBOARD_STYLES
 from bicinium.errors import BiciniumError
 from bicinium.grammar import MusicalGrammar, State
@@ -171,7 +172,7 @@ class PieceStore:
         return lines_of(self.tokens, self.lengths, self.states)
 
 
-def endings(pieces: Sequence[Piece]) -> list[str | None]:
+def endings(pieces: Sequence[PieceRecord]) -> list[str | None]:
     """Of each piece, whether it comes to rest on its tonic; parts of longer ones often do not.
 
     None where it spells no score, which pieces do that are shown unfiltered.
@@ -179,7 +180,7 @@ def endings(pieces: Sequence[Piece]) -> list[str | None]:
     return [_ending(piece) for piece in pieces]
 
 
-def _ending(piece: Piece) -> str | None:
+def _ending(piece: PieceRecord) -> str | None:
     try:
         score = score_of(piece)
     except BiciniumError:
@@ -237,7 +238,7 @@ def tile(length: int, context: int, piece: int, rng: np.random.Generator | None)
     ]
 
 
-def repeats_of(pieces: Sequence[Piece], of_keyboard: int) -> NDArray[np.int64]:
+def repeats_of(pieces: Sequence[PieceRecord], of_keyboard: int) -> NDArray[np.int64]:
     """(P,) how often an epoch shows each: keyboard music so often, the other once."""
     return np.array([of_keyboard if piece.style in KEYBOARD_STYLES else 1 for piece in pieces])
 
@@ -360,10 +361,12 @@ def batch_contents(grammar: MusicalGrammar, batch: Batch) -> dict[str, float]:
     return contents | {f"style/{s}": batch.styles.count(s) / len(batch.styles) for s in styles}
 
 
-def validation_pieces(pieces: Sequence[Piece], other_tokens: int) -> dict[str, list[Piece]]:
+def validation_pieces(
+    pieces: Sequence[PieceRecord], other_tokens: int
+) -> dict[str, list[PieceRecord]]:
     """The validation pieces: all for keyboard, and of the others up to so many tokens, evenly."""
     held_out = [piece for piece in pieces if piece.split == "validation"]
     keyboard = [piece for piece in held_out if piece.style in KEYBOARD_STYLES]
     others = [piece for piece in held_out if piece.style not in KEYBOARD_STYLES]
-    sets = {"keyboard": keyboard, "other": evenly(others, other_tokens)}
+    sets = {"keyboard": keyboard, "other": subsample(others, other_tokens)}
     return {name: chosen for name, chosen in sets.items() if chosen}

@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from bicinium.atomic_write import atomic_write
-from bicinium.data.shards import Piece, score_of
+from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.errors import BiciniumError
 from bicinium.generation.memorization import QuotationIndex, quotations_path
 from bicinium.model.checkpoint import save_checkpoint
@@ -59,7 +59,7 @@ def write_model(run: Path, model: Transformer, record: Mapping[str, Any]) -> Non
     save_checkpoint(run / MODEL, model.config, model.weights(), record, dtype=np.float16)
 
 
-def write_quotations(run: Path, pieces: Sequence[Piece]) -> None:
+def write_quotations(run: Path, pieces: Sequence[PieceRecord]) -> None:
     """The index of what the model is trained on, beside it, for composing to find quotations."""
     named = []
     for piece in pieces:

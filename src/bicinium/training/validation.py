@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bicinium.atomic_write import atomic_write
-from bicinium.data.shards import Piece
+from bicinium.data.piece_record import PieceRecord
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.engine import Composer, GenerationConfig
@@ -60,7 +60,7 @@ class OwnPiece:
 
 
 def held_out_metrics(
-    model: Transformer, batches: ValidationBatches, pieces: Sequence[Piece]
+    model: Transformer, batches: ValidationBatches, pieces: Sequence[PieceRecord]
 ) -> dict[str, float]:
     """Bits per note and per token, teacher-forced, and the mean illegal mass, over whole pieces."""
     grammar = MusicalGrammar()
@@ -98,7 +98,7 @@ class LiveModel:
     """
 
     def __init__(
-        self, model: Transformer, like: Sequence[Piece], shares: NDArray[np.integer]
+        self, model: Transformer, like: Sequence[PieceRecord], shares: NDArray[np.integer]
     ) -> None:
         self.model, self.like = model, like
         self.shares = shares / shares.sum()  # how often each is shown

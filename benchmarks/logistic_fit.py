@@ -1,4 +1,4 @@
-"""Logistic regression on z and |z| of measured numbers, as ``music.quality.Weights`` hold it."""
+"""Logistic regression on z and |z| of measured numbers, as ``music.logistic`` holds it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression as SklearnRegression
 
-from bicinium.music.quality import FARTHEST, Term, Weights
+from bicinium.music.logistic import FARTHEST, Coefficient, LogisticRegression
 
 Floats = NDArray[np.float64]
 _LEAST_SPREAD = 1e-4  # one that is rounded to four places is not 0
@@ -30,15 +30,17 @@ def columns(values: Floats, names: Sequence[str], scales: Scales) -> Floats:
     return np.concatenate([z, np.abs(z)], axis=1)
 
 
-def weights_of(model: LogisticRegression, names: Sequence[str], scales: Scales) -> Weights:
+def weights_of(
+    model: SklearnRegression, names: Sequence[str], scales: Scales
+) -> LogisticRegression:
     """What a fitted model says, to four places."""
     coefficients, count = model.coef_[0], len(names)
     terms = {
-        name: Term(
+        name: Coefficient(
             *(round(number, 4) for number in scales[name]),
             round(float(coefficients[i]), 4),
             round(float(coefficients[i + count]), 4),
         )
         for i, name in enumerate(names)
     }
-    return Weights(round(float(model.intercept_[0]), 4), terms)
+    return LogisticRegression(round(float(model.intercept_[0]), 4), terms)
