@@ -19,7 +19,8 @@ from pathlib import Path
 import mido
 import pytest
 
-from bicinium import api, cli, studio
+from bicinium import api, studio
+from bicinium.cli.main import main
 from bicinium.data.prepare import MIN_QUALITY_SCORE
 from bicinium.data.shards import load_pieces
 from bicinium.errors import RequestError
@@ -51,7 +52,7 @@ def bicinium(
         capsys.readouterr()
         status = 0
         try:
-            cli.main()
+            main()
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(bool(end.code))
         said = capsys.readouterr()

@@ -1,0 +1,161 @@
+"""`bicinium corpus`: download, prepare and check training data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bicinium.cli.options import AsJson
+from bicinium.cli.output import check_writable, print_error, print_json, write_page
+from bicinium.optional_imports import require_extra
+
+_MIN_QUALITY_SCORE = 0.05  # that of data.prepare, whose import is slow
+
+
+def corpus_prepare(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Folders or files of MIDI, MusicXML, kern, ABC; music21; else $BICINIUM_CORPUS."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder for the training set.")] = Path(
+        "data/prepared"
+    ),
+    min_grammar_score: Annotated[float, typer.Option(help="Below it a piece is left out.")] = 1.0,
+    min_quality_score: Annotated[
+        float, typer.Option(help="Below it a piece is left out.")
+    ] = _MIN_QUALITY_SCORE,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 is one for each core.")] = -1,
+    cluster: Annotated[
+        str | None, typer.Option(help="A Dask scheduler whose workers read, like tcp://host:8786.")
+    ] = None,
+) -> None:
+    """Read, check and encode music for training; say what was kept and what was not, and why.
+
+    Ctrl-C loses nothing: the same call goes on. What has not changed is not read again.
+    """
+    from bicinium.data.prepare import MANIFEST_NAME, dropped_share, kind_of, prepare
+    from bicinium.data.sources import find_sources
+
+    check_writable(out)
+    try:
+        with require_extra("train", "a training set"):
+            verdicts = prepare(
+                find_sources(sources or []),
+                out,
+                min_grammar_score,
+                jobs,
+                min_quality_score=min_quality_score,
+                cluster=cluster,
+            )
+    except KeyboardInterrupt:
+        print_error("stopped; what was read is kept, and the same call goes on")
+        raise typer.Exit(130) from None
+    kept = [verdict for verdict in verdicts if verdict.kept]
+    for verdict in verdicts:
+        if not verdict.kept:
+            typer.echo(f"left out {verdict.name}: {verdict.reason}")
+    kinds = Counter(kind_of(verdict.reason) for verdict in verdicts)
+    for kind, count in kinds.most_common():
+        typer.echo(f"{count:6d}  {kind}")
+    typer.echo(
+        f"kept {len(kept)} of {len(verdicts)} pieces, {sum(v.notes for v in kept)} notes; "
+        f"{dropped_share(verdicts):.1%} of their notes belong to neither voice; "
+        f"all is in {out}, reasons and licences in {out / MANIFEST_NAME}"
+    )
+
+
+def corpus_fetch(
+    groups: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="inventions, mozart-sonatas, chopin-etudes, arabesque, keyboard; all if left out."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder for the files.")] = Path("data/mutopia"),
+    server: Annotated[
+        str, typer.Option(help="Where the Mutopia Project's files are.")
+    ] = "https://www.mutopiaproject.org/",
+    only_list: Annotated[
+        bool, typer.Option("--list", help="Print the catalogue and fetch nothing.")
+    ] = False,
+) -> None:
+    """Download keyboard works of the catalogue. Exit 1 if one could not be had.
+
+    Prints the licence of each, and whom to credit. Ctrl-C loses nothing: the same call goes on.
+    """
+    from bicinium.data.download import Fetched, Work, catalogue, fetch
+
+    def line(work: Work) -> str:
+        return f"{work.composer}, {work.title} ({work.licence}; typeset by {work.maintainer})"
+
+    def say(done: Fetched) -> None:
+        reason = f": {done.reason}" if done.reason else ""
+        typer.echo(f"{done.outcome:<11}  {line(done.work)}{reason}")
+
+    works = catalogue(groups or [])
+    if only_list:
+        for work in works:
+            typer.echo(f"{work.group:<14}  {line(work)}")
+        return
+    outcomes = fetch(works, out, server, progress=say)
+    failed = sum(done.outcome == "failed" for done in outcomes)
+    typer.echo(
+        f"{len(outcomes) - failed} of {len(outcomes)} works are in {out}; "
+        f"prepare them with: bicinium corpus prepare {out}"
+    )
+    if failed:
+        raise typer.Exit(1)
+
+
+def corpus_validate(
+    folder: Annotated[Path, typer.Argument(help="Raw music, or what 'corpus prepare' wrote.")],
+    min_grammar_score: Annotated[float, typer.Option(help="Below it a piece is not fit.")] = 1.0,
+    min_quality_score: Annotated[
+        float, typer.Option(help="Below it a piece is not fit.")
+    ] = _MIN_QUALITY_SCORE,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 is one for each core.")] = -1,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a folder as training data and write nothing. Exit 1 if a piece is not fit."""
+    from dataclasses import asdict
+
+    from bicinium.data.select import check_folder
+
+    checked = check_folder(folder, min_grammar_score, min_quality_score, jobs)
+    unfit = sum(not piece.fit for piece in checked)
+    if as_json:
+        rows = [asdict(piece) for piece in checked]
+        print_json({"pieces": rows, "fit": len(rows) - unfit, "unfit": unfit})
+    else:
+        typer.echo("fit  grammar  quality   notes  piece")
+        for piece in checked:
+            typer.echo(
+                f"{'yes' if piece.fit else 'NO ':<3}  {piece.grammar_score:7.3f}  "
+                f"{piece.quality_score:7.3f}  {piece.notes:6d}  {piece.name}"
+                + (f": {piece.reason}" if piece.reason else "")
+            )
+        typer.echo(f"{len(checked) - unfit} fit, {unfit} not")
+    if unfit:
+        raise typer.Exit(1)
+
+
+def corpus_report_page(
+    folder: Annotated[Path, typer.Argument(help="What 'corpus prepare' wrote.")] = Path(
+        "data/prepared"
+    ),
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file; else report.html in the folder.")
+    ] = None,
+) -> None:
+    """Write what a prepared corpus holds, and what was left out and why, as one HTML page."""
+    from bicinium.data.report import corpus_report
+
+    page = corpus_report(folder)
+    path = out or folder / "report.html"
+    write_page(path, page)
+    typer.echo(f"the report is {path}")
