@@ -18,8 +18,7 @@ from pathlib import Path
 
 from bicinium.training.config import TrainConfig
 from bicinium.training.loop import train
-from bicinium.training.run_dir import last_checkpoint
-from bicinium.training.run_records import EVENTS, read_records
+from bicinium.training.run_dir import EVENTS, last_checkpoint, read_records
 
 LOSSES = {
     "cross-entropy": {"enabled": False},

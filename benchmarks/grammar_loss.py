@@ -20,10 +20,10 @@ from bicinium.data.sources import STYLES
 from bicinium.model.config import ModelConfig
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import MusicalGrammarSection
-from bicinium.training.dataset import Batch, own_batch
+from bicinium.training.dataset import Batch, on_policy_batch
 from bicinium.training.losses import MusicalGrammarLoss
 from bicinium.training.optim import next_token_loss
-from bicinium.training.validation import own_pieces
+from bicinium.training.validation import generated_pieces
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -36,8 +36,10 @@ def main(arguments: Sequence[str]) -> None:
     section = MusicalGrammarSection()
     config = ModelConfig(context=options.length, styles=STYLES)
     pieces = compose_many(options.batch, bars=options.length // 16, style="bach", best_of=1)
-    own = own_pieces([piece.tokens for piece in pieces], [piece.conditions for piece in pieces])
-    batch = own_batch(own, config, section.positions, [0])
+    own = generated_pieces(
+        [piece.tokens for piece in pieces], [piece.conditions for piece in pieces]
+    )
+    batch = on_policy_batch(own, config, section.positions, [0])
     model = Transformer(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     loss = MusicalGrammarLoss(section)
@@ -65,7 +67,7 @@ def step(
     """One training step."""
     optimizer.zero_grad()
     with torch.autocast("cpu", torch.bfloat16):
-        logits = model(batch.features)
+        logits = model(batch.inputs)
     total = next_token_loss(logits, batch.targets)
     if grammar_loss is not None:
         total, _ = grammar_loss(

@@ -27,8 +27,7 @@ from bicinium.model.checkpoint import load_checkpoint
 from bicinium.tokenizer.codec import encode
 from bicinium.training.config import TrainConfig
 from bicinium.training.loop import train
-from bicinium.training.run_dir import MODEL, last_checkpoint
-from bicinium.training.run_records import read_metrics
+from bicinium.training.run_dir import MODEL, last_checkpoint, read_metrics
 
 _TOKENS_A_STEP = 4096
 _SHAPE = {"d_model": 128, "n_layers": 4, "d_ff": 352, "context": 512}

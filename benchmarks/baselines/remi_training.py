@@ -27,10 +27,10 @@ from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.data.shards import load_pieces
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import DataSection, TrainingSection
-from bicinium.training.dataset import Window, repeats_of, tile
-from bicinium.training.interrupts import Interrupts
-from bicinium.training.losses import IGNORED
-from bicinium.training.optim import learning_rate, new_optimizers, next_token_loss
+from bicinium.training.dataset import Window, piece_repeats, tile
+from bicinium.training.interrupts import InterruptHandler
+from bicinium.training.losses import IGNORE_INDEX
+from bicinium.training.optim import build_optimizers, learning_rate_at, next_token_loss
 
 LEFT_OUT = "palestrina"
 KEYBOARD_REPEATS = DataSection().keyboard_repeats  # the defaults, as for ours
@@ -58,18 +58,18 @@ class Batches:
         rng = np.random.default_rng([TRAINING.seed, 0, number])
         windows = [
             window
-            for piece, times in enumerate(repeats_of(self.pieces, KEYBOARD_REPEATS))
+            for piece, times in enumerate(piece_repeats(self.pieces, KEYBOARD_REPEATS))
             for _ in range(times)
             for window in tile(len(self.tokens[piece]), CONTEXT - PREFIX, piece, rng)
         ]
         return [windows[i] for i in rng.permutation(len(windows))]
 
     def batch(self, windows: Sequence[Window], step: int) -> tuple[Tensor, Tensor]:
-        """(B, T) ids, PAD at the end, and the ids that come next; IGNORED where none is asked."""
+        """Return (B, T) ids, padded with PAD, and (B, T) targets, padded with IGNORE_INDEX."""
         rng = np.random.default_rng([TRAINING.seed, 1, step])
         length = PREFIX + max(window.stop - window.start for window in windows)
         ids = np.zeros((len(windows), length), np.int64)
-        targets = np.full((len(windows), length), IGNORED, np.int64)
+        targets = np.full((len(windows), length), IGNORE_INDEX, np.int64)
         for row, window in enumerate(windows):
             piece, tokens = self.pieces[window.piece], self.tokens[window.piece]
             keep = (rng.random(PREFIX) >= CONDITION_DROPOUT).tolist()
@@ -106,7 +106,7 @@ def train(data: Path, run: Path, steps: int = TRAINING.max_steps) -> None:
     batches = Batches(vocabulary, pieces, tokenised(run / TOKENS, vocabulary, pieces))
     torch.manual_seed(TRAINING.seed)
     model = RemiModel(vocabulary.size)
-    optimizers = new_optimizers(cast(Transformer, model), TRAINING)
+    optimizers = build_optimizers(cast(Transformer, model), TRAINING)
     step = _resume(run / LAST, model, optimizers)
     plan: tuple[int, list[Window]] = (-1, [])
     per_epoch = -(-len(batches.epoch(0)) // TRAINING.batch_size)
@@ -117,9 +117,9 @@ def train(data: Path, run: Path, steps: int = TRAINING.max_steps) -> None:
     bar = Progress(
         MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
     )
-    with Interrupts() as interrupts, bar as progress:
+    with InterruptHandler() as interrupts, bar as progress:
         task = progress.add_task("", total=steps, completed=step)
-        while step < steps and not interrupts.asked:
+        while step < steps and not interrupts.requested:
             epoch, index = divmod(step, per_epoch)
             if plan[0] != epoch:
                 plan = epoch, batches.epoch(epoch)
@@ -145,7 +145,7 @@ def _advance(
     step: int,
 ) -> tuple[float, float]:
     """One step of the optimisers: the loss before it and the norm of the gradient."""
-    rate = learning_rate(TRAINING, step)
+    rate = learning_rate_at(TRAINING, step)
     for optimizer in optimizers:
         optimizer.zero_grad()
         for group in optimizer.param_groups:

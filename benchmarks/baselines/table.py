@@ -42,7 +42,7 @@ from bicinium.music.descriptors import BINARY_MEASURES
 from bicinium.music.excerpts import EXCERPT_BARS
 from bicinium.music.score import Score
 from bicinium.tokenizer.codec import decode
-from bicinium.training.dataset import repeats_of
+from bicinium.training.dataset import piece_repeats
 
 Numbers: TypeAlias = dict[str, float]  # a column: what each measure says
 
@@ -201,7 +201,7 @@ def _masked(composer: Composer, task: Task) -> Numbers:
 
 def _markov(training: Sequence[PieceRecord], model: Checkpoint, task: Task) -> Numbers:
     chain = MarkovChain(
-        [piece.tokens for piece in training], repeats_of(training, KEYBOARD_REPEATS).tolist()
+        [piece.tokens for piece in training], piece_repeats(training, KEYBOARD_REPEATS).tolist()
     )
     composer = _composer(model, chain)
     return (

@@ -43,14 +43,14 @@ def test_it_is_what_training_measures(
 ) -> None:
     torch = pytest.importorskip("torch")
     from bicinium.model.transformer import Transformer
-    from bicinium.training.dataset import PieceStore, ValidationBatches
+    from bicinium.training.dataset import PieceDataset, ValidationBatches
     from bicinium.training.validation import held_out_metrics
 
     weights = random_weights(wide, spread=_SPREAD)
     model = Transformer(wide)
     model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
     assert max(len(piece.tokens) for piece in pieces) < wide.context
-    theirs = held_out_metrics(model, ValidationBatches(PieceStore(pieces, wide), 3), pieces)
+    theirs = held_out_metrics(model, ValidationBatches(PieceDataset(pieces, wide), 3), pieces)
     ours = predict(Checkpoint(wide, weights), pieces)
     notes = sum(piece.notes for piece in pieces)
     assert ours.bits_per_note == pytest.approx(theirs["bits_per_note"], abs=1e-3)

@@ -21,12 +21,11 @@ from bicinium.errors import CollapseError
 from bicinium.tokenizer.vocabulary import START
 from bicinium.training import loop as trainer
 from bicinium.training.config import TrainConfig, TrainingSection
-from bicinium.training.dataset import Batch, TrainingBatches, own_batch
+from bicinium.training.dataset import Batch, TrainingBatches, on_policy_batch
 from bicinium.training.loop import TrainingRun, train
 from bicinium.training.monitor import Monitor
-from bicinium.training.run_dir import COLLAPSE_REPORT, last_checkpoint
-from bicinium.training.run_records import EVENTS, read_records
-from bicinium.training.validation import LiveModel, OwnPiece
+from bicinium.training.run_dir import COLLAPSE_REPORT, EVENTS, last_checkpoint, read_records
+from bicinium.training.validation import GeneratedPiece, LiveSampler
 
 _BARS = 4
 _WELL, _END, _EVERY, _PATIENCE = 160, 240, 20, 2  # steps; after _WELL things begin to happen
@@ -159,7 +158,7 @@ def _learning_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten steps are three hundred times as long; ``_advance`` says whether it is still the first
     time.
     """
-    rate, advance = trainer.learning_rate, TrainingRun._advance
+    rate, advance = trainer.learning_rate_at, TrainingRun._advance
     first_time = [True]
 
     def noticed(self: TrainingRun) -> None:
@@ -171,7 +170,7 @@ def _learning_rate(monkeypatch: pytest.MonkeyPatch) -> None:
         return rate(training, step) * (300 if wild else 1)
 
     monkeypatch.setattr(TrainingRun, "_advance", noticed)
-    monkeypatch.setattr(trainer, "learning_rate", spoilt)
+    monkeypatch.setattr(trainer, "learning_rate_at", spoilt)
 
 
 def _loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +178,7 @@ def _loop(monkeypatch: pytest.MonkeyPatch) -> None:
 
     (Where it lasts for 60 of the 80 steps, the last 20 heal this small model without a rollback.)
     """
-    looped = OwnPiece(
+    looped = GeneratedPiece(
         np.array([START, *[_LOOPED_TOKEN] * 127], np.int16), "4/4", "major", "bach", _BARS, 0
     )
     batch = TrainingBatches.batch
@@ -187,22 +186,22 @@ def _loop(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoilt(self: TrainingBatches, step: int, rollbacks: int = 0) -> Batch:
         if rollbacks or step < _WELL:
             return batch(self, step, rollbacks)
-        return own_batch([looped] * 8, self.store.config, self.grammar_positions, [step])
+        return on_policy_batch([looped] * 8, self.store.config, self.grammar_positions, [step])
 
     monkeypatch.setattr(TrainingBatches, "batch", spoilt)
 
 
 _PROVOCATIONS = {
-    "learning rate": (_learning_rate, {}, "the loss has leapt"),
-    "noise": (_noise, {}, "the loss has leapt"),
+    "learning rate": (_learning_rate, {}, "the loss rose from"),
+    "noise": (_noise, {}, "the loss rose from"),
     "nan": (_nan, {}, "the loss is nan"),
     # on cross-entropy alone: the grammar loss resists such data by itself (0.88 without a rollback)
-    "loop": (_loop, {"enabled": False}, "the loss has leapt"),
+    "loop": (_loop, {"enabled": False}, "the loss rose from"),
     # with no eye on the losses, what the model writes gives it away
     "loop, seen live": (
         _loop,
         {"enabled": False, "loss_spike_factor": 0},
-        "2 validations running",
+        "2 consecutive validations",
     ),
 }
 
@@ -358,7 +357,7 @@ def test_a_run_that_cannot_be_saved_ends_with_a_report(
     assert len(_events(run, "rollback")) == 2
     report = (run / COLLAPSE_REPORT).read_text()
     assert "# Training collapsed at step 7" in report
-    assert "The loss is nan. It was rolled back 2 times before." in report
+    assert "The loss is nan. The run had been rolled back 2 times." in report
     assert "Validation(step=4" in report
     assert str(run / "model.safetensors") in report
     assert report.count("| rollback |") == 2
@@ -394,14 +393,14 @@ def test_without_rollback_a_collapse_is_only_told(
 def test_a_state_that_could_not_be_validated_is_unknown_and_never_best(
     strolls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    validate, calls = LiveModel.validate, iter(range(99))
+    validate, calls = LiveSampler.validate, iter(range(99))
 
-    def failing(self: LiveModel, *args: Any) -> Any:
+    def failing(self: LiveSampler, *args: Any) -> Any:
         if fails == "always" or next(calls) == 0:
             raise OSError("no room on the disk")
         return validate(self, *args)
 
-    monkeypatch.setattr(LiveModel, "validate", failing)
+    monkeypatch.setattr(LiveSampler, "validate", failing)
     run = tmp_path / "run"
     if fails == "always":
         with pytest.raises(CollapseError, match=r"no state of .* could be validated"):

@@ -25,8 +25,8 @@ from bicinium.model.inputs.encode import REFERENCES, PieceConditions
 from bicinium.model.transformer import Transformer
 from bicinium.music.score import Meter
 from bicinium.tokenizer.vocabulary import END, PAD, START, UNK, VOCAB_SIZE
-from bicinium.training.dataset import Batch, PieceStore, TrainingBatches, ValidationBatches, tile
-from bicinium.training.losses import IGNORED
+from bicinium.training.dataset import Batch, PieceDataset, TrainingBatches, ValidationBatches, tile
+from bicinium.training.losses import IGNORE_INDEX
 from bicinium.training.optim import next_token_loss
 
 
@@ -66,7 +66,7 @@ def legal_pieces(legal_walks: Callable[..., list[np.ndarray]]) -> list[PieceReco
 
 
 def _training(
-    store: PieceStore, *, batch_size: int = 5, seed: int = 0, repeats: int = 1,
+    store: PieceDataset, *, batch_size: int = 5, seed: int = 0, repeats: int = 1,
     grammar_positions: int = 10**9, condition_dropout: float = 0.0,
 ) -> TrainingBatches:  # fmt: skip
     return TrainingBatches(
@@ -162,7 +162,7 @@ def _check_targets_are_the_next_tokens(batch: Batch, pieces: list[PieceRecord]) 
     """Find each row in the piece it comes from, compare, and count the targets asked for."""
     asked = 0
     spelled = [piece.tokens.tolist() for piece in pieces]
-    for seen, targets in zip(batch.features[..., 0].tolist(), batch.targets.tolist(), strict=True):
+    for seen, targets in zip(batch.inputs[..., 0].tolist(), batch.targets.tolist(), strict=True):
         inputs = seen[: seen.index(PAD)] if PAD in seen else seen
         places = [
             (piece, start)
@@ -174,18 +174,18 @@ def _check_targets_are_the_next_tokens(batch: Batch, pieces: list[PieceRecord]) 
         following = [piece[start + 1 : start + 1 + len(inputs)] for piece, start in places]
         real, padding = targets[: len(inputs)], targets[len(inputs) :]
         assert any(
-            all(t in (n, IGNORED) for t, n in zip(real, following_one, strict=True))
+            all(t in (n, IGNORE_INDEX) for t, n in zip(real, following_one, strict=True))
             for following_one in following
         )
-        assert set(padding) <= {IGNORED}
-        asked += sum(target != IGNORED for target in real)
+        assert set(padding) <= {IGNORE_INDEX}
+        asked += sum(target != IGNORE_INDEX for target in real)
     return asked
 
 
 def test_targets_of_training_batches_are_the_next_tokens(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
-    batches = _training(PieceStore(legal_pieces, tiny_config))
+    batches = _training(PieceDataset(legal_pieces, tiny_config))
     asked = sum(
         _check_targets_are_the_next_tokens(batches.batch(step), legal_pieces)
         for step in range(batches.steps_per_epoch)
@@ -196,7 +196,7 @@ def test_targets_of_training_batches_are_the_next_tokens(
 def test_targets_of_validation_batches_are_the_next_tokens(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
-    batches = ValidationBatches(PieceStore(legal_pieces, tiny_config), 5)
+    batches = ValidationBatches(PieceDataset(legal_pieces, tiny_config), 5)
     asked = sum(
         _check_targets_are_the_next_tokens(batches[index], legal_pieces)
         for index in range(len(batches))
@@ -208,15 +208,15 @@ def test_the_grammar_is_measured_at_the_state_before_the_target(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
     """All targets of legal music are legal; at the state after them, hardly any would be."""
-    batches = _training(PieceStore(legal_pieces, tiny_config))
+    batches = _training(PieceDataset(legal_pieces, tiny_config))
     grammar = MusicalGrammar()
     after_legal = []
     for step in range(batches.steps_per_epoch):
         batch = batches.batch(step)
         rows = batch.grammar_rows.numpy()
         targets = batch.targets.flatten().numpy()[rows]
-        inputs = batch.features[..., 0].flatten().numpy()[rows]
-        assert (targets != IGNORED).all()
+        inputs = batch.inputs[..., 0].flatten().numpy()[rows]
+        assert (targets != IGNORE_INDEX).all()
         assert (batch.states.last_token == inputs).all()
         each = np.arange(len(rows))
         assert grammar.token_mask(batch.states)[each, targets].all()
@@ -237,11 +237,11 @@ def test_training_shows_the_model_what_composing_shows_it(
     told = PieceConditions.of(tiny_config, [piece.meter], [piece.mode], [piece.style], [piece.bars])
     asked = {"bar_ticks": Meter.parse(piece.meter).bar_ticks, "bars": piece.bars}
     composed = shown_along(tiny_config, piece.tokens, told, **asked)
-    store = PieceStore([legal_pieces[0], piece, legal_pieces[1]], tiny_config)
+    store = PieceDataset([legal_pieces[0], piece, legal_pieces[1]], tiny_config)
     windows = tile(len(piece.tokens), tiny_config.context, 1, np.random.default_rng(0))
     assert len(windows) > 3
     batch = store.batch(windows, np.random.default_rng(0))
-    for window, seen in zip(windows, batch.features.numpy(), strict=True):
+    for window, seen in zip(windows, batch.inputs.numpy(), strict=True):
         np.testing.assert_array_equal(seen, composed[window.start : window.stop])
 
 
@@ -261,11 +261,11 @@ def test_one_epoch_asks_for_every_training_token_end_included(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig, epoch: int
 ) -> None:
     """Counted in the batches themselves: as often as the token stands in the pieces, or more."""
-    batches = _training(PieceStore(legal_pieces, tiny_config), seed=3)
+    batches = _training(PieceDataset(legal_pieces, tiny_config), seed=3)
     shown = np.zeros(VOCAB_SIZE, np.int64)
     for index in range(batches.steps_per_epoch):
         targets = batches.batch(epoch * batches.steps_per_epoch + index).targets
-        shown += np.bincount(targets[targets != IGNORED].numpy(), minlength=VOCAB_SIZE)
+        shown += np.bincount(targets[targets != IGNORE_INDEX].numpy(), minlength=VOCAB_SIZE)
     there = np.bincount(
         np.concatenate([piece.tokens[1:] for piece in legal_pieces]), minlength=VOCAB_SIZE
     )
@@ -282,12 +282,12 @@ def test_one_epoch_asks_for_every_training_token_end_included(
 def test_validation_asks_for_every_token_exactly_once(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
-    store = PieceStore(legal_pieces, tiny_config)
+    store = PieceDataset(legal_pieces, tiny_config)
     batches = ValidationBatches(store, 5)
     shown = np.zeros(VOCAB_SIZE, np.int64)
     for index in range(len(batches)):
         targets = batches[index].targets
-        shown += np.bincount(targets[targets != IGNORED].numpy(), minlength=VOCAB_SIZE)
+        shown += np.bincount(targets[targets != IGNORE_INDEX].numpy(), minlength=VOCAB_SIZE)
     there = np.bincount(
         np.concatenate([piece.tokens[1:] for piece in legal_pieces]), minlength=VOCAB_SIZE
     )
@@ -333,22 +333,22 @@ def _loss_after_training(
     torch.manual_seed(0)
     model = Transformer(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    store = PieceStore(pieces(_STEPS * _BATCH // 3, 1), config)
+    store = PieceDataset(pieces(_STEPS * _BATCH // 3, 1), config)
     batches = _training(store, batch_size=_BATCH, grammar_positions=0)
     for step in range(min(_STEPS, batches.steps_per_epoch)):
         batch = spoil(batches.batch(step))
-        loss = next_token_loss(model(batch.features), batch.targets)
+        loss = next_token_loss(model(batch.inputs), batch.targets)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    fresh = ValidationBatches(PieceStore(pieces(60, 2), config), _BATCH)
+    fresh = ValidationBatches(PieceDataset(pieces(60, 2), config), _BATCH)
     nats = tokens = 0.0
     with torch.no_grad():
         for index in range(len(fresh)):
             batch = spoil(fresh[index])
-            count = int((batch.targets != IGNORED).sum())
-            nats += float(next_token_loss(model(batch.features), batch.targets)) * count
+            count = int((batch.targets != IGNORE_INDEX).sum())
+            nats += float(next_token_loss(model(batch.inputs), batch.targets)) * count
             tokens += count
     return nats / tokens
 
@@ -367,8 +367,10 @@ def test_training_on_what_can_be_learned_goes_far_below_chance(tiny_config: Mode
 
 def test_noise_betrays_targets_that_are_not_shifted(tiny_config: ModelConfig) -> None:
     def unshifted(batch: Batch) -> Batch:
-        shown = batch.features[..., 0].to(torch.int64)
-        return replace(batch, targets=torch.where(batch.targets == IGNORED, IGNORED, shown))
+        shown = batch.inputs[..., 0].to(torch.int64)
+        return replace(
+            batch, targets=torch.where(batch.targets == IGNORE_INDEX, IGNORE_INDEX, shown)
+        )
 
     assert _loss_after_training(tiny_config, _noise, unshifted) < 0.5 * _CHANCE
 

@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from bicinium.errors import RequestError
-from bicinium.training.compare_runs import compare_runs, draw_curves
-from bicinium.training.run_log import RunLog
+from bicinium.training.compare_runs import compare_runs, plot_curves
+from bicinium.training.run_dir import RunLog
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -39,7 +39,7 @@ def two_runs(tmp_path: Path) -> list[Path]:
         if folder.name == "one":
             log.event("alert", 20, "something")
             log.event("rollback", 10, "back", left=30)
-            log.goes_on_from(10)
+            log.resume_from(10)
             log.metrics(20, {"live/grammar_score": 0.9, "live/entropy": 0.7})
         log.close()
     return folders
@@ -66,8 +66,8 @@ def test_a_row_holds_the_last_numbers_of_the_run_as_it_stands(two_runs: list[Pat
 def test_the_curves_become_a_picture_in_which_runs_can_be_told_apart(
     two_runs: list[Path], tmp_path: Path
 ) -> None:
-    draw_curves(two_runs, tmp_path / "both.png")
-    draw_curves(two_runs[:1], tmp_path / "one.png")
+    plot_curves(two_runs, tmp_path / "both.png")
+    plot_curves(two_runs[:1], tmp_path / "one.png")
     both, one = (matplotlib.image.imread(tmp_path / name) for name in ("both.png", "one.png"))
     assert both.shape[0] > 500
     assert both.shape[1] > 1000
@@ -78,7 +78,7 @@ def test_the_curves_become_a_picture_in_which_runs_can_be_told_apart(
     assert sorted(path.name for path in tmp_path.glob("*.p*")) == ["both.png", "one.png"]
 
 
-@pytest.mark.parametrize("look", [compare_runs, lambda folders: draw_curves(folders, Path("x"))])
+@pytest.mark.parametrize("look", [compare_runs, lambda folders: plot_curves(folders, Path("x"))])
 def test_a_folder_that_holds_no_run_is_refused(
     two_runs: list[Path], tmp_path: Path, refuses: Refuses, look: Callable[[list[Path]], object]
 ) -> None:

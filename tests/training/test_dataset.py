@@ -25,19 +25,19 @@ from bicinium.tokenizer.codec import decode
 from bicinium.tokenizer.vocabulary import KINDS, PAD, START, UNK, VALUES, VOCAB_SIZE, Kind
 from bicinium.training.dataset import (
     Batch,
-    Known,
-    PieceStore,
+    KnownSpans,
+    PieceDataset,
     TrainingBatches,
     ValidationBatches,
     Window,
-    batch_contents,
-    draw_known,
-    own_batch,
+    batch_statistics,
+    draw_known_spans,
+    on_policy_batch,
     tile,
-    validation_pieces,
+    validation_sets,
 )
-from bicinium.training.losses import IGNORED
-from bicinium.training.validation import OwnPiece
+from bicinium.training.losses import IGNORE_INDEX
+from bicinium.training.validation import GeneratedPiece
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +46,12 @@ def pieces(prepared: Path) -> list[PieceRecord]:
 
 
 @pytest.fixture(scope="module")
-def store(pieces: list[PieceRecord], tiny_config: ModelConfig) -> PieceStore:
-    return PieceStore(pieces, tiny_config)
+def store(pieces: list[PieceRecord], tiny_config: ModelConfig) -> PieceDataset:
+    return PieceDataset(pieces, tiny_config)
 
 
 def _batches(
-    store: PieceStore, seed: int = 5, dropout: float = 0.3, **more: float
+    store: PieceDataset, seed: int = 5, dropout: float = 0.3, **more: float
 ) -> TrainingBatches:
     return TrainingBatches(
         store,
@@ -66,8 +66,8 @@ def _batches(
 
 def _same(one: Batch, other: Batch) -> bool:
     return (
-        one.features.shape == other.features.shape
-        and torch.equal(one.features, other.features)
+        one.inputs.shape == other.inputs.shape
+        and torch.equal(one.inputs, other.inputs)
         and torch.equal(one.targets, other.targets)
         and torch.equal(one.grammar_rows, other.grammar_rows)
         and np.array_equal(one.states.tick, other.states.tick)
@@ -99,7 +99,7 @@ def test_validation_windows_ask_once_and_give_all_the_context_there_is(
     assert asked.tolist() == [0] + [1] * (length - 1)
 
 
-def test_batches_are_a_function_of_seed_and_step(store: PieceStore) -> None:
+def test_batches_are_a_function_of_seed_and_step(store: PieceDataset) -> None:
     one, other = _batches(store), _batches(store)
     steps = [0, 1, 2, one.steps_per_epoch, one.steps_per_epoch * 3 + 1]
     in_order = [one.batch(step) for step in steps]
@@ -107,7 +107,9 @@ def test_batches_are_a_function_of_seed_and_step(store: PieceStore) -> None:
     assert all(map(_same, in_order, backwards))
 
 
-def test_another_seed_another_step_and_another_epoch_give_another_batch(store: PieceStore) -> None:
+def test_another_seed_another_step_and_another_epoch_give_another_batch(
+    store: PieceDataset,
+) -> None:
     batches = _batches(store)
     assert not _same(batches.batch(0), _batches(store, seed=6).batch(0))
     assert not _same(batches.batch(0), batches.batch(1))
@@ -115,7 +117,7 @@ def test_another_seed_another_step_and_another_epoch_give_another_batch(store: P
     assert batches.epoch_windows(0) != batches.epoch_windows(1)
 
 
-def test_an_epoch_shows_each_piece_as_often_as_it_is_to_be_repeated(store: PieceStore) -> None:
+def test_an_epoch_shows_each_piece_as_often_as_it_is_to_be_repeated(store: PieceDataset) -> None:
     batches = _batches(store)
     windows = batches.epoch_windows(0)
     counts = np.bincount([window.piece for window in windows])
@@ -124,20 +126,20 @@ def test_an_epoch_shows_each_piece_as_often_as_it_is_to_be_repeated(store: Piece
     assert batches.steps_per_epoch == -(-len(windows) // 4)
 
 
-def test_after_a_rollback_the_same_steps_show_something_else(store: PieceStore) -> None:
+def test_after_a_rollback_the_same_steps_show_something_else(store: PieceDataset) -> None:
     batches = _batches(store)
     assert not _same(batches.batch(1), batches.batch(1, rollbacks=1))
     assert _same(batches.batch(1, rollbacks=2), _batches(store).batch(1, rollbacks=2))
     assert batches.epoch_windows(0) != batches.epoch_windows(0, rollbacks=1)
 
 
-def test_processes_share_the_windows_of_a_batch(store: PieceStore) -> None:
+def test_processes_share_the_windows_of_a_batch(store: PieceDataset) -> None:
     def shown(process: tuple[int, int], step: int) -> list[list[int]]:
         batches = TrainingBatches(
             store, np.ones(len(store.lengths), np.int64), batch_size=4, seed=5,
             condition_dropout=0.0, grammar_positions=50, process=process,
         )  # fmt: skip
-        return batches.batch(step).features[..., 0].tolist()
+        return batches.batch(step).inputs[..., 0].tolist()
 
     for step in range(3):
         shares = [shown((rank, 2), step) for rank in (0, 1)]
@@ -147,7 +149,7 @@ def test_processes_share_the_windows_of_a_batch(store: PieceStore) -> None:
 def test_own_pieces_become_a_window_each_however_wrong_they_are(tiny_config: ModelConfig) -> None:
     rng = np.random.default_rng(0)
     pieces = [
-        OwnPiece(
+        GeneratedPiece(
             np.append(START, rng.integers(UNK, VOCAB_SIZE, n)).astype(np.int16),
             "4/4",
             "major",
@@ -157,20 +159,20 @@ def test_own_pieces_become_a_window_each_however_wrong_they_are(tiny_config: Mod
         )
         for n, s in ((20, None), (63, "bach"), (400, "bach"))
     ]
-    batch, again = (own_batch(pieces, tiny_config, 100, [1, 2]) for _ in range(2))
+    batch, again = (on_policy_batch(pieces, tiny_config, 100, [1, 2]) for _ in range(2))
     assert _same(batch, again)
-    assert batch.features.shape[:2] == (3, 64)
-    for piece, row in zip(pieces, batch.features[..., 0].tolist(), strict=True):
+    assert batch.inputs.shape[:2] == (3, 64)
+    for piece, row in zip(pieces, batch.inputs[..., 0].tolist(), strict=True):
         seen = row[: len(piece.tokens) - 1]
         whole = piece.tokens.tolist()
         assert any(whole[i : i + len(seen)] == seen for i in range(len(whole)))
-    assert not _same(batch, own_batch(pieces, tiny_config, 100, [1, 3]))
+    assert not _same(batch, on_policy_batch(pieces, tiny_config, 100, [1, 3]))
 
 
-def test_the_contents_of_a_batch_are_what_it_holds(store: PieceStore) -> None:
+def test_the_contents_of_a_batch_are_what_it_holds(store: PieceDataset) -> None:
     windows = [*tile(12, 11, 0, None), *tile(int(store.lengths[1]), 22, 1, None)[:1]]
     batch = store.batch(windows, np.random.default_rng(0), grammar_positions=10**9)
-    contents = batch_contents(MusicalGrammar(), batch)
+    contents = batch_statistics(MusicalGrammar(), batch)
     assert contents["legal"] == 1
     assert contents["padding"] == pytest.approx(11 / 44)
     shares = {name: share for name, share in contents.items() if name.startswith("style/")}
@@ -181,14 +183,14 @@ def test_the_contents_of_a_batch_are_what_it_holds(store: PieceStore) -> None:
     assert contents["notes_per_quarter"] == pytest.approx(ons / (ticks / 24))
     shuffled = torch.from_numpy(np.random.default_rng(0).permutation(batch.targets.numpy().ravel()))
     wrong = replace(batch, targets=shuffled.view(batch.targets.shape))
-    assert batch_contents(MusicalGrammar(), wrong)["legal"] < 0.6
+    assert batch_statistics(MusicalGrammar(), wrong)["legal"] < 0.6
 
 
 def _condition_columns(batch: Batch, config: ModelConfig) -> dict[str, np.ndarray]:
     """(B, T) of each condition, 0 where unknown."""
     sizes = feature_sizes(config)
     first = np.concatenate([[0], np.cumsum(list(sizes.values()))[:-1]])
-    columns = batch.features.numpy()[..., : -REFERENCES - 1] - first
+    columns = batch.inputs.numpy()[..., : -REFERENCES - 1] - first
     return {
         name: columns[..., index]
         for index, name in enumerate(sizes)
@@ -197,13 +199,13 @@ def _condition_columns(batch: Batch, config: ModelConfig) -> dict[str, np.ndarra
 
 
 def test_dropped_conditions_are_dropped_for_the_whole_window_each_by_itself(
-    store: PieceStore,
+    store: PieceDataset,
 ) -> None:
     batches = _batches(store, dropout=0.5)
     patterns = set()
     for step in range(20):
         columns = _condition_columns(batches.batch(step), store.config)
-        real = batches.batch(step).features[..., 0].numpy() != PAD
+        real = batches.batch(step).inputs[..., 0].numpy() != PAD
         unknown_bars = columns["bars"][:, 0] == 0
         assert (columns["bars_left"][unknown_bars] == 0).all()
         assert (columns["bars_left"][~unknown_bars][:, 0] > 0).all()
@@ -219,7 +221,7 @@ def test_dropped_conditions_are_dropped_for_the_whole_window_each_by_itself(
 
 
 @pytest.mark.parametrize("dropout", [0.0, 1.0])
-def test_condition_dropout_of_none_and_of_all(store: PieceStore, dropout: float) -> None:
+def test_condition_dropout_of_none_and_of_all(store: PieceDataset, dropout: float) -> None:
     columns = _condition_columns(_batches(store, dropout=dropout).batch(0), store.config)
     for name in ("meter", "mode", "bars"):
         assert (columns[name][:, 0] > 0).all() == (dropout == 0)
@@ -235,7 +237,7 @@ def _voices(piece: PieceRecord) -> list[list[Note]]:
     return [list(v.notes) for v in decode(piece.tokens, Meter.parse(piece.meter)).voices]
 
 
-def _some_windows(store: PieceStore, seed: int) -> list[Window]:
+def _some_windows(store: PieceDataset, seed: int) -> list[Window]:
     rng = np.random.default_rng(seed)
     return [
         window
@@ -244,24 +246,24 @@ def _some_windows(store: PieceStore, seed: int) -> list[Window]:
     ]
 
 
-def test_a_share_of_none_tells_nothing_and_a_share_of_all_something(store: PieceStore) -> None:
+def test_a_share_of_none_tells_nothing_and_a_share_of_all_something(store: PieceDataset) -> None:
     rng = np.random.default_rng(1)
     for window in _some_windows(store, 1):
-        assert draw_known(rng, window, store, 0.0) == (_NOTHING, _NOTHING)
-    told = [draw_known(rng, window, store, 1.0) for window in _some_windows(store, 1) * 8]
+        assert draw_known_spans(rng, window, store, 0.0) == (_NOTHING, _NOTHING)
+    told = [draw_known_spans(rng, window, store, 1.0) for window in _some_windows(store, 1) * 8]
     assert sum(known == (_NOTHING, _NOTHING) for known in told) == 0
-    half = [draw_known(rng, window, store, 0.5) for window in _some_windows(store, 1) * 8]
+    half = [draw_known_spans(rng, window, store, 0.5) for window in _some_windows(store, 1) * 8]
     assert 0.35 < sum(known == (_NOTHING, _NOTHING) for known in half) / len(half) < 0.65
 
 
 def test_known_are_whole_voices_the_end_of_both_or_a_few_bars_of_one(
-    store: PieceStore, pieces: list[PieceRecord]
+    store: PieceDataset, pieces: list[PieceRecord]
 ) -> None:
     rng = np.random.default_rng(2)
     kinds = dict.fromkeys(("whole", "end", "bars"), 0)
     for window in _some_windows(store, 2) * 8:
         piece = pieces[window.piece]
-        bar, known = Meter.parse(piece.meter).bar_ticks, draw_known(rng, window, store, 1.0)
+        bar, known = Meter.parse(piece.meter).bar_ticks, draw_known_spans(rng, window, store, 1.0)
         if _NOTHING not in known:
             kind = "end"
             assert all(until >= _FAR - 1 for _, until in known)
@@ -279,7 +281,7 @@ def test_known_are_whole_voices_the_end_of_both_or_a_few_bars_of_one(
 
 
 def _one_by_one(
-    piece: PieceRecord, window: Window, known: Known, config: ModelConfig
+    piece: PieceRecord, window: Window, known: KnownSpans, config: ModelConfig
 ) -> np.ndarray:
     """The rows of a window's inputs as composing makes them, from the notes of the score."""
     grammar = MusicalGrammar()
@@ -303,13 +305,13 @@ def _one_by_one(
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_batches_show_what_composing_would_show_token_by_token(
-    store: PieceStore, pieces: list[PieceRecord], share: float
+    store: PieceDataset, pieces: list[PieceRecord], share: float
 ) -> None:
     rng = np.random.default_rng(3)
     windows = [w for seed in (3, 4) for w in _some_windows(store, seed)][::4]
-    known = [draw_known(rng, window, store, share) for window in windows]
+    known = [draw_known_spans(rng, window, store, share) for window in windows]
     batch = store.batch(windows, rng, known=known)
-    for row, window, stretches in zip(batch.features.numpy(), windows, known, strict=True):
+    for row, window, stretches in zip(batch.inputs.numpy(), windows, known, strict=True):
         piece = pieces[window.piece]
         expected = _one_by_one(piece, window, stretches, store.config)
         np.testing.assert_array_equal(row[: window.stop - window.start], expected)
@@ -322,38 +324,38 @@ def _of_foresight(config: ModelConfig) -> np.ndarray:
     return np.array(embedded + [False] * (REFERENCES + 1))
 
 
-def test_foresight_changes_neither_targets_nor_what_else_is_shown(store: PieceStore) -> None:
+def test_foresight_changes_neither_targets_nor_what_else_is_shown(store: PieceDataset) -> None:
     windows = _some_windows(store, 5)[:6]
     rng = np.random.default_rng(5)
-    known = [draw_known(rng, window, store, 1.0) for window in windows]
+    known = [draw_known_spans(rng, window, store, 1.0) for window in windows]
     blind, told = (
         store.batch(windows, np.random.default_rng(6), 0.3, 50, known=one) for one in (None, known)
     )
     assert torch.equal(blind.targets, told.targets)
     assert torch.equal(blind.grammar_rows, told.grammar_rows)
     ahead = torch.from_numpy(_of_foresight(store.config))
-    assert torch.equal(blind.features[..., ~ahead], told.features[..., ~ahead])
-    assert (blind.features[..., ahead] != told.features[..., ahead]).any(dim=(1, 2)).all()
+    assert torch.equal(blind.inputs[..., ~ahead], told.inputs[..., ~ahead])
+    assert (blind.inputs[..., ahead] != told.inputs[..., ahead]).any(dim=(1, 2)).all()
 
 
-def test_a_run_with_a_share_of_none_is_one_without(store: PieceStore) -> None:
+def test_a_run_with_a_share_of_none_is_one_without(store: PieceDataset) -> None:
     without, none = _batches(store), _batches(store, lookahead_probability=0.0)
     some = _batches(store, lookahead_probability=0.6)
     for step in (0, 1, without.steps_per_epoch):
         assert _same(without.batch(step), none.batch(step))
         assert torch.equal(without.batch(step).targets, some.batch(step).targets)
-        tokens = [batches.batch(step).features[..., 0] for batches in (without, some)]
+        tokens = [batches.batch(step).inputs[..., 0] for batches in (without, some)]
         assert torch.equal(*tokens)
-        assert not torch.equal(without.batch(step).features, some.batch(step).features)
+        assert not torch.equal(without.batch(step).inputs, some.batch(step).inputs)
         assert _same(some.batch(step), _batches(store, lookahead_probability=0.6).batch(step))
 
 
 def test_a_model_without_foresight_is_told_nothing(
-    pieces: list[PieceRecord], store: PieceStore
+    pieces: list[PieceRecord], store: PieceDataset
 ) -> None:
-    blind = PieceStore(pieces, store.config.model_copy(update={"foresight": False}))
+    blind = PieceDataset(pieces, store.config.model_copy(update={"foresight": False}))
     batch = _batches(blind, lookahead_probability=1.0).batch(0)
-    assert batch.features.shape[-1] == len(feature_sizes(blind.config)) + REFERENCES + 1
+    assert batch.inputs.shape[-1] == len(feature_sizes(blind.config)) + REFERENCES + 1
     assert not _of_foresight(blind.config).any()
 
 
@@ -368,33 +370,33 @@ def test_pieces_that_pair_no_notes_can_be_shown_with_foresight(
         stays[0] = True
         spoiled.append(replace(piece, tokens=piece.tokens[stays]))
     silent = replace(pieces[0], tokens=pieces[0].tokens[:2])
-    broken = PieceStore([*spoiled, silent], tiny_config, spare_slots=3)
+    broken = PieceDataset([*spoiled, silent], tiny_config, spare_slots=3)
     told, blind = (_batches(broken, lookahead_probability=share) for share in (1.0, 0.0))
     for step in range(told.steps_per_epoch):
         assert torch.equal(told.batch(step).targets, blind.batch(step).targets)
 
 
-def test_grammar_positions_are_real_sorted_and_as_many_as_asked(store: PieceStore) -> None:
+def test_grammar_positions_are_real_sorted_and_as_many_as_asked(store: PieceDataset) -> None:
     batch = _batches(store).batch(3)
     rows = batch.grammar_rows.numpy()
     assert len(rows) == len(batch.states) == 50
     assert (np.diff(rows) > 0).all()
-    assert (batch.targets.flatten().numpy()[rows] != IGNORED).all()
+    assert (batch.targets.flatten().numpy()[rows] != IGNORE_INDEX).all()
 
 
-def test_padding_is_shown_as_pad_and_never_asked_for(store: PieceStore) -> None:
+def test_padding_is_shown_as_pad_and_never_asked_for(store: PieceDataset) -> None:
     batches = ValidationBatches(store, 4)
     shortest = min(int(length) for length in store.lengths) - 1
     assert shortest > 10
     windows = [*tile(12, 11, 0, None), *tile(int(store.lengths[1]), 64, 1, None)]
     batch = store.batch(windows, np.random.default_rng(0))
-    assert (batch.features[0, 11:, 0] == PAD).all()
-    assert (batch.targets[0, 11:] == IGNORED).all()
-    assert (batch.targets[0, :11] != IGNORED).all()
+    assert (batch.inputs[0, 11:, 0] == PAD).all()
+    assert (batch.targets[0, 11:] == IGNORE_INDEX).all()
+    assert (batch.targets[0, :11] != IGNORE_INDEX).all()
     assert all((batches[i].targets != PAD).all() for i in range(len(batches)))
 
 
-def test_validation_is_the_same_every_time_and_tells_all_conditions(store: PieceStore) -> None:
+def test_validation_is_the_same_every_time_and_tells_all_conditions(store: PieceDataset) -> None:
     one, other = ValidationBatches(store, 3), ValidationBatches(store, 3)
     assert len(one) > 1
     for index in range(len(one)):
@@ -405,7 +407,7 @@ def test_validation_is_the_same_every_time_and_tells_all_conditions(store: Piece
 
 
 def test_validation_pieces_are_held_out_and_parted_by_kind(pieces: list[PieceRecord]) -> None:
-    sets = validation_pieces(pieces, 80_000)
+    sets = validation_sets(pieces, 80_000)
     assert set(sets) == {"keyboard"}  # all of the made-up music counts as keyboard music
     assert {piece.name for piece in sets["keyboard"]} == {
         piece.name for piece in pieces if piece.split == "validation"
@@ -418,7 +420,7 @@ def test_of_the_others_only_so_many_tokens_are_validated(pieces: list[PieceRecor
         replace(pieces[0], style="song", split="validation", name=f"song {index}")
         for index in range(40)
     ]
-    few = validation_pieces([*pieces, *songs], 5 * len(pieces[0].tokens))
+    few = validation_sets([*pieces, *songs], 5 * len(pieces[0].tokens))
     assert 5 <= len(few["other"]) <= 8
     assert len(few["keyboard"]) == 2
-    assert len(validation_pieces(songs, 10**9)["other"]) == 40
+    assert len(validation_sets(songs, 10**9)["other"]) == 40

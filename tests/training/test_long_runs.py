@@ -15,8 +15,13 @@ import pytest
 import torch
 
 from bicinium.model.checkpoint import load_checkpoint
-from bicinium.training.run_dir import best_checkpoint, last_checkpoint
-from bicinium.training.run_records import EVENTS, read_metrics, read_records
+from bicinium.training.run_dir import (
+    EVENTS,
+    best_checkpoint,
+    last_checkpoint,
+    read_metrics,
+    read_records,
+)
 
 pytestmark = pytest.mark.slow
 

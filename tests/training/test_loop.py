@@ -36,11 +36,10 @@ from bicinium.model.transformer import Transformer
 from bicinium.music.score import Meter
 from bicinium.training.config import TrainConfig
 from bicinium.training.loop import TrainingRun, train
-from bicinium.training.losses import IGNORED
-from bicinium.training.optim import learning_rate, next_token_loss
-from bicinium.training.run_dir import last_checkpoint
-from bicinium.training.run_records import EVENTS, METRICS, read_metrics, read_records
-from bicinium.training.validation import LiveModel
+from bicinium.training.losses import IGNORE_INDEX
+from bicinium.training.optim import learning_rate_at, next_token_loss
+from bicinium.training.run_dir import EVENTS, METRICS, last_checkpoint, read_metrics, read_records
+from bicinium.training.validation import LiveSampler
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -479,7 +478,7 @@ def test_ctrl_c_during_validation_acts_at_once(
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("it went on after Ctrl-C")
 
-    monkeypatch.setattr(LiveModel, "validate", endless)
+    monkeypatch.setattr(LiveSampler, "validate", endless)
     with pytest.raises(KeyboardInterrupt):
         train(_config(prepared), tmp_path / "run")
     assert "alert" not in _kinds(tmp_path / "run")
@@ -669,21 +668,21 @@ def test_styles_that_are_left_out_are_neither_shown_nor_validated_on(
 
 def test_the_loss_is_the_mean_over_the_positions_that_count() -> None:
     logits = torch.randn(2, 3, 774)
-    targets = torch.tensor([[5, IGNORED, 7], [IGNORED, IGNORED, 700]])
+    targets = torch.tensor([[5, IGNORE_INDEX, 7], [IGNORE_INDEX, IGNORE_INDEX, 700]])
     expected = F.cross_entropy(logits[[0, 0, 1], [0, 2, 2]], torch.tensor([5, 7, 700]))
     torch.testing.assert_close(next_token_loss(logits, targets), expected)
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_twentieth(prepared: Path) -> None:
     training = _config(prepared, max_steps=100, warmup_steps=10).training
-    rates = [learning_rate(training, step) for step in range(101)]
+    rates = [learning_rate_at(training, step) for step in range(101)]
     assert rates[0] == pytest.approx(1e-3)
     assert max(rates) == pytest.approx(1e-2)
     assert int(np.argmax(rates)) in (9, 10)
     assert rates[:10] == sorted(rates[:10])
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[100] == pytest.approx(5e-4)
-    assert learning_rate(training, 500) == pytest.approx(5e-4)  # a run that was made longer
+    assert learning_rate_at(training, 500) == pytest.approx(5e-4)  # a run that was made longer
 
 
 def test_the_learning_rate_of_the_step_is_used(
@@ -693,7 +692,7 @@ def test_the_learning_rate_of_the_step_is_used(
     config = _config(prepared)
     train(config, tmp_path / "run")
     used = read_metrics(tmp_path / "run")["train/learning_rate"]
-    assert used == [(step + 1, learning_rate(config.training, step)) for step in range(_STEPS)]
+    assert used == [(step + 1, learning_rate_at(config.training, step)) for step in range(_STEPS)]
 
 
 def test_muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest(

@@ -18,20 +18,20 @@ from bicinium.tokenizer.vocabulary import END, START, VOCAB_SIZE, Kind, token_id
 from bicinium.training.config import MusicalGrammarSection
 from bicinium.training.dataset import (
     Batch,
-    PieceStore,
+    PieceDataset,
     TrainingBatches,
     ValidationBatches,
     Window,
 )
 from bicinium.training.losses import (
-    IGNORED,
+    IGNORE_INDEX,
     MusicalGrammarLoss,
-    avoidance,
-    excess_odds,
     illegal_mass,
+    margin_loss,
+    semantic_loss,
 )
 from bicinium.training.optim import next_token_loss
-from bicinium.training.validation import OwnPiece, predicted
+from bicinium.training.validation import GeneratedPiece, predict_logits
 
 _COMPONENTS = {
     "note_pairing": "pairing",
@@ -200,9 +200,9 @@ def test_ignored_positions_count_neither_in_the_sum_nor_in_the_mean(after_note: 
     margin = np.log1p(3 / _EVEN.tolerated_odds)
     one = -2 * np.log(0.25) + margin  # for the rule, for legality and for the margin
     assert total([_OFF_C4] * 3) == pytest.approx(2 / 3 * one, abs=1e-4)
-    assert total([_OFF_C4, _OFF_C4, IGNORED]) == pytest.approx(one / 2, abs=1e-4)
-    assert total([IGNORED, _OFF_C4, IGNORED]) == pytest.approx(0, abs=1e-4)
-    assert total([IGNORED] * 3) == 0
+    assert total([_OFF_C4, _OFF_C4, IGNORE_INDEX]) == pytest.approx(one / 2, abs=1e-4)
+    assert total([IGNORE_INDEX, _OFF_C4, IGNORE_INDEX]) == pytest.approx(0, abs=1e-4)
+    assert total([IGNORE_INDEX] * 3) == 0
 
 
 def test_a_position_at_which_everything_is_forbidden_does_not_count(after_note: State) -> None:
@@ -234,7 +234,7 @@ def test_states_need_not_be_given(legal_walks: Callable[..., list[np.ndarray]]) 
     """Without them rows begin right after START; the answer is the same."""
     walks = legal_walks(3, 1, 60)
     length = max(len(walk) for walk in walks) - 1
-    targets = np.full((3, length), IGNORED, np.int64)
+    targets = np.full((3, length), IGNORE_INDEX, np.int64)
     states = []
     grammar = MusicalGrammar()
     for row, walk in enumerate(walks):
@@ -251,7 +251,7 @@ def test_states_need_not_be_given(legal_walks: Callable[..., list[np.ndarray]]) 
     apart = []
     for position, state in enumerate(states):
         row, t = divmod(position, length)
-        if targets[row, t] != IGNORED:
+        if targets[row, t] != IGNORE_INDEX:
             _, one = loss(logits[row, t][None], torch.tensor([targets[row, t]]), base, state)
             apart.append([float(one[name]) for name in parts])
     expected = dict(zip(parts, np.mean(apart, axis=0), strict=True))
@@ -303,7 +303,7 @@ def test_descent_on_the_grammar_alone_teaches_an_untrained_model(strolls: Path) 
     pieces = load_pieces(strolls)
     config = ModelConfig(d_model=64, n_layers=2, n_heads=2, d_ff=128, context=128)
     sides = [[p for p in pieces if p.split == side] for side in ("train", "validation")]
-    shown, unseen = (PieceStore(side, config) for side in sides)
+    shown, unseen = (PieceDataset(side, config) for side in sides)
     batches = TrainingBatches(
         shown,
         np.ones(len(sides[0]), np.int64),
@@ -318,7 +318,7 @@ def test_descent_on_the_grammar_alone_teaches_an_untrained_model(strolls: Path) 
     forbidden = torch.from_numpy(~loss.grammar.token_mask(held_out.states))
 
     def illegal() -> float:
-        return float(illegal_mass(predicted(model, held_out), forbidden).mean())
+        return float(illegal_mass(predict_logits(model, held_out), forbidden).mean())
 
     before = illegal()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
@@ -326,7 +326,7 @@ def test_descent_on_the_grammar_alone_teaches_an_untrained_model(strolls: Path) 
         optimizer.param_groups[0]["lr"] = 5e-3 * min(1, (step + 1) / 30, (400 - step) / 200)
         batch = batches.batch(step)
         total, _ = loss(
-            model(batch.features), batch.targets, _NOTHING, batch.states, batch.grammar_rows
+            model(batch.inputs), batch.targets, _NOTHING, batch.states, batch.grammar_rows
         )
         optimizer.zero_grad()
         total.backward()
@@ -385,13 +385,13 @@ def test_avoidance_passes_a_gradcheck_on_a_small_vocabulary(seed: int) -> None:
     forbidden = torch.rand(4, 6, generator=generator) < 0.5
     forbidden[0] = True  # nothing is left
     forbidden[1] = False
-    assert torch.autograd.gradcheck(lambda x: avoidance(x, forbidden), (logits,))
-    known = lambda x: avoidance(x, forbidden, x.logsumexp(dim=-1))  # noqa: E731
+    assert torch.autograd.gradcheck(lambda x: semantic_loss(x, forbidden), (logits,))
+    known = lambda x: semantic_loss(x, forbidden, x.logsumexp(dim=-1))  # noqa: E731
     assert torch.autograd.gradcheck(known, (logits,))
     p = logits.detach().softmax(dim=-1)
     expected = -(1 - (p * forbidden).sum(dim=-1)).log()
-    torch.testing.assert_close(avoidance(logits.detach(), forbidden)[1:], expected[1:])
-    assert avoidance(logits.detach(), forbidden)[0] == 0
+    torch.testing.assert_close(semantic_loss(logits.detach(), forbidden)[1:], expected[1:])
+    assert semantic_loss(logits.detach(), forbidden)[0] == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -402,11 +402,11 @@ def test_excess_odds_pass_a_gradcheck_and_are_what_they_say(seed: int) -> None:
     forbidden[0] = True  # nothing is left
     forbidden[1] = False
     forbidden[2:, 0], forbidden[2:, 1] = True, False
-    assert torch.autograd.gradcheck(lambda x: excess_odds(x, forbidden, 1e-3), (logits,))
+    assert torch.autograd.gradcheck(lambda x: margin_loss(x, forbidden, 1e-3), (logits,))
     p = (logits.detach().softmax(dim=-1) * forbidden).sum(dim=-1)
     expected = torch.log1p(p / (1 - p) / 1e-3)
-    torch.testing.assert_close(excess_odds(logits.detach(), forbidden, 1e-3)[2:], expected[2:])
-    assert excess_odds(logits.detach(), forbidden, 1e-3)[:2].tolist() == [0, 0]
+    torch.testing.assert_close(margin_loss(logits.detach(), forbidden, 1e-3)[2:], expected[2:])
+    assert margin_loss(logits.detach(), forbidden, 1e-3)[:2].tolist() == [0, 0]
 
 
 def test_the_margin_still_pulls_where_the_mass_that_is_left_is_small(after_note: State) -> None:
@@ -431,7 +431,7 @@ def test_the_loss_changes_the_gradient_of_every_weight(
     for scale in (0.0, 1.0):
         torch.manual_seed(0)
         model, batch = Transformer(tiny_config), _batch(legal_walks(4, 5, 60), tiny_config)
-        logits = model(batch.features)
+        logits = model(batch.inputs)
         base = next_token_loss(logits, batch.targets)
         total, _ = MusicalGrammarLoss()(
             logits, batch.targets, base, batch.states, batch.grammar_rows, scale
@@ -445,8 +445,8 @@ def test_the_loss_changes_the_gradient_of_every_weight(
 
 def _batch(walks: list[np.ndarray], config: ModelConfig, bars: int = 8) -> Batch:
     """Whole walks side by side, the grammar measured everywhere."""
-    own = [OwnPiece(walk, "4/4", "major", "bach", bars, 0) for walk in walks]
-    store = PieceStore(own, config)
+    own = [GeneratedPiece(walk, "4/4", "major", "bach", bars, 0) for walk in walks]
+    store = PieceDataset(own, config)
     windows = [Window(i, 0, min(len(w) - 1, config.context), 0) for i, w in enumerate(walks)]
     return store.batch(windows, np.random.default_rng(0), grammar_positions=10**9)
 

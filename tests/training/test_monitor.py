@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.training.monitor import DataMonitor, Finding, Monitor, Validation
+from bicinium.training.monitor import DataMonitor, Monitor, Validation, ValidationOutcome
 
 _THRESHOLD, _PATIENCE = 0.8, 3
 _UNKNOWN = (None, None)
@@ -24,7 +24,7 @@ def _monitor(patience: int = _PATIENCE, spike_factor: float = 2.0) -> Monitor:
 
 def _judged(
     monitor: Monitor, history: Sequence[tuple[float | None, float | None] | Validation]
-) -> list[Finding]:
+) -> list[ValidationOutcome]:
     """What the monitor finds in (bits per note, grammar score) after (bits, score)."""
     return _judged_from(monitor, 1, history)
 
@@ -33,7 +33,7 @@ def _judged_from(
     monitor: Monitor,
     first_step: int,
     history: Sequence[tuple[float | None, float | None] | Validation],
-) -> list[Finding]:
+) -> list[ValidationOutcome]:
     return [
         monitor.after_validation(
             one if isinstance(one, Validation) else Validation(step, one[0], one[1])
@@ -80,7 +80,7 @@ def test_a_leap_is_measured_against_the_median_of_the_last_fifty() -> None:
     assert [monitor.after_step(3.9) for _ in range(10)] == [""] * 10
     why = [monitor.after_step(9.0) for _ in range(3)]
     assert why[:2] == ["", ""]
-    assert why[2] == "the loss has leapt from 2.00 to 9.00"
+    assert why[2] == "the loss rose from 2.00 to 9.00"
 
 
 def test_the_first_losses_are_no_measure_for_a_leap() -> None:
@@ -146,40 +146,42 @@ def test_patience_validations_running_in_bad_health_are_a_collapse_once_one_was_
             assert bool(one.collapse) == (was_well and running == _PATIENCE)
             if one.collapse:
                 assert one.collapse == (
-                    "the grammar score is 0.500, under 0.8, for 3 validations running"
+                    "the grammar score is 0.500, below 0.8, for 3 consecutive validations"
                 )
                 break
             if was_well and not well:
-                assert "under 0.8" in one.alert
+                assert "below 0.8" in one.alert
             assert not one.stop
 
 
-@pytest.mark.parametrize("ramped_in", [1, 3, 5])
+@pytest.mark.parametrize("ramp_end_step", [1, 3, 5])
 def test_before_the_grammar_loss_is_in_no_state_is_well_and_none_is_held_against_the_run(
-    ramped_in: int,
+    ramp_end_step: int,
 ) -> None:
     """Bits are fewest at first, when the loss does not count yet; and some states are well by
     chance.
     """
-    early = [(1.0 + step / 9, (0.9, 0.5)[step % 2]) for step in range(ramped_in - 1)]
-    monitor = Monitor(_THRESHOLD, 1, 2.0, ramped_in)
+    early = [(1.0 + step / 9, (0.9, 0.5)[step % 2]) for step in range(ramp_end_step - 1)]
+    monitor = Monitor(_THRESHOLD, 1, 2.0, ramp_end_step)
     found = _judged(monitor, early)
     assert not any(one.collapse or one.stop or one.alert for one in found)
     assert not monitor.best_is_healthy
-    (later,) = _judged_from(monitor, ramped_in, [(3.0, 0.81)])
+    (later,) = _judged_from(monitor, ramp_end_step, [(3.0, 0.81)])
     assert later.best
     assert monitor.best_is_healthy
     assert monitor.best is not None
-    assert (monitor.best.step, monitor.best.bits_per_note) == (ramped_in, 3.0)
-    gained, lost = _judged_from(monitor, ramped_in + 1, [(2.9, 0.9), (2.8, 0.5)])
-    assert gained == Finding(best=True)
+    assert (monitor.best.step, monitor.best.bits_per_note) == (ramp_end_step, 3.0)
+    gained, lost = _judged_from(monitor, ramp_end_step + 1, [(2.9, 0.9), (2.8, 0.5)])
+    assert gained == ValidationOutcome(best=True)
     assert lost.collapse
 
 
 def test_music_that_is_none_is_not_healthy_whatever_its_score() -> None:
     looping = [Validation(step, 2.0 - step / 10, 1.0, "all is loops") for step in range(2, 5)]
     found = _judged(_monitor(), [(2.0, 0.9), *looping])
-    assert [one.collapse for one in found] == [""] * 3 + ["all is loops, for 3 validations running"]
+    assert [one.collapse for one in found] == [""] * 3 + [
+        "all is loops, for 3 consecutive validations"
+    ]
     assert [one.best for one in found] == [True, False, False, False]
     assert found[1].alert == "all is loops"
 
@@ -243,7 +245,7 @@ def test_an_unknown_state_is_never_a_score(length: int) -> None:
         assert [found[step] for step, _ in known] == expected
         for one, said in zip(history, found, strict=True):
             if one == _UNKNOWN:
-                assert said == Finding(alert=said.alert)
+                assert said == ValidationOutcome(alert=said.alert)
                 assert "counts as unknown" in said.alert
         assert monitor.best == other.best
 
@@ -358,3 +360,11 @@ def test_a_data_monitor_that_was_saved_and_read_goes_on_the_same() -> None:
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     again += [second.after_batch(batch) for batch in batches[160:]]
     assert again == said
+
+
+def test_the_state_of_an_earlier_version_is_restored() -> None:
+    monitor, data_monitor = _monitor(), DataMonitor()
+    monitor.load_state_dict({"best": None, "unhealthy": 2, "least_bits": 3.5, "losses": [1.0]})
+    data_monitor.load_state_dict({"first": [{"legal": 1.0}], "late": [], "drifting": []})
+    assert (monitor.unhealthy_validations, monitor.min_bits, monitor.losses) == (2, 3.5, [1.0])
+    assert data_monitor.baseline == [{"legal": 1.0}]

@@ -66,11 +66,11 @@ def runs_compare(
 ) -> None:
     """Set runs side by side: their curves as a picture, their last numbers as a table."""
     with require_extra("train", "comparing runs"):
-        from bicinium.training.compare_runs import compare_runs, draw_curves
+        from bicinium.training.compare_runs import compare_runs, plot_curves
 
     rows = compare_runs(folders)
     with report_write_errors(out):
-        draw_curves(folders, out)
+        plot_curves(folders, out)
     if as_json:
         print_json({"runs": rows, "curves": str(out)})
         return

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bicinium.studio.errors import RefusedError
-from bicinium.training.run_records import EVENTS, METRICS, read_metrics, read_records
+from bicinium.training.run_dir import EVENTS, METRICS, read_metrics, read_records
 
 _SAMPLES = "samples"
 _DEPTH = 2  # folders below the one that is watched

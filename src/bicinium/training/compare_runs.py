@@ -8,7 +8,7 @@ from typing import Any
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
-from bicinium.training.run_records import EVENTS, METRICS, read_metrics, read_records
+from bicinium.training.run_dir import EVENTS, METRICS, read_metrics, read_records
 
 _DRAWN = (
     "train/cross_entropy",
@@ -44,7 +44,7 @@ def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
     return rows
 
 
-def draw_curves(folders: Sequence[Path], path: Path) -> None:
+def plot_curves(folders: Sequence[Path], path: Path) -> None:
     """The curves of runs in one PNG; a dotted line where one was rolled back."""
     from matplotlib.figure import Figure
 

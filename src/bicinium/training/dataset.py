@@ -30,10 +30,10 @@ from bicinium.model.inputs.note_index import Lines, lines_of
 from bicinium.music.counterpoint import comes_to_rest
 from bicinium.music.score import TICKS_PER_QUARTER, VOICES, Meter
 from bicinium.tokenizer.vocabulary import KINDS, PAD, VALUES, Kind
-from bicinium.training.losses import IGNORED
+from bicinium.training.losses import IGNORE_INDEX
 
 
-class Spelled(Protocol):
+class TokenizedPiece(Protocol):
     """A piece as tokens, and what must be known to read them."""
 
     @property
@@ -61,21 +61,21 @@ class Window:
     scored: int
 
 
-Known: TypeAlias = tuple[tuple[int, int], ...]  # of each voice, the ticks known: from, until
+KnownSpans: TypeAlias = tuple[tuple[int, int], ...]  # of each voice, the ticks known: from, until
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What a training step sees. ``states`` has a row for each position of ``grammar_rows``."""
 
-    features: Tensor  # (B, T, F) int32
-    targets: Tensor  # (B, T) int64, IGNORED where nothing is asked
+    inputs: Tensor  # (B, T, F) int32
+    targets: Tensor  # (B, T) int64, IGNORE_INDEX where nothing is asked
     styles: tuple[str, ...]  # of each window's piece
     states: State
     grammar_rows: Tensor  # (N,) positions in the flattened batch on which the grammar is measured
 
 
-class PieceStore:
+class PieceDataset:
     """Pieces as one long run of tokens, with the automaton's state after each of them.
 
     ``spare_slots`` is what ``MusicalGrammar.initial_state`` takes; legal pieces need none.
@@ -84,7 +84,7 @@ class PieceStore:
 
     def __init__(
         self,
-        pieces: Sequence[Spelled],
+        pieces: Sequence[TokenizedPiece],
         config: ModelConfig,
         spare_slots: int = 0,
         endings: Sequence[str | None] | None = None,
@@ -116,7 +116,7 @@ class PieceStore:
         rng: np.random.Generator,
         condition_dropout: float = 0.0,
         grammar_positions: int = 0,
-        known: Sequence[Known] | None = None,
+        known: Sequence[KnownSpans] | None = None,
     ) -> Batch:
         """Put windows side by side, padded to the longest.
 
@@ -125,7 +125,7 @@ class PieceStore:
         length = max(window.stop - window.start for window in windows)
         rows = np.zeros((len(windows), length), np.int64)
         real = np.zeros((len(windows), length), np.bool_)
-        targets = np.full((len(windows), length), IGNORED, np.int64)
+        targets = np.full((len(windows), length), IGNORE_INDEX, np.int64)
         for index, window in enumerate(windows):
             size = window.stop - window.start
             first = self.first_row[window.piece] + window.start
@@ -150,17 +150,17 @@ class PieceStore:
         foresight = self._foresight(piece, known) if known and self.config.foresight else None
         past = Memory(self.lines, piece)
         seen = features(self.config, states, tokens.astype(np.int32), conditions, past, foresight)
-        asked = np.flatnonzero(targets.ravel() != IGNORED)
+        asked = np.flatnonzero(targets.ravel() != IGNORE_INDEX)
         chosen = np.sort(rng.choice(asked, min(grammar_positions, len(asked)), replace=False))
         return Batch(
-            features=torch.from_numpy(seen.reshape(len(windows), length, -1)),
+            inputs=torch.from_numpy(seen.reshape(len(windows), length, -1)),
             targets=torch.from_numpy(targets),
             styles=tuple(self.styles[window.piece] for window in windows),
             states=states.take(chosen),
             grammar_rows=torch.from_numpy(chosen),
         )
 
-    def _foresight(self, piece: NDArray[np.int64], known: Sequence[Known]) -> Foresight:
+    def _foresight(self, piece: NDArray[np.int64], known: Sequence[KnownSpans]) -> Foresight:
         """For each position of a batch; ``piece`` (N,) is the piece it is in."""
         stretches = np.array(known, np.int64)  # (B, voices, 2)
         at = np.repeat(stretches, len(piece) // len(known), axis=0)
@@ -188,7 +188,9 @@ def _ending(piece: PieceRecord) -> str | None:
     return ENDINGS[comes_to_rest(score, score.key)] if score.key else None
 
 
-def draw_known(rng: np.random.Generator, window: Window, store: PieceStore, share: float) -> Known:
+def draw_known_spans(
+    rng: np.random.Generator, window: Window, store: PieceDataset, share: float
+) -> KnownSpans:
     """What is told beforehand of the notes of a window's piece: most often nothing.
 
     With probability ``share`` one of: a whole voice (as when the other is to be written under or
@@ -238,7 +240,7 @@ def tile(length: int, context: int, piece: int, rng: np.random.Generator | None)
     ]
 
 
-def repeats_of(pieces: Sequence[PieceRecord], of_keyboard: int) -> NDArray[np.int64]:
+def piece_repeats(pieces: Sequence[PieceRecord], of_keyboard: int) -> NDArray[np.int64]:
     """(P,) how often an epoch shows each: keyboard music so often, the other once."""
     return np.array([of_keyboard if piece.style in KEYBOARD_STYLES else 1 for piece in pieces])
 
@@ -251,7 +253,7 @@ class TrainingBatches:
 
     def __init__(
         self,
-        store: PieceStore,
+        store: PieceDataset,
         repeats: NDArray[np.int64],
         *,
         batch_size: int,
@@ -286,7 +288,9 @@ class TrainingBatches:
             rng,
             self.condition_dropout,
             -(-self.grammar_positions // processes),
-            [draw_known(rng, window, self.store, share) for window in windows] if share else None,
+            [draw_known_spans(rng, window, self.store, share) for window in windows]
+            if share
+            else None,
         )
 
     def epoch_windows(self, epoch: int, rollbacks: int = 0) -> list[Window]:
@@ -306,7 +310,7 @@ class TrainingBatches:
 class ValidationBatches:
     """Every token of every piece once, each with as much context as there is."""
 
-    def __init__(self, store: PieceStore, batch_size: int) -> None:
+    def __init__(self, store: PieceDataset, batch_size: int) -> None:
         windows = [
             window
             for piece, length in enumerate(store.lengths)
@@ -324,23 +328,23 @@ class ValidationBatches:
         return self.store.batch(self.batches[index], rng, grammar_positions=10**9)
 
 
-def any_window(store: PieceStore, piece: int, rng: np.random.Generator) -> Window:
+def random_window(store: PieceDataset, piece: int, rng: np.random.Generator) -> Window:
     """One of those that tile a piece."""
     windows = tile(int(store.lengths[piece]), store.config.context, piece, rng)
     return windows[rng.integers(len(windows))]
 
 
-def own_batch(
-    pieces: Sequence[Spelled], config: ModelConfig, positions: int, seed: Sequence[int]
+def on_policy_batch(
+    pieces: Sequence[TokenizedPiece], config: ModelConfig, positions: int, seed: Sequence[int]
 ) -> Batch:
     """A window of each of the model's own pieces, which may be ungrammatical."""
     rng = np.random.default_rng(seed)
-    store = PieceStore(pieces, config, spare_slots=3)
-    windows = [any_window(store, piece, rng) for piece in range(len(pieces))]
+    store = PieceDataset(pieces, config, spare_slots=3)
+    windows = [random_window(store, piece, rng) for piece in range(len(pieces))]
     return store.batch(windows, rng, grammar_positions=positions)
 
 
-def batch_contents(grammar: MusicalGrammar, batch: Batch) -> dict[str, float]:
+def batch_statistics(grammar: MusicalGrammar, batch: Batch) -> dict[str, float]:
     """What a batch holds, to be watched.
 
     The share of its targets that are legal (of ``grammar_rows``), notes a quarter, padding, and the
@@ -349,7 +353,7 @@ def batch_contents(grammar: MusicalGrammar, batch: Batch) -> dict[str, float]:
     targets = batch.targets.numpy()
     rows = batch.grammar_rows.numpy()
     asked = targets.ravel()[rows]
-    tokens = targets[targets != IGNORED]
+    tokens = targets[targets != IGNORE_INDEX]
     kinds = KINDS[tokens]
     quarters = VALUES[tokens][kinds == Kind.TIME_SHIFT].sum() / TICKS_PER_QUARTER
     contents = {
@@ -361,7 +365,7 @@ def batch_contents(grammar: MusicalGrammar, batch: Batch) -> dict[str, float]:
     return contents | {f"style/{s}": batch.styles.count(s) / len(batch.styles) for s in styles}
 
 
-def validation_pieces(
+def validation_sets(
     pieces: Sequence[PieceRecord], other_tokens: int
 ) -> dict[str, list[PieceRecord]]:
     """The validation pieces: all for keyboard, and of the others up to so many tokens, evenly."""

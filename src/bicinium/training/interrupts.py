@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM between steps: a step of the optimiser is never cut in two."""
+"""Ctrl-C and SIGTERM between steps, so that no optimiser step is cut in two."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ from typing import Any
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupts:
-    """While this context holds, a signal only sets ``asked``, except where it may act at once. The
-    second signal always raises KeyboardInterrupt.
+class InterruptHandler:
+    """Context in which the first signal only sets ``requested``; the second interrupts at once.
+
+    Within ``immediate()`` the first signal interrupts, too.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._at_once = False
-        self._before: dict[signal.Signals, Any] = {}
+        self.requested = False
+        self._immediate = False
+        self._previous: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> Interrupts:
-        if threading.current_thread() is threading.main_thread():  # no other may
-            self._before = {number: signal.signal(number, self._came) for number in _SIGNALS}
+    def __enter__(self) -> InterruptHandler:
+        if threading.current_thread() is threading.main_thread():  # Only it may set handlers.
+            self._previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """In this block nothing is lost by an interruption."""
-        self._at_once = True
+    def immediate(self) -> Iterator[None]:
+        """Let signals interrupt this block, in which nothing can be lost."""
+        self._immediate = True
         try:
             yield
         finally:
-            self._at_once = False
+            self._immediate = False
 
-    def _came(self, number: int, frame: FrameType | None) -> None:
-        if self._at_once or self.asked:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._immediate or self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True

@@ -35,43 +35,44 @@ from bicinium.model.transformer import Transformer
 from bicinium.training.config import TrainConfig, changed_keys
 from bicinium.training.dataset import (
     Batch,
-    PieceStore,
+    PieceDataset,
     TrainingBatches,
     ValidationBatches,
-    batch_contents,
+    batch_statistics,
     endings,
-    own_batch,
-    repeats_of,
-    validation_pieces,
+    on_policy_batch,
+    piece_repeats,
+    validation_sets,
 )
-from bicinium.training.interrupts import Interrupts
+from bicinium.training.interrupts import InterruptHandler
 from bicinium.training.losses import MusicalGrammarLoss
 from bicinium.training.monitor import DataMonitor, Monitor, Validation
 from bicinium.training.optim import (
-    grammar_scale,
-    learning_rate,
-    new_optimizers,
+    build_optimizers,
+    grammar_ramp,
+    learning_rate_at,
     next_token_loss,
-    ramped_in,
+    ramp_end_step,
 )
 from bicinium.training.run_dir import (
     COLLAPSE_REPORT,
     MODEL,
+    EventKind,
+    RunLog,
     best_checkpoint,
     last_checkpoint,
     samples_folder,
     write_collapse_report,
     write_config,
     write_model,
-    write_quotations,
+    write_quotation_index,
 )
-from bicinium.training.run_log import RunLog
 from bicinium.training.validation import (
-    LiveModel,
-    OwnPiece,
+    GeneratedPiece,
+    LiveSampler,
+    generated_pieces,
     held_out_metrics,
-    own_pieces,
-    save_pieces,
+    save_samples,
 )
 
 _LOG_EVERY = 10  # steps
@@ -147,14 +148,14 @@ class TrainingRun:
             pieces = load_pieces(data.prepared)
         pieces = [piece for piece in pieces if piece.style not in data.exclude_styles]
         shown = [piece for piece in pieces if piece.split == "train"]
-        self.held_out = validation_pieces(pieces, config.data.validation_tokens)
+        self.held_out = validation_sets(pieces, config.data.validation_tokens)
         if not shown or not self.held_out:
             raise ConfigError(
                 f"{config.data.prepared} has {len(shown)} training pieces and "
                 f"{len(pieces) - len(shown)} validation pieces; both are needed"
             )
-        repeats = repeats_of(shown, data.keyboard_repeats)
-        store = PieceStore(shown, config.model, endings=endings(shown))
+        repeats = piece_repeats(shown, data.keyboard_repeats)
+        store = PieceDataset(shown, config.model, endings=endings(shown))
         self.corpus = [len(shown), len(store.tokens)]  # by which it is known again
         self.batches = TrainingBatches(
             store,
@@ -167,7 +168,7 @@ class TrainingRun:
             process=(fabric.global_rank, fabric.world_size),
         )
         self.validation = {
-            name: ValidationBatches(PieceStore(chosen, config.model), self.training.batch_size)
+            name: ValidationBatches(PieceDataset(chosen, config.model), self.training.batch_size)
             for name, chosen in self.held_out.items()
         }
         torch.manual_seed(self.training.seed)
@@ -175,15 +176,15 @@ class TrainingRun:
         if self.training.init_from and not resume:
             init_from(self.net, load_checkpoint(self.training.init_from))
         self.model, *self.optimizers = fabric.setup(
-            self.net, *new_optimizers(self.net, self.training)
+            self.net, *build_optimizers(self.net, self.training)
         )
         self.loss = MusicalGrammarLoss(self.grammar)
-        self.live = LiveModel(self.net, shown, repeats)
+        self.live = LiveSampler(self.net, shown, repeats)
         self.monitor = Monitor(
             self.grammar.grammar_score_threshold,
             self.grammar.early_stop_patience,
             self.grammar.loss_spike_factor,
-            min(ramped_in(self.grammar), self.training.max_steps),
+            min(ramp_end_step(self.grammar), self.training.max_steps),
         )
         self.data_monitor = DataMonitor()
         self.step = self.rollbacks = 0
@@ -191,24 +192,26 @@ class TrainingRun:
         self.whole = True  # the state is one that may be saved
         self.ended = ""  # why
         self.losses = self.validated = ""  # as they are shown
-        self.own: list[OwnPiece] = []  # what the last validation drew, until it is learned from
+        self.own: list[
+            GeneratedPiece
+        ] = []  # what the last validation drew, until it is learned from
         if resume:
             self._restore(last_checkpoint(run))
         if fabric.is_global_zero:
             write_config(run, config)
             if not resume:
-                write_quotations(run, shown)
+                write_quotation_index(run, shown)
         self.log = RunLog(run, Console(stderr=True), fabric.is_global_zero)
         if refused:
             done = "are left out" if data.filter_poor_grammar else "are shown all the same"
             named = "; ".join(f"{one.name} ({one.reason})" for one in refused[:_MOST_NAMED])
             self.log.event(
-                "alert", self.step, f"{len(refused)} pieces are unfit, and {done}: {named}"
+                EventKind.ALERT, self.step, f"{len(refused)} pieces are unfit, and {done}: {named}"
             )
         self.started, self.steps_made = time.monotonic(), 0  # in this session
         if resume:
-            self.log.goes_on_from(self.step)
-            self.log.event("resumed", self.step, f"{self.training.max_steps} steps in all")
+            self.log.resume_from(self.step)
+            self.log.event(EventKind.RESUMED, self.step, f"{self.training.max_steps} steps in all")
 
     # ------------------------------------------------------------------ the loop
 
@@ -216,18 +219,18 @@ class TrainingRun:
         """Train until the steps are done or the monitor ends it; see ``train``."""
         if not self.step:
             self._save(best_checkpoint(self.run))  # the start, until something was validated
-        with Interrupts() as interrupts, self._progress() as progress:
+        with InterruptHandler() as interrupts, self._progress() as progress:
             bar = progress.add_task("", total=self.training.max_steps)
             try:
                 while not self.ended:
-                    if self._mean(torch.tensor(float(interrupts.asked))):
+                    if self._mean(torch.tensor(float(interrupts.requested))):
                         raise KeyboardInterrupt
                     due = self._validation_is_due()
                     # before a validation, so that its pieces, which no checkpoint holds, come again
                     if due or self.step % self.training.checkpoint_every_steps == 0:
                         self._save_last()
                     if due:
-                        with interrupts.at_once():
+                        with interrupts.immediate():
                             found, self.own = self.fabric.broadcast(self._measure())
                         with self._undivided():
                             self._judge(found)
@@ -257,12 +260,12 @@ class TrainingRun:
         step, grammar = self.step, self.grammar
         seed = np.random.default_rng(self._seed(2)).integers(2**63)
         torch.manual_seed(int(seed))  # for dropout
-        rate = learning_rate(self.training, step) * _EASED**self.rollbacks
+        rate = learning_rate_at(self.training, step) * _EASED**self.rollbacks
         for optimizer in self.optimizers:
             optimizer.zero_grad()
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        scale = grammar_scale(grammar, step) * _STRICTER**self.rollbacks
+        scale = grammar_ramp(grammar, step) * _STRICTER**self.rollbacks
         measured: dict[str, Tensor] = {}
         own = self._own_batch() if scale and grammar.on_policy_weight else None
         self.own = []  # no checkpoint holds them, so they are for this step or for none
@@ -293,9 +296,9 @@ class TrainingRun:
 
     def _look_at(self, batch: Batch, measured: dict[str, float]) -> None:
         """What the step says about the run and its data."""
-        contents = batch_contents(self.loss.grammar, batch)
+        contents = batch_statistics(self.loss.grammar, batch)
         if drift := self.data_monitor.after_batch(contents):
-            self.log.event("alert", self.step, drift)
+            self.log.event(EventKind.ALERT, self.step, drift)
         on_policy = {name: v for name, v in measured.items() if name.startswith("on_policy/")}
         if self.step % _LOG_EVERY == 0 or self.step == 1:
             rate = self.steps_made / (time.monotonic() - self.started)
@@ -314,7 +317,7 @@ class TrainingRun:
             self._collapsed(why)
 
     def _logits(self, batch: Batch) -> Tensor:
-        return self.model(batch.features.to(self.fabric.device))
+        return self.model(batch.inputs.to(self.fabric.device))
 
     def _grammar_loss(
         self, batch: Batch, logits: Tensor, base: Tensor, scale: float, on_policy: bool
@@ -346,7 +349,7 @@ class TrainingRun:
             )
         if not pieces:
             return None
-        return own_batch(pieces, self.config.model, grammar.positions, self._seed(4))
+        return on_policy_batch(pieces, self.config.model, grammar.positions, self._seed(4))
 
     def _seed(self, purpose: int) -> list[int]:
         """The seed of random numbers at this step."""
@@ -365,7 +368,7 @@ class TrainingRun:
         last = self.step >= self.training.max_steps
         return (due or last) and self.monitor.validated_step != self.step
 
-    def _measure(self) -> tuple[Validation, list[OwnPiece]]:
+    def _measure(self) -> tuple[Validation, list[GeneratedPiece]]:
         """Validate the weights as they stand. A failure to do so is an event, and no number."""
         if not self.fabric.is_global_zero:
             return Validation(self.step, None, None), []
@@ -380,13 +383,13 @@ class TrainingRun:
             live = self.live.validate(
                 self.grammar.live_pieces, self.grammar.live_bars, [self.training.seed, 5]
             )
-            page = save_pieces(
+            page = save_samples(
                 live.pieces[: self.grammar.saved_pieces], samples_folder(self.run, self.step)
             )
         except (
             Exception
         ) as error:  # whatever it is: the state is then unknown, and training goes on
-            self.log.event("alert", self.step, f"validation failed: {error!r}")
+            self.log.event(EventKind.ALERT, self.step, f"validation failed: {error!r}")
             return Validation(self.step, None, None), []
         bits = next(iter(sets.values()))["bits_per_note"]  # of what the model is for
         metrics = {
@@ -399,20 +402,20 @@ class TrainingRun:
         score = live.metrics["grammar_score"]
         self.validated = f"grammar score {score:.3f}, {bits:.2f} bits a note"
         self.log.event(
-            "validation",
+            EventKind.VALIDATION,
             self.step,
             f"{self.validated}, {live.metrics['valid']:.0%} of {len(live.pieces)} pieces valid",
             samples=str(page) if page else None,
             **metrics,
         )
-        own = own_pieces([p.tokens for p in live.pieces], [p.conditions for p in live.pieces])
+        own = generated_pieces([p.tokens for p in live.pieces], [p.conditions for p in live.pieces])
         return Validation(self.step, bits, score, live.degenerate), own
 
     def _judge(self, found: Validation) -> None:
         """Act on what a validation found."""
         finding = self.monitor.after_validation(found)
         if finding.alert:
-            self.log.event("alert", self.step, finding.alert)
+            self.log.event(EventKind.ALERT, self.step, finding.alert)
         if finding.best:
             self._save(best_checkpoint(self.run))
             if self.fabric.is_global_zero:
@@ -427,7 +430,7 @@ class TrainingRun:
     def _collapsed(self, why: str) -> None:
         """Go back to the best validated state, or end where that was done often enough."""
         at, best = self.step, self.monitor.best
-        self.log.event("collapse", at, why)
+        self.log.event(EventKind.COLLAPSE, at, why)
         if not self.grammar.rollback:
             return
         if self.rollbacks >= self.grammar.max_rollbacks:
@@ -442,9 +445,9 @@ class TrainingRun:
         self._restore(best_checkpoint(self.run))
         self.rollbacks, self.own = rollbacks, []
         self._save(last_checkpoint(self.run))
-        self.log.goes_on_from(self.step)
+        self.log.resume_from(self.step)
         self.log.event(
-            "rollback",
+            EventKind.ROLLBACK,
             self.step,
             f"back from step {at} to {self.step}, number {rollbacks} of at most "
             f"{self.grammar.max_rollbacks}; learning rate times {_EASED**rollbacks:g}, grammar "
@@ -525,7 +528,9 @@ class TrainingRun:
                 f"no state of {self.run} could be validated, so none was chosen; the last one is "
                 f"{last_checkpoint(self.run)}"
             )
-        self.log.event("ended", self.step, f"{self.ended}; the best state is of step {best.step}")
+        self.log.event(
+            EventKind.ENDED, self.step, f"{self.ended}; the best state is of step {best.step}"
+        )
         return self.run / MODEL
 
     @property

@@ -25,7 +25,7 @@ from bicinium.grammar.loops import loop_continuations
 from bicinium.tokenizer.vocabulary import PAD, START
 from bicinium.training.config import MusicalGrammarSection
 
-IGNORED = -100  # the target of positions that do not count
+IGNORE_INDEX = -100  # the target of positions that do not count
 _NO_LOGIT = -1e4  # of no weight beside any other, and unlike minus infinity it has a gradient
 
 _COMPONENTS = {
@@ -74,8 +74,9 @@ class MusicalGrammarLoss(nn.Module):
         on_policy: the targets are the model's own. Music may go on with a loop, and then that token
             is not held against the model; where the model itself has begun one, it is.
 
-        Positions whose target is IGNORED do not count, nor do those at which the rules together
-        forbid every token, as they may after a slip. The components are unweighted, in nats.
+        Positions whose target is IGNORE_INDEX do not count, nor do those at which the rules
+        together forbid every token, as they may after a slip. The components are unweighted, in
+        nats.
         """
         targets = target_tokens.reshape(-1)
         if states is None:
@@ -96,11 +97,11 @@ class MusicalGrammarLoss(nn.Module):
             name: torch.from_numpy(forbidden).to(logits.device)
             for name, forbidden in self._forbidden(states, loops).items()
         }
-        counted = (asked != IGNORED) & ~masks["legality"].all(dim=-1)
+        counted = (asked != IGNORE_INDEX) & ~masks["legality"].all(dim=-1)
         some = counted.sum().clamp(min=1)
         for name, mask in masks.items():
-            components[name] = (avoidance(logits, mask, everything) * counted).sum() / some
-        excess = excess_odds(logits, masks["legality"], self.config.tolerated_odds)
+            components[name] = (semantic_loss(logits, mask, everything) * counted).sum() / some
+        excess = margin_loss(logits, masks["legality"], self.config.tolerated_odds)
         components["margin"] = (excess * counted).sum() / some
         log_p = logits - everything[:, None]
         finite = log_p.clamp(
@@ -131,14 +132,14 @@ class MusicalGrammarLoss(nn.Module):
 
     def _states_before(self, target_tokens: Tensor) -> State:
         targets = target_tokens.cpu().numpy()
-        inputs = np.where(targets == IGNORED, PAD, targets)[:, :-1]
+        inputs = np.where(targets == IGNORE_INDEX, PAD, targets)[:, :-1]
         inputs = np.concatenate([np.full((len(inputs), 1), START), inputs], axis=1)
         states = self.grammar.states_along(list(inputs))
         begins = np.arange(len(inputs)) * (inputs.shape[1] + 1)  # the state before START
         return states.take(np.delete(np.arange(len(states)), begins))
 
 
-def avoidance(logits: Tensor, forbidden: Tensor, everything: Tensor | None = None) -> Tensor:
+def semantic_loss(logits: Tensor, forbidden: Tensor, everything: Tensor | None = None) -> Tensor:
     """(N,) −log(1 − p), p being the probability of (N, V) ``logits`` on what is ``forbidden``.
 
     0 where all is forbidden (there is no such position in valid music). ``everything`` is the
@@ -151,7 +152,7 @@ def avoidance(logits: Tensor, forbidden: Tensor, everything: Tensor | None = Non
     return everything - allowed.logsumexp(dim=-1)
 
 
-def excess_odds(logits: Tensor, forbidden: Tensor, tolerated: float) -> Tensor:
+def margin_loss(logits: Tensor, forbidden: Tensor, tolerated: float) -> Tensor:
     """(N,) log(1 + o/tolerated), o being the odds of (N, V) ``logits`` for what is ``forbidden``.
 
     0 where all is forbidden, or nothing.

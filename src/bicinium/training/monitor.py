@@ -1,195 +1,221 @@
-"""Is the run well? Decides from losses and validations what is best, what has collapsed, when to
-stop. Knows numbers; knows no model and no files.
+"""Health of a run: which state is best, what is a collapse, when to stop.
 
-A validated state is healthy when its grammar score reaches the threshold, its music is not
-degenerate, and the grammar loss has come in: a state from before may be well by chance, and its
-bits are fewer for want of that loss. The best state is the healthy one of least bits per note;
-while none has been healthy, the one of highest grammar score. A collapse is
+Knows numbers only: no model and no files.
 
-* a loss that is not finite, or three losses running far above the median of the last fifty;
-* ``patience`` validations running that are not healthy, once a state has been.
+A validated state is *healthy* if its grammar score reaches the threshold, its music is not
+degenerate and the grammar loss has its full weight. (Before that, a good score may be chance, and
+the bits per note are lower because only cross-entropy is trained.) The *best* state is the healthy
+one with the fewest bits per note; as long as there is none, the one with the highest grammar score.
 
-What could not be measured is unknown: it is never best, and it neither proves nor disproves health.
+A *collapse* is one of
+
+* a loss that is not finite;
+* three consecutive losses above ``spike_factor`` times the median of the last fifty;
+* ``patience`` consecutive unhealthy validations after a healthy one.
+
+A state that could not be validated is unknown. It is never best, and it changes no count.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-_LOSSES_KEPT = 50
-_LOSSES_NEEDED = 20  # before a median means anything
-_SPIKES_RUNNING = 3
-_OF_CONFIGURATION = ("threshold", "patience", "spike_factor", "ramped_in")  # no part of a state
-_LEAST_GAIN = 0.001  # of the bits per note, to count as better
+_MEDIAN_OF = 50  # losses
+_MIN_LOSSES = 20  # before a median means anything
+_SPIKES_TO_COLLAPSE = 3  # consecutive
+_MIN_GAIN = 0.001  # of the bits per note, relative, to count as an improvement
+
+_DRIFT_BASELINE_BATCHES, _DRIFT_RECENT_BATCHES = 100, 20
+_DRIFT_STANDARD_ERRORS = 6.0  # of the recent mean
+_MIN_DRIFT = 0.02  # smaller differences never matter
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What was measured of the state after ``step`` steps; None where it could not be."""
+    """Measures of the state after ``step`` steps; None if they could not be taken."""
 
     step: int
     bits_per_note: float | None
     grammar_score: float | None
-    degenerate: str = ""  # in which way the music is no music; nothing where it is
+    degenerate: str = ""  # why the generated music is degenerate; empty if it is not
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What a validation means for the run."""
+class ValidationOutcome:
+    """Consequences of a validation for the run. Reasons are empty where they do not apply."""
 
-    best: bool = False
-    collapse: str = ""  # why, where it is one
-    stop: str = ""  # why the run may end here
-    alert: str = ""  # what somebody should know
+    best: bool = False  # the best state so far
+    collapse: str = ""
+    stop: str = ""  # reason to stop early
+    alert: str = ""
 
 
 class Monitor:
-    """The memory of a run, from which it is judged. ``state_dict`` goes into checkpoints.
+    """Decides from losses and validations. ``state_dict`` goes into checkpoints.
 
-    ``ramped_in`` is the step from which on the grammar loss has its full weight. Patience counts
-    from there.
+    Patience counts from ``ramp_end_step``, the step at which the grammar loss has its full weight.
     """
 
+    _SETTINGS = ("threshold", "patience", "spike_factor", "ramp_end_step")  # not part of the state
+    _OLD_NAMES: Mapping[str, str] = {  # in checkpoints of earlier versions
+        "unhealthy": "unhealthy_validations",
+        "without_gain": "validations_without_gain",
+        "least_bits": "min_bits",
+        "highest_score": "max_score",
+        "spikes": "consecutive_spikes",
+        "lost": "loss_was_not_finite",
+    }
+
     def __init__(
-        self, threshold: float, patience: int, spike_factor: float, ramped_in: int = 0
+        self, threshold: float, patience: int, spike_factor: float, ramp_end_step: int = 0
     ) -> None:
         self.threshold, self.patience, self.spike_factor = threshold, patience, spike_factor
-        self.ramped_in = ramped_in
+        self.ramp_end_step = ramp_end_step
         self.best: Validation | None = None
         self.best_is_healthy = False
         self.validated_step = -1
-        self.unhealthy = 0  # validations running
-        self.without_gain = 0  # validations running
-        self.least_bits = math.inf
-        self.highest_score = -math.inf
+        self.unhealthy_validations = 0  # consecutive
+        self.validations_without_gain = 0  # consecutive
+        self.min_bits = math.inf
+        self.max_score = -math.inf
         self.losses: list[float] = []
-        self.spikes = 0
-        self.lost = False  # the last loss was no number
+        self.consecutive_spikes = 0
+        self.loss_was_not_finite = False
 
     def after_step(self, loss: float) -> str:
-        """Why this loss (nats a token) means a collapse; nothing where it does not."""
+        """Return why this loss (nats per token) is a collapse, or an empty string."""
         if not math.isfinite(loss):
-            told, self.lost = self.lost, True  # without rollback it stays so
-            return "" if told else f"the loss is {loss}"
-        self.lost = False
-        if self.spike_factor and len(self.losses) >= _LOSSES_NEEDED:
-            usual = statistics.median(self.losses)
-            if loss > self.spike_factor * usual:
-                self.spikes += 1
-                if self.spikes < _SPIKES_RUNNING:
+            reported, self.loss_was_not_finite = self.loss_was_not_finite, True
+            return "" if reported else f"the loss is {loss}"
+        self.loss_was_not_finite = False
+        if self.spike_factor and len(self.losses) >= _MIN_LOSSES:
+            median = statistics.median(self.losses)
+            if loss > self.spike_factor * median:
+                self.consecutive_spikes += 1
+                if self.consecutive_spikes < _SPIKES_TO_COLLAPSE:
                     return ""
-                self.losses, self.spikes = [], 0
-                return f"the loss has leapt from {usual:.2f} to {loss:.2f}"
-        self.spikes = 0
-        self.losses = [*self.losses[1 - _LOSSES_KEPT :], loss]
+                self.losses, self.consecutive_spikes = [], 0
+                return f"the loss rose from {median:.2f} to {loss:.2f}"
+        self.consecutive_spikes = 0
+        self.losses = [*self.losses[1 - _MEDIAN_OF :], loss]
         return ""
 
-    def after_validation(self, found: Validation) -> Finding:
-        """Judge a validated state, and remember it."""
+    def after_validation(self, found: Validation) -> ValidationOutcome:
+        """Evaluate a validated state and remember it."""
         self.validated_step = found.step
         if found.bits_per_note is None or found.grammar_score is None:
-            return Finding(alert="this state could not be validated, and counts as unknown")
+            return ValidationOutcome(
+                alert="this state could not be validated and counts as unknown"
+            )
         if not math.isfinite(found.bits_per_note):
-            return Finding(collapse=found.degenerate or f"bits per note are {found.bits_per_note}")
-        ramped_in = found.step >= self.ramped_in
+            return ValidationOutcome(
+                collapse=found.degenerate or f"bits per note are {found.bits_per_note}"
+            )
+        ramped = found.step >= self.ramp_end_step
         sound = found.grammar_score >= self.threshold and not found.degenerate
-        healthy = sound and ramped_in
-        best = self._beats_best(healthy, found.bits_per_note, found.grammar_score)
+        healthy = sound and ramped
+        best = self._is_best(healthy, found.bits_per_note, found.grammar_score)
         if best:
             self.best, self.best_is_healthy = found, healthy
-        if not ramped_in:
-            return Finding(best=best)
-        gain = self._gain(found.bits_per_note, found.grammar_score)
-        self.without_gain = 0 if gain else self.without_gain + 1
-        self.unhealthy = 0 if healthy else self.unhealthy + 1
-        why = self._why_unhealthy(found)
-        if self.unhealthy >= self.patience and self.best_is_healthy:
-            running, self.unhealthy = self.unhealthy, 0
-            return Finding(collapse=f"{why}, for {running} validations running")
-        if self.without_gain >= self.patience:
-            return Finding(
+        if not ramped:
+            return ValidationOutcome(best=best)
+        gained = self._gained(found.bits_per_note, found.grammar_score)
+        self.validations_without_gain = 0 if gained else self.validations_without_gain + 1
+        self.unhealthy_validations = 0 if healthy else self.unhealthy_validations + 1
+        return self._outcome(found, healthy, best)
+
+    def _outcome(self, found: Validation, healthy: bool, best: bool) -> ValidationOutcome:
+        """Compare the counts with the patience."""
+        problem = self._problem(found)
+        if self.unhealthy_validations >= self.patience and self.best_is_healthy:
+            count, self.unhealthy_validations = self.unhealthy_validations, 0
+            return ValidationOutcome(collapse=f"{problem}, for {count} consecutive validations")
+        if self.validations_without_gain >= self.patience:
+            return ValidationOutcome(
                 best=best,
-                stop=f"neither bits per note nor grammar score gained in {self.patience} "
+                stop=f"neither bits per note nor grammar score improved in {self.patience} "
                 "validations",
             )
         if not healthy and self.best_is_healthy:
-            return Finding(best=best, alert=why)
-        if self.unhealthy and self.unhealthy % self.patience == 0:
-            return Finding(best=best, alert=f"{why}, and no state has been healthy yet")
-        return Finding(best=best)
+            return ValidationOutcome(best=best, alert=problem)
+        if self.unhealthy_validations and self.unhealthy_validations % self.patience == 0:
+            return ValidationOutcome(
+                best=best, alert=f"{problem}, and no state has been healthy yet"
+            )
+        return ValidationOutcome(best=best)
 
-    def _gain(self, bits: float, score: float) -> bool:
-        gain = bits < self.least_bits * (1 - _LEAST_GAIN) or score > self.highest_score
-        self.least_bits = min(self.least_bits, bits)
-        self.highest_score = max(self.highest_score, score)
-        return gain
+    def _gained(self, bits: float, score: float) -> bool:
+        gained = bits < self.min_bits * (1 - _MIN_GAIN) or score > self.max_score
+        self.min_bits = min(self.min_bits, bits)
+        self.max_score = max(self.max_score, score)
+        return gained
 
-    def _beats_best(self, healthy: bool, bits: float, score: float) -> bool:
+    def _is_best(self, healthy: bool, bits: float, score: float) -> bool:
         if self.best is None or self.best.bits_per_note is None or self.best.grammar_score is None:
             return True
         if healthy != self.best_is_healthy:
             return healthy
         return bits < self.best.bits_per_note if healthy else score > self.best.grammar_score
 
-    def _why_unhealthy(self, found: Validation) -> str:
+    def _problem(self, found: Validation) -> str:
         if found.degenerate:
             return found.degenerate
-        return f"the grammar score is {found.grammar_score:.3f}, under {self.threshold:g}"
+        return f"the grammar score is {found.grammar_score:.3f}, below {self.threshold:g}"
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is remembered, as plain values."""
-        state = dict(vars(self))
-        for name in _OF_CONFIGURATION:
-            del state[name]
+        """Return everything remembered, as plain values."""
+        state = {name: value for name, value in vars(self).items() if name not in self._SETTINGS}
         return state | {"best": asdict(self.best) if self.best else None}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what another monitor remembered."""
-        vars(self).update(state)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned, here or in an earlier version."""
+        vars(self).update({self._OLD_NAMES.get(name, name): v for name, v in state.items()})
         best = state["best"]
         self.best = Validation(**best) if best else None
 
 
 class DataMonitor:
-    """Compares what the batches hold of late with what the first hundred held."""
+    """Compares the statistics of recent batches with those of the first hundred."""
 
-    _FIRST, _LATE = 100, 20  # batches
-    _ERRORS = 6.0  # standard errors of the late mean that are drift
-    _LEAST_DRIFT = 0.02  # what is less never matters
+    _OLD_NAMES: Mapping[str, str] = {"first": "baseline", "late": "recent"}
 
     def __init__(self) -> None:
-        self.first: list[dict[str, float]] = []
-        self.late: list[dict[str, float]] = []
+        self.baseline: list[dict[str, float]] = []
+        self.recent: list[dict[str, float]] = []
         self.drifting: list[str] = []
 
-    def after_batch(self, contents: dict[str, float]) -> str:
-        """A sentence where something begins to drift; nothing otherwise."""
-        if len(self.first) < self._FIRST:
-            self.first.append(contents)
+    def after_batch(self, values: dict[str, float]) -> str:
+        """Return a sentence if some statistic begins to drift, else an empty string.
+
+        Drift is a recent mean more than six standard errors from the baseline's.
+        """
+        if len(self.baseline) < _DRIFT_BASELINE_BATCHES:
+            self.baseline.append(values)
             return ""
-        self.late = [*self.late[1 - self._LATE :], contents]
-        if len(self.late) < self._LATE:
+        self.recent = [*self.recent[1 - _DRIFT_RECENT_BATCHES :], values]
+        if len(self.recent) < _DRIFT_RECENT_BATCHES:
             return ""
         alerts, drifting = [], []
-        for name in sorted(set().union(*self.first, *self.late)):
-            before = [batch.get(name, 0.0) for batch in self.first]
+        for name in sorted(set().union(*self.baseline, *self.recent)):
+            before = [batch.get(name, 0.0) for batch in self.baseline]
             usual = statistics.fmean(before)
-            late = statistics.fmean(batch.get(name, 0.0) for batch in self.late)
-            error = statistics.stdev(before) / math.sqrt(self._LATE)
-            if abs(late - usual) > max(self._ERRORS * error, self._LEAST_DRIFT):
+            now = statistics.fmean(batch.get(name, 0.0) for batch in self.recent)
+            error = statistics.stdev(before) / math.sqrt(_DRIFT_RECENT_BATCHES)
+            if abs(now - usual) > max(_DRIFT_STANDARD_ERRORS * error, _MIN_DRIFT):
                 drifting.append(name)
                 if name not in self.drifting:
-                    alerts.append(f"{name} was {usual:.3f} and is {late:.3f}")
+                    alerts.append(f"{name} was {usual:.3f} and is {now:.3f}")
         self.drifting = drifting
         return f"the batches drift: {'; '.join(alerts)}" if alerts else ""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is remembered, as plain values."""
+        """Return everything remembered, as plain values."""
         return dict(vars(self))
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what another monitor remembered."""
-        vars(self).update(state)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned, here or in an earlier version."""
+        vars(self).update({self._OLD_NAMES.get(name, name): v for name, v in state.items()})

@@ -1,6 +1,4 @@
-"""What a step of the optimiser is made of: the loss, the learning rate, how much the grammar loss
-counts, Muon and AdamW.
-"""
+"""Cross-entropy, learning-rate schedule, ramp of the grammar loss, and the optimisers."""
 
 from __future__ import annotations
 
@@ -12,16 +10,18 @@ from torch import Tensor
 
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import MusicalGrammarSection, TrainingSection
-from bicinium.training.losses import IGNORED
+from bicinium.training.losses import IGNORE_INDEX
 
 
 def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of (B, T, V) logits and the (B, T) tokens that came next."""
-    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
+    """Return the mean cross-entropy in nats of (B, T, V) logits and (B, T) targets."""
+    return F.cross_entropy(
+        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE_INDEX
+    )
 
 
-def learning_rate(training: TrainingSection, step: int) -> float:
-    """Of the step: rising to its peak in a line, then falling as a cosine to a twentieth of it."""
+def learning_rate_at(training: TrainingSection, step: int) -> float:
+    """Return the learning rate of a step: linear warm-up, then a cosine to a twentieth."""
     if step < training.warmup_steps:
         return training.learning_rate * (step + 1) / training.warmup_steps
     span = max(1, training.max_steps - training.warmup_steps)
@@ -29,9 +29,11 @@ def learning_rate(training: TrainingSection, step: int) -> float:
     return training.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
 
 
-def grammar_scale(grammar: MusicalGrammarSection, step: int) -> float:
-    """What the weights of the grammar loss are multiplied by at a step: 0 before it comes in, then
-    rising in a line to 1; always 0 where it is not enabled.
+def grammar_ramp(grammar: MusicalGrammarSection, step: int) -> float:
+    """Return the factor of the grammar weights at a step.
+
+    It is 0 until ``ramp_after_steps``, rises linearly to 1 in ``ramp_steps``, and is always 0 if
+    the grammar loss is switched off.
     """
     if not grammar.enabled:
         return 0.0
@@ -39,18 +41,20 @@ def grammar_scale(grammar: MusicalGrammarSection, step: int) -> float:
     return min(1.0, max(0.0, ramped))
 
 
-def ramped_in(grammar: MusicalGrammarSection) -> int:
-    """The number of steps after which the grammar loss has been in full."""
+def ramp_end_step(grammar: MusicalGrammarSection) -> int:
+    """Return the step from which on the grammar loss has its full weight."""
     return grammar.ramp_after_steps + max(1, grammar.ramp_steps) if grammar.enabled else 0
 
 
-def new_optimizers(model: Transformer, training: TrainingSection) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al. 2024, scaled as in arXiv:2502.16982) for the matrices of the blocks and
-    AdamW (arXiv:1711.05101) for all else; or AdamW for all. Only matrices are decayed.
+def build_optimizers(model: Transformer, training: TrainingSection) -> list[torch.optim.Optimizer]:
+    """Return AdamW for all weights, or AdamW and Muon for the matrices of the blocks.
+
+    Muon: Jordan et al. 2024, scaled as in arXiv:2502.16982. AdamW: arXiv:1711.05101. Weight decay
+    applies to matrices only.
     """
-    of_blocks = [p for p in model.blocks.parameters() if p.ndim >= 2]
-    by_muon = of_blocks if training.optimizer == "muon" else []
-    chosen = {id(p) for p in by_muon}
+    block_matrices = [p for p in model.blocks.parameters() if p.ndim >= 2]
+    muon_weights = block_matrices if training.optimizer == "muon" else []
+    chosen = {id(p) for p in muon_weights}
     others = [p for p in model.parameters() if id(p) not in chosen]
     adamw = torch.optim.AdamW(
         [
@@ -60,10 +64,10 @@ def new_optimizers(model: Transformer, training: TrainingSection) -> list[torch.
         lr=training.learning_rate,
         betas=(0.9, 0.95),
     )
-    if not by_muon:
+    if not muon_weights:
         return [adamw]
     muon = torch.optim.Muon(
-        by_muon,
+        muon_weights,
         lr=training.learning_rate,
         weight_decay=training.weight_decay,
         adjust_lr_fn="match_rms_adamw",

@@ -1,83 +1,111 @@
-"""The folder of a run, and what is written there to be kept.
+"""The folder of a training run: its layout, its writers and its readers. Imports no torch.
 
-``config.yaml``; ``model.safetensors``, the best validated state so far, and beside it the index of
-what it is trained on, by which quotations are found; ``average.safetensors``, where one has asked
-for a mean of two states (``averaging``); in ``checkpoints/``
-``last.ckpt``, to resume from, and ``best.ckpt``, to roll back to; ``metrics.jsonl``,
-``events.jsonl`` and TensorBoard's files (``run_log``); ``samples/``, what the model wrote at each
-validation; and where training had to be given up ``collapse.md``.
+config.yaml                  configuration with all its defaults
+model.safetensors            best validated state so far, with its quotation index beside it
+average.safetensors          mean of two states, if asked for (``weight_averaging``)
+checkpoints/last.ckpt        state to resume from
+checkpoints/best.ckpt        state to roll back to
+metrics.jsonl, events.jsonl  one record a line
+events.out.tfevents.*        the metrics for TensorBoard
+samples/STEP/                pieces generated at each validation
+collapse.md                  report, if training ended in a collapse
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
+from rich.console import Console
 
 from bicinium.atomic_write import atomic_write
 from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.errors import BiciniumError
 from bicinium.generation.memorization import QuotationIndex, quotations_path
 from bicinium.model.checkpoint import save_checkpoint
-from bicinium.model.transformer import Transformer
 from bicinium.training.config import TrainConfig
 from bicinium.training.monitor import Validation
-from bicinium.training.run_records import EVENTS, read_records
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from bicinium.model.transformer import Transformer
 
 CONFIG, MODEL, AVERAGE = "config.yaml", "model.safetensors", "average.safetensors"
+METRICS, EVENTS = "metrics.jsonl", "events.jsonl"
 COLLAPSE_REPORT = "collapse.md"
 
 
+class EventKind(StrEnum):
+    """Kinds of records in ``events.jsonl``."""
+
+    VALIDATION = "validation"
+    ALERT = "alert"
+    COLLAPSE = "collapse"
+    ROLLBACK = "rollback"
+    RESUMED = "resumed"
+    ENDED = "ended"
+
+
+# ------------------------------------------------------------------ paths
+
+
 def last_checkpoint(run: Path) -> Path:
-    """What a run is resumed from."""
+    """Return the path of the state to resume from."""
     return run / "checkpoints" / "last.ckpt"
 
 
 def best_checkpoint(run: Path) -> Path:
-    """What a run is rolled back to: the best validated state, or else the start."""
+    """Return the path of the state to roll back to: the best validated one, or the first."""
     return run / "checkpoints" / "best.ckpt"
 
 
 def samples_folder(run: Path, step: int) -> Path:
-    """Where the pieces of a validation are kept."""
+    """Return the folder of the pieces generated at a validation."""
     return run / "samples" / f"{step:06d}"
 
 
+# ------------------------------------------------------------------ writing
+
+
 def write_config(run: Path, config: TrainConfig) -> None:
-    """The configuration with all its defaults; ``train --resume`` reads it."""
+    """Write the configuration with all its defaults; ``train --resume`` reads it."""
     run.mkdir(parents=True, exist_ok=True)
     with atomic_write(run / CONFIG) as temporary:
         temporary.write_text(yaml.safe_dump(config.model_dump(mode="json")))
 
 
 def write_model(run: Path, model: Transformer, record: Mapping[str, Any]) -> None:
-    """The weights as a model file, with the record of how they came to be."""
+    """Write the weights as a model file, with a record of how they were trained."""
     save_checkpoint(run / MODEL, model.config, model.weights(), record, dtype=np.float16)
 
 
-def write_quotations(run: Path, pieces: Sequence[PieceRecord]) -> None:
-    """The index of what the model is trained on, beside it, for composing to find quotations."""
+def write_quotation_index(run: Path, pieces: Sequence[PieceRecord]) -> None:
+    """Index the training pieces beside the model, so that composing can find quotations."""
     named = []
     for piece in pieces:
-        with suppress(BiciniumError):  # what spells no score can be trained on, but not quoted
+        with suppress(BiciniumError):  # tokens that are no score cannot be quoted
             score = score_of(piece)
             named.append((score, f"{piece.composer}, {piece.title or Path(piece.name).stem}"))
     QuotationIndex.build(named).save(quotations_path(run / MODEL))
 
 
 def write_collapse_report(
-    run: Path, step: int, why: str, rollbacks: int, best: Validation | None
+    run: Path, step: int, reason: str, rollbacks: int, best: Validation | None
 ) -> None:
-    """What happened, for those who come in the morning."""
+    """Write ``collapse.md``: what happened, where the best state is, all events."""
     lines = [
         f"# Training collapsed at step {step}\n",
-        f"{why[:1].upper()}{why[1:]}. It was rolled back {rollbacks} times before.\n",
-        f"The best validated state: {best}.\n" if best else "No state was validated.\n",
-        f"Its weights: {run / MODEL if best else 'none'}; all of it: {best_checkpoint(run)}.\n",
+        f"{reason[:1].upper()}{reason[1:]}. The run had been rolled back {rollbacks} times.\n",
+        f"Best validated state: {best}.\n" if best else "No state was validated.\n",
+        f"Weights: {run / MODEL if best else 'none'}. Full state: {best_checkpoint(run)}.\n",
         "| step | event | |\n|---|---|---|",
     ]
     lines += [
@@ -86,3 +114,98 @@ def write_collapse_report(
     ]
     with atomic_write(run / COLLAPSE_REPORT) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+class RunLog:
+    """Appends metrics and events to the files of a run, TensorBoard and the console.
+
+    With ``active=False`` (every process but the first) it writes nothing.
+    """
+
+    def __init__(self, folder: Path, console: Console, active: bool = True) -> None:
+        self.folder, self.console, self.active = folder, console, active
+        self.board: SummaryWriter | None = None
+        for path in (folder / METRICS, folder / EVENTS):
+            if active and path.is_file() and not path.read_bytes().endswith(b"\n"):
+                with path.open("a") as file:  # A crash left half a line.
+                    file.write("\n")
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Record what was measured after ``step`` steps. Values that are not finite become null."""
+        if not self.active:
+            return
+        numbers = {name: v if math.isfinite(v) else None for name, v in values.items()}
+        self._append(METRICS, {"step": step, **numbers})
+        if self.board is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(self.folder), purge_step=step)
+        for name, value in values.items():
+            self.board.add_scalar(name, value, step)
+
+    def event(self, kind: EventKind, step: int, message: str, **fields: Any) -> None:
+        """Record an event, and print it."""
+        if self.active:
+            self._append(EVENTS, {"step": step, "kind": kind, "message": message, **fields})
+            style = "bold red" if kind in (EventKind.COLLAPSE, EventKind.ALERT) else ""
+            self.console.print(f"step {step}: {kind}: {message}", style=style, highlight=False)
+
+    def resume_from(self, step: int) -> None:
+        """Invalidate the records of all later steps: the run continues from ``step``.
+
+        TensorBoard drops them when the next step is recorded.
+        """
+        if self.active:
+            self._append(METRICS, {"step": step})
+        self.close()
+        self.board = None
+
+    def close(self) -> None:
+        """Flush everything to disk."""
+        if self.board is not None:
+            self.board.close()
+
+    def _append(self, name: str, record: Mapping[str, Any]) -> None:
+        with (self.folder / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+# ------------------------------------------------------------------ reading
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a file. A line torn by a crash is left out; no file is no records."""
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return records
+
+
+def read_metrics(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return the curves of a run by name, as (step, value).
+
+    What a rollback or a crash has undone is left out. A record with nothing but a step says that
+    the run continues from there (``RunLog.resume_from``).
+    """
+    curves: dict[str, list[tuple[int, float]]] = {}
+    last = -1
+    for record in read_records(run / METRICS):
+        step = record.pop("step")
+        if step < last or not record:
+            latest = step - 1 if record else step
+            for name, points in curves.items():
+                curves[name] = [point for point in points if point[0] <= latest]
+        last = step
+        for name, value in record.items():
+            if value is None:  # It was not finite.
+                continue
+            points = curves.setdefault(name, [])
+            if points and points[-1][0] == step:
+                points.pop()
+            points.append((step, value))
+    return curves

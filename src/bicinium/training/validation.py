@@ -35,7 +35,7 @@ from bicinium.music.score import TICKS_PER_QUARTER, Meter
 from bicinium.reports.html_report import html_report
 from bicinium.reports.verdicts import validate_file
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind
-from bicinium.training.dataset import Batch, PieceStore, ValidationBatches
+from bicinium.training.dataset import Batch, PieceDataset, ValidationBatches
 from bicinium.training.losses import illegal_mass
 
 _SCALE = (0, 2, 4, 5, 7, 9, 11)  # of both homes
@@ -48,7 +48,7 @@ _LEAST_ENTROPY = 0.05  # nats a token
 
 
 @dataclass(frozen=True, slots=True)
-class OwnPiece:
+class GeneratedPiece:
     """A piece of the model's own, in the form of a training piece, however wrong it is."""
 
     tokens: NDArray[np.int16]
@@ -68,7 +68,7 @@ def held_out_metrics(
     tokens = 0
     for index in range(len(batches)):
         batch = batches[index]
-        logits = predicted(model, batch)
+        logits = predict_logits(model, batch)
         targets = batch.targets.flatten()[batch.grammar_rows]
         nats += float(F.cross_entropy(logits, targets, reduction="sum"))
         forbidden = torch.from_numpy(grammar.forbidden(batch.states))
@@ -83,7 +83,7 @@ def held_out_metrics(
 
 
 @dataclass(frozen=True, slots=True)
-class LiveResult:
+class LiveValidation:
     """Pieces that the model has written by itself, and what was measured of them."""
 
     pieces: list[Composition]
@@ -91,7 +91,7 @@ class LiveResult:
     degenerate: str  # in which way they are no music; nothing where they are
 
 
-class LiveModel:
+class LiveSampler:
     """The model as it stands, writing pieces whose conditions are those of training pieces.
 
     The same seed and the same weights give the same pieces.
@@ -111,7 +111,7 @@ class LiveModel:
         hottest: float,
         slips: float,
         seed: Sequence[int],
-    ) -> list[OwnPiece]:
+    ) -> list[GeneratedPiece]:
         """Pieces of 2 to ``most_bars`` bars, each broken off at ``max_tokens``, drawn at one
         temperature between 1 and ``hottest``; of the tokens, ``slips`` are such as the grammar
         forbids.
@@ -122,16 +122,16 @@ class LiveModel:
         sampling = Sampling(temperature=rng.uniform(1, hottest))
         manner = GenerationConfig(sampling, use_grammar=False, max_tokens=max_tokens, slips=slips)
         drawn = self._composer().draw(asked, rngs, manner)
-        return own_pieces(drawn, asked)
+        return generated_pieces(drawn, asked)
 
-    def validate(self, count: int, bars: int, seed: Sequence[int]) -> LiveResult:
+    def validate(self, count: int, bars: int, seed: Sequence[int]) -> LiveValidation:
         """Whole pieces, judged."""
         rng = np.random.default_rng(seed)
         asked = self._ask(rng, [bars] * count)
         seeds = rng.integers(2**31, size=count).tolist()
         pieces = self._composer().compose(asked, seeds, _UNTOUCHED, use_grammar=False)
-        metrics = written_metrics(pieces) | self._own_distribution(pieces)
-        return LiveResult(pieces, metrics, _degenerate(metrics))
+        metrics = generated_metrics(pieces) | self._own_distribution(pieces)
+        return LiveValidation(pieces, metrics, _degenerate(metrics))
 
     def _ask(self, rng: np.random.Generator, bars: Sequence[int]) -> list[Conditions]:
         chosen = rng.choice(len(self.like), size=len(bars), p=self.shares)
@@ -150,14 +150,14 @@ class LiveModel:
 
     def _own_distribution(self, pieces: Sequence[Composition]) -> dict[str, float]:
         """Mean entropy and illegal mass of the next token, at the states the model has reached."""
-        own = own_pieces([piece.tokens for piece in pieces], [p.conditions for p in pieces])
-        store = PieceStore(own, self.model.config, spare_slots=3)
+        own = generated_pieces([piece.tokens for piece in pieces], [p.conditions for p in pieces])
+        store = PieceDataset(own, self.model.config, spare_slots=3)
         grammar = MusicalGrammar()
         entropy = illegal = tokens = 0.0
         batches = ValidationBatches(store, batch_size=8)
         for index in range(len(batches)):
             batch = batches[index]
-            logits = predicted(self.model, batch)
+            logits = predict_logits(self.model, batch)
             log_p = logits.log_softmax(dim=-1)
             entropy -= float((log_p.exp() * log_p).sum())
             forbidden = torch.from_numpy(grammar.forbidden(batch.states))
@@ -166,10 +166,12 @@ class LiveModel:
         return {"entropy": entropy / tokens, "illegal_mass": illegal / tokens}
 
 
-def own_pieces(written: Sequence[NDArray[np.int16]], asked: Sequence[Conditions]) -> list[OwnPiece]:
+def generated_pieces(
+    written: Sequence[NDArray[np.int16]], asked: Sequence[Conditions]
+) -> list[GeneratedPiece]:
     """What the model wrote when it was asked so."""
     return [
-        OwnPiece(
+        GeneratedPiece(
             tokens,
             str(one.meter),
             one.key.mode,
@@ -182,20 +184,20 @@ def own_pieces(written: Sequence[NDArray[np.int16]], asked: Sequence[Conditions]
 
 
 @torch.no_grad()
-def predicted(model: Transformer, batch: Batch) -> Tensor:
+def predict_logits(model: Transformer, batch: Batch) -> Tensor:
     """(N, V) logits at the positions that a batch asks about, on the CPU as its targets are;
     wherever the model is.
     """
     device = next(model.parameters()).device
     model.eval()
     try:
-        logits = model(batch.features.to(device)).flatten(0, 1)[batch.grammar_rows]
+        logits = model(batch.inputs.to(device)).flatten(0, 1)[batch.grammar_rows]
     finally:
         model.train()
     return logits.float().cpu()
 
 
-def written_metrics(pieces: Sequence[Composition]) -> dict[str, float]:
+def generated_metrics(pieces: Sequence[Composition]) -> dict[str, float]:
     """Grammar and music of pieces as they were written; shares are of pieces unless named."""
     results = [piece.result for piece in pieces]
     tokens = np.concatenate([piece.tokens for piece in pieces])
@@ -215,13 +217,13 @@ def written_metrics(pieces: Sequence[Composition]) -> dict[str, float]:
         "pitch_class_entropy": float(
             -(classes * np.log2(np.maximum(classes, 1e-12))).sum()
         ),  # bits
-        "distinct": distinct_share([piece.tokens for piece in pieces]),
+        "distinct": distinct_ngram_ratio([piece.tokens for piece in pieces]),
         "quality_score": float(np.mean([one.score if one else 0.0 for one in judged])),
         "in_scale": float(classes[list(_SCALE)].sum()),  # of notes
     }
 
 
-def distinct_share(sequences: Sequence[NDArray[np.integer]]) -> float:
+def distinct_ngram_ratio(sequences: Sequence[NDArray[np.integer]]) -> float:
     """Different runs of eight tokens, as a share of all: 1 where none comes twice."""
     runs = [tuple(run) for s in sequences if len(s) >= 8 for run in sliding_window_view(s, 8)]
     return len(set(runs)) / max(1, len(runs))
@@ -237,7 +239,7 @@ def _degenerate(metrics: Mapping[str, float]) -> str:
     return ""
 
 
-def save_pieces(pieces: Sequence[Composition], folder: Path) -> Path | None:
+def save_samples(pieces: Sequence[Composition], folder: Path) -> Path | None:
     """Keep pieces to be heard (MIDI; tokens where they spell none) and seen (``index.html``, with
     piano rolls in which every violation is marked). Returns the page.
     """

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from bicinium.training.run_log import RunLog
-from bicinium.training.run_records import EVENTS, METRICS, read_metrics, read_records
+from bicinium.training.run_dir import EVENTS, METRICS, RunLog, read_metrics, read_records
 
 Session = Callable[[Sequence[int]], None]
 
@@ -95,7 +94,7 @@ def test_a_session_that_validates_again_keeps_the_losses_of_that_step(tmp_path: 
         if last == 22:
             log.metrics(20, {"loss": 1.0})
         else:
-            log.goes_on_from(20)
+            log.resume_from(20)
         for step, measured in ((20, {"live": 0.5}), (last, {"own": 2.0})):
             log.metrics(step, measured)
         log.close()
@@ -122,7 +121,7 @@ def test_tensorboard_shows_the_run_as_it_stands_too(tmp_path: Path) -> None:
     log = RunLog(tmp_path, Console(file=io.StringIO()))
     for step in (10, 20, 30):
         log.metrics(step, {"loss": float(step)})
-    log.goes_on_from(10)
+    log.resume_from(10)
     log.metrics(20, {"loss": 7.0})
     log.close()
     board = EventAccumulator(str(tmp_path))
@@ -145,7 +144,7 @@ def test_a_log_that_is_not_active_writes_nothing(tmp_path: Path) -> None:
     log = RunLog(tmp_path, Console(file=said), active=False)
     log.metrics(1, {"loss": 1.0})
     log.event("alert", 1, "nobody hears it")
-    log.goes_on_from(10)
+    log.resume_from(10)
     log.close()
     assert list(tmp_path.iterdir()) == []
     assert said.getvalue() == ""
