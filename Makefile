@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CORPUS ?= ../shared/corpus ../shared/corpus_openscore
 CONFIG ?= configs/training_configs/default_model.yaml
 
-.PHONY: setup compose train prepare test test-slow check bench clean
+.PHONY: setup compose train prepare test test-slow check metrics bench clean
 
 compose: $(VENV)/base
 	$(BIN)/bicinium compose -n 4 --bars 16 --out out
@@ -42,6 +42,10 @@ check: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# the structure of the package against its targets
+metrics: $(VENV)/dev
+	$(BIN)/python tools/metrics.py
 
 bench: $(VENV)/dev
 	$(PIP) --constraint constraints.txt --editable '.[bench]'
