@@ -28,7 +28,7 @@ from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.engine import Composer
 from bicinium.generation.fixed_notes import NO_TICKS, FixedNotes, fix_around_gap, fix_voice
 from bicinium.model.checkpoint import DEFAULT_MODEL
-from bicinium.music.counterpoint import parallels, strong_dissonances
+from bicinium.music.counterpoint import parallels, strong_beat_dissonances
 from bicinium.music.quality import quality
 from bicinium.music.score import Score, Voice
 
@@ -157,7 +157,7 @@ def rates(scores: Sequence[Score]) -> str:
     """Faults per hundred notes."""
     notes = sum(score.note_count for score in scores)
     fifths_and_octaves = 100 * sum(len(parallels(score)) for score in scores) / notes
-    dissonances = 100 * sum(len(strong_dissonances(score)) for score in scores) / notes
+    dissonances = 100 * sum(len(strong_beat_dissonances(score)) for score in scores) / notes
     return (
         f"{fifths_and_octaves:.2f} parallels and {dissonances:.2f} dissonant strong beats "
         "per 100 notes"

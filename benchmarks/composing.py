@@ -36,7 +36,7 @@ from bicinium.generation.constraints.config import STRENGTHS, Constraints, broke
 from bicinium.generation.engine import Composer
 from bicinium.generation.memorization import QuotationIndex
 from bicinium.model.checkpoint import DEFAULT_MODEL
-from bicinium.music.counterpoint import closes
+from bicinium.music.counterpoint import ends_on_tonic
 from bicinium.music.key import ALL_KEYS
 from bicinium.music.score import Meter, Score
 
@@ -88,7 +88,9 @@ def asked(options: argparse.Namespace) -> None:
     share("bars exact", [one.bars == score.bars for one, score in scores])
     share("metre exact", [one.meter == score.meter for one, score in scores])
     share("tempo exact", [one.tempo_qpm in (None, score.tempo_qpm) for one, score in scores])
-    share("closes: tonic below, triad above", [closes(score, one.key) for one, score in scores])
+    share(
+        "closes: tonic below, triad above", [ends_on_tonic(score, one.key) for one, score in scores]
+    )
     share("drawn once", [piece.draws == 1 for piece in pieces])
     found = [music21_key(score) for _, score in scores]
     share("key that music21 finds is the one asked for", [

@@ -19,7 +19,7 @@ import joblib
 from bicinium.data.import_piece import read_sources
 from bicinium.data.sources import SourceFile, find_sources
 from bicinium.formats.midi import read_midi
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 from bicinium.tokenizer.codec import encode
 
 
@@ -48,7 +48,7 @@ def against_miditok(sources: Sequence[SourceFile], rounds: int) -> None:
     for _ in range(rounds):
         started = time.process_time()
         for path in paths:
-            for piece in two_voices(read_midi(path)):
+            for piece in reduce_to_two_voices(read_midi(path)):
                 encode(piece.score)
         between = time.process_time()
         for path in paths:

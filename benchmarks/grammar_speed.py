@@ -28,7 +28,7 @@ from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.bar_lag import Memory
 from bicinium.model.inputs.encode import PieceConditions, features
 from bicinium.model.inputs.note_index import GrowingLines
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 from bicinium.tokenizer.codec import encode, snap
 from bicinium.tokenizer.vocabulary import START
 
@@ -106,7 +106,7 @@ def against_miditok(folders: Sequence[Path], rounds: int) -> None:
     scores = [
         snap(piece.score)
         for source in find_sources(folders)
-        for piece in two_voices(read_midi(source.path))
+        for piece in reduce_to_two_voices(read_midi(source.path))
     ]
     ours = [encode(score) for score in scores]
     meters, bars = [score.meter for score in scores], [score.bars for score in scores]

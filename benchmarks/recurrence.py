@@ -24,7 +24,7 @@ from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.engine import DEFAULT_SAMPLING, Composer, GenerationConfig
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.model.inputs.motif_predictor import NOTHING_EXPECTED, Expectations, Expected
-from bicinium.music.excerpts import EXCERPT_BARS, cut
+from bicinium.music.excerpts import EXCERPT_BARS, extract_bars
 from bicinium.music.score import Score
 from bicinium.request import Request
 
@@ -71,7 +71,7 @@ def shares_of(pieces: Sequence[PieceRecord], bars: int, rng: np.random.Generator
         except BiciniumError:
             continue
         starts = {0, int(rng.integers(piece.bars - bars + 1))}
-        found += [share_of(cut(score, start, bars)) for start in starts]
+        found += [share_of(extract_bars(score, start, bars)) for start in starts]
     return [share for share in found if not np.isnan(share)]
 
 
@@ -79,7 +79,7 @@ def share_of(score: Score) -> float:
     """Of the notes of a score, in the key that the model would see it in, the share that is said
     again: where and when three steps or more that came before, in either voice, went on then.
     """
-    at_home = score.transpose(score.key.semitones_to_home) if score.key else score
+    at_home = score.transpose(score.key.semitones_to_reference) if score.key else score
     notes = [
         (n.onset_tick, part, n.pitch) for part, v in enumerate(at_home.voices) for n in v.notes
     ]

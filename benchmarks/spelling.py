@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks spelling
 
-Of each piece the outer voices are taken, as two_voices would: the highest staff's top line and the
+Of each piece the outer voices are taken, as the reduction does: the highest staff's top line, the
 lowest staff's bottom line. Pieces with one key signature only; Schoenberg left out. Three spellers
 are given pitches, times and the signature: bicinium's; ps13s1 (D. Meredith, The ps13 pitch spelling
 algorithm, Journal of New Music Research 35, 2006; contexts of 10 and 42 notes), placed on the line
@@ -24,9 +24,9 @@ import music21
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.formats.musicxml import WrittenNote, parse_musicxml, written_notes
+from bicinium.formats.musicxml import SpelledNote, parse_musicxml, read_spelled_notes
 from bicinium.formats.spelling import Spelling, line_of_fifths
-from bicinium.music.key import find_key
+from bicinium.music.key import estimate_key
 from bicinium.music.score import TICKS_PER_QUARTER, Note
 
 LETTERS = "FCGDAEB"  # in the order of fifths
@@ -99,7 +99,9 @@ def find_pieces(folder: Path = Path(), every: int = 1) -> Iterator[Piece]:
         if len(signatures) != 1:
             continue
         fifths = int(signatures.pop() or 0)
-        notes = [note for note in written_notes(root, path) if note.pitch == note.spelling.pitch]
+        notes = [
+            note for note in read_spelled_notes(root, path) if note.pitch == note.spelling.pitch
+        ]
         staves = sorted({note.staff for note in notes})
         if len(staves) < 2:
             continue
@@ -109,9 +111,9 @@ def find_pieces(folder: Path = Path(), every: int = 1) -> Iterator[Piece]:
         yield Piece(name, fifths, voices, source)  # type: ignore[arg-type]
 
 
-def outer(notes: Sequence[WrittenNote], staff: int, outward: int) -> list[WrittenNote]:
+def outer(notes: Sequence[SpelledNote], staff: int, outward: int) -> list[SpelledNote]:
     """The outer line of a staff: of notes that begin together the outermost."""
-    line: dict[object, WrittenNote] = {}
+    line: dict[object, SpelledNote] = {}
     for note in notes:
         if note.staff == staff:
             other = line.get(note.onset)
@@ -120,7 +122,7 @@ def outer(notes: Sequence[WrittenNote], staff: int, outward: int) -> list[Writte
     return sorted(line.values(), key=lambda note: note.onset)
 
 
-def as_note(note: WrittenNote) -> Note:
+def as_note(note: SpelledNote) -> Note:
     """The note on the grid."""
     onset, offset = (round(t * TICKS_PER_QUARTER) for t in (note.onset, note.offset))
     return Note(onset, note.pitch, max(1, offset - onset))
@@ -137,7 +139,7 @@ def bicinium_speller(piece: Piece) -> Sequence[NDArray[np.int64]]:
     for voice in piece.voices:
         for note in voice:
             ticks[note.pitch % 12] += note.duration_ticks
-    key = find_key(ticks, final_bass=piece.voices[1][-1].pitch, fifths=piece.fifths)
+    key = estimate_key(ticks, final_bass=piece.voices[1][-1].pitch, fifths=piece.fifths)
     agrees = (key.fifths - piece.fifths) % 12 == 0
     return line_of_fifths(piece.voices, piece.fifths, key.mode if agrees else None)
 

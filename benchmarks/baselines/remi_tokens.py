@@ -31,12 +31,12 @@ from bicinium.music.score import (
     LOWEST_PITCH,
     TICKS_PER_QUARTER,
     VOICES,
-    Columns,
     Meter,
-    Notes,
+    NoteArray,
+    NoteSequence,
     Score,
     Voice,
-    columns_of,
+    note_array,
 )
 
 _SIXTEENTH = TICKS_PER_QUARTER // 4
@@ -161,7 +161,7 @@ class RemiTokens:
         piece.time_signatures.append(TimeSignature(0, sixteenths, 16))
         piece.tempos.append(Tempo(0, score.tempo_qpm))
         for program, voice in enumerate(score.voices):
-            onset, pitch, duration, velocity = columns_of(voice.notes).astype(np.int32)
+            onset, pitch, duration, velocity = note_array(voice.notes).astype(np.int32)
             track: Any = Track(program=program)
             track.notes = MidiNote.from_numpy(
                 time=onset, duration=duration, pitch=pitch.astype(np.int8),
@@ -196,7 +196,7 @@ class RemiTokens:
         kept = sum(line.shape[1] for line, _ in mended)
         return Read(
             score=Score(
-                voices=tuple(Voice(Notes(line)) for line, _ in mended),
+                voices=tuple(Voice(NoteSequence(line)) for line, _ in mended),
                 bars=bars,
                 meter=meter,
                 key=key,
@@ -210,7 +210,7 @@ class RemiTokens:
         )
 
 
-def _as_line(notes: Columns, end: int) -> tuple[Columns, int]:
+def _as_line(notes: NoteArray, end: int) -> tuple[NoteArray, int]:
     """Notes of one voice as a line up to a tick, and how many of them were cut short."""
     notes = notes[:, np.lexsort((notes[1], notes[0]))]
     onset, pitch = notes[:2]

@@ -106,7 +106,7 @@ class RemiBaseline:
             some = slice(first, first + _BATCH)
             drawn += self._draw(asked[some], seeds[some], wanted[some])
         return [
-            self.vocabulary.decode(ids, c.meter, c.key, c.bars, -c.key.semitones_to_home)
+            self.vocabulary.decode(ids, c.meter, c.key, c.bars, -c.key.semitones_to_reference)
             for ids, c in zip(drawn, asked, strict=True)
         ]
 

@@ -193,7 +193,7 @@ def _masked(composer: Composer, task: Task) -> Numbers:
     pieces = composer.draw(task.asked, rngs, GenerationConfig(Sampling()))
     scores = []
     for tokens, excerpt, asked in zip(pieces, task.chosen, task.asked, strict=True):
-        home = asked.key.semitones_to_home
+        home = asked.key.semitones_to_reference
         score = decode(tokens, asked.meter, asked.key.transpose(home)).transpose(-home)
         scores.append(excerpt.cut_alike(score))
     return _composed(task.chosen, scores, task)

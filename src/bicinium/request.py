@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bicinium.errors import BiciniumError, RequestError
-from bicinium.formats.registry import read_line, read_score
+from bicinium.formats.registry import read_score, read_voice
 from bicinium.generation.conditions import Conditions, draw_key, draw_meter, draw_style
 from bicinium.generation.fixed_notes import (
     FixedNotes,
@@ -24,7 +24,7 @@ from bicinium.generation.fixed_notes import (
     subject,
 )
 from bicinium.grammar import MusicalGrammarValidator
-from bicinium.music.key import ALTERATIONS, STEPS, Key, find_key
+from bicinium.music.key import ACCIDENTAL_SEMITONES, STEP_SEMITONES, Key, estimate_key
 from bicinium.music.score import (
     HIGHEST_PITCH,
     LOWEST_PITCH,
@@ -33,7 +33,7 @@ from bicinium.music.score import (
     Note,
     Score,
     Voice,
-    columns_of,
+    note_array,
 )
 from bicinium.tokenizer.codec import encode
 
@@ -95,7 +95,7 @@ class Request:
             if self.key is not None:
                 key = Key.parse(self.key)
             elif source:
-                key = source.key or source.found_key or key
+                key = source.key or source.estimated_key or key
             elif self.subject is not None:
                 key = _key_of_line(self._motif())
             if self.meter is not None:
@@ -119,7 +119,7 @@ class Request:
         """The score that the piece starts from; None where it starts from nothing."""
         for part, path in enumerate((self.upper, self.lower)):
             if path is not None:
-                return _legal(read_line(path, part), path)
+                return _legal(read_voice(path, part), path)
         path = self.continue_from or self.rewrite
         return _legal(read_score(path), path) if path else None
 
@@ -169,7 +169,7 @@ def parse_subject(text: str) -> Voice:
         if ticks.denominator != 1 or ticks < 1:
             raise RequestError(f"{word!r} in the subject does not fit on the grid of 96 to a whole")
         if found[1]:
-            step = STEPS[found[1].upper()] + ALTERATIONS[found[2]]
+            step = STEP_SEMITONES[found[1].upper()] + ACCIDENTAL_SEMITONES[found[2]]
             pitch = 12 * (int(found[3]) + 1) + step
             if not LOWEST_PITCH <= pitch <= HIGHEST_PITCH:
                 raise RequestError(f"{word!r} in the subject is out of the piano's range, A0 to C8")
@@ -182,7 +182,7 @@ def parse_subject(text: str) -> Voice:
 
 def _answer(motif: Voice, later_ticks: int, semitones: int) -> Voice:
     """The subject in the lower voice: transposed, and moved by octaves to where that voice lies."""
-    mean = float(columns_of(motif.notes)[1].mean()) + semitones
+    mean = float(note_array(motif.notes)[1].mean()) + semitones
     semitones -= 12 * max(1, round((mean - _ANSWER_MEAN_PITCH) / 12))
     notes = [Note(n.onset_tick + later_ticks, n.pitch + semitones, n.duration_ticks, n.velocity)
              for n in motif.notes]  # fmt: skip
@@ -204,6 +204,6 @@ def _legal(score: Score, name: Path | str) -> Score:
 
 
 def _key_of_line(line: Voice) -> Key:
-    columns = columns_of(line.notes)
+    columns = note_array(line.notes)
     first = int(columns[1, 0])  # a subject most often begins or ends on the tonic
-    return find_key(np.bincount(columns[1] % 12, weights=columns[2], minlength=12), first)
+    return estimate_key(np.bincount(columns[1] % 12, weights=columns[2], minlength=12), first)

@@ -23,9 +23,9 @@ from bicinium.evaluation.distributions import (
     overlap_area,
 )
 from bicinium.formats.registry import read_music
-from bicinium.music.excerpts import cut
+from bicinium.music.excerpts import extract_bars
 from bicinium.music.score import Note, Score, Voice
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -184,11 +184,11 @@ def _real(folder: Path, count: int) -> tuple[list[Score], list[str]]:
         if source.cluster in works:
             continue
         try:
-            (found,) = two_voices(read_music(source.path))
+            (found,) = reduce_to_two_voices(read_music(source.path))
         except (BiciniumError, ValueError):
             continue
         if found.score.bars >= 16 and min(len(v.notes) for v in found.score.voices) > 40:
-            scores.append(cut(found.score, found.score.bars - 16, 16))
+            scores.append(extract_bars(found.score, found.score.bars - 16, 16))
             works.append(source.cluster)
         if len(scores) == count:
             break

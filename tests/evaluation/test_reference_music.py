@@ -14,8 +14,8 @@ from bicinium.data.shards import load_pieces, subsample, write_shards
 from bicinium.errors import CorpusError
 from bicinium.evaluation.reference_music import (
     EXCERPT_BARS,
-    cut,
     excerpts,
+    extract_bars,
     load_material,
     set_of,
 )
@@ -98,14 +98,14 @@ def test_where_there_is_nothing_to_measure_on_one_sentence_says_so(
 
 def _piece(score: Score, **about: str) -> PieceRecord:
     assert score.key is not None
-    home = score.transpose(score.key.semitones_to_home)
+    home = score.transpose(score.key.semitones_to_reference)
     fields = {"name": "x", "composer": "", "title": "", "licence": "", "credit": ""}
     fields |= {"cluster": "x", "style": "bach", "split": "validation"} | about
     return PieceRecord(
         **fields,
         meter=str(score.meter),
         mode=score.key.mode,
-        transposition=-score.key.semitones_to_home,
+        transposition=-score.key.semitones_to_reference,
         bars=score.bars,
         notes=score.note_count,
         tokens=encode(home),
@@ -119,7 +119,7 @@ def test_an_excerpt_is_the_end_of_a_piece_first_in_its_own_key(
     first, second = excerpts([_piece(long)], 5, tiny_config)  # the third would not be sixteen bars
     assert {first.first_bar, second.first_bar} == {24, 8}
     last = max((first, second), key=lambda one: one.first_bar)
-    assert last.score.voices == cut(long, 24, 16).voices
+    assert last.score.voices == extract_bars(long, 24, 16).voices
     assert last.score.key == Key.parse("D minor")
     (only,) = excerpts([_piece(long)], 1, tiny_config)
     assert only.first_bar == 24
@@ -172,8 +172,8 @@ def test_a_part_of_the_pieces_is_spread_evenly(made_up_score: Made) -> None:
 def test_notes_over_the_ends_of_an_excerpt_are_cut() -> None:
     held = Voice((Note(0, 60, 96 + 24), Note(120, 62, 200)))
     score = Score((held, Voice((Note(90, 48, 6),))), 4)
-    found = cut(score, 1, 1)
+    found = extract_bars(score, 1, 1)
     assert found.voices == (Voice((Note(0, 60, 24), Note(24, 62, 72))), Voice())
     assert (found.bars, found.anacrusis_ticks) == (1, 0)
     late = replace(score, voices=(Voice((Note(90, 60, 6),)), Voice()), anacrusis_ticks=6)
-    assert cut(late, 0, 2).anacrusis_ticks == 6
+    assert extract_bars(late, 0, 2).anacrusis_ticks == 6

@@ -16,7 +16,7 @@ from bicinium.formats.midi import read_midi, write_midi
 from bicinium.music.content import Content, Staff
 from bicinium.music.key import ALL_KEYS, Key
 from bicinium.music.score import Meter, Note, Score, Voice
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 
 PPQ = 96  # of the files written here, where nothing else is said: 4 to the tick
 QUARTER = 24  # ticks of the grid
@@ -462,7 +462,7 @@ class TestRefusedFiles:
         path = tmp_path_factory.getbasetemp() / "damaged.mid"
         path.write_bytes(TWO_HANDS[:place] + bytes([byte] * (not cut)) + TWO_HANDS[place + 1 :])
         try:
-            pieces = two_voices(read_midi(path))
+            pieces = reduce_to_two_voices(read_midi(path))
         except MidiFileError:
             return
         assert sum(piece.score.note_count for piece in pieces) > 0
@@ -704,7 +704,7 @@ def test_what_is_written_is_read_back(
     path = tmp_path_factory.getbasetemp() / "written_and_read.mid"
     write_midi(score, path)
     content = read_midi(path)
-    (piece,) = two_voices(content)
+    (piece,) = reduce_to_two_voices(content)
     assert score.key is not None
     assert content.fifths == score.key.fifths
     assert piece.score.tempo_qpm == pytest.approx(score.tempo_qpm, rel=1e-5)

@@ -10,7 +10,7 @@ import pytest
 
 from bicinium.errors import NotationFileError, ScoreError
 from bicinium.formats.registry import read_music
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -80,7 +80,7 @@ def test_kern_with_pickup_tie_triplets_and_chord(tmp_path: Path) -> None:
         (216, 67, 72),
         (216, 71, 72),
     ]
-    (piece,) = two_voices(content)
+    (piece,) = reduce_to_two_voices(content)
     assert piece.score.bars == 4
     assert content.notes_off_grid == 0
 

@@ -17,12 +17,12 @@ from benchmarks.musescore import AS_LONG_AS_WRITTEN, kept, musescore, schema, th
 from bicinium.data.sources import find_sources
 from bicinium.errors import ScoreError
 from bicinium.formats.midi import read_midi, write_midi
-from bicinium.formats.musicxml import content_of, musicxml, write_musicxml
+from bicinium.formats.musicxml import parse_content, to_musicxml, write_musicxml
 from bicinium.formats.registry import read_score
 from bicinium.music.content import Content
 from bicinium.music.key import ALL_KEYS
 from bicinium.music.score import Meter, Note, Score, Voice
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 
 METERS = ["2/4", "3/4", "4/4", "6/8", "3/8", "2/2", "5/4", "12/16"]
 
@@ -61,12 +61,12 @@ def scores(draw: st.DrawFn) -> Score:
 
 
 def read_back(score: Score) -> Content:
-    return content_of(ElementTree.fromstring(musicxml(score)), Path("written.musicxml"))
+    return parse_content(ElementTree.fromstring(to_musicxml(score)), Path("written.musicxml"))
 
 
 @given(scores())
 def test_what_is_written_is_read_back_to_the_tick(score):
-    (piece,) = two_voices(read_back(score))
+    (piece,) = reduce_to_two_voices(read_back(score))
     assert piece.score == score
     assert piece.score.title == score.title
     assert piece.notes_dropped == piece.notes_shortened == 0
@@ -88,7 +88,7 @@ def valid():
 
 
 def test_the_schema_is_no_rubber_stamp(valid, tmp_path, made_up_score):
-    text = musicxml(made_up_score(1))
+    text = to_musicxml(made_up_score(1))
     (tmp_path / "a.xml").write_text(text.replace("<voice>1</voice>", "", 1))
     (tmp_path / "b.xml").write_text(re.sub("<beam number.*?</beam>", "<beam>up</beam>", text))
     assert valid(tmp_path / "a.xml")  # a voice may be missing
@@ -107,7 +107,7 @@ def test_compressed_is_the_same_score_in_the_same_bytes_each_time(tmp_path, made
 
 def test_the_head_says_what_the_piece_is_and_how_it_came_to_be(made_up_score):
     score = replace(made_up_score(1), title="Tom & Jerry", composer="nobody")
-    root = ElementTree.fromstring(musicxml(score, {"seed": "7", "model": "default"}))
+    root = ElementTree.fromstring(to_musicxml(score, {"seed": "7", "model": "default"}))
     assert root.findtext("work/work-title") == "Tom & Jerry"
     assert [e.text for e in root.iter("credit-words")] == ["Tom & Jerry", "nobody"]
     fields = {e.get("name"): e.text for e in root.iter("miscellaneous-field")}
@@ -115,7 +115,9 @@ def test_the_head_says_what_the_piece_is_and_how_it_came_to_be(made_up_score):
 
 
 def test_one_part_of_two_staves_with_key_metre_tempo_and_final_barline(made_up_score):
-    root = ElementTree.fromstring(musicxml(made_up_score(2, bars=3, meter="6/8", key="Eb major")))
+    root = ElementTree.fromstring(
+        to_musicxml(made_up_score(2, bars=3, meter="6/8", key="Eb major"))
+    )
     (part,) = root.findall("part")
     first, *_, last = part.findall("measure")
     assert first.findtext("attributes/staves") == "2"
@@ -130,7 +132,7 @@ def test_one_part_of_two_staves_with_key_metre_tempo_and_final_barline(made_up_s
 
 def accidentals(score: Score) -> list[tuple[str, str | None, bool]]:
     """(letter, sign, only a reminder?) of every note that has a sign."""
-    root = ElementTree.fromstring(musicxml(score))
+    root = ElementTree.fromstring(to_musicxml(score))
     return [
         (note.findtext("pitch/step") or "", sign.text, sign.get("cautionary") == "yes")
         for note in root.iter("note")
@@ -156,7 +158,7 @@ def test_a_tied_note_shows_its_accidental_once():
 
 def test_a_score_of_more_voices_is_no_grand_staff(refuses):
     with refuses(ScoreError, "holds two voices, and the score has 3"):
-        musicxml(Score((Voice(), Voice(), Voice()), 1))
+        to_musicxml(Score((Voice(), Voice(), Voice()), 1))
 
 
 def test_music21_reads_what_we_write(tmp_path, made_up_score):
@@ -175,9 +177,9 @@ def _unlike(paths: list[Path]) -> tuple[int, list[str]]:
     """How many scores the files hold, and which do not come back from MusicXML."""
     seen, unlike = 0, []
     for path in paths:
-        for stretch in two_voices(read_midi(path)):
+        for stretch in reduce_to_two_voices(read_midi(path)):
             seen += 1
-            back = two_voices(read_back(stretch.score))
+            back = reduce_to_two_voices(read_back(stretch.score))
             if [piece.score for piece in back] != [stretch.score]:
                 unlike.append(path.name)
     return seen, unlike
@@ -208,7 +210,7 @@ def test_musescore_keeps_every_note(tmp_path, made_up_score, shared_corpus):
         [("2/4", "A major"), ("3/4", "C minor"), ("4/4", "F# minor"), ("6/8", "Ab major")]
     )]  # fmt: skip
     inventions = sorted(shared_corpus.rglob("*invention-0[1-4]*.mid"))
-    scores = [*made_up, *(two_voices(read_midi(path))[0].score for path in inventions)]
+    scores = [*made_up, *(reduce_to_two_voices(read_midi(path))[0].score for path in inventions)]
     xml, midi = [], []
     for index, score in enumerate(scores):
         xml.append(tmp_path / f"x{index}.musicxml")

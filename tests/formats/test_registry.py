@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bicinium.errors import MidiFileError, NotationFileError, RequestError, ScoreError
 from bicinium.formats.midi import write_midi
-from bicinium.formats.registry import read_line, read_music, read_score
+from bicinium.formats.registry import read_music, read_score, read_voice
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.render.export import write_score
 
@@ -308,7 +308,7 @@ def test_a_staff_alone_is_the_voice_that_is_asked_for(tmp_path, made_up_score, s
     score = made_up_score(1, 4, "3/4", "D minor")
     path = tmp_path / f"line.{suffix}"
     write_score(replace(score, voices=(score.voices[1], Voice(()))), path)
-    line = read_line(path, part)
+    line = read_voice(path, part)
     assert line.voices[part] == score.voices[1]
     assert line.voices[1 - part] == Voice(())
     assert (line.bars, line.meter, str(line.key)) == (4, Meter(3, 4), "D minor")
@@ -321,7 +321,7 @@ def test_of_two_voices_the_one_that_is_asked_for_is_taken(tmp_path, made_up_scor
     score = made_up_score(2, 4, "6/8", "A major")
     path = tmp_path / f"piece.{suffix}"
     write_score(score, path)
-    line = read_line(path, part)
+    line = read_voice(path, part)
     assert line.voices[part] == score.voices[part]
     assert line.voices[1 - part] == Voice(())
     assert replace(line, voices=()) == replace(read_score(path), voices=())
@@ -331,7 +331,7 @@ def test_a_line_keeps_its_anacrusis_and_the_rest_after_it(tmp_path):
     line = Voice((Note(72, 67, 24), Note(96, 72, 48)))
     score = Score((line, Voice(())), 4, Meter(4, 4), anacrusis_ticks=24)
     write_score(score, tmp_path / "line.musicxml")
-    read = read_line(tmp_path / "line.musicxml", 1)
+    read = read_voice(tmp_path / "line.musicxml", 1)
     assert (read.voices[1].notes, read.bars, read.anacrusis_ticks) == (line.notes, 4, 24)
 
 
@@ -339,11 +339,11 @@ def test_notes_that_touch_are_a_line_and_notes_that_overlap_are_none(tmp_path, r
     write_midi(
         Score((Voice((Note(0, 60, 24), Note(24, 60, 24))), Voice(())), 1), tmp_path / "a.mid"
     )
-    assert len(read_line(tmp_path / "a.mid", 0).voices[0].notes) == 2
+    assert len(read_voice(tmp_path / "a.mid", 0).voices[0].notes) == 2
     legato = note("C", 5, 13) + "<backup><duration>1</duration></backup>" + note("D", 5, 36)
     path = written(tmp_path, musicxml(legato, attributes=time(4, 4)))
     with refuses(ScoreError, "has notes that sound together in its one staff"):
-        read_line(path, 0)
+        read_voice(path, 0)
 
 
 @pytest.mark.parametrize("part", [0, 1])
@@ -359,7 +359,7 @@ def test_what_is_more_than_a_line_is_refused(tmp_path, refuses, part):
         (musicxml(fives), "5 notes off the grid"),
     ]:
         with refuses(ScoreError, pattern):
-            read_line(written(tmp_path, text), part)
+            read_voice(written(tmp_path, text), part)
 
 
 def test_midi_is_read_through_the_same_door(tmp_path, made_up_score):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.spelling import bicinium_speller, find_pieces
-from bicinium.formats.spelling import sharps_of, spell
+from bicinium.formats.spelling import signature_alterations, spell
 from bicinium.music.key import ALL_KEYS, Key
 from bicinium.music.score import Note, Score, Voice
 
@@ -43,7 +43,7 @@ def test_a_scale_has_its_signature_and_every_letter(key):
     voice = Voice(tuple(Note(12 * i, first + step, 12) for i, step in enumerate(steps)))
     (line, _) = spell(Score((voice, Voice()), 1, key=key))
     assert len({spelling.step for spelling in line}) == 7
-    assert {s.step: s.alter for s in line} == sharps_of(key.fifths)
+    assert {s.step: s.alter for s in line} == signature_alterations(key.fifths)
 
 
 @pytest.mark.parametrize(

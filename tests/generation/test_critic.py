@@ -17,7 +17,7 @@ from bicinium.generation.critic import Critic, critic_path
 from bicinium.generation.gbdt import GradientBoostedTrees
 from bicinium.generation.rerank import best_of_each, score_sheet
 from bicinium.music.descriptors import describe
-from bicinium.music.excerpts import cut
+from bicinium.music.excerpts import extract_bars
 from bicinium.music.logistic import Coefficient, LogisticRegression
 from bicinium.music.score import Score
 
@@ -55,7 +55,7 @@ def test_a_long_piece_is_judged_by_its_excerpts(
     made_up_score: MakeScore, bars: int, parts: list[tuple[int, int]]
 ) -> None:
     score, critic = made_up_score(2, bars), _critic(degree__tonic=3.0, texture__both=1.0)
-    alone = [critic.log_odds(cut(score, *part)) for part in parts]
+    alone = [critic.log_odds(extract_bars(score, *part)) for part in parts]
     assert critic.log_odds(score) == pytest.approx(sum(alone) / len(alone))
 
 

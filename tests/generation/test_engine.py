@@ -27,7 +27,7 @@ from bicinium.generation.sampling import Sampling
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, MusicalGrammarValidator
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder
-from bicinium.music.counterpoint import closing_tick, comes_from_dominant
+from bicinium.music.counterpoint import has_authentic_bass, latest_final_onset_tick
 from bicinium.music.key import ALL_KEYS, Key
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.reports.verdicts import validate_file
@@ -171,7 +171,7 @@ def test_pieces_close_on_the_last_downbeat_or_by_the_middle_of_the_bar_and_may_d
         late = 0
         for piece in composer.compose(asked, range(24), constraints=Constraints()):
             last = max(voice.notes[-1].onset_tick for voice in piece.score.voices)
-            assert last <= closing_tick(meter, 3)
+            assert last <= latest_final_onset_tick(meter, 3)
             late += last > 2 * meter.bar_ticks
         if dies_away:
             assert late > 0
@@ -185,7 +185,7 @@ def test_as_many_pieces_close_from_the_dominant_as_are_asked_for(composer: Compo
     for share, least, most in ((1.0, 16, 16), (0.5, 4, 13), (0.0, 0, 8)):
         constraints = replace(rest, authentic=share)
         pieces = composer.compose(asked, range(16), constraints=constraints)
-        heard = [comes_from_dominant(one.score, one.conditions.key) for one in pieces]
+        heard = [has_authentic_bass(one.score, one.conditions.key) for one in pieces]
         assert least <= sum(heard) <= most
 
 
@@ -204,7 +204,7 @@ def test_what_no_hand_can_play_is_drawn_again_unless_the_tempo_was_asked_for(
 def test_tokens_are_the_piece_moved_to_c_major_or_a_minor(pieces: list[Composition]) -> None:
     for piece in pieces:
         home = decode(piece.tokens, piece.conditions.meter)
-        away = -piece.conditions.key.semitones_to_home
+        away = -piece.conditions.key.semitones_to_reference
         assert home.transpose(away).voices == piece.score.voices
         assert piece.tokens[0] == START
         assert piece.tokens[-1] == END
@@ -230,9 +230,11 @@ def test_under_constraints_the_key_asked_for_is_heard_or_every_draw_was_used(
     asked = [_asked(key=key) for key in ALL_KEYS[::4]]
     for piece in composer.compose(asked, range(6), constraints=Constraints()):
         assert piece.score is not None
-        assert piece.score.heard_key == piece.conditions.key or piece.draws == 8
+        assert piece.score.profile_key == piece.conditions.key or piece.draws == 8
     free = composer.compose(asked, range(6), constraints=Constraints.none())
-    assert any(piece.draws < 8 and piece.score.heard_key != piece.conditions.key for piece in free)
+    assert any(
+        piece.draws < 8 and piece.score.profile_key != piece.conditions.key for piece in free
+    )
 
 
 def test_without_grammar_a_random_model_breaks_rules(composer: Composer) -> None:
@@ -528,7 +530,7 @@ def test_what_is_streamed_is_the_first_draw_of_the_seed(
 ) -> None:
     asked = _asked(key=ALL_KEYS[5 * seed], bars=3 + seed, tempo_qpm=tempo)
     (tokens,) = composer.draw([asked], [np.random.default_rng([seed, 0])])
-    away = -asked.key.semitones_to_home
+    away = -asked.key.semitones_to_reference
     drawn = decode(tokens, asked.meter).transpose(away)
     expected = _events(replace(drawn, tempo_qpm=tempo or drawn.tempo_qpm))
     streamed = list(composer.stream(asked, seed))

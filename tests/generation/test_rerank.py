@@ -20,7 +20,7 @@ from bicinium.grammar import MusicalGrammarValidator
 from bicinium.music.key import Key
 from bicinium.music.quality import quality
 from bicinium.music.score import Meter, Note, Score, Voice
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 from bicinium.tokenizer.codec import encode, snap
 
 MakeScore = Callable[..., Score]
@@ -35,7 +35,7 @@ def _composition(score: Score, **asked: object) -> Composition:
     key = score.key or _C
     wanted: dict[str, object] = {"key": key, "meter": score.meter, "bars": score.bars}
     conditions = Conditions(**(wanted | asked))  # type: ignore[arg-type]
-    home = key.semitones_to_home
+    home = key.semitones_to_reference
     tokens = encode(score.transpose(home))
     result = MusicalGrammarValidator().validate_sequence(tokens, score.meter, score.bars, -home)
     return Composition(
@@ -55,7 +55,7 @@ def _graded(total: float, grammar_score: float = 1.0) -> ScoreSheet:
 def inventions(shared_corpus: Path) -> list[Score]:
     """The last sixteen bars of each two-part invention: they close."""
     sources = [s for s in find_sources([shared_corpus]) if "invention" in s.path.name]
-    scores = [two_voices(read_midi(source.path))[0].score for source in sources]
+    scores = [reduce_to_two_voices(read_midi(source.path))[0].score for source in sources]
     return [_last_bars(score) for score in scores if score.bars >= _BARS]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bicinium.data.sources import find_sources
 from bicinium.formats.midi import read_midi
 from bicinium.grammar.loops import loop_continuations, looped_share
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 from bicinium.tokenizer.codec import encode, snap
 
 _PERIODS = range(2, 33)
@@ -82,7 +82,7 @@ def test_keyboard_music_hardly_loops(shared_corpus: Path) -> None:
     """Every tenth piece; of all of them 0.05 % of the tokens stand in loops."""
     looped = total = 0.0
     for source in list(find_sources([shared_corpus]))[::10]:
-        for stretch in two_voices(read_midi(source.path)):
+        for stretch in reduce_to_two_voices(read_midi(source.path)):
             tokens = np.asarray(encode(snap(stretch.score)))
             looped += looped_share(tokens) * (len(tokens) - 1)
             total += len(tokens) - 1

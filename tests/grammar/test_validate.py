@@ -10,7 +10,7 @@ import pytest
 from bicinium.formats.midi import read_midi
 from bicinium.grammar import MusicalGrammarConfig, MusicalGrammarValidator
 from bicinium.music.score import Meter
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 from bicinium.tokenizer.codec import encode, snap
 from bicinium.tokenizer.vocabulary import END, PAD, START, VOCAB_SIZE, Kind, token_id
 
@@ -187,7 +187,7 @@ def test_many_sequences_get_the_results_of_each_alone():
 
 def corpus_scores(folder: Path, every: int):
     for path in sorted(folder.rglob("*.mid"))[::every]:
-        yield from (piece.score for piece in two_voices(read_midi(path)))
+        yield from (piece.score for piece in reduce_to_two_voices(read_midi(path)))
 
 
 @pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.slow)])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bicinium.music import counterpoint
-from bicinium.music.counterpoint import Parallel, Place, Stretch
+from bicinium.music.counterpoint import NoteLocation, Parallel, TickRange
 from bicinium.music.key import ALL_KEYS, Key
 from bicinium.music.score import Meter, Note, Score, Voice
 
@@ -42,8 +42,8 @@ def _score(upper: Voice, lower: Voice, meter: str = "4/4") -> Score:
 )
 def test_the_deadline_is_the_middle_beat_of_the_last_bar(meter: str, tick: int) -> None:
     parsed = Meter.parse(meter)
-    assert counterpoint.closing_tick(parsed, 1) == tick
-    assert counterpoint.closing_tick(parsed, 5) == 4 * parsed.bar_ticks + tick
+    assert counterpoint.latest_final_onset_tick(parsed, 1) == tick
+    assert counterpoint.latest_final_onset_tick(parsed, 5) == 4 * parsed.bar_ticks + tick
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_what_is_no_parallel(upper: list, lower: list) -> None:
 def test_crossings_are_stretches_of_two_notes() -> None:
     upper = _line((60, 2 * Q), (64, Q), (0, Q), (60, Q))
     lower = _line((60, Q), (62, Q), (65, 2 * Q), (60, Q))
-    assert counterpoint.crossings(_score(upper, lower)) == [
-        Stretch(Q, 2 * Q),
-        Stretch(2 * Q, 3 * Q),
+    assert counterpoint.voice_crossings(_score(upper, lower)) == [
+        TickRange(Q, 2 * Q),
+        TickRange(2 * Q, 3 * Q),
     ]
 
 
@@ -124,7 +124,7 @@ def test_crossings_are_stretches_of_two_notes() -> None:
     ],
 )
 def test_strong_ticks(meter: str, ticks: tuple[int, ...]) -> None:
-    assert counterpoint.strong_ticks(Meter.parse(meter)) == ticks
+    assert counterpoint.strong_beat_ticks(Meter.parse(meter)) == ticks
 
 
 @pytest.mark.parametrize("semitones", range(25))
@@ -132,59 +132,71 @@ def test_consonances_are_unison_thirds_fifth_sixths_and_octave(semitones: int) -
     consonant = semitones % 12 in (0, 3, 4, 7, 8, 9)
     for upper, lower in ((48 + semitones, 48), (48, 48 + semitones)):
         score = _score(_line((upper, Q)), _line((lower, Q)))
-        assert counterpoint.strong_dissonances(score) == ([] if consonant else [0])
+        assert counterpoint.strong_beat_dissonances(score) == ([] if consonant else [0])
 
 
 def test_dissonances_count_on_strong_beats_only_and_after_all_events() -> None:
     upper = _line((72, 48), (74, 48), (77, 48), (0, 48))
     lower = _line((60, 24), (62, 24), (60, 96), (61, 48))
     score = _score(upper, lower)  # C-C, (C-D), D-C at 48, F-C at 96, nothing above at 144
-    assert counterpoint.strong_dissonances(score) == [48, 96]
+    assert counterpoint.strong_beat_dissonances(score) == [48, 96]
 
 
 def test_leaps_are_counted_over_rests() -> None:
     score = _score(_line((60, Q), (72, Q), (0, Q), (59, Q)), _line((48, Q), (35, Q)))
-    assert counterpoint.leaps(score, 12) == [Place(0, 3 * Q), Place(1, Q)]
-    assert counterpoint.leaps(score, 11) == [Place(0, Q), Place(0, 3 * Q), Place(1, Q)]
-    assert counterpoint.leaps(score, 13) == []
+    assert counterpoint.large_leaps(score, 12) == [NoteLocation(0, 3 * Q), NoteLocation(1, Q)]
+    assert counterpoint.large_leaps(score, 11) == [
+        NoteLocation(0, Q),
+        NoteLocation(0, 3 * Q),
+        NoteLocation(1, Q),
+    ]
+    assert counterpoint.large_leaps(score, 13) == []
 
 
 def test_minor_has_both_sixths_and_sevenths_and_closes_on_either_third() -> None:
     names = {"C": 0, "C#": 1, "D": 2, "Eb": 3, "E": 4, "F": 5, "F#": 6, "G": 7, "G#": 8, "A": 9}
     inside = {names[name] for name in ("A", "C", "D", "E", "F", "F#", "G", "G#")} | {11}
-    assert counterpoint.scale(_A_MINOR) == inside
+    assert counterpoint.scale_pitch_classes(_A_MINOR) == inside
     assert counterpoint.tonic_triad(_A_MINOR) == {9, 0, 1, 4}
     assert counterpoint.tonic_triad(Key.parse("D major")) == {2, 6, 9}
 
 
 def test_notes_outside_the_key() -> None:
     score = _score(_line((60, Q), (61, Q), (68, Q)), _line((54, Q), (43, Q)))
-    assert counterpoint.outside_key(score, _C_MAJOR) == [Place(0, Q), Place(0, 2 * Q), Place(1, 0)]
-    assert counterpoint.outside_key(score, _A_MINOR) == [Place(0, Q)]
+    assert counterpoint.notes_outside_key(score, _C_MAJOR) == [
+        NoteLocation(0, Q),
+        NoteLocation(0, 2 * Q),
+        NoteLocation(1, 0),
+    ]
+    assert counterpoint.notes_outside_key(score, _A_MINOR) == [NoteLocation(0, Q)]
 
 
 def test_notes_outside_their_ranges() -> None:
     score = _score(_line((55, Q), (54, Q), (88, Q), (89, Q)), _line((33, Q), (68, Q)))
-    outside = counterpoint.outside_range(score, ((55, 88), (33, 67)))
-    assert outside == [Place(0, Q), Place(0, 3 * Q), Place(1, Q)]
+    outside = counterpoint.notes_outside_range(score, ((55, 88), (33, 67)))
+    assert outside == [NoteLocation(0, Q), NoteLocation(0, 3 * Q), NoteLocation(1, Q)]
 
 
 def test_a_hand_spans_what_begins_within_a_quarter() -> None:
     near = _line((60, 12), (65, 11), (77, Q))  # 23 ticks after the first
     far = _line((48, 12), (52, 12), (65, Q))  # 24 ticks after the first
     score = _score(near, far)
-    assert counterpoint.wide_spans(score, 16) == [Place(0, 23)]
-    assert counterpoint.wide_spans(score, 17) == []
-    assert counterpoint.wide_spans(score, 11) == [Place(0, 23), Place(1, 24)]
+    assert counterpoint.wide_hand_spans(score, 16) == [NoteLocation(0, 23)]
+    assert counterpoint.wide_hand_spans(score, 17) == []
+    assert counterpoint.wide_hand_spans(score, 11) == [NoteLocation(0, 23), NoteLocation(1, 24)]
 
 
 def test_a_run_of_equal_durations_counts_once() -> None:
     upper = _line(*[(60, 12)] * 3, (0, 12), *[(62, 12)] * 3, (60, 24), *[(60, 12)] * 4)
     score = _score(upper, _line(*[(48, 24)] * 3))
     assert counterpoint.equal_runs(score, 6) == []
-    assert counterpoint.equal_runs(score, 5) == [Place(0, 72)]
-    assert counterpoint.equal_runs(score, 3) == [Place(0, 48), Place(0, 144)]
-    assert counterpoint.equal_runs(score, 2) == [Place(0, 24), Place(0, 132), Place(1, 48)]
+    assert counterpoint.equal_runs(score, 5) == [NoteLocation(0, 72)]
+    assert counterpoint.equal_runs(score, 3) == [NoteLocation(0, 48), NoteLocation(0, 144)]
+    assert counterpoint.equal_runs(score, 2) == [
+        NoteLocation(0, 24),
+        NoteLocation(0, 132),
+        NoteLocation(1, 48),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -206,8 +218,8 @@ def test_a_run_of_equal_durations_counts_once() -> None:
 )
 def test_closing(upper: list, lower: list, key: str, open_voices: list[int]) -> None:
     score = _score(_line(*upper), _line(*lower))
-    assert counterpoint.open_voices(score, Key.parse(key)) == open_voices
-    assert counterpoint.closes(score, Key.parse(key)) == (not open_voices)
+    assert counterpoint.voices_off_tonic(score, Key.parse(key)) == open_voices
+    assert counterpoint.ends_on_tonic(score, Key.parse(key)) == (not open_voices)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +242,7 @@ def test_an_authentic_cadence_comes_from_the_dominant(
     lower: list[int], key: str, authentic: bool
 ) -> None:
     score = _score(_line((72, 96)), _line(*((pitch, 24) for pitch in lower)))
-    assert counterpoint.comes_from_dominant(score, Key.parse(key)) == authentic
+    assert counterpoint.has_authentic_bass(score, Key.parse(key)) == authentic
 
 
 # ------------------------------------------------------------------ restated
@@ -287,7 +299,7 @@ def test_crossings_restated(score: Score) -> None:
         above, below = _at(upper, tick), _at(lower, tick)
         if above is not None and below is not None and below > above:
             crossed.add(tick)
-    stretches = counterpoint.crossings(score)
+    stretches = counterpoint.voice_crossings(score)
     ticks = [tick for stretch in stretches for tick in range(*stretch)]
     assert len(ticks) == len(set(ticks))
     assert set(ticks) == crossed
@@ -298,14 +310,14 @@ def test_dissonances_restated(score: Score) -> None:
     strong = [
         bar * score.meter.bar_ticks + tick
         for bar in range(score.bars)
-        for tick in counterpoint.strong_ticks(score.meter)
+        for tick in counterpoint.strong_beat_ticks(score.meter)
     ]
     found = []
     for tick in strong:
         pair = [_at(voice, tick) for voice in score.voices]
         if None not in pair and abs(pair[0] - pair[1]) % 12 in (1, 2, 5, 6, 10, 11):
             found.append(tick)
-    assert counterpoint.strong_dissonances(score) == found
+    assert counterpoint.strong_beat_dissonances(score) == found
 
 
 @given(_scores, st.integers(1, 12))
@@ -314,17 +326,17 @@ def test_what_is_asked_of_each_voice_restated(score: Score, most: int) -> None:
     for index, voice in enumerate(score.voices):
         for before, note in pairwise(voice.notes):
             if abs(note.pitch - before.pitch) > most:
-                leaps.append(Place(index, note.onset_tick))
+                leaps.append(NoteLocation(index, note.onset_tick))
         for note in voice.notes:
             if any(
                 0 < note.onset_tick - other.onset_tick < 24 and abs(note.pitch - other.pitch) > most
                 for other in voice.notes
             ):
-                wide.append(Place(index, note.onset_tick))
+                wide.append(NoteLocation(index, note.onset_tick))
         for _, group in groupby(voice.notes, key=lambda note: note.duration_ticks):
-            runs += [Place(index, note.onset_tick) for note in list(group)[most : most + 1]]
-    assert counterpoint.leaps(score, most) == leaps
-    assert counterpoint.wide_spans(score, most) == wide
+            runs += [NoteLocation(index, note.onset_tick) for note in list(group)[most : most + 1]]
+    assert counterpoint.large_leaps(score, most) == leaps
+    assert counterpoint.wide_hand_spans(score, most) == wide
     assert counterpoint.equal_runs(score, most) == runs
 
 
@@ -332,9 +344,13 @@ def test_what_is_asked_of_each_voice_restated(score: Score, most: int) -> None:
 def test_all_move_with_the_key(score: Score, key: Key, semitones: int) -> None:
     """Transposed with its key, a score is judged alike."""
     moved, moved_key = score.transpose(semitones), key.transpose(semitones)
-    for judge in (counterpoint.outside_key, counterpoint.closes, counterpoint.open_voices):
+    for judge in (
+        counterpoint.notes_outside_key,
+        counterpoint.ends_on_tonic,
+        counterpoint.voices_off_tonic,
+    ):
         assert judge(moved, moved_key) == judge(score, key)
     for judge in (
-        counterpoint.parallels, counterpoint.crossings, counterpoint.strong_dissonances,
+        counterpoint.parallels, counterpoint.voice_crossings, counterpoint.strong_beat_dissonances,
     ):  # fmt: skip
         assert judge(moved) == judge(score)

@@ -63,7 +63,7 @@ def test_pitch_classes_are_counted_from_the_tonic() -> None:
 
 def test_where_no_key_is_named_it_is_found() -> None:
     triad = score([(67, 24), (71, 24), (74, 24), (67, 24)], [(43, 96)])
-    assert triad.found_key == Key.parse("G major")
+    assert triad.estimated_key == Key.parse("G major")
     assert counted("pitch_class", pitch_classes(replace(triad, key=None))) == {
         "1": 3, "3": 1, "5": 1,
     }  # fmt: skip

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from bicinium.errors import ScoreError
 from bicinium.formats.midi import read_midi
-from bicinium.music.key import ALL_KEYS, Key, find_key
+from bicinium.music.key import ALL_KEYS, Key, estimate_key
 from bicinium.music.score import Score
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 
 MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 HARMONIC_MINOR_SCALE = (0, 2, 3, 5, 7, 8, 11)
@@ -78,22 +78,22 @@ class TestEveryKey:
         assert (Key((key.tonic + up) % 12, other).fifths - key.fifths) % 12 == 0
 
     def test_goes_home_the_shortest_way(self, key: Key) -> None:
-        assert key.transpose(key.semitones_to_home) == Key.parse(
+        assert key.transpose(key.semitones_to_reference) == Key.parse(
             "A minor" if key.mode == "minor" else "C major"
         )
-        assert -5 <= key.semitones_to_home <= 6
+        assert -5 <= key.semitones_to_reference <= 6
 
     def test_is_found_from_its_scale_and_its_last_bass_note(self, key: Key) -> None:
         scale = HARMONIC_MINOR_SCALE if key.mode == "minor" else MAJOR_SCALE
-        assert find_key(sounding(key, scale), final_bass=36 + key.tonic) == key
+        assert estimate_key(sounding(key, scale), final_bass=36 + key.tonic) == key
 
     def test_is_found_from_its_tonic_triad(self, key: Key) -> None:
-        assert find_key(sounding(key, (0, 3 if key.mode == "minor" else 4, 7))) == key
+        assert estimate_key(sounding(key, (0, 3 if key.mode == "minor" else 4, 7))) == key
 
     def test_is_found_from_its_signature_and_its_last_bass_note_where_all_else_is_equal(
         self, key: Key
     ) -> None:
-        assert find_key([1] * 12, final_bass=key.tonic, fifths=key.fifths) == key
+        assert estimate_key([1] * 12, final_bass=key.tonic, fifths=key.fifths) == key
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_transpositions_add_up(key: Key, first: int, second: int) -> None:
 @pytest.mark.parametrize("semitones", range(1, 12))
 def test_the_found_key_moves_with_the_music(semitones: int) -> None:
     for ticks in np.random.default_rng(0).random((50, 12)):
-        assert find_key(np.roll(ticks, semitones)) == find_key(ticks).transpose(semitones)
+        assert estimate_key(np.roll(ticks, semitones)) == estimate_key(ticks).transpose(semitones)
 
 
 @given(
@@ -137,13 +137,13 @@ def test_the_found_key_moves_with_the_music(semitones: int) -> None:
 def test_a_key_is_always_found(
     ticks: list[float], final_bass: int | None, fifths: int | None
 ) -> None:
-    assert find_key(ticks, final_bass, fifths) in ALL_KEYS
+    assert estimate_key(ticks, final_bass, fifths) in ALL_KEYS
 
 
 def test_the_signature_decides_between_neighbours() -> None:
     c_without_fourth_and_seventh = sounding(Key(0, "major"), (0, 2, 4, 7, 9))
-    assert find_key(c_without_fourth_and_seventh, final_bass=7, fifths=1) == Key(7, "major")
-    assert find_key(c_without_fourth_and_seventh, final_bass=0, fifths=0) == Key(0, "major")
+    assert estimate_key(c_without_fourth_and_seventh, final_bass=7, fifths=1) == Key(7, "major")
+    assert estimate_key(c_without_fourth_and_seventh, final_bass=0, fifths=0) == Key(0, "major")
 
 
 def pitch_class_ticks(score: Score) -> list[float]:
@@ -160,8 +160,8 @@ def test_the_key_of_every_two_part_invention_is_found_from_its_notes_alone(
     found = {}
     for number in range(772, 787):
         (path,) = (shared_corpus / "midi" / "bachjs").glob(f"bwv{number}-*.mid")
-        score = two_voices(read_midi(path))[0].score
-        found[number] = find_key(
+        score = reduce_to_two_voices(read_midi(path))[0].score
+        found[number] = estimate_key(
             pitch_class_ticks(score), final_bass=score.voices[1].notes[-1].pitch
         )
     assert found == {772 + i: Key.parse(name) for i, name in enumerate(INVENTION_KEYS.split(", "))}
@@ -177,9 +177,9 @@ def test_the_minor_keys_that_bach_files_name_are_found_without_their_signatures(
     for name, key_name in named.items():
         if not (name.startswith("midi/bachjs/") and key_name.endswith("m")):
             continue
-        score = two_voices(read_midi(shared_corpus / name))[0].score
+        score = reduce_to_two_voices(read_midi(shared_corpus / name))[0].score
         bass = score.voices[1].notes[-1].pitch
-        found, key = find_key(pitch_class_ticks(score), final_bass=bass), Key.parse(key_name)
+        found, key = estimate_key(pitch_class_ticks(score), final_bass=bass), Key.parse(key_name)
         total += 1
         hits += found == key
         near += abs(found.fifths - key.fifths) <= 1
@@ -194,7 +194,7 @@ def test_bach_pieces_stand_in_a_key_of_their_signature(shared_corpus: Path) -> N
         content = read_midi(path)
         if content.fifths is None:
             continue
-        score = two_voices(content)[0].score
+        score = reduce_to_two_voices(content)[0].score
         assert score.key is not None
         total += 1
         agree += score.key.fifths == content.fifths
@@ -203,5 +203,7 @@ def test_bach_pieces_stand_in_a_key_of_their_signature(shared_corpus: Path) -> N
 
 
 def test_keys_are_printed_with_the_signs_of_music():
-    names = [Key.parse(name).printed for name in ("Eb major", "B minor", "F# minor", "Bb major")]
+    names = [
+        Key.parse(name).display_name for name in ("Eb major", "B minor", "F# minor", "Bb major")
+    ]
     assert names == ["E♭ major", "B minor", "F♯ minor", "B♭ major"]

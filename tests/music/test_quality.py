@@ -20,7 +20,7 @@ from bicinium.data.sources import find_sources
 from bicinium.formats.midi import read_midi
 from bicinium.music.quality import METRICS, measure, quality
 from bicinium.music.score import Meter, Note, Score, Voice
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 
 MakeScore = Callable[..., Score]
 
@@ -29,7 +29,7 @@ MakeScore = Callable[..., Score]
 def inventions(shared_corpus: Path) -> list[Score]:
     """The fifteen two-part inventions."""
     sources = [s for s in find_sources([shared_corpus]) if "invention" in s.path.name]
-    scores = [two_voices(read_midi(source.path))[0].score for source in sources]
+    scores = [reduce_to_two_voices(read_midi(source.path))[0].score for source in sources]
     assert len(scores) == 15
     return scores
 

@@ -12,7 +12,7 @@ from bicinium.formats.midi import read_midi
 from bicinium.music.content import Content, Staff
 from bicinium.music.key import Key
 from bicinium.music.score import Meter, Note
-from bicinium.music.voice_reduction import TwoVoices, two_voices
+from bicinium.music.voice_reduction import VoiceReduction, reduce_to_two_voices
 
 Notes = Sequence[tuple[int, int, int]]  # onset, pitch, duration
 COMMON_TIME = ((0, Meter(4, 4)),)
@@ -32,19 +32,19 @@ def content(*staves: Staff, **changes: Any) -> Content:
     return Content(staves=staves, **(said | changes))
 
 
-def one_piece(*staves: Staff, **changes: Any) -> TwoVoices:
-    (piece,) = two_voices(content(*staves, **changes))
+def one_piece(*staves: Staff, **changes: Any) -> VoiceReduction:
+    (piece,) = reduce_to_two_voices(content(*staves, **changes))
     return piece
 
 
-def lines(piece: TwoVoices) -> list[list[tuple[int, int, int]]]:
+def lines(piece: VoiceReduction) -> list[list[tuple[int, int, int]]]:
     return [
         [(note.onset_tick, note.pitch, note.duration_ticks) for note in voice.notes]
         for voice in piece.score.voices
     ]
 
 
-def losses(piece: TwoVoices) -> tuple[int, int]:
+def losses(piece: VoiceReduction) -> tuple[int, int]:
     return piece.notes_dropped, piece.notes_shortened
 
 
@@ -189,13 +189,15 @@ class TestMoreThanTwoStaves:
     def test_their_notes_count_in_the_stretch_where_they_stand(self) -> None:
         middle = staff((0, 60, 24), (BAR, 60, 24), (BAR + 24, 62, 24))
         outer = [staff((0, p, 24), (BAR, p, 24)) for p in (72, 48)]
-        pieces = two_voices(content(*outer, middle, meters=((0, Meter(4, 4)), (BAR, Meter(3, 4)))))
+        pieces = reduce_to_two_voices(
+            content(*outer, middle, meters=((0, Meter(4, 4)), (BAR, Meter(3, 4))))
+        )
         assert [piece.notes_dropped for piece in pieces] == [1, 2]
 
     def test_they_count_although_the_outer_staves_rest_at_first(self) -> None:
         middle = staff((BAR, 60, 24), (BAR + 24, 62, 24))
         outer = [staff((BAR, p, 24)) for p in (72, 48)]
-        (piece,) = two_voices(
+        (piece,) = reduce_to_two_voices(
             content(*outer, middle, meters=((0, Meter(4, 4)), (BAR, Meter(3, 4))))
         )
         assert losses(piece) == (2, 0)
@@ -236,7 +238,7 @@ class TestMeters:
 
     def test_each_metre_is_a_piece_counted_from_its_own_beginning(self) -> None:
         staves = [staff((0, p, 96), (BAR, p + 1, 36), (BAR + 36, p + 2, 36)) for p in (72, 48)]
-        first, second = two_voices(content(*staves, meters=self.change))
+        first, second = reduce_to_two_voices(content(*staves, meters=self.change))
         assert lines(first) == [[(0, p, 96)] for p in (72, 48)]
         assert lines(second) == [[(0, p + 1, 36), (36, p + 2, 36)] for p in (72, 48)]
         assert [(piece.score.meter, piece.score.bars) for piece in (first, second)] == [
@@ -246,30 +248,30 @@ class TestMeters:
 
     def test_a_note_across_the_change_ends_there(self) -> None:
         staves = [staff((0, 72, 200), (216, 74, 24)), staff((0, 48, 96), (BAR, 50, 36))]
-        first, second = two_voices(content(*staves, meters=self.change))
+        first, second = reduce_to_two_voices(content(*staves, meters=self.change))
         assert lines(first) == [[(0, 72, 96)], [(0, 48, 96)]]
         assert lines(second) == [[(120, 74, 24)], [(0, 50, 36)]]
 
     def test_a_stretch_of_silence_is_no_piece(self) -> None:
         meters = ((0, Meter(4, 4)), (96, Meter(2, 4)), (144, Meter(3, 4)))
         staves = [staff((0, p, 96), (144, p, 72)) for p in (72, 48)]
-        pieces = two_voices(content(*staves, meters=meters))
+        pieces = reduce_to_two_voices(content(*staves, meters=meters))
         assert [piece.score.meter for piece in pieces] == [Meter(4, 4), Meter(3, 4)]
 
     def test_a_hand_may_rest_through_a_stretch(self) -> None:
         staves = [staff((0, 72, 96), (BAR, 74, 36)), staff((0, 48, 96))]
-        _, second = two_voices(content(*staves, meters=self.change))
+        _, second = reduce_to_two_voices(content(*staves, meters=self.change))
         assert lines(second) == [[(0, 74, 36)], []]
 
     def test_losses_count_where_they_happen(self) -> None:
         upper = staff((0, 72, 48), (24, 60, 24), (BAR, 72, 36), (BAR + 12, 76, 12))
-        pieces = two_voices(content(upper, REST_BELOW, meters=self.change))
+        pieces = reduce_to_two_voices(content(upper, REST_BELOW, meters=self.change))
         assert [losses(piece) for piece in pieces] == [(1, 0), (0, 1)]
 
     def test_only_the_first_piece_has_the_anacrusis(self) -> None:
         staves = [staff((72, p, 24), (96, p, 96), (192, p, 36)) for p in (72, 48)]
         meters = ((0, Meter(4, 4)), (192, Meter(3, 8)))
-        pieces = two_voices(content(*staves, meters=meters, anacrusis_ticks=24))
+        pieces = reduce_to_two_voices(content(*staves, meters=meters, anacrusis_ticks=24))
         assert [piece.score.anacrusis_ticks for piece in pieces] == [24, 0]
 
     @pytest.mark.parametrize(("end", "bars"), [(1, 1), (95, 1), (96, 1), (97, 2), (192, 2)])
@@ -318,7 +320,9 @@ class TestKeyAndTempo:
         meters = ((0, Meter(3, 4)), (72, Meter(4, 4)))
         later = tuple((onset + 72, pitch + 6, 24) for onset, pitch, _ in self.triad)
         upper = staff(*self.triad, *later)
-        pieces = two_voices(content(upper, staff((0, 36, 72), (72, 42, 72)), meters=meters))
+        pieces = reduce_to_two_voices(
+            content(upper, staff((0, 36, 72), (72, 42, 72)), meters=meters)
+        )
         assert [str(piece.score.key) for piece in pieces] == ["C major", "F# major"]
 
 
@@ -358,7 +362,7 @@ def test_every_note_is_kept_or_counted_in_one_of_the_stretches(
         if tick < end:
             meters.append((tick, Meter(2 + number, 8)))
     staves = Staff("right", tuple(right)), Staff("left", tuple(left))
-    pieces = two_voices(content(*staves, meters=tuple(meters)))
+    pieces = reduce_to_two_voices(content(*staves, meters=tuple(meters)))
     kept = sum(piece.score.note_count + piece.notes_dropped for piece in pieces)
     assert kept == len(right) + len(left)
 
@@ -393,7 +397,7 @@ def test_a_two_part_invention_is_two_voices_almost_as_it_stands(
 ) -> None:
     """Of 8,263 notes in all fifteen, five are lost: inner notes of two final chords."""
     (path,) = (shared_corpus / "midi" / "bachjs").glob(f"bwv{number}-*.mid")
-    (piece,) = two_voices(read_midi(path))
+    (piece,) = reduce_to_two_voices(read_midi(path))
     row = manifest(shared_corpus)[path.relative_to(shared_corpus).as_posix()]
     assert piece.method == "staves"
     assert piece.score.note_count + piece.notes_dropped == int(row["notes_right"]) + int(
@@ -407,7 +411,7 @@ def test_a_two_part_invention_is_two_voices_almost_as_it_stands(
 def test_a_three_part_sinfonia_loses_its_middle_voice(number: int, shared_corpus: Path) -> None:
     """Not quite a third of its notes: where one of the three rests, the middle one is outer."""
     (path,) = (shared_corpus / "midi" / "bachjs").glob(f"bwv{number}*.mid")
-    (piece,) = two_voices(read_midi(path))
+    (piece,) = reduce_to_two_voices(read_midi(path))
     assert 0.1 < piece.dropped_share < 0.35
 
 
@@ -415,7 +419,7 @@ def test_a_three_part_sinfonia_loses_its_middle_voice(number: int, shared_corpus
 def test_every_note_of_the_corpus_is_kept_or_counted(shared_corpus: Path) -> None:
     for name, row in manifest(shared_corpus).items():
         file = read_midi(shared_corpus / name)
-        pieces = two_voices(file)
+        pieces = reduce_to_two_voices(file)
         kept = sum(piece.score.note_count + piece.notes_dropped for piece in pieces)
         expected = int(row["notes_right"]) + int(row["notes_left"])
         assert (name, kept + file.notes_left_out) == (name, expected)

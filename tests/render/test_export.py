@@ -15,8 +15,8 @@ import pytest
 from bicinium.errors import RequestError
 from bicinium.formats.registry import read_score
 from bicinium.render.audio import write_wav
-from bicinium.render.export import FORMATS, format_of, write_score
-from bicinium.render.performance import as_written, performed
+from bicinium.render.export import OUTPUT_FORMATS, output_format, write_score
+from bicinium.render.performance import expressive_performance, strict_performance
 
 BEGINNINGS = {
     "mid": b"MThd", "musicxml": b"<?xml", "mxl": b"PK", "svg": b"<svg", "roll.svg": b"<svg",
@@ -28,7 +28,7 @@ NEEDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", OUTPUT_FORMATS)
 def test_every_format_is_written(tmp_path, made_up_score, form):
     if form in NEEDS:
         pytest.importorskip(NEEDS[form])
@@ -39,7 +39,7 @@ def test_every_format_is_written(tmp_path, made_up_score, form):
 
 
 @pytest.mark.filterwarnings("error")  # of a file that is left half open, too
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", OUTPUT_FORMATS)
 def test_a_folder_that_is_not_there_is_an_os_error(tmp_path, made_up_score, form):
     if form in NEEDS:
         pytest.importorskip(NEEDS[form])
@@ -65,11 +65,11 @@ def test_what_is_not_installed_is_named_with_its_extra(
 
 
 def test_names_say_formats(refuses):
-    assert format_of(Path("a.b/PIECE.MIDI")) == "mid"
-    assert format_of(Path("piece.xml")) == "musicxml"
-    assert format_of(Path("piece.roll.svg")) == "roll.svg"
+    assert output_format(Path("a.b/PIECE.MIDI")) == "mid"
+    assert output_format(Path("piece.xml")) == "musicxml"
+    assert output_format(Path("piece.roll.svg")) == "roll.svg"
     with refuses(RequestError, "piece.doc names no format that can be written: mid, musicxml"):
-        format_of(Path("piece.doc"))
+        output_format(Path("piece.doc"))
 
 
 def samples(path: Path) -> tuple[np.ndarray, float]:
@@ -86,7 +86,7 @@ def test_sound_lasts_as_long_as_the_piece_and_does_not_clip(tmp_path, made_up_sc
     write_wav(score, tmp_path / "a.wav", perform)
     assert time.process_time() - started < 3
     data, seconds = samples(tmp_path / "a.wav")
-    piece = (performed if perform else as_written)(score).seconds
+    piece = (expressive_performance if perform else strict_performance)(score).seconds
     assert seconds == pytest.approx(piece + 1, abs=0.01)
     rate = round(len(data) / seconds)
     loud = [np.abs(data[i : i + rate].astype(int)).max() for i in range(0, len(data) - rate, rate)]

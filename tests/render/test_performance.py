@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from bicinium.render.performance import as_written, performed
+from bicinium.render.performance import expressive_performance, strict_performance
 
 
 @pytest.mark.parametrize("anacrusis", [0, 24])
@@ -18,7 +18,7 @@ def test_as_written_is_strict(made_up_score, anacrusis):
             replace(v, notes=tuple(n for n in v.notes if n.onset_tick >= 96)) for v in score.voices
         )
         score = replace(score, voices=voices, anacrusis_ticks=anacrusis)
-    sounds = as_written(score)
+    sounds = strict_performance(score)
     bars = 3 + anacrusis / 96 if anacrusis else 4
     assert sounds.seconds == pytest.approx(bars * 4 * 60 / score.tempo_qpm)
     written = [n for v in score.voices for n in v.notes]
@@ -30,7 +30,7 @@ def test_as_written_is_strict(made_up_score, anacrusis):
 
 def test_a_performance_bends_time_but_keeps_order_and_notes(made_up_score):
     score = made_up_score(2, bars=8)
-    strict, played = as_written(score), performed(score)
+    strict, played = strict_performance(score), expressive_performance(score)
     assert [n.pitch for n in played.notes] == [n.pitch for n in strict.notes]
     assert 1 < played.seconds / strict.seconds < 1.1
     for part in (0, 1):
@@ -47,8 +47,8 @@ def test_a_performance_bends_time_but_keeps_order_and_notes(made_up_score):
 
 def test_a_performance_slows_down_at_the_end_and_swells_in_the_middle(made_up_score):
     score = made_up_score(3, bars=8)
-    played = performed(score)
-    pairs = list(zip(played.notes, as_written(score).notes, strict=True))
+    played = expressive_performance(score)
+    pairs = list(zip(played.notes, strict_performance(score).notes, strict=True))
     bar_s = [
         min(p.onset_s for p, w in pairs if w.onset_s >= bar * 240 / score.tempo_qpm - 1e-9)
         for bar in range(8)
@@ -62,4 +62,4 @@ def test_a_performance_slows_down_at_the_end_and_swells_in_the_middle(made_up_sc
 
 
 def test_the_same_score_is_played_the_same_way(made_up_score):
-    assert performed(made_up_score(4)) == performed(made_up_score(4))
+    assert expressive_performance(made_up_score(4)) == expressive_performance(made_up_score(4))

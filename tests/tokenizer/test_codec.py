@@ -12,7 +12,7 @@ from bicinium.errors import TokenError
 from bicinium.formats.midi import read_midi
 from bicinium.music.key import ALL_KEYS, Key
 from bicinium.music.score import Meter, Note, Score, Voice
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 from bicinium.tokenizer.codec import LOWEST_AUDIBLE_BIN, decode, encode, snap
 from bicinium.tokenizer.vocabulary import (
     KINDS,
@@ -331,7 +331,7 @@ def test_every_score_is_spelled_in_the_canonical_order(piece: Score) -> None:
 
 def check_file(path: Path) -> tuple[int, int, list[str]]:
     """Scores and notes of a file, and what does not come back."""
-    pieces = [piece.score for piece in two_voices(read_midi(path))]
+    pieces = [piece.score for piece in reduce_to_two_voices(read_midi(path))]
     failures = [
         f"{path.name}, {piece.meter}" for piece in pieces if round_trip(piece) != snap(piece)
     ]

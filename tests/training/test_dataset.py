@@ -20,7 +20,7 @@ from bicinium.model.inputs.bar_lag import Memory
 from bicinium.model.inputs.encode import REFERENCES, PieceConditions, feature_sizes, features
 from bicinium.model.inputs.lookahead import Foresight
 from bicinium.model.inputs.note_index import GrowingLines, Lines
-from bicinium.music.score import Meter, Note, columns_of
+from bicinium.music.score import Meter, Note, note_array
 from bicinium.tokenizer.codec import decode
 from bicinium.tokenizer.vocabulary import KINDS, PAD, START, UNK, VALUES, VOCAB_SIZE, Kind
 from bicinium.training.dataset import (
@@ -291,7 +291,7 @@ def _one_by_one(
     )  # fmt: skip
     told = PieceConditions.of(config, [piece.meter], [piece.mode], [piece.style], [piece.bars])
     limits = np.array([known])
-    lines = Lines([[columns_of(line) for line in _voices(piece)]])
+    lines = Lines([[note_array(line) for line in _voices(piece)]])
     foresight = Foresight(lines, np.array([0]), limits[..., 0], limits[..., 1])
     so_far, only = GrowingLines(1), np.zeros(1, np.intp)
     rows = []

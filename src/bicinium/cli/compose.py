@@ -187,14 +187,14 @@ def compose(
 
 def _suffixes(formats: str) -> list[str]:
     """The formats that a list like ``mid,musicxml`` names, in its order, all of them possible."""
-    from bicinium.render.export import check_installed, format_of
+    from bicinium.render.export import output_format, require_libraries
 
     names = [name.strip().lower() for name in formats.split(",") if name.strip()]
     if not names:
         raise RequestError("no format is asked for: leave --formats out, or name one")
-    suffixes = list(dict.fromkeys(format_of(Path(f"*.{name}")) for name in names))
+    suffixes = list(dict.fromkeys(output_format(Path(f"*.{name}")) for name in names))
     for suffix in suffixes:
-        check_installed(suffix)
+        require_libraries(suffix)
     return suffixes
 
 

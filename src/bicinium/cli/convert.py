@@ -24,9 +24,9 @@ def convert(
 ) -> None:
     """Turn a score of two voices into another format: MIDI, MusicXML, an image, sound."""
     from bicinium.formats.registry import read_score
-    from bicinium.render.export import format_of, write_score
+    from bicinium.render.export import output_format, write_score
 
-    format_of(target)
+    output_format(target)
     score = read_score(source, reduce)
     with report_write_errors(target):
         write_score(score, target, {"source": source.name}, perform)

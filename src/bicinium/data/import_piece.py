@@ -31,7 +31,7 @@ from bicinium.grammar import MusicalGrammarValidator
 from bicinium.music.content import Content
 from bicinium.music.quality import quality
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Meter, Score
-from bicinium.music.voice_reduction import TwoVoices, two_voices
+from bicinium.music.voice_reduction import VoiceReduction, reduce_to_two_voices
 from bicinium.optional_imports import import_optional
 from bicinium.tokenizer.codec import decode, encode, snap
 
@@ -195,7 +195,7 @@ def _read(source: SourceFile, scratch: Path) -> Reading:
     try:
         content = read_music(source.path)
         pairs = _pairs(content, source.pairs)
-        found = [(label, two_voices(pair)) for label, pair in pairs.items()]
+        found = [(label, reduce_to_two_voices(pair)) for label, pair in pairs.items()]
     except BiciniumError as error:
         return Reading(flaw=_without_folder(str(error), source.path))
     total = sum(len(staff.notes) for staff in content.staves)
@@ -244,7 +244,7 @@ def _pairs(content: Content, names: Sequence[str]) -> dict[str, Content]:
     return pairs
 
 
-def _stretch(label: str, found: TwoVoices, flaw: str, scratch: Path) -> Stretch:
+def _stretch(label: str, found: VoiceReduction, flaw: str, scratch: Path) -> Stretch:
     score = found.score
     stretch = Stretch(
         label=label,
@@ -293,7 +293,7 @@ def at_home(score: Score) -> tuple[Score, int]:
 
     An octave further where the nearest direction leaves the piano; ScoreError where both do.
     """
-    shift = score.key.semitones_to_home if score.key else 0
+    shift = score.key.semitones_to_reference if score.key else 0
     pitches = [note.pitch for voice in score.voices for note in voice.notes]
     for way in (shift, shift - 12 if shift > 0 else shift + 12):
         if min(pitches) + way >= LOWEST_PITCH and max(pitches) + way <= HIGHEST_PITCH:
@@ -309,6 +309,6 @@ def _check_round_trip(
     if again != home:
         raise CorpusError("the round trip through tokens changed it")
     write_midi(again.transpose(transposition), scratch)
-    (back,) = two_voices(read_midi(scratch))
+    (back,) = reduce_to_two_voices(read_midi(scratch))
     if back.score.voices != score.voices or back.score.meter != score.meter:
         raise CorpusError("the round trip through MIDI changed it")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.music.key import HOME
+from bicinium.music.key import REFERENCE_KEYS
 from bicinium.music.score import Meter, Score
 from bicinium.tokenizer.codec import decode
 
@@ -37,5 +37,5 @@ class PieceRecord:
 
 def score_of(piece: PieceRecord) -> Score:
     """The piece as notes, in C major or A minor. Raises BiciniumError where its row is wrong."""
-    key = HOME.get(piece.mode, HOME["major"])
+    key = REFERENCE_KEYS.get(piece.mode, REFERENCE_KEYS["major"])
     return decode(piece.tokens, Meter.parse(piece.meter), key, piece.anacrusis_ticks)

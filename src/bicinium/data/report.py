@@ -20,7 +20,7 @@ from bicinium.data.prepare import MANIFEST_NAME, kind_of
 from bicinium.data.shards import load_pieces
 from bicinium.errors import BiciniumError, CorpusError
 from bicinium.music.score import TICKS_PER_QUARTER, Meter, pitch_name
-from bicinium.render.piano_roll import RollNote, piano_roll
+from bicinium.render.piano_roll import RollNote, draw_piano_roll
 from bicinium.reports.html_report import PAGE_STYLE
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind
 
@@ -219,7 +219,7 @@ def _piece(piece: PieceRecord) -> str:
             for note in voice.notes
             if note.onset_tick < limit
         ]
-        drawn = f'<div class="roll" tabindex="0">{piano_roll(notes, (), meter)}</div>'
+        drawn = f'<div class="roll" tabindex="0">{draw_piano_roll(notes, (), meter)}</div>'
     except BiciniumError as error:
         drawn = f"<p>{escape(str(error))}</p>"
     return f"<h3>{about}</h3><p>{escape(piece.name)}: {facts}</p>{drawn}"

@@ -17,7 +17,7 @@ from bicinium.errors import BiciniumError, CorpusError
 from bicinium.formats.registry import read_music
 from bicinium.music.quality import quality
 from bicinium.music.score import COMMON_TIME, Score
-from bicinium.music.voice_reduction import two_voices
+from bicinium.music.voice_reduction import reduce_to_two_voices
 from bicinium.reports.verdicts import TOKEN_SUFFIXES, read_token_file
 from bicinium.tokenizer.codec import decode
 
@@ -96,7 +96,7 @@ def _scores(path: Path) -> list[Score]:
     if path.suffix.lower() in TOKEN_SUFFIXES:
         said = read_token_file(path)
         return [decode(said.tokens, said.meter or COMMON_TIME).transpose(said.transposition)]
-    return [stretch.score for stretch in two_voices(read_music(path))]
+    return [stretch.score for stretch in reduce_to_two_voices(read_music(path))]
 
 
 def _mean_quality(scores: Sequence[Score]) -> float | None:

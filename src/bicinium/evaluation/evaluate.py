@@ -41,7 +41,7 @@ from bicinium.generation.rerank import (
 )
 from bicinium.generation.sampling import Sampling
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
-from bicinium.music.counterpoint import closes
+from bicinium.music.counterpoint import ends_on_tonic
 from bicinium.music.excerpts import EXCERPT_BARS
 from bicinium.music.quality import quality
 from bicinium.music.score import Score
@@ -356,9 +356,9 @@ def _obedience(answers: Answers) -> dict[str, tuple[float, float | None]]:
     checks = [piece.sheet.checks for piece in answers.compositions if piece.sheet]
     real = [excerpt.score for excerpt in answers.excerpts]
     beside: dict[str, float] = {
-        "key": float(np.mean([score.heard_key == score.key for score in real])),
+        "key": float(np.mean([score.profile_key == score.key for score in real])),
         "close": float(
-            np.mean([score.key is not None and closes(score, score.key) for score in real])
+            np.mean([score.key is not None and ends_on_tonic(score, score.key) for score in real])
         ),
     }
     return {

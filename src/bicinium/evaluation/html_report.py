@@ -22,7 +22,7 @@ from bicinium.evaluation.evaluate import Answers, Evaluation
 from bicinium.evaluation.summary import Line, number, table, words
 from bicinium.music.descriptors import BINS
 from bicinium.music.score import Score
-from bicinium.render.piano_roll import piano_roll, roll_notes
+from bicinium.render.piano_roll import draw_piano_roll, roll_notes
 from bicinium.reports.html_report import PAGE_STYLE
 
 MOST_BYTES = 8_000_000  # of the page; further sound is left out
@@ -245,7 +245,8 @@ def _picture(score: Score) -> str:
         (svg,) = engrave(score, one_page=True)
         data = base64.b64encode(svg.encode()).decode()
         return f'<img class="score" alt="the score" src="data:image/svg+xml;base64,{data}">'
-    return f'<div class="roll" tabindex="0">{piano_roll(roll_notes(score), (), score.meter)}</div>'
+    roll = draw_piano_roll(roll_notes(score), (), score.meter)
+    return f'<div class="roll" tabindex="0">{roll}</div>'
 
 
 def _sound(score: Score) -> Iterator[str]:

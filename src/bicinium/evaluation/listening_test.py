@@ -20,7 +20,7 @@ from bicinium.errors import RequestError
 from bicinium.evaluation.audio_clips import clip
 from bicinium.evaluation.evaluate import Answers, Evaluation
 from bicinium.evaluation.reference_music import set_of
-from bicinium.music.score import Notes, Score, Voice, columns_of
+from bicinium.music.score import NoteSequence, Score, Voice, note_array
 from bicinium.reports.html_report import PAGE_STYLE
 
 PAIRS = 10
@@ -281,6 +281,6 @@ def _levelled(score: Score) -> Score:
 
 
 def _level(voice: Voice) -> Voice:
-    columns = columns_of(voice.notes).copy()
+    columns = note_array(voice.notes).copy()
     columns[3] = _VELOCITY
-    return Voice(Notes(columns))
+    return Voice(NoteSequence(columns))

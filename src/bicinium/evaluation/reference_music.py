@@ -20,8 +20,8 @@ from bicinium.data.sources import KEYBOARD_STYLES, find_sources
 from bicinium.errors import CorpusError
 from bicinium.generation.conditions import MAX_BARS, Conditions
 from bicinium.model.config import ModelConfig
-from bicinium.music.excerpts import EXCERPT_BARS, cut
-from bicinium.music.key import HOME
+from bicinium.music.excerpts import EXCERPT_BARS, extract_bars
+from bicinium.music.key import REFERENCE_KEYS
 from bicinium.music.score import Score
 from bicinium.optional_imports import require_extra
 
@@ -66,7 +66,7 @@ class Excerpt:
 
     def cut_alike(self, composed: Score) -> Score:
         """Of a piece composed to these conditions, the bars that answer the excerpt."""
-        return cut(composed, 0, self.score.bars)
+        return extract_bars(composed, 0, self.score.bars)
 
 
 def load_material(folder: Path, exclude_styles: Sequence[str] = ()) -> Material:
@@ -178,5 +178,5 @@ def _first_bars(piece: PieceRecord) -> Iterator[int]:
 
 def _excerpt(piece: PieceRecord, first_bar: int) -> Excerpt:
     whole = score_of(piece).transpose(piece.transposition)
-    whole = replace(whole, key=HOME[piece.mode].transpose(piece.transposition))
-    return Excerpt(piece, cut(whole, first_bar, min(EXCERPT_BARS, piece.bars)), first_bar)
+    whole = replace(whole, key=REFERENCE_KEYS[piece.mode].transpose(piece.transposition))
+    return Excerpt(piece, extract_bars(whole, first_bar, min(EXCERPT_BARS, piece.bars)), first_bar)

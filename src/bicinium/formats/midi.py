@@ -40,9 +40,9 @@ from bicinium.music.score import (
     LOWEST_PITCH,
     TICKS_PER_QUARTER,
     Meter,
-    Notes,
+    NoteSequence,
     Score,
-    columns_of,
+    note_array,
 )
 
 _HAND_NAMES = ("right", "left")
@@ -78,7 +78,7 @@ def _midi_bytes(path: Path) -> bytes:
     return data
 
 
-def read_messages(path: Path) -> mido.MidiFile:
+def read_midi_messages(path: Path) -> mido.MidiFile:
     """The messages of a MIDI file as they stand in it. Raises MidiFileError where it is damaged."""
     try:
         return mido.MidiFile(file=io.BytesIO(_midi_bytes(path)), clip=True)
@@ -89,7 +89,7 @@ def read_messages(path: Path) -> mido.MidiFile:
 
 def _without_programs(path: Path) -> bytes:
     """The file without its program changes, at which symusic would begin another track."""
-    midi = read_messages(path)
+    midi = read_midi_messages(path)
     for track in midi.tracks:
         passed = 0  # ticks before the messages left out
         kept = []
@@ -130,10 +130,10 @@ def _on_grid(source: Any, path: Path) -> Content:
         onset, offset = to_grid(times)
         notes[0], notes[2] = onset, np.maximum(1, offset - onset)
         if len(onset):
-            staves.append(Staff(track.name, Notes(without_restrikes(notes))))
+            staves.append(Staff(track.name, NoteSequence(without_restrikes(notes))))
     if not staves:
         raise MidiFileError(f"{path} holds no notes")
-    columns_of_staves = [columns_of(staff.notes) for staff in staves]
+    columns_of_staves = [note_array(staff.notes) for staff in staves]
     end_tick = int(max((notes[0] + notes[2]).max() for notes in columns_of_staves))
     if end_tick > _MAX_TICKS:
         raise MidiFileError(f"{path} is damaged: its last note ends after {end_tick} ticks")

@@ -26,15 +26,15 @@ from bicinium.music.score import (
 )
 from bicinium.optional_imports import import_optional
 
-STREAM_SUFFIXES = {".krn": "humdrum", ".abc": "abc", ".mei": "mei"}
+MUSIC21_FORMATS = {".krn": "humdrum", ".abc": "abc", ".mei": "mei"}
 _MOST_BYTES = 20_000_000
 _VELOCITY = 80
 
 
-def read_stream(path: Path) -> Content:
+def read_with_music21(path: Path) -> Content:
     """Read a file by music21. Raises NotationFileError where it cannot, or finds no notes."""
     music21 = import_optional("music21", "notation", f"reading {path.suffix} files")
-    form = STREAM_SUFFIXES[path.suffix.lower()]
+    form = MUSIC21_FORMATS[path.suffix.lower()]
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise NotationFileError(f"{path} is larger than {_MOST_BYTES:,} bytes: no piece is")

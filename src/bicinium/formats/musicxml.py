@@ -35,7 +35,7 @@ from xml.sax.saxutils import escape, quoteattr
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import NotationFileError, ScoreError
 from bicinium.formats.notation import Bar, Symbol, notate
-from bicinium.formats.spelling import Spelling, sharps_of, spell
+from bicinium.formats.spelling import Spelling, signature_alterations, spell
 from bicinium.music.content import Content, Staff, without_restrikes
 from bicinium.music.key import Key
 from bicinium.music.score import (
@@ -45,9 +45,9 @@ from bicinium.music.score import (
     TICKS_PER_QUARTER,
     Meter,
     Note,
-    Notes,
+    NoteSequence,
     Score,
-    columns_of,
+    note_array,
 )
 
 MUSICXML_SUFFIXES = (".musicxml", ".xml", ".mxl")
@@ -60,7 +60,7 @@ _MAX_QUARTERS = 40_000  # ten thousand bars of 4/4: beyond is a damaged file
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenNote:
+class SpelledNote:
     """A note with its ties joined. Times are in quarters from the first downbeat."""
 
     staff: int  # counted through all parts
@@ -125,7 +125,7 @@ def read_musicxml(path: str | Path) -> Content:
     Raises NotationFileError where it cannot be read or has no notes.
     """
     path = Path(path)
-    return content_of(parse_musicxml(path), path)
+    return parse_content(parse_musicxml(path), path)
 
 
 def parse_musicxml(path: Path) -> Element:
@@ -155,13 +155,13 @@ def _unpacked(path: Path) -> bytes:
         return archive.read(root.get("full-path", ""))
 
 
-def written_notes(root: Element, path: Path) -> list[WrittenNote]:
+def read_spelled_notes(root: Element, path: Path) -> list[SpelledNote]:
     """The notes of a score as they are spelled, in the order of staff and onset."""
     parts = [_part(part, path) for part in _parts(root, path)]
     return _joined(parts, _layout(parts, path))
 
 
-def content_of(root: Element, path: Path) -> Content:
+def parse_content(root: Element, path: Path) -> Content:
     """What a parsed score says; ``path`` is for messages."""
     parts = [_part(part, path) for part in _parts(root, path)]
     layout = _layout(parts, path)
@@ -198,7 +198,7 @@ def content_of(root: Element, path: Path) -> Content:
     changes = [later for (_, earlier), (_, later) in pairwise(tempi) if abs(later - earlier) > 1e-6]
     return Content(
         staves=tuple(
-            Staff(name, Notes(without_restrikes(columns_of(tuple(notes)))))
+            Staff(name, NoteSequence(without_restrikes(note_array(tuple(notes)))))
             for name, notes in zip(names, staves, strict=True)
             if notes
         ),
@@ -436,9 +436,9 @@ def _quarters(meter: Meter) -> Fraction:
     return Fraction(4 * meter.numerator, meter.denominator)
 
 
-def _joined(parts: Sequence[_Part], layout: _Layout) -> list[WrittenNote]:
+def _joined(parts: Sequence[_Part], layout: _Layout) -> list[SpelledNote]:
     """All notes, those that are tied joined into one."""
-    notes: list[WrittenNote] = []
+    notes: list[SpelledNote] = []
     first_staff = 0
     for part in parts:
         loudness = [
@@ -447,7 +447,7 @@ def _joined(parts: Sequence[_Part], layout: _Layout) -> list[WrittenNote]:
             for at, value in sorted(bar.loudness)
         ]
         times = [at for at, _ in loudness]
-        open_ties: dict[tuple[int, str], tuple[WrittenNote, int]] = {}
+        open_ties: dict[tuple[int, str], tuple[SpelledNote, int]] = {}
         for start, event in _events(part, layout):
             offset = start + event.duration
             tie = (event.pitch, event.voice)
@@ -455,7 +455,7 @@ def _joined(parts: Sequence[_Part], layout: _Layout) -> list[WrittenNote]:
                 tie = next((other for other in open_ties if other[0] == event.pitch), tie)
             if event.tied_from_last and tie in open_ties:
                 begun, place = open_ties.pop(tie)
-                notes[place] = WrittenNote(
+                notes[place] = SpelledNote(
                     begun.staff, begun.voice, begun.onset, offset, begun.spelling, begun.pitch,
                     begun.velocity,
                 )  # fmt: skip
@@ -465,7 +465,7 @@ def _joined(parts: Sequence[_Part], layout: _Layout) -> list[WrittenNote]:
                 staff = first_staff + min(event.staff, part.staves) - 1
                 place = len(notes)
                 notes.append(
-                    WrittenNote(
+                    SpelledNote(
                         staff, event.voice, start, offset, event.spelling, event.pitch, velocity
                     )
                 )
@@ -510,7 +510,7 @@ def write_musicxml(score: Score, path: str | Path, about: Mapping[str, str] | No
     ``about`` (the seed, the model and the like) is kept in the file as miscellaneous fields.
     """
     path = Path(path)
-    text = musicxml(score, about)
+    text = to_musicxml(score, about)
     with atomic_write(path) as temporary:
         if path.suffix.lower() == ".mxl":
             _pack(temporary, text)
@@ -526,7 +526,7 @@ def _pack(path: Path, text: str) -> None:
             archive.writestr(entry, content)
 
 
-def musicxml(score: Score, about: Mapping[str, str] | None = None) -> str:
+def to_musicxml(score: Score, about: Mapping[str, str] | None = None) -> str:
     """A score of two voices as MusicXML. Raises ScoreError for more or fewer voices."""
     if len(score.voices) != 2:
         raise ScoreError(f"a grand staff holds two voices, and the score has {len(score.voices)}")
@@ -636,7 +636,7 @@ class _StaffWriter:
     def __init__(self, score: Score, part: int, spellings: Sequence[Spelling]) -> None:
         self.staff, self.voice = part + 1, 4 * part + 1  # voices as MuseScore counts them
         self.spellings = dict(zip(score.voices[part].notes, spellings, strict=True))
-        self.signature = sharps_of(score.key.fifths if score.key else 0)
+        self.signature = signature_alterations(score.key.fifths if score.key else 0)
         self.in_force: dict[tuple[str, int], int] = {}
 
     def notes(self, bar: Bar) -> Iterator[str]:

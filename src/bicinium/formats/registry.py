@@ -11,14 +11,14 @@ from pathlib import Path
 
 from bicinium.errors import ScoreError
 from bicinium.formats.midi import read_midi
-from bicinium.formats.music21_reader import STREAM_SUFFIXES, read_stream
+from bicinium.formats.music21_reader import MUSIC21_FORMATS, read_with_music21
 from bicinium.formats.musicxml import MUSICXML_SUFFIXES, read_musicxml
 from bicinium.music.content import Content
 from bicinium.music.score import Score, Voice
-from bicinium.music.voice_reduction import one_voice, two_voices
+from bicinium.music.voice_reduction import as_single_voice, reduce_to_two_voices
 
 MIDI_SUFFIXES = (".mid", ".midi")
-NOTATION_SUFFIXES = (*MUSICXML_SUFFIXES, *STREAM_SUFFIXES)
+NOTATION_SUFFIXES = (*MUSICXML_SUFFIXES, *MUSIC21_FORMATS)
 MUSIC_SUFFIXES = (*MIDI_SUFFIXES, *NOTATION_SUFFIXES)
 
 
@@ -32,8 +32,8 @@ def read_music(path: str | Path) -> Content:
     suffix = path.suffix.lower()
     if suffix in MUSICXML_SUFFIXES:
         return read_musicxml(path)
-    if suffix in STREAM_SUFFIXES:
-        return read_stream(path)
+    if suffix in MUSIC21_FORMATS:
+        return read_with_music21(path)
     return read_midi(path)
 
 
@@ -45,9 +45,9 @@ def read_score(path: str | Path, reduce: bool = False) -> Score:
     """
     path = Path(path)
     content = read_music(path)
-    if one_voice(content, 0):  # to be divided between two hands would tear it apart
+    if as_single_voice(content, 0):  # to be divided between two hands would tear it apart
         raise ScoreError(f"{path} has no lower voice: a score of two voices is needed")
-    pieces = two_voices(content)
+    pieces = reduce_to_two_voices(content)
     first = pieces[0]
     if not reduce:
         _refuse_more(path, content, len(pieces), first.notes_dropped + first.notes_shortened)
@@ -58,7 +58,7 @@ def read_score(path: str | Path, reduce: bool = False) -> Score:
     return first.score
 
 
-def read_line(path: str | Path, part: int) -> Score:
+def read_voice(path: str | Path, part: int) -> Score:
     """The voice ``part`` (0 the upper, 1 the lower) in a file, the other voice silent.
 
     A file of a single line is that voice; of one with two voices, its own upper or lower is taken.
@@ -66,7 +66,7 @@ def read_line(path: str | Path, part: int) -> Score:
     """
     path = Path(path)
     content = read_music(path)
-    line = one_voice(content, part)
+    line = as_single_voice(content, part)
     if line is None:
         if len(content.staves) == len(content.meters) == 1:
             raise ScoreError(

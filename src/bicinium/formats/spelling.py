@@ -24,7 +24,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.music.key import STEPS, Key, Mode
+from bicinium.music.key import STEP_SEMITONES, Key, Mode
 from bicinium.music.score import TICKS_PER_QUARTER, Note, Score
 
 _LETTERS = "FCGDAEB"  # in the order of fifths; F is at -1
@@ -85,7 +85,7 @@ class Spelling:
 
     @property
     def pitch(self) -> int:
-        return 12 * (self.octave + 1) + STEPS[self.step] + self.alter
+        return 12 * (self.octave + 1) + STEP_SEMITONES[self.step] + self.alter
 
 
 def spell(score: Score) -> list[tuple[Spelling, ...]]:
@@ -100,7 +100,7 @@ def spell(score: Score) -> list[tuple[Spelling, ...]]:
     ]
 
 
-def sharps_of(fifths: int) -> dict[str, int]:
+def signature_alterations(fifths: int) -> dict[str, int]:
     """What a signature does to each letter: 2 sharps make F and C 1, the others 0."""
     return {letter: (fifths + 6 - i) // 7 for i, letter in enumerate(_LETTERS)}
 
@@ -108,7 +108,7 @@ def sharps_of(fifths: int) -> dict[str, int]:
 def _on_line(pitch: int, place: int) -> Spelling:
     alter, letter = divmod(place + 1, 7)
     step = _LETTERS[letter]
-    return Spelling(step, alter, (pitch - alter - STEPS[step]) // 12 - 1)
+    return Spelling(step, alter, (pitch - alter - STEP_SEMITONES[step]) // 12 - 1)
 
 
 def line_of_fifths(

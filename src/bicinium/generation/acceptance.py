@@ -16,7 +16,7 @@ from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.config import Constraints, broken
 from bicinium.music.descriptors import self_similarity
-from bicinium.music.score import TICKS_PER_QUARTER, Score, columns_of
+from bicinium.music.score import TICKS_PER_QUARTER, Score, note_array
 
 NOTHING_FOLLOWS = "grammar, constraints and given notes together left nothing that could follow"
 OTHER_KEY = "another key is heard"  # the least of what is a pity
@@ -70,7 +70,7 @@ def why_drawn_again(
     if not under_constraints:
         return ""
     if any(
-        not low <= float(np.mean(columns_of(voice.notes)[_PITCH])) <= high
+        not low <= float(np.mean(note_array(voice.notes)[_PITCH])) <= high
         for voice, (low, high) in zip(score.voices, _PLACES, strict=True)
     ):
         return OUT_OF_PLACE
@@ -78,7 +78,7 @@ def why_drawn_again(
         return RECURRENCE
     if asked.tempo_qpm is None and notes_a_second(score) > _FASTEST:
         return TOO_FAST
-    return OTHER_KEY if score.heard_key != asked.key else ""
+    return OTHER_KEY if score.profile_key != asked.key else ""
 
 
 def _both_play(score: Score) -> bool:
@@ -140,6 +140,6 @@ def notes_a_second(score: Score) -> float:
     """Of the voice and the bar that have most, at the score's tempo; 0 where there are none."""
     bar = score.meter.bar_ticks
     fullest = max(
-        np.bincount(columns_of(voice.notes)[0] // bar, minlength=1).max() for voice in score.voices
+        np.bincount(note_array(voice.notes)[0] // bar, minlength=1).max() for voice in score.voices
     )
     return float(fullest) * score.tempo_qpm * TICKS_PER_QUARTER / (60 * bar)

@@ -14,7 +14,7 @@ from bicinium.atomic_write import atomic_write
 from bicinium.generation.conditions import Conditions
 from bicinium.grammar import ValidationResult
 from bicinium.music.score import Score
-from bicinium.render.export import format_of, write_score
+from bicinium.render.export import output_format, write_score
 
 if TYPE_CHECKING:
     from bicinium.generation.rerank import ScoreSheet
@@ -59,13 +59,13 @@ class Composition:
         if self.score is not None:
             write_score(self.score, path, self.about, perform)
             return path
-        name = path.name.removesuffix(f".{format_of(path)}")
+        name = path.name.removesuffix(f".{output_format(path)}")
         path = path.with_name(f"{name}.tokens.json")
         about = {
             "tokens": self.tokens.tolist(),
             "meter": str(self.conditions.meter),
             "bars": self.conditions.bars,
-            "transposition": -self.conditions.key.semitones_to_home,
+            "transposition": -self.conditions.key.semitones_to_reference,
         }
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(about), encoding="utf-8")

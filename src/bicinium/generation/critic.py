@@ -19,7 +19,7 @@ from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
 from bicinium.generation.gbdt import GradientBoostedTrees
 from bicinium.music.descriptors import describe
-from bicinium.music.excerpts import EXCERPT_BARS, cut
+from bicinium.music.excerpts import EXCERPT_BARS, extract_bars
 from bicinium.music.logistic import Coefficient, LogisticRegression
 from bicinium.music.score import Note, Score, Voice
 
@@ -94,6 +94,6 @@ def _excerpts(score: Score) -> list[Score]:
     if score.bars <= EXCERPT_BARS:
         return [score]
     firsts = range(score.bars - EXCERPT_BARS, -1, -EXCERPT_BARS)
-    found = [cut(score, first, EXCERPT_BARS) for first in firsts]
+    found = [extract_bars(score, first, EXCERPT_BARS) for first in firsts]
     left = firsts[-1]
-    return [*found, cut(score, 0, left)] if 2 * left >= EXCERPT_BARS else found
+    return [*found, extract_bars(score, 0, left)] if 2 * left >= EXCERPT_BARS else found

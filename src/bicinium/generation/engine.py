@@ -363,7 +363,7 @@ class Composer:
     def _events(
         self, conditions: Conditions, seed: int, manner: GenerationConfig
     ) -> Iterator[NoteEvent]:
-        away = -conditions.key.semitones_to_home
+        away = -conditions.key.semitones_to_reference
         qpm = conditions.tempo_qpm or 120.0
         tick = part = velocity = 0
         lines = conditions.fixed_notes.score.voices if conditions.fixed_notes else ()
@@ -407,7 +407,7 @@ class Composer:
             bar_ticks=[asked.meter.bar_ticks for asked in conditions],
             bars=[asked.bars for asked in conditions],
             max_tokens=[manner.max_tokens or _budget(asked) for asked in conditions],
-            transposition=[-asked.key.semitones_to_home for asked in conditions],
+            transposition=[-asked.key.semitones_to_reference for asked in conditions],
             spare_slots=0 if manner.use_grammar else 3,
         )
         told = PieceConditions.of(
@@ -522,7 +522,7 @@ class Composer:
         return np.where(stray, 0, logits), allowed
 
     def _finish(self, asked: Conditions, seed: int, tokens: Tokens, draws: int) -> Composition:
-        away = -asked.key.semitones_to_home
+        away = -asked.key.semitones_to_reference
         result = self.validator.validate_sequence(tokens, asked.meter, asked.bars, away)
         score: Score | None = None
         if result.valid:
@@ -530,7 +530,7 @@ class Composer:
             score = replace(
                 score,
                 tempo_qpm=float(asked.tempo_qpm or score.tempo_qpm),
-                title=f"Bicinium in {asked.key.printed}",
+                title=f"Bicinium in {asked.key.display_name}",
                 composer="bicinium",
             )
             if asked.fixed_notes:
@@ -621,7 +621,7 @@ def _at_home(conditions: Sequence[Conditions]) -> list[FixedNotes | None]:
     """What is given of each piece in the key that the tokens are in; the same, of the same."""
     moved: dict[tuple[int, int], FixedNotes] = {}
     for asked in conditions:
-        semitones = asked.key.semitones_to_home
+        semitones = asked.key.semitones_to_reference
         if asked.fixed_notes is None or (id(asked.fixed_notes), semitones) in moved:
             continue
         try:
@@ -633,7 +633,9 @@ def _at_home(conditions: Sequence[Conditions]) -> list[FixedNotes | None]:
             ) from error
         moved[id(asked.fixed_notes), semitones] = replace(asked.fixed_notes, score=score)
     return [
-        moved[id(asked.fixed_notes), asked.key.semitones_to_home] if asked.fixed_notes else None
+        moved[id(asked.fixed_notes), asked.key.semitones_to_reference]
+        if asked.fixed_notes
+        else None
         for asked in conditions
     ]
 

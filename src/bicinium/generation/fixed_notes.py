@@ -26,7 +26,7 @@ from bicinium.grammar.rules import (
 )
 from bicinium.model.inputs.lookahead import Foresight
 from bicinium.model.inputs.note_index import Lines
-from bicinium.music.score import VOICES, Columns, Score, Voice, columns_of
+from bicinium.music.score import VOICES, NoteArray, Score, Voice, note_array
 from bicinium.tokenizer.codec import LOWEST_AUDIBLE_BIN
 from bicinium.tokenizer.vocabulary import (
     BLOCKS,
@@ -69,7 +69,7 @@ class FixedNotes:
         onsets = []
         for line, fixed_notes in zip(score.voices, self.score.voices, strict=True):
             known = set(fixed_notes.notes)
-            onsets.append(columns_of([note for note in line.notes if note not in known])[0])
+            onsets.append(note_array([note for note in line.notes if note not in known])[0])
         return np.concatenate(onsets)
 
 
@@ -112,7 +112,7 @@ def fix_around_gap(score: Score, first_bar: int, last_bar: int) -> FixedNotes:
     begin = max((first_bar - 1) * bar, score.start_tick)
     voices, fixed, known = [], [], []
     for voice in score.voices:
-        columns = columns_of(voice.notes)
+        columns = note_array(voice.notes)
         onset, offset = columns[0], columns[0] + columns[2]
         stays = (onset < begin) | (onset >= last_bar * bar)
         limits = []
@@ -163,7 +163,7 @@ class FixedNotesBatch:
             for voice, (line, stretches) in enumerate(
                 zip(one.score.voices, one.fixed, strict=True)
             ):
-                self._enter(index, voice, columns_of(line.notes), stretches)
+                self._enter(index, voice, note_array(line.notes), stretches)
         self.reaches = self._next_true(self.fixed & ~_earlier(self.fixed))  # next stretch begins
         event = (self.begins > 0) | self.ends
         self.next_event = self._next_true(np.any(event, axis=1))  # (tables, ticks)
@@ -175,14 +175,16 @@ class FixedNotesBatch:
                 self.begun_by[index] = free.max(initial=0)
             self.can_land[index, one.score.end_tick] = True
         self.next_landing = self._next_true(self.can_land)  # (tables, ticks)
-        empty: Columns = np.zeros((4, 0), np.int64)
+        empty: NoteArray = np.zeros((4, 0), np.int64)
         self.lines = Lines(
             [[empty] * VOICES]
-            + [[columns_of(line.notes) for line in one.score.voices] for one in distinct]
+            + [[note_array(line.notes) for line in one.score.voices] for one in distinct]
         )
         self.known = known
 
-    def _enter(self, index: int, voice: int, notes: Columns, stretches: Sequence[TickSpan]) -> None:
+    def _enter(
+        self, index: int, voice: int, notes: NoteArray, stretches: Sequence[TickSpan]
+    ) -> None:
         for begin, until in stretches:
             self.fixed[index, voice, begin : min(until, self.fixed.shape[2])] = True
         for onset, pitch, duration, velocity in notes.T.tolist():

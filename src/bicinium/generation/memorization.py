@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
-from bicinium.music.score import HIGHEST_PITCH, Score, columns_of
+from bicinium.music.score import HIGHEST_PITCH, Score, note_array
 
 WINDOW_BARS = 2
 MIN_WINDOW_NOTES = 8  # that begin in a window with a fingerprint
@@ -207,7 +207,7 @@ def _fingerprints(score: Score, every: int) -> Fingerprints:
 def _notes(score: Score) -> Integers:
     """(3, notes) onset, pitch and voice, by onset, of two at once the upper voice's first."""
     rows = [
-        np.stack([*columns_of(voice.notes)[:2], np.full(len(voice.notes), index)])
+        np.stack([*note_array(voice.notes)[:2], np.full(len(voice.notes), index)])
         for index, voice in enumerate(score.voices)
     ]
     notes = np.concatenate([np.zeros((3, 0), np.int64), *rows], axis=1)

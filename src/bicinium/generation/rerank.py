@@ -10,7 +10,7 @@ from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.critic import Critic
 from bicinium.generation.memorization import Quotation, QuotationIndex
-from bicinium.music.counterpoint import closes
+from bicinium.music.counterpoint import ends_on_tonic
 from bicinium.music.quality import quality
 from bicinium.music.score import Score
 
@@ -121,8 +121,8 @@ def _checks(asked: Conditions, score: Score | None) -> dict[str, bool]:
     checks = {
         "bars": score is not None and score.bars == asked.bars == _last_bar(score),
         "meter": score is not None and score.meter == asked.meter,
-        "key": score is not None and score.heard_key == asked.key,
-        "close": score is not None and closes(score, asked.key),
+        "key": score is not None and score.profile_key == asked.key,
+        "close": score is not None and ends_on_tonic(score, asked.key),
     }
     if asked.tempo_qpm is not None:
         checks["tempo"] = score is not None and math.isclose(score.tempo_qpm, asked.tempo_qpm)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bicinium.music.key import Key
-from bicinium.music.score import Columns, Meter, Note, Notes, columns_of
+from bicinium.music.score import Meter, Note, NoteArray, NoteSequence, note_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,13 @@ class Staff:
     """The notes of one staff (in MIDI, of one track and channel), in the order of onset, pitch."""
 
     name: str
-    notes: tuple[Note, ...] | Notes
+    notes: tuple[Note, ...] | NoteSequence
 
     def shift(self, ticks: int) -> Staff:
         """The same music, ``ticks`` later."""
-        columns = columns_of(self.notes).copy()
+        columns = note_array(self.notes).copy()
         columns[0] += ticks
-        return Staff(self.name, Notes(columns))
+        return Staff(self.name, NoteSequence(columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Content:
     rights: str = ""  # what the file says of its licence
 
 
-def without_restrikes(notes: Columns) -> Columns:
+def without_restrikes(notes: NoteArray) -> NoteArray:
     """The notes in the order of onset, then pitch.
 
     Each ends where the same pitch starts again; of two that start together, the longest stays.

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.music.key import Key
-from bicinium.music.score import TICKS_PER_QUARTER, Columns, Meter, Score, columns_of
+from bicinium.music.score import TICKS_PER_QUARTER, Meter, NoteArray, Score, note_array
 
 Bools: TypeAlias = NDArray[np.bool_]
 Pitches: TypeAlias = NDArray[np.integer[Any]]
-Range: TypeAlias = tuple[int, int]  # the lowest and the highest pitch
+PitchRange: TypeAlias = tuple[int, int]  # the lowest and the highest pitch
 
 UPPER, LOWER = 0, 1
 OCTAVE, FIFTH = 0, 7  # interval classes; a unison is an octave here
@@ -33,7 +33,7 @@ _MINOR_SCALE = (0, 2, 3, 5, 7, 8, 9, 10, 11)  # natural minor, and its raised si
 _MAJOR_TRIAD, _MINOR_TRIAD = (0, 4, 7), (0, 3, 4, 7)  # a piece in minor may close in major
 
 
-class Place(NamedTuple):
+class NoteLocation(NamedTuple):
     """A note, by its voice and its onset."""
 
     voice: int
@@ -47,11 +47,11 @@ class Parallel(NamedTuple):
     interval: Literal["octave", "fifth"]
 
 
-class Stretch(NamedTuple):
-    """From ``tick`` to ``until_tick``, exclusive."""
+class TickRange(NamedTuple):
+    """From ``start_tick`` to ``end_tick``, exclusive."""
 
-    tick: int
-    until_tick: int
+    start_tick: int
+    end_tick: int
 
 
 # ------------------------------------------------------------------ what is asked of pitches
@@ -82,7 +82,7 @@ def are_parallel(
     return np.asarray(perfect & (before == after) & together)
 
 
-def scale(key: Key) -> frozenset[int]:
+def scale_pitch_classes(key: Key) -> frozenset[int]:
     """The pitch classes of a key; in minor both the natural and the raised sixth and seventh."""
     steps = _MINOR_SCALE if key.mode == "minor" else _MAJOR_SCALE
     return frozenset((key.tonic + step) % 12 for step in steps)
@@ -94,7 +94,7 @@ def tonic_triad(key: Key) -> frozenset[int]:
     return frozenset((key.tonic + step) % 12 for step in steps)
 
 
-def strong_ticks(meter: Meter) -> tuple[int, ...]:
+def strong_beat_ticks(meter: Meter) -> tuple[int, ...]:
     """The strong beats of a bar: the downbeat, and the middle of four beats (4/4, 12/8)."""
     four_beats = meter.bar_ticks == 4 * meter.beat_ticks
     return (0, meter.bar_ticks // 2) if four_beats else (0,)
@@ -127,7 +127,7 @@ def parallels(score: Score) -> list[Parallel]:
     ]
 
 
-def crossings(score: Score) -> list[Stretch]:
+def voice_crossings(score: Score) -> list[TickRange]:
     """Where both voices sound and the lower is above the upper, one stretch for each two notes.
 
     A unison is not a crossing.
@@ -136,22 +136,22 @@ def crossings(score: Score) -> list[Stretch]:
     edges = np.unique(
         np.concatenate([upper[_ONSET], _offset(upper), lower[_ONSET], _offset(lower)])
     )
-    u, low = (sounding(line, edges) for line in (upper, lower))
+    u, low = (pitches_at(line, edges) for line in (upper, lower))
     crossed = np.flatnonzero((u != _NOTHING) & (low > u))
     return [
-        Stretch(*pair)
+        TickRange(*pair)
         for pair in zip(edges[crossed].tolist(), edges[crossed + 1].tolist(), strict=True)
     ]
 
 
-def strong_dissonances(score: Score) -> list[int]:
+def strong_beat_dissonances(score: Score) -> list[int]:
     """The ticks of the strong beats on which both voices sound and are dissonant.
 
     What sounds at a tick is what sounds after all that begins and ends there.
     """
     bars = np.arange(score.bars)[:, None] * score.meter.bar_ticks
-    ticks = (bars + strong_ticks(score.meter)).ravel()
-    upper, lower = (sounding(line, ticks) for line in _lines(score))
+    ticks = (bars + strong_beat_ticks(score.meter)).ravel()
+    upper, lower = (pitches_at(line, ticks) for line in _lines(score))
     both = (upper != _NOTHING) & (lower != _NOTHING)
     return ticks[both & are_dissonant(upper, lower)].tolist()
 
@@ -159,18 +159,18 @@ def strong_dissonances(score: Score) -> list[int]:
 # ------------------------------------------------------------------ what is asked of each voice
 
 
-def leaps(score: Score, most: int) -> list[Place]:
+def large_leaps(score: Score, most: int) -> list[NoteLocation]:
     """Notes more than ``most`` semitones from the note before, whatever rest is between."""
     return _places(score, (np.abs(_changes(notes[_PITCH])) > most for notes in _lines(score)))
 
 
-def outside_key(score: Score, key: Key) -> list[Place]:
-    """Notes that are not in the key's scale (see ``scale``)."""
-    inside = list(scale(key))
+def notes_outside_key(score: Score, key: Key) -> list[NoteLocation]:
+    """Notes that are not in the key's scale (see ``scale_pitch_classes``)."""
+    inside = list(scale_pitch_classes(key))
     return _places(score, (~np.isin(notes[_PITCH] % 12, inside) for notes in _lines(score)))
 
 
-def outside_range(score: Score, ranges: Sequence[Range]) -> list[Place]:
+def notes_outside_range(score: Score, ranges: Sequence[PitchRange]) -> list[NoteLocation]:
     """Notes below or above the range of their voice."""
     return _places(
         score,
@@ -181,14 +181,14 @@ def outside_range(score: Score, ranges: Sequence[Range]) -> list[Place]:
     )
 
 
-def wide_spans(score: Score, semitones: int) -> list[Place]:
+def wide_hand_spans(score: Score, semitones: int) -> list[NoteLocation]:
     """Notes farther than ``semitones`` from another note of the voice that begins less than a
     quarter note before: one hand does not reach both.
     """
     return _places(score, (_are_wide(notes, semitones) for notes in _lines(score)))
 
 
-def _are_wide(notes: Columns, semitones: int) -> Bools:
+def _are_wide(notes: NoteArray, semitones: int) -> Bools:
     wide = np.zeros(notes.shape[1], np.bool_)
     for back in range(1, min(SPAN_TICKS, notes.shape[1])):
         change = notes[:, back:] - notes[:, :-back]
@@ -199,7 +199,7 @@ def _are_wide(notes: Columns, semitones: int) -> Bools:
     return wide
 
 
-def equal_runs(score: Score, most: int) -> list[Place]:
+def equal_runs(score: Score, most: int) -> list[NoteLocation]:
     """The note with which a voice has more than ``most`` notes of one duration in a row, whatever
     rests are between; one note for each such run.
     """
@@ -213,7 +213,7 @@ def _times_before(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return number - np.maximum.accumulate(run_begins)
 
 
-def open_voices(score: Score, key: Key) -> list[int]:
+def voices_off_tonic(score: Score, key: Key) -> list[int]:
     """The voices that do not close.
 
     The lower closes where its last note is the tonic and sounds in the last bar, the upper where
@@ -228,9 +228,9 @@ def open_voices(score: Score, key: Key) -> list[int]:
     return [voice for voice in (UPPER, LOWER) if not closed[voice]]
 
 
-def closes(score: Score, key: Key) -> bool:
-    """Whether both voices close (see ``open_voices``)."""
-    return not open_voices(score, key)
+def ends_on_tonic(score: Score, key: Key) -> bool:
+    """Whether both voices close (see ``voices_off_tonic``)."""
+    return not voices_off_tonic(score, key)
 
 
 def dominant(key: Key) -> int:
@@ -243,7 +243,7 @@ def dominant_seventh(key: Key) -> set[int]:
     return {(key.tonic + degree) % 12 for degree in (7, 11, 2, 5)}
 
 
-def comes_from_dominant(score: Score, key: Key) -> bool:
+def has_authentic_bass(score: Score, key: Key) -> bool:
     """Whether the lower voice ends on the tonic, and what it had before that is the dominant: the
     bass of an authentic cadence. Repetitions of the tonic, at any height, count as one.
     """
@@ -252,15 +252,18 @@ def comes_from_dominant(score: Score, key: Key) -> bool:
     return classes[-1:] == [key.tonic] and before == dominant(key)
 
 
-def closing_tick(meter: Meter, bars: int) -> int:
+def latest_final_onset_tick(meter: Meter, bars: int) -> int:
     """The middle beat of the last bar (the second of three): who has not closed must begin to."""
     beats = meter.bar_ticks // meter.beat_ticks
     return (bars - 1) * meter.bar_ticks + beats // 2 * meter.beat_ticks
 
 
-def restless_voices(score: Score, key: Key) -> list[int]:
+def voices_not_at_rest(score: Score, key: Key) -> list[int]:
     """The voices that do not close, or begin a note after the middle of the last bar."""
-    last, still_open = closing_tick(score.meter, score.bars), open_voices(score, key)
+    last, still_open = (
+        latest_final_onset_tick(score.meter, score.bars),
+        voices_off_tonic(score, key),
+    )
     return [
         voice
         for voice in (UPPER, LOWER)
@@ -270,13 +273,13 @@ def restless_voices(score: Score, key: Key) -> list[int]:
 
 def comes_to_rest(score: Score, key: Key) -> bool:
     """Whether both voices close and have done by the middle of the last bar."""
-    return not restless_voices(score, key)
+    return not voices_not_at_rest(score, key)
 
 
 # ------------------------------------------------------------------ lines
 
 
-def sounding(notes: Columns, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+def pitches_at(notes: NoteArray, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
     """The pitch of a voice after all that begins and ends at each tick; 0 where it rests."""
     if not notes.shape[1]:
         return np.zeros(len(ticks), np.int64)
@@ -285,11 +288,11 @@ def sounding(notes: Columns, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(sounds, notes[_PITCH][latest], _NOTHING)
 
 
-def _lines(score: Score) -> tuple[Columns, Columns]:
-    return columns_of(score.voices[UPPER].notes), columns_of(score.voices[LOWER].notes)
+def _lines(score: Score) -> tuple[NoteArray, NoteArray]:
+    return note_array(score.voices[UPPER].notes), note_array(score.voices[LOWER].notes)
 
 
-def _offset(notes: Columns) -> NDArray[np.int64]:
+def _offset(notes: NoteArray) -> NDArray[np.int64]:
     return notes[_ONSET] + notes[_DURATION]
 
 
@@ -298,10 +301,10 @@ def _changes(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.diff(values, prepend=values[:1])
 
 
-def _places(score: Score, marked: Iterable[Bools]) -> list[Place]:
+def _places(score: Score, marked: Iterable[Bools]) -> list[NoteLocation]:
     """The notes that are marked, in each voice."""
     return [
-        Place(voice, tick)
+        NoteLocation(voice, tick)
         for voice, (notes, where) in enumerate(zip(_lines(score), marked, strict=True))
         for tick in notes[_ONSET][where].tolist()
     ]

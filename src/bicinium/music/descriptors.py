@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.music import counterpoint, quality
-from bicinium.music.counterpoint import sounding
+from bicinium.music.counterpoint import pitches_at
 from bicinium.music.key import Key
-from bicinium.music.score import TICKS_PER_QUARTER, Columns, Score, columns_of
+from bicinium.music.score import TICKS_PER_QUARTER, NoteArray, Score, note_array
 
 Counts: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -48,14 +48,14 @@ _SPAN, _OCTAVE = 16, 12  # semitones that a hand reaches; beyond which a leap is
 # ------------------------------------------------------------------ what the measures look at
 
 
-def lines(score: Score) -> tuple[Columns, Columns]:
+def lines(score: Score) -> tuple[NoteArray, NoteArray]:
     """The upper and the lower voice as columns."""
-    return columns_of(score.voices[0].notes), columns_of(score.voices[-1].notes)
+    return note_array(score.voices[0].notes), note_array(score.voices[-1].notes)
 
 
 def _key(score: Score) -> Key:
     """Its key, or the one that is found; C major where there are no notes either."""
-    return score.key or score.found_key or Key(0, "major")
+    return score.key or score.estimated_key or Key(0, "major")
 
 
 def _attacks(score: Score) -> Integers:
@@ -66,7 +66,7 @@ def _attacks(score: Score) -> Integers:
 
 def _together(score: Score) -> tuple[Integers, Integers]:
     """The upper and the lower pitch at each attack at which both voices sound."""
-    upper, lower = (sounding(line, _attacks(score)) for line in lines(score))
+    upper, lower = (pitches_at(line, _attacks(score)) for line in lines(score))
     both = (upper != _SILENT) & (lower != _SILENT)
     return upper[both], lower[both]
 
@@ -114,7 +114,7 @@ def harmonic_intervals(score: Score) -> Counts:
 def textures(score: Score) -> Counts:
     """(3,) ticks in which both voices sound, one, none; from the first note to the last barline."""
     ticks = np.arange(int(_attacks(score).min(initial=score.end_tick)), score.end_tick)
-    voices = sum((sounding(line, ticks) != _SILENT).astype(np.int64) for line in lines(score))
+    voices = sum((pitches_at(line, ticks) != _SILENT).astype(np.int64) for line in lines(score))
     return _counts(2 - np.asarray(voices), 3)
 
 
@@ -163,11 +163,11 @@ def counterpoint_counts(score: Score) -> dict[str, int]:
     return {
         "parallel_octaves": sum(one.interval == "octave" for one in parallels),
         "parallel_fifths": sum(one.interval == "fifth" for one in parallels),
-        "crossings": len(counterpoint.crossings(score)),
-        "strong_dissonances": len(counterpoint.strong_dissonances(score)),
-        "leaps_over_an_octave": len(counterpoint.leaps(score, _OCTAVE)),
-        "spans_over_a_tenth": len(counterpoint.wide_spans(score, _SPAN)),
-        "outside_the_scale": len(counterpoint.outside_key(score, _key(score))),
+        "crossings": len(counterpoint.voice_crossings(score)),
+        "strong_dissonances": len(counterpoint.strong_beat_dissonances(score)),
+        "leaps_over_an_octave": len(counterpoint.large_leaps(score, _OCTAVE)),
+        "spans_over_a_tenth": len(counterpoint.wide_hand_spans(score, _SPAN)),
+        "outside_the_scale": len(counterpoint.notes_outside_key(score, _key(score))),
     }
 
 
@@ -179,7 +179,7 @@ def phrase_measures(score: Score) -> dict[str, float]:
 
     ``ends_on_tonic``: 1 where the last note of the lower voice is the tonic, else 0;
     ``from_dominant``: 1 where it comes to it from the dominant, NaN where it ends on another note
-    (``counterpoint.comes_from_dominant``). The others are shares of the groups of four bars,
+    (``counterpoint.has_authentic_bass``). The others are shares of the groups of four bars,
     counted from the first full bar: those whose last note in the upper voice lasts longer than the
     group's notes do on average (``phrases_end_long``), and those in whose last bar fewer notes
     begin than in the three before on average (``phrases_thin_out``).
@@ -207,7 +207,7 @@ def phrase_measures(score: Score) -> dict[str, float]:
         thin.append(sum(last) * (PHRASE_BARS - 1) < sum(begun))
     return {
         "ends_on_tonic": ends,
-        "from_dominant": float(counterpoint.comes_from_dominant(score, key)) if ends else math.nan,
+        "from_dominant": float(counterpoint.has_authentic_bass(score, key)) if ends else math.nan,
         "phrases_end_long": _mean(long),
         "phrases_thin_out": _mean(thin),
     }
@@ -237,7 +237,7 @@ def self_similarity(score: Score) -> dict[str, float]:
     return found
 
 
-def _bars(line: Columns, score: Score) -> Integers:
+def _bars(line: NoteArray, score: Score) -> Integers:
     """(bars, ticks of a bar) the pitch that begins at each tick, 0 where none does."""
     begun = np.zeros(score.end_tick, np.int64)
     begun[line[_ONSET]] = line[_PITCH]
@@ -368,7 +368,7 @@ def _rhythm(score: Score) -> dict[str, float]:
     }
 
 
-def _in_time(upper: Columns, lower: Columns) -> Integers:
+def _in_time(upper: NoteArray, lower: NoteArray) -> Integers:
     """The velocities of all notes, in the order in which they begin."""
     notes = np.concatenate([upper, lower], axis=1)
     return notes[_VELOCITY, np.argsort(notes[_ONSET], kind="stable")]

@@ -6,24 +6,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from bicinium.music.score import Columns, Notes, Score, Voice, columns_of
+from bicinium.music.score import NoteArray, NoteSequence, Score, Voice, note_array
 
 EXCERPT_BARS = 16  # as many as music is measured in, where pieces of all lengths are compared
 
 
-def cut(score: Score, first_bar: int, bars: int) -> Score:
+def extract_bars(score: Score, first_bar: int, bars: int) -> Score:
     """Some bars of a score, the first counted from 0. Notes held over either end are cut there."""
     start = first_bar * score.meter.bar_ticks
     end = start + bars * score.meter.bar_ticks
     return replace(
         score,
-        voices=tuple(Voice(Notes(_between(columns_of(v.notes), start, end))) for v in score.voices),
+        voices=tuple(
+            Voice(NoteSequence(_between(note_array(v.notes), start, end))) for v in score.voices
+        ),
         bars=bars,
         anacrusis_ticks=0 if first_bar else score.anacrusis_ticks,
     )
 
 
-def _between(notes: Columns, start: int, end: int) -> Columns:
+def _between(notes: NoteArray, start: int, end: int) -> NoteArray:
     """The columns of what sounds in [start, end), counted from ``start``."""
     onset, offset = np.maximum(notes[0], start), np.minimum(notes[0] + notes[2], end)
     sounds = onset < offset

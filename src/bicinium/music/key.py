@@ -14,8 +14,8 @@ from bicinium.errors import ScoreError
 Mode = Literal["major", "minor"]
 
 # Semitones over C of each step of the scale, and what a sign after it adds.
-STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-ALTERATIONS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
+STEP_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+ACCIDENTAL_SEMITONES = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
 _MAJOR_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _MINOR_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 
@@ -42,9 +42,13 @@ class Key:
         if not mode:
             name, mode = (name[:-1], "minor") if name.endswith("m") else (name, "major")
         step, alteration = name[:1].upper(), name[1:]
-        if step not in STEPS or alteration not in ALTERATIONS or mode not in ("major", "minor"):
+        if (
+            step not in STEP_SEMITONES
+            or alteration not in ACCIDENTAL_SEMITONES
+            or mode not in ("major", "minor")
+        ):
             raise ScoreError(f"{text!r} is not a key: write it like 'D minor' or 'Bb major'")
-        tonic = (STEPS[step] + ALTERATIONS[alteration]) % 12
+        tonic = (STEP_SEMITONES[step] + ACCIDENTAL_SEMITONES[alteration]) % 12
         return cls(tonic, "minor" if mode == "minor" else "major")
 
     @classmethod
@@ -57,7 +61,7 @@ class Key:
         return f"{names[self.tonic]} {self.mode}"
 
     @property
-    def printed(self) -> str:
+    def display_name(self) -> str:
         """The name as it is printed: ``E♭ major``, ``F♯ minor``."""
         tonic, mode = str(self).split()
         return f"{tonic.replace('#', '♯').replace('b', '♭')} {mode}"
@@ -72,14 +76,14 @@ class Key:
         return Key((self.tonic + semitones) % 12, self.mode)
 
     @property
-    def semitones_to_home(self) -> int:
+    def semitones_to_reference(self) -> int:
         """The shortest way to C major or A minor, -5 to 6 semitones."""
         home = 9 if self.mode == "minor" else 0
         return (home - self.tonic + 5) % 12 - 5
 
 
 # What tokens are written in, by mode.
-HOME: dict[str, Key] = {
+REFERENCE_KEYS: dict[str, Key] = {
     "major": Key(0, "major"),
     "minor": Key(9, "minor"),
 }
@@ -106,7 +110,7 @@ def _key_profiles() -> np.ndarray:
 KEY_PROFILES = _key_profiles()
 
 
-def find_key(
+def estimate_key(
     pitch_class_ticks: Sequence[float] | np.ndarray,
     final_bass: int | None = None,
     fifths: int | None = None,

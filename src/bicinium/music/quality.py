@@ -22,7 +22,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.music.key import KEY_PROFILES, find_key
+from bicinium.music.key import KEY_PROFILES, estimate_key
 from bicinium.music.logistic import Coefficient, LogisticRegression
 from bicinium.music.score import Meter, Score
 
@@ -502,7 +502,7 @@ def _dissonance_by_step(seen: _Seen) -> float:
 def _final_tonic(seen: _Seen) -> float:
     """1 where the bass ends on the tonic of the found key, ½ on its fifth (Aldwell & Schachter)."""
     bass = int(seen.lines[1].pitch[-1])
-    tonic = find_key(seen.pitch_classes.sum(axis=0).tolist()).tonic
+    tonic = estimate_key(seen.pitch_classes.sum(axis=0).tolist()).tonic
     return {0: 1.0, 7: 0.5}.get((bass - tonic) % 12, 0.0)
 
 

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.errors import ScoreError
-from bicinium.music.key import Key, find_key
+from bicinium.music.key import Key, estimate_key
 
 VOICES = 2  # the upper, 0, and the lower, 1
 TICKS_PER_QUARTER = 24
 LOWEST_PITCH, HIGHEST_PITCH = 21, 108  # the piano: A0 to C8
 
-Columns = NDArray[np.int64]  # (4, notes): onset_tick, pitch, duration_ticks, velocity
+NoteArray = NDArray[np.int64]  # (4, notes): onset_tick, pitch, duration_ticks, velocity
 _PITCH = 1  # the row of the pitches
 
 _PITCH_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
@@ -46,7 +46,7 @@ class Note:
         return self.onset_tick + self.duration_ticks
 
 
-class Notes(Sequence[Note]):
+class NoteSequence(Sequence[Note]):
     """A tuple of notes kept as columns, so that reading a file need not make an object of each.
 
     Equal to the tuple of the same notes, and as unchangeable.
@@ -54,7 +54,7 @@ class Notes(Sequence[Note]):
 
     __slots__ = ("columns",)
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: NoteArray) -> None:
         self.columns = columns
 
     def __len__(self) -> int:
@@ -66,14 +66,14 @@ class Notes(Sequence[Note]):
     def __getitem__(self, index: slice) -> tuple[Note, ...]: ...
     def __getitem__(self, index: int | slice) -> Note | tuple[Note, ...]:
         if isinstance(index, slice):
-            return tuple(Notes(self.columns[:, index]))
+            return tuple(NoteSequence(self.columns[:, index]))
         return Note(*self.columns[:, index].tolist())
 
     def __iter__(self) -> Iterator[Note]:
         return map(Note, *self.columns.tolist())
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Notes):
+        if isinstance(other, NoteSequence):
             return np.array_equal(self.columns, other.columns)
         return isinstance(other, tuple) and tuple(self) == other
 
@@ -84,28 +84,28 @@ class Notes(Sequence[Note]):
         return repr(tuple(self))
 
 
-def columns_of(notes: Sequence[Note]) -> Columns:
+def note_array(notes: Sequence[Note]) -> NoteArray:
     """The notes as columns."""
-    if isinstance(notes, Notes):
+    if isinstance(notes, NoteSequence):
         return notes.columns
     rows = [(n.onset_tick, n.pitch, n.duration_ticks, n.velocity) for n in notes]
     return np.array(rows, np.int64).reshape(-1, 4).T
 
 
-def found_key(
-    lines: Sequence[Columns], fifths: int | None = None, by_the_end: bool = True
+def estimate_key_from_notes(
+    lines: Sequence[NoteArray], fifths: int | None = None, use_final_bass: bool = True
 ) -> Key | None:
     """The key of lines of notes, the lowest last, and perhaps a signature; None without notes.
 
-    by_the_end: the last note of the lowest line is a hint. See ``find_key``.
+    use_final_bass: the last note of the lowest line is a hint. See ``estimate_key``.
     """
     heard = [line for line in lines if line.size]
     if not heard:
         return None
     notes = np.concatenate(heard, axis=1)
     ticks = np.bincount(notes[_PITCH] % 12, weights=notes[2], minlength=12)
-    final_bass = int(heard[-1][_PITCH, -1]) if by_the_end else None
-    return find_key(ticks, final_bass, fifths)
+    final_bass = int(heard[-1][_PITCH, -1]) if use_final_bass else None
+    return estimate_key(ticks, final_bass, fifths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +155,10 @@ class Voice:
     Raises ScoreError where notes overlap, have no length, or lie off the piano.
     """
 
-    notes: tuple[Note, ...] | Notes = ()
+    notes: tuple[Note, ...] | NoteSequence = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.notes, Notes) and _is_line(self.notes.columns):
+        if isinstance(self.notes, NoteSequence) and _is_line(self.notes.columns):
             return
         for note in self.notes:
             if note.duration_ticks < 1 or note.onset_tick < 0:
@@ -182,12 +182,12 @@ class Voice:
         return self.notes[-1].offset_tick if self.notes else 0
 
     def transpose(self, semitones: int) -> Voice:
-        columns = columns_of(self.notes).copy()
+        columns = note_array(self.notes).copy()
         columns[_PITCH] += semitones
-        return Voice(Notes(columns))
+        return Voice(NoteSequence(columns))
 
 
-def _is_line(columns: Columns) -> bool:
+def _is_line(columns: NoteArray) -> bool:
     """Whether columns are those of one monophonic line on the piano."""
     if not columns.shape[1]:
         return True
@@ -247,14 +247,16 @@ class Score:
         return sum(len(voice.notes) for voice in self.voices)
 
     @property
-    def found_key(self) -> Key | None:
+    def estimated_key(self) -> Key | None:
         """The key that the notes are in, whatever the signature says; None where there are none."""
-        return found_key([columns_of(voice.notes) for voice in self.voices])
+        return estimate_key_from_notes([note_array(voice.notes) for voice in self.voices])
 
     @property
-    def heard_key(self) -> Key | None:
+    def profile_key(self) -> Key | None:
         """The key that stands out by how long each pitch class sounds, however the piece ends."""
-        return found_key([columns_of(voice.notes) for voice in self.voices], by_the_end=False)
+        return estimate_key_from_notes(
+            [note_array(voice.notes) for voice in self.voices], use_final_bass=False
+        )
 
     def transpose(self, semitones: int) -> Score:
         """The same music, ``semitones`` higher, key included."""

@@ -17,18 +17,26 @@ from typing import Literal
 import numpy as np
 
 from bicinium.music.content import Content, Staff
-from bicinium.music.score import Columns, Note, Notes, Score, Voice, columns_of, found_key
+from bicinium.music.score import (
+    Note,
+    NoteArray,
+    NoteSequence,
+    Score,
+    Voice,
+    estimate_key_from_notes,
+    note_array,
+)
 
-Method = Literal["staves", "outer staves", "split"]
-_NO_NOTES: Columns = np.zeros((4, 0), np.int64)
+ReductionMethod = Literal["staves", "outer staves", "split"]
+_NO_NOTES: NoteArray = np.zeros((4, 0), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
-class TwoVoices:
+class VoiceReduction:
     """A two-voice score and what was lost on the way to it."""
 
     score: Score
-    method: Method
+    method: ReductionMethod
     notes_dropped: int
     notes_shortened: int
 
@@ -38,22 +46,22 @@ class TwoVoices:
         return self.notes_dropped / max(1, self.notes_dropped + self.score.note_count)
 
 
-def one_voice(content: Content, part: int) -> Score | None:
+def as_single_voice(content: Content, part: int) -> Score | None:
     """The score whose voice ``part`` is all of ``content`` and whose other voice is silent; None
     where the content is more than one line, or changes its metre.
     """
     if len(content.staves) > 1 or len(content.meters) > 1:
         return None
-    notes = columns_of(content.staves[0].notes)
+    notes = note_array(content.staves[0].notes)
     if (notes[0, 1:] < (notes[0] + notes[2])[:-1]).any():
         return None
     meter, end = content.meters[0][1], max(_end_tick(notes), content.end_tick or 0)
-    line, silence = Voice(Notes(notes)), Voice(())
+    line, silence = Voice(NoteSequence(notes)), Voice(())
     return Score(
         voices=(line, silence) if part == 0 else (silence, line),
         bars=-(-end // meter.bar_ticks),
         meter=meter,
-        key=content.key or found_key([notes], content.fifths),
+        key=content.key or estimate_key_from_notes([notes], content.fifths),
         tempo_qpm=content.tempo_qpm,
         anacrusis_ticks=content.anacrusis_ticks,
         title=content.title,
@@ -61,7 +69,7 @@ def one_voice(content: Content, part: int) -> Score | None:
     )
 
 
-def two_voices(content: Content) -> list[TwoVoices]:
+def reduce_to_two_voices(content: Content) -> list[VoiceReduction]:
     """One two-voice score for each stretch of ``content`` in one metre.
 
     A note that sounds across a change of metre ends there. Stretches without notes are left out.
@@ -81,17 +89,18 @@ def two_voices(content: Content) -> list[TwoVoices]:
         if content.end_tick is not None and index == len(ends) - 1:
             last = max(last, content.end_tick - start)
         score = Score(
-            voices=tuple(Voice(Notes(line.notes)) for line in lines),
+            voices=tuple(Voice(NoteSequence(line.notes)) for line in lines),
             bars=-(-last // meter.bar_ticks),
             meter=meter,
-            key=content.key or found_key([line.notes for line in lines], content.fifths),
+            key=content.key
+            or estimate_key_from_notes([line.notes for line in lines], content.fifths),
             tempo_qpm=content.tempo_qpm,
             anacrusis_ticks=content.anacrusis_ticks if index == 0 else 0,
             title=content.title,
             composer=content.composer,
         )
         pieces.append(
-            TwoVoices(
+            VoiceReduction(
                 score=score,
                 method=method,
                 notes_dropped=sum(line.dropped for line in lines)
@@ -102,27 +111,27 @@ def two_voices(content: Content) -> list[TwoVoices]:
     return pieces
 
 
-def _hands(staves: Sequence[Staff]) -> tuple[Columns, Columns, Columns, Method]:
+def _hands(staves: Sequence[Staff]) -> tuple[NoteArray, NoteArray, NoteArray, ReductionMethod]:
     """Notes of the upper hand, of the lower, of neither, and how they were told apart."""
     if len(staves) == 1:
         upper, lower, neither = _split(staves[0].notes)
-        return columns_of(upper), columns_of(lower), columns_of(neither), "split"
+        return note_array(upper), note_array(lower), note_array(neither), "split"
     named = {staff.name.strip().lower(): staff for staff in staves}
     if len(staves) == 2 and {"right", "left"} <= named.keys():
         by_height = [named["right"], named["left"]]
     else:
-        by_height = sorted(staves, key=lambda staff: -columns_of(staff.notes)[1].mean())
-    columns = [columns_of(staff.notes) for staff in by_height]
+        by_height = sorted(staves, key=lambda staff: -note_array(staff.notes)[1].mean())
+    columns = [note_array(staff.notes) for staff in by_height]
     neither_hand = np.concatenate(columns[1:-1], axis=1) if len(staves) > 2 else _NO_NOTES
-    method: Method = "staves" if len(staves) == 2 else "outer staves"
+    method: ReductionMethod = "staves" if len(staves) == 2 else "outer staves"
     return columns[0], columns[-1], neither_hand, method
 
 
-def _end_tick(notes: Columns) -> int:
+def _end_tick(notes: NoteArray) -> int:
     return int((notes[0] + notes[2]).max()) if notes.size else 0
 
 
-def _between(notes: Columns, start: int, end: int) -> Columns:
+def _between(notes: NoteArray, start: int, end: int) -> NoteArray:
     """The notes that begin in [start, end), cut at ``end`` and counted from ``start``."""
     if start == 0 and _end_tick(notes) <= end:
         return notes
@@ -135,12 +144,12 @@ def _between(notes: Columns, start: int, end: int) -> Columns:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    notes: Columns
+    notes: NoteArray
     dropped: int
     shortened: int
 
 
-def _line(notes: Columns, highest: bool) -> _Line:
+def _line(notes: NoteArray, highest: bool) -> _Line:
     """The outer line of one hand; ``notes`` are in the order of onset, then pitch."""
     onset = notes[0]
     changes = onset[1:] != onset[:-1]

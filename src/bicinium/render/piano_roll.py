@@ -19,13 +19,13 @@ _MARGIN = 44
 _MOST_TICKS = 96 * 400  # what is longer is drawn so far
 
 # The colours have names so that a page around the image can set them for light and dark.
-STYLE = """svg text { font: 10px system-ui, sans-serif; fill: var(--ink); }
+PIANO_ROLL_CSS = """svg text { font: 10px system-ui, sans-serif; fill: var(--ink); }
 .part0 { fill: var(--upper); } .part1 { fill: var(--lower); } .other { fill: #888; }
 .open { fill-opacity: .35; stroke: var(--wrong); stroke-dasharray: 3 2; }
 .bar { stroke: var(--line); } .octave { stroke: var(--line); stroke-dasharray: 1 5; }
 .mark { stroke: var(--wrong); stroke-width: 1.5; }
 .flag { fill: var(--wrong); }"""
-LIGHT = {
+LIGHT_COLOURS = {
     "paper": "#fff", "ink": "#222", "line": "#ddd", "upper": "#2b6cb0", "lower": "#b7791f",
     "wrong": "#c53030",
 }  # fmt: skip
@@ -59,25 +59,25 @@ def roll_notes(score: Score) -> list[RollNote]:
     ]
 
 
-def write_roll(score: Score, path: str | Path) -> None:
+def write_piano_roll(score: Score, path: str | Path) -> None:
     """Write the piano roll of a score as an SVG image that stands alone."""
-    image = standing_alone(piano_roll(roll_notes(score), (), score.meter))
+    image = standalone_svg(draw_piano_roll(roll_notes(score), (), score.meter))
     with atomic_write(Path(path)) as temporary:
         temporary.write_text(image, encoding="utf-8")
 
 
-def standing_alone(drawing: str) -> str:
-    """A drawing of ``piano_roll`` with paper and colours of its own."""
-    style = STYLE
-    for name, colour in LIGHT.items():
+def standalone_svg(drawing: str) -> str:
+    """A drawing of ``draw_piano_roll`` with paper and colours of its own."""
+    style = PIANO_ROLL_CSS
+    for name, colour in LIGHT_COLOURS.items():
         style = style.replace(f"var(--{name})", colour)
     head, body = drawing.split(">", 1)
-    paper = f'<rect width="100%" height="100%" style="fill: {LIGHT["paper"]}"/>'
+    paper = f'<rect width="100%" height="100%" style="fill: {LIGHT_COLOURS["paper"]}"/>'
     return f"{head}><style>{style}</style>{paper}{body}"
 
 
-def piano_roll(notes: Sequence[RollNote], marks: Sequence[Mark], meter: Meter) -> str:
-    """The piano roll as an SVG element without colours; see ``STYLE``. Empty where nothing is."""
+def draw_piano_roll(notes: Sequence[RollNote], marks: Sequence[Mark], meter: Meter) -> str:
+    """The piano roll as an SVG element without colours; see ``PIANO_ROLL_CSS``."""
     if not notes and not marks:
         return ""
     low = min((note.pitch for note in notes), default=60) - 2

@@ -9,7 +9,13 @@ from html import escape
 from string import Template
 
 from bicinium.errors import RequestError
-from bicinium.render.piano_roll import LIGHT, STYLE, Mark, piano_roll, standing_alone
+from bicinium.render.piano_roll import (
+    LIGHT_COLOURS,
+    PIANO_ROLL_CSS,
+    Mark,
+    draw_piano_roll,
+    standalone_svg,
+)
 from bicinium.reports.verdicts import FileVerdict
 
 _MOST_LISTED = 500
@@ -18,7 +24,7 @@ _MOST_UNFOLDED = 10  # files; of more, only what is invalid is shown at once
 # What the pages of reports share; the page of a corpus uses it too.
 PAGE_STYLE = (
     ":root { color-scheme: light dark; "
-    + " ".join(f"--{name}: {colour};" for name, colour in LIGHT.items())
+    + " ".join(f"--{name}: {colour};" for name, colour in LIGHT_COLOURS.items())
     + """ }
 @media (prefers-color-scheme: dark) { :root { --paper: #16181c; --ink: #e6e6e6; --line: #333;
   --upper: #63a4e8; --lower: #e0a94a; --wrong: #fc8181; } }
@@ -30,7 +36,7 @@ h2 { font-size: 1.05rem; overflow-wrap: anywhere; }
 summary { cursor: pointer; margin-top: 1.6rem; } summary h2 { display: inline; }
 summary p { margin: .2rem 0 .5rem; }
 """
-    + STYLE
+    + PIANO_ROLL_CSS
 )
 
 _PAGE = Template("""<!doctype html>
@@ -83,7 +89,7 @@ def svg_report(verdicts: Sequence[FileVerdict]) -> str:
     drawing = _drawing(verdict)
     if not drawing:
         raise RequestError(f"there is nothing to draw in {verdict.path}")
-    return standing_alone(drawing)
+    return standalone_svg(drawing)
 
 
 def _roll(verdict: FileVerdict) -> str:
@@ -93,4 +99,4 @@ def _roll(verdict: FileVerdict) -> str:
 
 def _drawing(verdict: FileVerdict) -> str:
     marks = [Mark(v.tick, f"{v.rule}: {v.message}") for v in verdict.violations]
-    return piano_roll(verdict.roll, marks, verdict.meter)
+    return draw_piano_roll(verdict.roll, marks, verdict.meter)

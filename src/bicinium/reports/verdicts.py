@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bicinium.errors import BiciniumError, RequestError, ScoreError
-from bicinium.formats.midi import read_messages, read_midi
+from bicinium.formats.midi import read_midi, read_midi_messages
 from bicinium.formats.registry import MUSIC_SUFFIXES, NOTATION_SUFFIXES, read_music
 from bicinium.grammar.validate import MusicalGrammarValidator, Violation
 from bicinium.music.content import Content
@@ -216,7 +216,7 @@ def _judge_events(path: Path) -> tuple[tuple[RollNote, ...], list[Violation], Me
     Wrong are notes that never end, that end without having begun, that begin while they sound, and
     notes of no length. Raises ScoreError where the file cannot be read.
     """
-    midi = read_messages(path)
+    midi = read_midi_messages(path)
     per_quarter = max(1, midi.ticks_per_beat)
     meters = [(0, COMMON_TIME)]
     notes: list[tuple[int, int, int, int, bool]] = []  # part, pitch, onset, end, closed

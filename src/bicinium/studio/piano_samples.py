@@ -12,7 +12,7 @@ import wave
 import numpy as np
 
 from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
-from bicinium.render.audio import render
+from bicinium.render.audio import synthesize
 
 PITCHES = tuple(range(22, 109, 4))
 SECONDS = 4  # of each note
@@ -31,7 +31,7 @@ def piano() -> bytes:
         for index, pitch in enumerate(PITCHES)
     )
     bars = -(-len(notes) * apart // (4 * TICKS_PER_QUARTER))
-    samples, rate = render(Score((Voice(notes), Voice()), bars, tempo_qpm=60))
+    samples, rate = synthesize(Score((Voice(notes), Voice()), bars, tempo_qpm=60))
     mono = samples.mean(axis=1)
     mono = (mono[0::2][: len(mono) // 2] + mono[1::2]) / 2  # half the rate
     rate //= 2

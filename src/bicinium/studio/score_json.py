@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bicinium.errors import RequestError
 from bicinium.music.key import Key
-from bicinium.music.score import Meter, Note, Score, Voice, columns_of
+from bicinium.music.score import Meter, Note, Score, Voice, note_array
 
 MOST_BARS = 1000
 MOST_NOTES = 20_000
@@ -64,7 +64,7 @@ def wire_score(score: Score) -> dict[str, Any]:
         "anacrusis": score.anacrusis_ticks,
         "title": score.title[:200],
         "composer": score.composer[:200],
-        "voices": [columns_of(voice.notes).T.tolist() for voice in score.voices],
+        "voices": [note_array(voice.notes).T.tolist() for voice in score.voices],
     }
 
 

@@ -35,7 +35,7 @@ from bicinium.generation.memorization import quotations_path
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.music.key import ALL_KEYS
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH
-from bicinium.render.export import check_installed
+from bicinium.render.export import require_libraries
 from bicinium.studio import tasks
 from bicinium.studio.errors import RefusedError
 from bicinium.studio.guard import ANYWHERE, Guard, Policy
@@ -328,7 +328,7 @@ def _about(settings: Settings) -> Mapping[str, Any]:
         "model": checkpoint.name,
         "meters": checkpoint.config.meters,
         "styles": checkpoint.styles,
-        "keys": [{"name": str(key), "printed": key.printed} for key in ALL_KEYS],
+        "keys": [{"name": str(key), "printed": key.display_name} for key in ALL_KEYS],
         "most": {"bars": MAX_BARS, "pieces": MOST_PIECES, "bytes": MOST_BYTES},
         "tempo": [MIN_TEMPO_QPM, MAX_TEMPO_QPM],
         "constraints": [
@@ -347,7 +347,7 @@ def _about(settings: Settings) -> Mapping[str, Any]:
 
 def _can_be_saved(form: str) -> bool:
     try:
-        check_installed(form)
+        require_libraries(form)
     except RequestError:
         return False
     return True

@@ -6,7 +6,7 @@ import re
 import zlib
 from typing import Any
 
-from bicinium.formats.musicxml import musicxml
+from bicinium.formats.musicxml import to_musicxml
 from bicinium.music.score import TICKS_PER_QUARTER, Score
 from bicinium.optional_imports import import_optional
 
@@ -44,7 +44,7 @@ def sheet(score: Score, width: int) -> dict[str, Any]:
     verovio.enableLog(verovio.LOG_OFF)
     width = min(WIDEST, max(NARROWEST, width))
     scale = _SCALE_OF_PHONES if width < _PHONE else _SCALE
-    text = re.sub(r"<direction .*?</direction>", "", musicxml(score), flags=re.DOTALL)
+    text = re.sub(r"<direction .*?</direction>", "", to_musicxml(score), flags=re.DOTALL)
     page_width = round(width * 100 / scale)
     fifths = abs(score.key.fifths) if score.key else 0
     breaks = []

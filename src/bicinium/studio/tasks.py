@@ -20,7 +20,7 @@ from bicinium.generation.engine import Progress
 from bicinium.generation.rerank import ScoreSheet
 from bicinium.music.key import Key
 from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
-from bicinium.music.voice_reduction import one_voice
+from bicinium.music.voice_reduction import as_single_voice
 from bicinium.render.export import write_score
 from bicinium.reports.verdicts import FileVerdict
 from bicinium.studio.piano_samples import piano
@@ -102,7 +102,7 @@ def read_sample(path: Path) -> Iterator[dict[str, Any]]:
 def explain(score: Score, style: str | None, model: Path) -> Iterator[dict[str, Any]]:
     """The grammar laid over a piece; see ``understanding``."""
     composer = load_composer(model)
-    found = understand(composer, score, score.key or score.found_key or Key(0, "major"), style)
+    found = understand(composer, score, score.key or score.estimated_key or Key(0, "major"), style)
     sounding = encode(snap(score))
     result = composer.validator.validate_sequence(sounding, score.meter, score.bars)
     yield {
@@ -168,7 +168,7 @@ def _score_in(path: Path, reduce: bool) -> tuple[Score | None, str]:
     if path.suffix.lower() == ".json":
         return None, "tokens are judged, but not shown as a score"
     try:
-        line = one_voice(read_music(path), 0)
+        line = as_single_voice(read_music(path), 0)
         return line or read_score(path, reduce), ""
     except BiciniumError as error:
         return None, str(error).replace(f"{path.parent}/", "").removesuffix(" with --reduce")

@@ -52,7 +52,7 @@ def understand(composer: Composer, score: Score, key: Key, style: str | None) ->
     """Have the model read a score in ``key``. Raises RequestError for one that is ungrammatical or
     very long.
     """
-    home = key.semitones_to_home
+    home = key.semitones_to_reference
     at_home, sounding = encode(snap(score.transpose(home))), encode(snap(score))
     if len(at_home) > MOST_TOKENS:
         raise RequestError(f"the model reads pieces of up to {MOST_TOKENS} tokens here")

@@ -15,7 +15,7 @@ import numpy as np
 
 from bicinium.errors import ScoreError, TokenError
 from bicinium.music.key import Key
-from bicinium.music.score import Meter, Note, Notes, Score, Voice, columns_of
+from bicinium.music.score import Meter, Note, NoteSequence, Score, Voice, note_array
 from bicinium.tokenizer.vocabulary import (
     BLOCKS,
     END,
@@ -51,9 +51,9 @@ def snap(score: Score) -> Score:
     """The nearest score that tokens can spell: velocities and tempo moved to their bins."""
 
     def snapped(voice: Voice) -> Voice:
-        columns = columns_of(voice.notes).copy()
+        columns = note_array(voice.notes).copy()
         columns[3] = bin_velocity(_audible_bins(columns[3]))
-        return Voice(Notes(columns))
+        return Voice(NoteSequence(columns))
 
     voices = tuple(map(snapped, score.voices))
     return replace(score, voices=voices, tempo_qpm=bin_tempo_qpm(tempo_bin(score.tempo_qpm)))
@@ -106,7 +106,7 @@ def _changes(values: np.ndarray, before: int) -> np.ndarray:
 
 def _events(voice: Voice, part: int) -> np.ndarray:
     """Each end and each start of a note as one number; their order is the canonical order."""
-    onset, pitch, duration, velocity = columns_of(voice.notes)
+    onset, pitch, duration, velocity = note_array(voice.notes)
     own = (part << _PART_BITS) | (pitch << _PITCH_BITS)
     ends = ((onset + duration) << _TICK_BITS) | own
     starts = (onset << _TICK_BITS) | own | (1 << _STARTS_BITS) | _audible_bins(velocity)

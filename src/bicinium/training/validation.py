@@ -29,7 +29,7 @@ from bicinium.grammar.loops import MOST_LOOPED, looped_share
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.teacher_forcing import told_bits
 from bicinium.model.transformer import Transformer
-from bicinium.music.key import HOME
+from bicinium.music.key import REFERENCE_KEYS
 from bicinium.music.quality import quality
 from bicinium.music.score import TICKS_PER_QUARTER, Meter
 from bicinium.reports.html_report import html_report
@@ -137,7 +137,7 @@ class LiveSampler:
         chosen = rng.choice(len(self.like), size=len(bars), p=self.shares)
         return [
             Conditions(
-                key=HOME[self.like[i].mode].transpose(self.like[i].transposition),
+                key=REFERENCE_KEYS[self.like[i].mode].transpose(self.like[i].transposition),
                 meter=Meter.parse(self.like[i].meter),
                 bars=count,
                 style=self.like[i].style,
@@ -177,7 +177,7 @@ def generated_pieces(
             one.key.mode,
             one.style,
             one.bars,
-            -one.key.semitones_to_home,
+            -one.key.semitones_to_reference,
         )
         for tokens, one in zip(written, asked, strict=True)
     ]

@@ -15,7 +15,7 @@ from bicinium.generation.constraints.families import CadencePlan
 from bicinium.generation.constraints.processor import ConstraintProcessor
 from bicinium.generation.fixed_notes import FixedNotesBatch, fix_around_gap, fix_opening, fix_voice
 from bicinium.grammar import MusicalGrammar, State
-from bicinium.music.counterpoint import closes, comes_from_dominant
+from bicinium.music.counterpoint import ends_on_tonic, has_authentic_bass
 from bicinium.music.key import ALL_KEYS, Key
 from bicinium.music.score import Meter, Score
 from bicinium.tokenizer.codec import decode
@@ -122,7 +122,7 @@ def _walk(
         bar_ticks=[one.meter.bar_ticks for one in asked],
         bars=[one.bars for one in asked],
         max_tokens=[64 + 96 * count for count in quarters],
-        transposition=[-one.key.semitones_to_home for one in asked],
+        transposition=[-one.key.semitones_to_reference for one in asked],
         spare_slots=0,
     )
     free = [given is None and one.bars > 2 for one in asked]
@@ -174,8 +174,8 @@ def _walk(
 
 
 def _sounding(tokens: Sequence[int], asked: Conditions) -> Score:
-    home = decode(tokens, asked.meter, asked.key.transpose(asked.key.semitones_to_home))
-    return home.transpose(-asked.key.semitones_to_home)
+    home = decode(tokens, asked.meter, asked.key.transpose(asked.key.semitones_to_reference))
+    return home.transpose(-asked.key.semitones_to_reference)
 
 
 _OFTEN = {  # at least so often in so many unsteered walks
@@ -204,8 +204,8 @@ def test_the_defaults_are_never_broken_and_leave_a_way(uniform: bool) -> None:
     assert walks.broken(constraints) == {"close": 0, "parallels": 0, "crossing": 0}
     for asked, closing, score in zip(walks.asked, walks.closings, walks.scores, strict=True):
         assert score is not None
-        assert closes(score, asked.key)
-        assert comes_from_dominant(score, asked.key) or not closing.from_dominant
+        assert ends_on_tonic(score, asked.key)
+        assert has_authentic_bass(score, asked.key) or not closing.from_dominant
     assert sum(closing.from_dominant for closing in walks.closings) > 50
 
 
@@ -313,7 +313,7 @@ def _after(
     asked = Conditions(key, Meter.parse(meter), bars)
     grammar = MusicalGrammar()
     state = grammar.initial_state(
-        1, bar_ticks=asked.meter.bar_ticks, bars=bars, transposition=-key.semitones_to_home,
+        1, bar_ticks=asked.meter.bar_ticks, bars=bars, transposition=-key.semitones_to_reference,
         spare_slots=0,
     )  # fmt: skip
     watch = ConstraintProcessor(constraints, [asked], given, closings=closing and [closing])  # type: ignore[arg-type]
@@ -653,7 +653,7 @@ def test_beside_given_notes_constraints_hold_and_leave_a_way(
         assert score is not None
         given = _WAYS[way](score)
         asked.append(replace(one, bars=given.score.bars, fixed_notes=given))
-        home = given.score.transpose(one.key.semitones_to_home)
+        home = given.score.transpose(one.key.semitones_to_reference)
         at_home.append(replace(given, score=home))
     walks = _walk(constraints, asked, seed=16, fixed_notes=FixedNotesBatch(at_home))
     assert walks.stuck == 0

@@ -14,7 +14,7 @@ from bicinium.grammar import MusicalGrammar, State
 from bicinium.model.inputs.bar_lag import PITCHES_REMEMBERED, SIZES, Memory
 from bicinium.model.inputs.motif_predictor import NOTHING_EXPECTED, Expectations
 from bicinium.model.inputs.note_index import GrowingLines, Lines, lines_of
-from bicinium.music.score import VOICES, Note, columns_of
+from bicinium.music.score import VOICES, Note, note_array
 from bicinium.tokenizer.vocabulary import END, START, VOCAB_SIZE, Kind, token_id
 
 Line = list[Note]
@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
 
 def _stored(pieces: Sequence[Voices]) -> Lines:
-    return Lines([[columns_of(line) for line in piece] for piece in pieces])
+    return Lines([[note_array(line) for line in piece] for piece in pieces])
 
 
 def _state(pieces: Sequence[Voices], places: Sequence[Place], bar_ticks: int) -> State:

@@ -22,7 +22,7 @@ from bicinium.model.inputs.encode import (
 )
 from bicinium.model.inputs.lookahead import Foresight
 from bicinium.model.inputs.note_index import GrowingLines, Lines
-from bicinium.music.score import Meter, Note, columns_of
+from bicinium.music.score import Meter, Note, note_array
 from bicinium.tokenizer.vocabulary import END, KINDS, PITCHES, START, VOCAB_SIZE, Kind, token_id
 
 _CONFIG = ModelConfig(styles=("bach", "classical"))
@@ -227,7 +227,7 @@ _FORESEEN = {
 def _foreseen_rows() -> np.ndarray:
     """The rows of ``_PIECE`` with that foresight."""
     lines = Lines([[
-        columns_of((Note(0, _C5, 24), Note(24, _A4, 48))), columns_of((Note(0, _C3, 108),))
+        note_array((Note(0, _C5, 24), Note(24, _A4, 48))), note_array((Note(0, _C3, 108),))
     ]])  # fmt: skip
     foresight = Foresight(lines, np.array([0]), np.array([[24, 0]]), np.array([[144, 2**30]]))
     grammar = MusicalGrammar()

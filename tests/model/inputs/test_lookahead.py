@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bicinium.model.inputs.lookahead import IS_WAIT, Foresight
 from bicinium.model.inputs.note_index import Lines
-from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Note, columns_of
+from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Note, note_array
 
 _END, _FAR = 400, 2**30  # ticks
 Line = list[Note]
@@ -39,7 +39,7 @@ _STRETCHES = st.tuples(
 
 
 def _stored(pieces: Sequence[Sequence[Line]]) -> Lines:
-    return Lines([[columns_of(line) for line in piece] for piece in pieces])
+    return Lines([[note_array(line) for line in piece] for piece in pieces])
 
 
 def _foresight(lines: Lines, places: Sequence[tuple[int, Sequence[Stretch]]]) -> Foresight:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bicinium.grammar import MusicalGrammar, State
 from bicinium.model.inputs.motif_predictor import Expectations
 from bicinium.model.inputs.note_index import SPAN, GrowingLines, Lines, lines_of
-from bicinium.music.score import COMMON_TIME, VOICES, Note, Score, columns_of
+from bicinium.music.score import COMMON_TIME, VOICES, Note, Score, note_array
 from bicinium.tokenizer.codec import decode, encode
 from bicinium.tokenizer.vocabulary import START, Kind, token_id
 
@@ -123,8 +123,8 @@ def test_what_is_expected_is_what_the_piece_alone_leads_one_to_expect(
 
 def test_the_notes_of_a_piece_count_from_its_beginning_and_are_its_own() -> None:
     """C5 and rest over a C3 that is held, twice the same; and a piece that has no notes."""
-    one = [columns_of([Note(0, 72, 24)]), columns_of([Note(0, 48, 96)])]
-    none = [columns_of([]), columns_of([])]
+    one = [note_array([Note(0, 72, 24)]), note_array([Note(0, 48, 96)])]
+    none = [note_array([]), note_array([])]
     lines = Lines([one, none, one])
     nothing = [0, 0, 0, 0]
     for piece in (0, 2):
@@ -141,7 +141,7 @@ def test_the_notes_of_a_piece_count_from_its_beginning_and_are_its_own() -> None
 def test_the_last_note_to_begin_is_looked_up_in_its_piece_alone(
     notes: list[list[int]], data: st.DataObject
 ) -> None:
-    lines = Lines([[columns_of([Note(t, 60, 1) for t in line])] * VOICES for line in notes])
+    lines = Lines([[note_array([Note(t, 60, 1) for t in line])] * VOICES for line in notes])
     piece, tick = data.draw(st.integers(0, len(notes) - 1)), data.draw(st.integers(0, 25))
     note, found = lines.last_begun(1, np.array([piece * SPAN + tick]))
     begun = [t for t in notes[piece] if t <= tick]

@@ -16,8 +16,8 @@ from typing import Any
 from bicinium.errors import RequestError
 from bicinium.generation.conditions import Conditions
 from bicinium.music import counterpoint
-from bicinium.music.counterpoint import LOWER, UPPER, Place, Range
-from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES, Score, columns_of
+from bicinium.music.counterpoint import LOWER, UPPER, NoteLocation, PitchRange
+from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES, Score, note_array
 
 NEVER_BROKEN = 1.0  # the strength that forbids
 ROUNDING = 1e-9  # of a share times a number of notes
@@ -61,7 +61,10 @@ class Constraints:
     rhythm: float = 0.0
     authentic: float = 0.65  # share of the pieces
     accidentals: float = 0.1  # share of the notes
-    ranges: tuple[Range, Range] = ((55, 88), (33, 67))  # of upper and lower, as they sound
+    ranges: tuple[PitchRange, PitchRange] = (
+        (55, 88),
+        (33, 67),
+    )  # of upper and lower, as they sound
     span: int = 16  # semitones
     max_leap: int = 12  # semitones
     max_equal: int = 32  # notes
@@ -178,7 +181,7 @@ def broken(score: Score, conditions: Conditions, constraints: Constraints) -> di
     def is_own(voice: int, tick: int) -> bool:
         return not any(begin <= tick < until for begin, until in fixed_notes[voice])
 
-    def notes_of(places: Sequence[Place]) -> int:
+    def notes_of(places: Sequence[NoteLocation]) -> int:
         return sum(is_own(*place) for place in places)
 
     def places_of(ticks: Sequence[int]) -> int:
@@ -187,31 +190,38 @@ def broken(score: Score, conditions: Conditions, constraints: Constraints) -> di
     def count(name: str) -> int:
         match name:
             case "close":
-                deciding = counterpoint.closing_tick(score.meter, score.bars), score.end_tick - 1
+                deciding = (
+                    counterpoint.latest_final_onset_tick(score.meter, score.bars),
+                    score.end_tick - 1,
+                )
                 own = [all(is_own(voice, tick) for tick in deciding) for voice in (UPPER, LOWER)]
-                judge = counterpoint.restless_voices if all(own) else counterpoint.open_voices
+                judge = (
+                    counterpoint.voices_not_at_rest if all(own) else counterpoint.voices_off_tonic
+                )
                 return sum(own[voice] for voice in judge(score, conditions.key))
             case "in_key":
                 every = [
-                    Place(voice, tick)
+                    NoteLocation(voice, tick)
                     for voice in (UPPER, LOWER)
-                    for tick in columns_of(score.voices[voice].notes)[0].tolist()
+                    for tick in note_array(score.voices[voice].notes)[0].tolist()
                 ]
                 allowed = math.floor(constraints.accidentals * notes_of(every) + ROUNDING)
-                outside = counterpoint.outside_key(score, conditions.key)
+                outside = counterpoint.notes_outside_key(score, conditions.key)
                 return max(0, notes_of(outside) - allowed)
             case "range":
-                return notes_of(counterpoint.outside_range(score, constraints.ranges))
+                return notes_of(counterpoint.notes_outside_range(score, constraints.ranges))
             case "hand_span":
-                return notes_of(counterpoint.wide_spans(score, constraints.span))
+                return notes_of(counterpoint.wide_hand_spans(score, constraints.span))
             case "parallels":
                 return places_of([place.tick for place in counterpoint.parallels(score)])
             case "crossing":
-                return places_of([place.tick for place in counterpoint.crossings(score)])
+                return places_of(
+                    [place.start_tick for place in counterpoint.voice_crossings(score)]
+                )
             case "consonance":
-                return places_of(counterpoint.strong_dissonances(score))
+                return places_of(counterpoint.strong_beat_dissonances(score))
             case "leap":
-                return notes_of(counterpoint.leaps(score, constraints.max_leap))
+                return notes_of(counterpoint.large_leaps(score, constraints.max_leap))
             case _:
                 return notes_of(counterpoint.equal_runs(score, constraints.max_equal))
 

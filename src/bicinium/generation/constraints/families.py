@@ -24,11 +24,11 @@ from bicinium.music.counterpoint import (
     LOWER,
     SPAN_TICKS,
     UPPER,
-    Range,
+    PitchRange,
     are_dissonant,
     are_parallel,
 )
-from bicinium.music.key import HOME, Key
+from bicinium.music.key import REFERENCE_KEYS, Key
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES, Meter
 from bicinium.tokenizer.vocabulary import BLOCKS, MAX_SHIFT_TICKS, Kind
 
@@ -93,7 +93,7 @@ class BatchConditions:
     def of(
         cls,
         conditions: Sequence[Conditions],
-        ranges: Sequence[Range],
+        ranges: Sequence[PitchRange],
         closings: Sequence[CadencePlan] | None = None,
     ) -> BatchConditions:
         """``closings``: how each is to close; None: as ``CadencePlan`` has it."""
@@ -103,7 +103,9 @@ class BatchConditions:
 
         bars = [asked.meter.bar_ticks for asked in conditions]
         ends = [asked.bars * bar for asked, bar in zip(conditions, bars, strict=True)]
-        late = [counterpoint.closing_tick(asked.meter, asked.bars) for asked in conditions]
+        late = [
+            counterpoint.latest_final_onset_tick(asked.meter, asked.bars) for asked in conditions
+        ]
         closings = closings or [CadencePlan()] * len(conditions)
         last_bar = [end - bar for end, bar in zip(ends, bars, strict=True)]
         early = [closing.on_downbeat for closing in closings]
@@ -113,7 +115,7 @@ class BatchConditions:
         from_dominant = np.array([closing.from_dominant for closing in closings])
         return cls(
             each([asked.key.mode == "minor" for asked in conditions]),
-            to_home := each([asked.key.semitones_to_home for asked in conditions]),
+            to_home := each([asked.key.semitones_to_reference for asked in conditions]),
             each([_strong_period(asked.meter) for asked in conditions]),
             each(last_bar),
             np.where(from_dominant & (deadline > beat), deadline - beat, FAR),
@@ -127,7 +129,7 @@ class BatchConditions:
 
 
 def _strong_period(meter: Meter) -> int:
-    return meter.bar_ticks // len(counterpoint.strong_ticks(meter))
+    return meter.bar_ticks // len(counterpoint.strong_beat_ticks(meter))
 
 
 @dataclass(slots=True)
@@ -628,7 +630,9 @@ def _are_in(pitches: Rows, pitch_classes: Iterable[int]) -> Bools:
 
 def _by_mode_and_voice(classes: Callable[[Key], tuple[Iterable[int], Iterable[int]]]) -> Bools:
     """(2, 2, 109) the pitches in the classes that a key gives the upper and the lower voice."""
-    return np.array([[_are_in(_PITCHES_FROM_0, c) for c in classes(key)] for key in HOME.values()])
+    return np.array(
+        [[_are_in(_PITCHES_FROM_0, c) for c in classes(key)] for key in REFERENCE_KEYS.values()]
+    )
 
 
 # the pitches on which a voice may close, those by which it leads to a close, the tonic (2, 109)
@@ -639,8 +643,10 @@ _LEADS = _by_mode_and_voice(
 _IS_TONIC = _CLOSES[:, LOWER]
 _LEADS[:, :, NOTHING] = False
 # (3, 88): nothing, then by mode what is outside the scale
-_OUTSIDE_KEY = np.zeros((1 + len(HOME), len(PITCHES)), np.bool_)
-_OUTSIDE_KEY[1:] = [~_are_in(PITCHES, counterpoint.scale(key)) for key in HOME.values()]
+_OUTSIDE_KEY = np.zeros((1 + len(REFERENCE_KEYS), len(PITCHES)), np.bool_)
+_OUTSIDE_KEY[1:] = [
+    ~_are_in(PITCHES, counterpoint.scale_pitch_classes(key)) for key in REFERENCE_KEYS.values()
+]
 # (109, 88) by what sounds, what is dissonant with it
 _DISSONANT = are_dissonant(column(_PITCHES_FROM_0), PITCHES)
 _DISSONANT[NOTHING] = False

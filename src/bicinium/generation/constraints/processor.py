@@ -32,7 +32,7 @@ from bicinium.generation.constraints.families import (
     of_voice,
 )
 from bicinium.grammar.rules import Bools, State, column, is_any
-from bicinium.music.counterpoint import LOWER, UPPER, Range
+from bicinium.music.counterpoint import LOWER, UPPER, PitchRange
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 from bicinium.tokenizer.vocabulary import BLOCKS, KINDS, MAX_SHIFT_TICKS, VALUES, VOCAB_SIZE, Kind
 
@@ -107,7 +107,7 @@ class ConstraintProcessor:
         constraints: Constraints,
         conditions: Sequence[Conditions],
         fixed_notes: FixedVoices | None = None,
-        playable: Sequence[Range] = (_PIANO, _PIANO),
+        playable: Sequence[PitchRange] = (_PIANO, _PIANO),
         closings: Sequence[CadencePlan] | None = None,
     ) -> None:
         self.constraints = constraints

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bicinium.grammar.rules import State
 from bicinium.model.inputs.motif_predictor import NOTHING_EXPECTED, Expectations
-from bicinium.music.score import LOWEST_PITCH, VOICES, Columns
+from bicinium.music.score import LOWEST_PITCH, VOICES, NoteArray
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind
 
 Ints = NDArray[np.int64]
@@ -29,7 +29,7 @@ class Lines:
     in the order of their onsets. Between the pieces there may be notes that never come.
     """
 
-    def __init__(self, pieces: Sequence[Sequence[Columns]]) -> None:
+    def __init__(self, pieces: Sequence[Sequence[NoteArray]]) -> None:
         self.onset, self.offset, self.pitch = [], [], []
         for voice in range(VOICES):
             lines = [piece[voice] for piece in pieces]
@@ -97,7 +97,7 @@ def lines_of(tokens: NDArray[np.integer], lengths: NDArray[np.integer], states: 
     tick, part = states.tick[after], states.part[after]
     begins, ends = kinds == Kind.NOTE_ON, kinds == Kind.NOTE_OFF
     last_row = np.cumsum(lengths) - 1
-    of_voice: list[list[Columns]] = []
+    of_voice: list[list[NoteArray]] = []
     for voice in range(VOICES):
         on = np.flatnonzero(begins & (part == voice))
         off = np.append(np.flatnonzero(ends & (part == voice)), len(tokens))
