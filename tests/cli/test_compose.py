@@ -1,0 +1,202 @@
+"""`bicinium compose`."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bicinium import api, studio
+from bicinium.generation.constraints.config import DESCRIPTIONS, Constraints
+from bicinium.generation.engine import DEFAULT_SAMPLING
+from bicinium.generation.rerank import DEFAULT_BEST_OF
+
+
+def test_help_states_the_default_number_of_candidates(run_cli: Callable[..., Any]) -> None:
+    assert f"keep the best; {DEFAULT_BEST_OF} if left out" in run_cli("compose", "--help").words
+
+
+def test_help_and_studio_slider_show_the_default_sampling(
+    run_cli: Callable[..., Any],
+) -> None:
+    words = run_cli("compose", "--help").words
+    assert f"{DEFAULT_SAMPLING.temperature:g} if left out" in words
+    assert f"{DEFAULT_SAMPLING.top_p:g} if left out" in words
+    page = Path(studio.__file__).parent / "static" / "index.html"
+    slider = re.search(r'<input name="temperature"[^>]*', page.read_text(encoding="utf-8"))
+    assert slider is not None
+    assert f'value="{DEFAULT_SAMPLING.temperature:g}"' in slider[0]
+
+
+def test_compose_writes_pieces_and_prints_their_paths(
+    run_cli: Callable[..., Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    ran = run_cli(
+        "compose", "-n", 3, "--bars", 2, "--key", "D minor", "--meter", "3/4", "--seed", 5,
+        "--model", tiny_model, "--out", "pieces/new",
+    )  # fmt: skip
+    assert ran.status == 0
+    for seed in (5, 6, 7):
+        path = f"pieces/new/bicinium-{seed:04d}.mid"
+        assert (tmp_path / path).is_file()
+        assert path in ran.out
+    assert ran.out.count("D minor") == ran.out.count("3/4") == 3
+    assert ran.out.count("valid") == 3
+    assert run_cli("validate", "pieces").status == 0
+
+
+def test_compose_json_prints_one_document(run_cli: Callable[..., Any], tiny_model: Path) -> None:
+    ran = run_cli("compose", "-n", 2, "--bars", 3, "--tempo", 88, "--model", tiny_model, "--json")
+    assert ran.status == 0
+    document = json.loads(ran.out)
+    assert document["tokens_per_second"] > 0
+    assert len(document["pieces"]) == 2
+    for index, piece in enumerate(document["pieces"]):
+        assert piece["valid"] is True
+        assert piece["grammar_score"] == 1
+        assert (piece["bars"], piece["tempo"], piece["seed"]) == (3, 88, index)
+        assert piece["notes"] > 0
+        assert piece["tokens"] > piece["notes"]
+        assert re.fullmatch(r"[A-G][b#]? (major|minor)", piece["key"])
+        assert piece["meter"] in ("2/4", "3/4", "4/4", "6/8")
+        assert piece["files"][0] == piece["path"]
+        assert all(Path(path).is_file() for path in piece["files"])
+
+
+def test_compose_without_grammar_writes_token_files_and_exits_with_1(
+    run_cli: Callable[..., Any], tiny_model: Path
+) -> None:
+    ran = run_cli("compose", "-n", 2, "--bars", 2, "--model", tiny_model, "--no-grammar", "--json")
+    assert ran.status == 1
+    for piece in json.loads(ran.out)["pieces"]:
+        assert piece["valid"] is False
+        assert piece["path"].endswith(".tokens.json")
+        judged = run_cli("validate", piece["path"], "--json")
+        assert judged.status == 1
+        (verdict,) = json.loads(judged.out)["files"]
+        assert verdict["grammar_score"] == piece["grammar_score"]
+        assert verdict["violations"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pattern"),
+    [
+        (["--bars", "0"], "0 bars cannot be composed: ask for 1 to 256"),
+        (["--key", "H"], "'H' is not a key"),
+        (["--meter", "5/7"], "5/7 is not a metre"),
+        (["--meter", "13/16"], "13/16 is not one the model has learned"),
+        (["--style", "salieri"], "'salieri' is not one the model has learned"),
+        (["--tempo", "1000"], "tempo 1000 must be"),
+        (["-n", "0"], "0 pieces cannot be composed"),
+        (["--seed", "-1"], "seed -1 must be 0 or more"),
+        (["--top-p", "0"], "top-p 0.0 must be"),
+        (["--temperature", "-1"], "temperature -1.0 must be"),
+        (["--out", "valid.mid/below"], "cannot be written to"),
+    ],
+)
+def test_compose_rejects_invalid_options(
+    run_cli: Callable[..., Any],
+    tiny_model: Path,
+    valid_midi: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    pattern: str,
+) -> None:
+    run_cli("compose", "--bars", 1, "--model", tiny_model, *arguments).assert_error(pattern)
+    assert [path.name for path in tmp_path.iterdir()] == [valid_midi.name]
+
+
+def test_compose_checks_the_output_folder_before_composing(
+    run_cli: Callable[..., Any],
+    valid_midi: Path,
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        api,
+        "compose_many",
+        lambda *args, **asked: pytest.fail("composed before checking the folder"),
+    )
+    for out in (valid_midi, valid_midi / "below"):
+        run_cli("compose", "--model", tiny_model, "--out", out).assert_error("cannot be written to")
+
+
+def test_constraint_list_can_be_parsed_again(run_cli: Callable[..., Any]) -> None:
+    ran = run_cli("compose", "--constraint", "list")
+    assert ran.status == 0
+    settings = [line.split("  ")[0] for line in ran.out.splitlines()]
+    assert [setting.partition("=")[0] for setting in settings] == list(DESCRIPTIONS)
+    assert Constraints.parse(settings) == Constraints()
+
+
+def test_compose_rejects_a_missing_or_invalid_model(
+    run_cli: Callable[..., Any], valid_midi: Path
+) -> None:
+    run_cli("compose", "--model", "none.safetensors").assert_error("there is no model at")
+    run_cli("compose", "--model", valid_midi).assert_error("is not a bicinium checkpoint")
+
+
+def test_compose_writes_every_requested_format(
+    run_cli: Callable[..., Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    ran = run_cli(
+        "compose", "-n", 2, "--bars", 2, "--seed", 3, "--model", tiny_model, "--out", "new",
+        "--formats", "musicxml, mid,mxl,roll.svg", "--json",
+    )  # fmt: skip
+    assert ran.status == 0
+    names = [[Path(name).name for name in row["files"]] for row in json.loads(ran.out)["pieces"]]
+    suffixes = ("musicxml", "mid", "mxl", "roll.svg")
+    assert names == [[f"bicinium-000{seed}.{suffix}" for suffix in suffixes] for seed in (3, 4)]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(
+        [*names[0], *names[1]]
+    )
+    text = (tmp_path / "new" / "bicinium-0003.musicxml").read_text()
+    assert '<miscellaneous-field name="seed">3<' in text
+    assert re.search('name="model">tiny, sha256 [0-9a-f]{16}<', text)
+    assert run_cli("validate", "new/bicinium-0003.musicxml", "new/bicinium-0003.mxl").status == 0
+
+
+@pytest.mark.parametrize(
+    ("formats", "pattern"),
+    [("mid,doc", "names no format that can be written"), (",", "no format is asked for")],
+)
+def test_compose_rejects_unknown_formats(
+    run_cli: Callable[..., Any], tiny_model: Path, tmp_path: Path, formats: str, pattern: str
+) -> None:
+    run_cli("compose", "--model", tiny_model, "--formats", formats).assert_error(pattern)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compose_reports_a_missing_extra_before_composing(
+    run_cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "midirenderer", None)
+    ran = run_cli("compose", "--formats", "mid,wav", "--out", "new")
+    ran.assert_error(r"sound needs midirenderer: install it with pip install 'bicinium\[sound\]'")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compose_does_not_import_heavy_packages(tiny_model: Path, tmp_path: Path) -> None:
+    program = """if True:
+        import sys
+        from bicinium.cli.main import main
+        try:
+            main()
+        finally:
+            heavy = {'torch', 'music21', 'verovio', 'typst'} & set(sys.modules)
+            print('loaded:', *heavy, file=sys.stderr)"""
+    command = [sys.executable, "-c", program, "compose", "-n", "1", "--bars", "2", "--json",
+               "--formats", "mid,musicxml,roll.svg"]  # fmt: skip
+    ran = subprocess.run(
+        [*command, "--model", str(tiny_model)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["pieces"][0]["valid"]
+    assert ran.stderr.splitlines()[-1] == "loaded:"
+    assert (tmp_path / "out" / "bicinium-0000.mid").is_file()

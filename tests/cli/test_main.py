@@ -1,0 +1,56 @@
+"""The table of commands: help, unknown options and error messages."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_help_lists_every_command(run_cli: Callable[..., Any]) -> None:
+    ran = run_cli("--help")
+    assert ran.status == 0
+    for command in ("compose", "convert", "validate", "train", "corpus", "runs", "doctor"):
+        assert re.search(rf"\b{command}\b", ran.out)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["compose"],
+        ["convert"],
+        ["validate"],
+        ["train"],
+        ["corpus", "prepare"],
+        ["runs", "compare"],
+        ["doctor"],
+    ],
+)
+def test_every_command_has_help(run_cli: Callable[..., Any], command: list[str]) -> None:
+    ran = run_cli(*command, "--help")
+    assert ran.status == 0
+    assert "--help" in ran.out
+
+
+def test_unknown_option_is_an_error_without_traceback(run_cli: Callable[..., Any]) -> None:
+    ran = run_cli("compose", "--barz", "4")
+    assert ran.status == 2
+    assert "--barz" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_installed_command_prints_an_error_without_traceback(tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name("bicinium")
+    if not command.exists():
+        pytest.skip("the command is not installed beside this Python")
+    ran = subprocess.run(
+        [command, "validate", "absent.mid"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr == "bicinium: there is nothing at absent.mid\n"
