@@ -53,7 +53,7 @@ def configuration(
                 "context": 256,
                 "state_embedding": state_embedding,
                 "time_heads": 0,
-                "foresight": False,
+                "lookahead": False,
             },
             "training": {
                 "seed": seed,

@@ -25,9 +25,9 @@ from bicinium.generation.sampling import draw, probabilities
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, ValidationResult
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder
-from bicinium.model.inputs.bar_lag import Memory
-from bicinium.model.inputs.encode import PieceConditions, features
-from bicinium.model.inputs.note_index import GrowingLines
+from bicinium.model.inputs.bar_lag import BarLag
+from bicinium.model.inputs.encode import PieceConditions, encode_inputs
+from bicinium.model.inputs.note_index import GrowingNoteIndex
 from bicinium.music.voice_reduction import reduce_to_two_voices
 from bicinium.tokenizer.codec import encode, snap
 from bicinium.tokenizer.vocabulary import START
@@ -68,15 +68,15 @@ def against_decoder(batch: int, rounds: int) -> None:
         )
         tokens = np.full(batch, START)
         decoder.start(batch)
-        lines, rows = GrowingLines(batch), np.arange(batch)
+        lines, rows = GrowingNoteIndex(batch), np.arange(batch)
         in_grammar, in_decoder = np.empty(STEPS), np.empty(STEPS)
         for step in range(STEPS):
             a = time.process_time()
             grammar.advance(state, tokens)
             b = time.process_time()
-            lines.hear(state, rows, tokens)
-            past = Memory(lines, rows)
-            seen = features(checkpoint.config, state, tokens.astype(np.int32), told, past)
+            lines.update(state, rows, tokens)
+            past = BarLag(lines, rows)
+            seen = encode_inputs(checkpoint.config, state, tokens.astype(np.int32), told, past)
             c = time.process_time()
             mask = grammar.token_mask(state)
             d = time.process_time()

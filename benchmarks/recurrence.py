@@ -23,7 +23,7 @@ from bicinium.errors import BiciniumError
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.engine import DEFAULT_SAMPLING, Composer, GenerationConfig
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
-from bicinium.model.inputs.motif_predictor import NOTHING_EXPECTED, Expectations, Expected
+from bicinium.model.inputs.motif_predictor import NO_PREDICTION, MotifPrediction, MotifPredictor
 from bicinium.music.excerpts import EXCERPT_BARS, extract_bars
 from bicinium.music.score import Score
 from bicinium.request import Request
@@ -83,12 +83,12 @@ def share_of(score: Score) -> float:
     notes = [
         (n.onset_tick, part, n.pitch) for part, v in enumerate(at_home.voices) for n in v.notes
     ]
-    expectations, again = Expectations(), 0
-    expected: dict[int, tuple[int, Expected]] = {}
+    predictor, again = MotifPredictor(), 0
+    expected: dict[int, tuple[int, MotifPrediction]] = {}
     for tick, part, pitch in sorted(notes):
-        since, due = expected.get(part, (0, NOTHING_EXPECTED))
+        since, due = expected.get(part, (0, NO_PREDICTION))
         again += due.confidence >= SURE and (since + due.ticks, due.pitch) == (tick, pitch)
-        expected[part] = tick, expectations.hear(part, tick, pitch)
+        expected[part] = tick, predictor.observe(part, tick, pitch)
     return again / len(notes) if notes else math.nan
 
 

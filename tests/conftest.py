@@ -21,9 +21,9 @@ from bicinium.formats.midi import write_midi
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.bar_lag import Memory
-from bicinium.model.inputs.encode import PieceConditions, features
-from bicinium.model.inputs.note_index import GrowingLines
+from bicinium.model.inputs.bar_lag import BarLag
+from bicinium.model.inputs.encode import PieceConditions, encode_inputs
+from bicinium.model.inputs.note_index import GrowingNoteIndex
 from bicinium.music.key import Key
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.tokenizer.vocabulary import KINDS, Kind
@@ -151,13 +151,13 @@ def shown_along() -> Callable[..., np.ndarray]:
     ) -> np.ndarray:
         grammar = MusicalGrammar()
         state = grammar.initial_state(1, **asked)
-        lines, only = GrowingLines(1), np.zeros(1, np.intp)
+        lines, only = GrowingNoteIndex(1), np.zeros(1, np.intp)
         rows = []
         for token in tokens:
             grammar.advance(state, np.array([token]))
-            lines.hear(state, only, np.array([token]))
-            past = Memory(lines, only)
-            rows.append(features(config, state, np.array([token], np.int32), told, past))
+            lines.update(state, only, np.array([token]))
+            past = BarLag(lines, only)
+            rows.append(encode_inputs(config, state, np.array([token], np.int32), told, past))
         return np.concatenate(rows)
 
     return show

@@ -29,8 +29,8 @@ from bicinium.generation.fixed_notes import (
 )
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
 from bicinium.model.checkpoint import load_checkpoint
-from bicinium.model.inputs.lookahead import Foresight
-from bicinium.model.inputs.note_index import Lines
+from bicinium.model.inputs.lookahead import Lookahead
+from bicinium.model.inputs.note_index import NoteIndex
 from bicinium.music.key import ALL_KEYS, Key
 from bicinium.music.score import Meter, Note, Score, Voice, note_array
 from bicinium.tokenizer.codec import decode, encode, snap
@@ -385,12 +385,12 @@ def test_the_model_is_told_of_the_given_voice_and_of_what_follows_a_gap() -> Non
     other, filled = fix_voice(_HELD.voices[1], 1, _HELD), fix_around_gap(_HELD, 3, 3)
     given = FixedNotesBatch([other, None, filled, fix_opening(_HELD, 9)])
     ticks = np.arange(0, 768, 7)
-    lines = Lines([[note_array(voice.notes) for voice in _HELD.voices]])
+    lines = NoteIndex([[note_array(voice.notes) for voice in _HELD.voices]])
     ever, never = (0, 2**30), (0, 0)
     for row, known in enumerate(
         [(never, ever), (never, never), ((408, 2**30), (288, 2**30)), (never, never)]
     ):
-        expected = Foresight(
+        expected = Lookahead(
             lines,
             np.zeros(len(ticks), np.int64),
             np.array([[begin for begin, _ in known]] * len(ticks)),

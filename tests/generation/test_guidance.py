@@ -11,7 +11,7 @@ import pytest
 from bicinium.generation.guidance import GuidedDecoder
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.inputs.encode import PieceConditions, without_style
+from bicinium.model.inputs.encode import PieceConditions, mask_style
 
 _LENGTH = 12
 
@@ -77,7 +77,7 @@ def test_only_the_style_is_forgotten(
     for style in ("bach", "classical", None):
         told, untold = seen(style), seen(None)
         for piece, expected in zip(told, untold, strict=True):
-            np.testing.assert_array_equal(without_style(tiny_config, piece), expected)
+            np.testing.assert_array_equal(mask_style(tiny_config, piece), expected)
     assert not np.array_equal(seen("bach"), seen(None))
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from bicinium.generation.motif_bias import GAINS, apply_motif_bias
 from bicinium.grammar import MusicalGrammar, State
-from bicinium.model.inputs.bar_lag import Memory
+from bicinium.model.inputs.bar_lag import BarLag
 from bicinium.model.inputs.motif_predictor import CONFIDENCES
-from bicinium.model.inputs.note_index import GrowingLines
+from bicinium.model.inputs.note_index import GrowingNoteIndex
 from bicinium.music.score import COMMON_TIME, Note, Score, Voice
 from bicinium.tokenizer.codec import encode
 from bicinium.tokenizer.vocabulary import BLOCKS, KINDS, VOCAB_SIZE, Kind, token_id
@@ -23,19 +23,19 @@ _FIGURE = (60, 62, 65, 64)  # C D F E, in eighths
 _NOTHING = np.zeros((1, VOCAB_SIZE))
 
 
-def _at(pitches: tuple[int, ...], place: int, sooner: int = 0) -> tuple[State, Memory]:
+def _at(pitches: tuple[int, ...], place: int, sooner: int = 0) -> tuple[State, BarLag]:
     """Where note ``place`` of a line of eighths is about to begin, some ticks sooner than even."""
     notes = [Note(12 * i, pitch, 12) for i, pitch in enumerate(pitches)]
     notes[place - 1] = replace(notes[place - 1], duration_ticks=12 - sooner)
     notes[place] = replace(notes[place], onset_tick=12 * place - sooner)
     tokens = encode(Score((Voice(tuple(notes)), Voice(())), 1 + len(notes) // 8, COMMON_TIME))
-    grammar, lines = MusicalGrammar(), GrowingLines(1)
+    grammar, lines = MusicalGrammar(), GrowingNoteIndex(1)
     state, only = grammar.initial_state(1), np.zeros(1, np.intp)
     first = np.flatnonzero(KINDS[tokens] == Kind.NOTE_ON)[place]
     for token in tokens[:first, None].astype(np.int64):
         grammar.advance(state, token)
-        lines.hear(state, only, token)
-    return state, Memory(lines, only)
+        lines.update(state, only, token)
+    return state, BarLag(lines, only)
 
 
 def _gains(

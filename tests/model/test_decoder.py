@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.encode import (
-    FARTHEST,
+    MAX_DISTANCE,
     PITCH_DISTANCES,
     REFERENCES,
     PieceConditions,
-    feature_sizes,
+    input_sizes,
 )
 from bicinium.model.transformer import Transformer
 from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
@@ -42,7 +42,7 @@ def _noise(config: ModelConfig, batch: int, length: int, seed: int = 0) -> np.nd
     """(B, T, F + REFERENCES + 1) random rows of the embedding table, each feature in its own range;
     random pitches to measure from; and ticks that now and then move on.
     """
-    sizes = np.array(list(feature_sizes(config).values()))
+    sizes = np.array(list(input_sizes(config).values()))
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     rng = np.random.default_rng(seed)
     rows = rng.integers(0, sizes, (batch, length, len(sizes))) + first
@@ -87,9 +87,9 @@ def test_a_sequence_read_as_a_whole_has_the_logits_of_its_steps(
         {},
         {"state_embedding": False},
         {"relative_pitch": False},
-        {"memory": False},
-        {"relative_pitch": False, "memory": False},
-        {"foresight": False},
+        {"bar_lag": False},
+        {"relative_pitch": False, "bar_lag": False},
+        {"lookahead": False},
         {"time_heads": 0},
         {"time_heads": 1},
     ],
@@ -336,7 +336,7 @@ def test_where_all_references_move_what_is_added_moves_with_them(
 
 @pytest.mark.parametrize(
     ("reference", "semitones"),
-    [(0, 0), (1, 7), (3, -12), (REFERENCES - 1, 1), (0, FARTHEST), (4, -FARTHEST)],
+    [(0, 0), (1, 7), (3, -12), (REFERENCES - 1, 1), (0, MAX_DISTANCE), (4, -MAX_DISTANCE)],
 )
 def test_each_reference_has_a_number_for_each_distance(
     added: Callable[..., Logits], tiny_config: ModelConfig, reference: int, semitones: int
@@ -344,13 +344,13 @@ def test_each_reference_has_a_number_for_each_distance(
     """With all but one of them 0, only pitches at that distance from that reference are spoken of;
     at the greatest, those beyond it, too."""
     weight = np.zeros((REFERENCES * PITCH_DISTANCES, tiny_config.d_model), np.float32)
-    weight[reference * PITCH_DISTANCES + FARTHEST + semitones] = 1
+    weight[reference * PITCH_DISTANCES + MAX_DISTANCE + semitones] = 1
     says = added(tiny_config, **{"relative_head.weight": weight})
     references = np.full(REFERENCES, 60)
     references[reference] = 40
     logits = says(_measured_from(_noise(tiny_config, 1, 3), references))[0, :, _NOTES]
     spoken_of = np.flatnonzero(np.abs(logits).max(axis=0))
-    expected = {FARTHEST: range(76, PITCHES), -FARTHEST: range(5)}
+    expected = {MAX_DISTANCE: range(76, PITCHES), -MAX_DISTANCE: range(5)}
     assert spoken_of.tolist() == list(expected.get(semitones, [40 + semitones]))
     assert (logits[:, spoken_of] == logits[:, spoken_of[:1]]).all()
 

@@ -16,10 +16,10 @@ from bicinium.data.piece_record import PieceRecord
 from bicinium.data.shards import load_pieces
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.bar_lag import Memory
-from bicinium.model.inputs.encode import REFERENCES, PieceConditions, feature_sizes, features
-from bicinium.model.inputs.lookahead import Foresight
-from bicinium.model.inputs.note_index import GrowingLines, Lines
+from bicinium.model.inputs.bar_lag import BarLag
+from bicinium.model.inputs.encode import REFERENCES, PieceConditions, encode_inputs, input_sizes
+from bicinium.model.inputs.lookahead import Lookahead
+from bicinium.model.inputs.note_index import GrowingNoteIndex, NoteIndex
 from bicinium.music.score import Meter, Note, note_array
 from bicinium.tokenizer.codec import decode
 from bicinium.tokenizer.vocabulary import KINDS, PAD, START, UNK, VALUES, VOCAB_SIZE, Kind
@@ -188,7 +188,7 @@ def test_the_contents_of_a_batch_are_what_it_holds(store: PieceDataset) -> None:
 
 def _condition_columns(batch: Batch, config: ModelConfig) -> dict[str, np.ndarray]:
     """(B, T) of each condition, 0 where unknown."""
-    sizes = feature_sizes(config)
+    sizes = input_sizes(config)
     first = np.concatenate([[0], np.cumsum(list(sizes.values()))[:-1]])
     columns = batch.inputs.numpy()[..., : -REFERENCES - 1] - first
     return {
@@ -291,15 +291,17 @@ def _one_by_one(
     )  # fmt: skip
     told = PieceConditions.of(config, [piece.meter], [piece.mode], [piece.style], [piece.bars])
     limits = np.array([known])
-    lines = Lines([[note_array(line) for line in _voices(piece)]])
-    foresight = Foresight(lines, np.array([0]), limits[..., 0], limits[..., 1])
-    so_far, only = GrowingLines(1), np.zeros(1, np.intp)
+    lines = NoteIndex([[note_array(line) for line in _voices(piece)]])
+    foresight = Lookahead(lines, np.array([0]), limits[..., 0], limits[..., 1])
+    so_far, only = GrowingNoteIndex(1), np.zeros(1, np.intp)
     rows = []
     for token in piece.tokens[: window.stop].tolist():
         grammar.advance(state, [token])
-        so_far.hear(state, only, np.array([token]))
-        past = Memory(so_far, only)
-        rows.append(features(config, state, np.array([token], np.int32), told, past, foresight))
+        so_far.update(state, only, np.array([token]))
+        past = BarLag(so_far, only)
+        rows.append(
+            encode_inputs(config, state, np.array([token], np.int32), told, past, foresight)
+        )
     return np.concatenate(rows)[window.start :]
 
 
@@ -320,7 +322,7 @@ def test_batches_show_what_composing_would_show_token_by_token(
 def _of_foresight(config: ModelConfig) -> np.ndarray:
     """Which columns of the features tell of notes to come; those not embedded do not."""
     prefixes = ("known_", "next_", "until_", "beat_")
-    embedded = [name.startswith(prefixes) for name in feature_sizes(config)]
+    embedded = [name.startswith(prefixes) for name in input_sizes(config)]
     return np.array(embedded + [False] * (REFERENCES + 1))
 
 
@@ -353,9 +355,9 @@ def test_a_run_with_a_share_of_none_is_one_without(store: PieceDataset) -> None:
 def test_a_model_without_foresight_is_told_nothing(
     pieces: list[PieceRecord], store: PieceDataset
 ) -> None:
-    blind = PieceDataset(pieces, store.config.model_copy(update={"foresight": False}))
+    blind = PieceDataset(pieces, store.config.model_copy(update={"lookahead": False}))
     batch = _batches(blind, lookahead_probability=1.0).batch(0)
-    assert batch.inputs.shape[-1] == len(feature_sizes(blind.config)) + REFERENCES + 1
+    assert batch.inputs.shape[-1] == len(input_sizes(blind.config)) + REFERENCES + 1
     assert not _of_foresight(blind.config).any()
 
 

@@ -39,9 +39,9 @@ from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
 from bicinium.grammar.rules import Stage
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.decoder import Decoder
-from bicinium.model.inputs.bar_lag import Memory
-from bicinium.model.inputs.encode import AT_REST, PieceConditions, features
-from bicinium.model.inputs.note_index import GrowingLines
+from bicinium.model.inputs.bar_lag import BarLag
+from bicinium.model.inputs.encode import AT_REST, PieceConditions, encode_inputs
+from bicinium.model.inputs.note_index import GrowingNoteIndex
 from bicinium.music.score import TICKS_PER_QUARTER, VOICES, Score, Voice
 from bicinium.tokenizer.codec import decode
 from bicinium.tokenizer.vocabulary import (
@@ -433,7 +433,7 @@ class Composer:
         recent = np.full((len(conditions), _REMEMBERED), _NONE)  # NOTE_ONs
         rows = np.arange(len(conditions))  # the pieces that are not finished
         tokens = np.full(len(rows), START, np.int64)
-        lines = GrowingLines(len(conditions))
+        lines = GrowingNoteIndex(len(conditions))
         needs = [_as_style_needs(asked, manner.sampling) for asked in conditions]
         guidance, leaning = np.array(needs).T
         decoder = GuidedDecoder(self.decoder, guidance)
@@ -441,7 +441,7 @@ class Composer:
             if manner.cancelled and manner.cancelled():
                 raise CancelledError("composing was stopped")
             self.grammar.advance(state, tokens)
-            lines.hear(state, rows, tokens)
+            lines.update(state, rows, tokens)
             if watch:
                 watch.hear(state, rows, tokens)
             over = self.grammar.ended(state) | (state.tokens_left <= 0)
@@ -459,10 +459,10 @@ class Composer:
                 allowed = None if allowed is None else allowed[going]
                 weights = None if weights is None else weights[going]
                 decoder.keep(going)
-            past = Memory(lines, rows)
+            past = BarLag(lines, rows)
             foresight = fixed_notes.foresight(rows) if fixed_notes.anything else None
             logits = decoder.step(
-                features(self.config, state, tokens.astype(np.int32), told, past, foresight)
+                encode_inputs(self.config, state, tokens.astype(np.int32), told, past, foresight)
             )
             if weights is not None:
                 logits = logits + weights * temperature  # whatever that is

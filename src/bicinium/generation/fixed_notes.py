@@ -24,8 +24,8 @@ from bicinium.grammar.rules import (
     State,
     column,
 )
-from bicinium.model.inputs.lookahead import Foresight
-from bicinium.model.inputs.note_index import Lines
+from bicinium.model.inputs.lookahead import Lookahead
+from bicinium.model.inputs.note_index import NoteIndex
 from bicinium.music.score import VOICES, NoteArray, Score, Voice, note_array
 from bicinium.tokenizer.codec import LOWEST_AUDIBLE_BIN
 from bicinium.tokenizer.vocabulary import (
@@ -176,7 +176,7 @@ class FixedNotesBatch:
             self.can_land[index, one.score.end_tick] = True
         self.next_landing = self._next_true(self.can_land)  # (tables, ticks)
         empty: NoteArray = np.zeros((4, 0), np.int64)
-        self.lines = Lines(
+        self.lines = NoteIndex(
             [[empty] * VOICES]
             + [[note_array(line.notes) for line in one.score.voices] for one in distinct]
         )
@@ -207,10 +207,10 @@ class FixedNotesBatch:
         """Is anything given at all?"""
         return bool(self.table.any())
 
-    def foresight(self, rows: NDArray[np.integer]) -> Foresight:
+    def foresight(self, rows: NDArray[np.integer]) -> Lookahead:
         """What the model is told beforehand in these pieces."""
         table = self.table[rows]
-        return Foresight(self.lines, table, self.known[table, :, 0], self.known[table, :, 1])
+        return Lookahead(self.lines, table, self.known[table, :, 0], self.known[table, :, 1])
 
     def is_fixed(self, rows: NDArray[np.integer], tick: Ints) -> Bools:
         """(N, 2) which voices are not the model's at these ticks."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.model.decoder import Decoder
-from bicinium.model.inputs.encode import without_style
+from bicinium.model.inputs.encode import mask_style
 
 _CONTEXT = 256  # tokens, some six bars
 
@@ -46,5 +46,5 @@ class GuidedDecoder:
         told = self._told.step(seen)
         if not self._untold:
             return told
-        untold = self._untold.step(without_style(self._untold.config, seen))
+        untold = self._untold.step(mask_style(self._untold.config, seen))
         return untold + self._guidance[:, None] * (told - untold)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.grammar.rules import State
-from bicinium.model.inputs.bar_lag import Memory
-from bicinium.model.inputs.motif_predictor import CONFIDENCES, Expected, degree_of
+from bicinium.model.inputs.bar_lag import BarLag
+from bicinium.model.inputs.motif_predictor import CONFIDENCES, MotifPrediction, degree_of
 from bicinium.tokenizer.vocabulary import BLOCKS, Kind
 
-# Nats for each ``Expected.confidence``, at strength 1: chosen on the training side (docs/log.md).
+# Nats for each ``MotifPrediction.confidence`` at strength 1, chosen on training data (docs/log.md).
 GAINS = np.array([0, 0, 0, 0.3, 0.6, 1.2, 2, 3])
 assert len(GAINS) == CONFIDENCES
 
@@ -29,14 +29,14 @@ def apply_motif_bias(
     logits: NDArray[np.floating],
     allowed: NDArray[np.bool_] | None,
     state: State,
-    past: Memory,
+    past: BarLag,
     strength: NDArray[np.floating],
 ) -> NDArray[np.floating]:
     """(N, 774) log probabilities, in which the NOTE_ON that is due has gained ``strength`` (N,)
     times its nats over the others; raised or not, since what is expected is a white key, but not
     where it repeats the note before. That a note begins is as likely as before.
     """
-    due = Expected(*past.due(state))
+    due = MotifPrediction(*past.predicted_now(state))
     gain = np.where(due.step != 0, strength * GAINS[due.confidence], 0)
     rows = np.flatnonzero(gain)
     if not len(rows):

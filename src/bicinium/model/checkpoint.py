@@ -22,7 +22,7 @@ from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
 from bicinium.grammar.rules import MusicalGrammarConfig
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import PITCH_DISTANCES, REFERENCES, feature_sizes
+from bicinium.model.inputs.encode import PITCH_DISTANCES, REFERENCES, input_sizes
 from bicinium.tokenizer.vocabulary import vocabulary_hash
 
 DEFAULT_MODEL = Path(__file__).parent / "weights" / "default.safetensors"
@@ -123,7 +123,7 @@ def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """The weights of such a model, by the names ``transformer`` gives them."""
     d, ff = config.d_model, config.d_ff
     shapes: dict[str, tuple[int, ...]] = {
-        "embedding.weight": (sum(feature_sizes(config).values()), d),
+        "embedding.weight": (sum(input_sizes(config).values()), d),
         "norm.weight": (d,),
         "head.weight": (config.vocab_size, d),
     }

@@ -1,10 +1,10 @@
-"""The shape of the model and the names its conditions have. Stored in every checkpoint."""
+"""Model configuration: shape, inputs, and names of conditions. Stored in every checkpoint."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from bicinium.tokenizer.vocabulary import VOCAB_SIZE
 
@@ -15,41 +15,48 @@ COMMON_METERS = (
 
 
 class ModelConfig(BaseModel):
-    """Fields of the transformer. ``mode`` is the only architecture there is."""
+    """Configuration of the transformer.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    ``mode`` and ``vocab_size`` are checked, not chosen: there is one architecture and one
+    vocabulary. Checkpoints written before version 0.2 name two fields ``memory`` and ``foresight``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True)
 
     mode: Literal["transformer"] = "transformer"
     vocab_size: int = VOCAB_SIZE
     d_model: int = Field(256, ge=2)
     n_layers: int = Field(4, ge=1)
     n_heads: int = Field(4, ge=1)
-    d_ff: int = Field(512, ge=1)  # width of the SwiGLU
-    context: int = Field(1024, ge=1)  # tokens that attention reaches back
+    d_ff: int = Field(512, ge=1)  # Width of the SwiGLU layer.
+    context: int = Field(1024, ge=1)  # Tokens that attention reaches back.
     rope_base: float = Field(10_000.0, gt=1)
     dropout: float = Field(0.0, ge=0, lt=1)
-    state_embedding: bool = True  # embed the automaton's state; off only to measure what it brings
-    relative_pitch: bool = True  # see and say pitches by their distance from the notes before, too
-    memory: bool = True  # embed what was a bar ago, and what the piece itself leads one to expect
-    foresight: bool = True  # embed what is known of the notes to come (a given voice, a gap's end)
-    time_heads: int = Field(2, ge=0)  # of n_heads, those that measure distance in ticks, not tokens
-    time_base: float = Field(1_000.0, gt=1)  # the rotary base of those heads
+    state_embedding: bool = True  # Embed the grammar state.
+    relative_pitch: bool = True  # Relate pitches to reference pitches in inputs and logits.
+    bar_lag: bool = Field(True, validation_alias=AliasChoices("bar_lag", "memory"))
+    # Embed what each voice did one and two bars ago, and the motif prediction.
+    lookahead: bool = Field(True, validation_alias=AliasChoices("lookahead", "foresight"))
+    # Embed notes that are known before they come (a given voice, the end of a gap).
+    time_heads: int = Field(2, ge=0)  # Of n_heads, those that measure distance in ticks.
+    time_base: float = Field(1_000.0, gt=1)  # The rotary base of those heads.
     meters: tuple[str, ...] = COMMON_METERS
     styles: tuple[str, ...] = ()
 
-    def unlike(self, other: ModelConfig) -> list[str]:
-        """The fields that differ, of those that say what the weights are."""
+    def differing_fields(self, other: ModelConfig) -> list[str]:
+        """Return the names of fields that differ and that the weights depend on."""
         values = self.model_dump(exclude={"dropout"})
         return [name for name, value in values.items() if getattr(other, name) != value]
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
         if self.vocab_size != VOCAB_SIZE:
-            raise ValueError(f"vocab_size is {self.vocab_size}, but there are {VOCAB_SIZE} tokens")
+            raise ValueError(f"vocab_size must be {VOCAB_SIZE} (got {self.vocab_size}).")
         if self.d_model % (2 * self.n_heads):
             raise ValueError(
-                f"d_model={self.d_model} must be a multiple of twice n_heads={self.n_heads}"
+                f"d_model must be a multiple of 2 * n_heads (got {self.d_model} for "
+                f"n_heads={self.n_heads})."
             )
         if self.time_heads > self.n_heads:
-            raise ValueError(f"time_heads={self.time_heads} are more than n_heads={self.n_heads}")
+            raise ValueError(f"time_heads must be at most n_heads (got {self.time_heads}).")
         return self

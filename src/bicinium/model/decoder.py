@@ -17,15 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import FARTHEST, PITCH_DISTANCES, REFERENCES
+from bicinium.model.inputs.encode import (
+    MAX_DISTANCE,
+    PITCH_DISTANCES,
+    REFERENCES,
+    split_inputs,
+)
 from bicinium.model.rotary import rotary_speeds
 from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
 
 Floats = NDArray[np.floating]
 _FEW_ROWS = 5
 _BLOCK = 256  # tokens of a sequence that is read as a whole
-_DISTANCE = np.clip(np.arange(PITCHES) - np.arange(PITCHES)[:, None], -FARTHEST, FARTHEST)
-_FIRST_DISTANCE = np.arange(REFERENCES)[:, None] * PITCH_DISTANCES + FARTHEST
+_DISTANCE = np.clip(np.arange(PITCHES) - np.arange(PITCHES)[:, None], -MAX_DISTANCE, MAX_DISTANCE)
+_FIRST_DISTANCE = np.arange(REFERENCES)[:, None] * PITCH_DISTANCES + MAX_DISTANCE
 
 
 class _Layer(NamedTuple):
@@ -96,12 +101,12 @@ class Decoder:
             self.slots[row] = slot
         self.cache = self.cache[:, :, : len(rows)]
 
-    def step(self, features: NDArray[np.integer]) -> Floats:
-        """(B, F + REFERENCES + 1) ``features`` of one more token → (B, V) logits of the next."""
+    def step(self, inputs: NDArray[np.integer]) -> Floats:
+        """Encoded inputs (B, F + REFERENCES + 1) of one more token → (B, V) logits of the next."""
         slot = self.length % self.config.context
         filled = min(self.length + 1, self.config.context)
-        cos, sin = self._turn(np.array([self.length]), features[:, -1])
-        x = self._embedded(features)
+        cos, sin = self._turn(np.array([self.length]), split_inputs(inputs).tick)
+        x = self._embedded(inputs)
         for layer, (keys, values) in zip(self.layers, self.cache.swapaxes(0, 1), strict=True):
             attended = self._attended(x, layer, cos, sin)  # (B, 3, H, D/H)
             keys[self.slots, :, slot] = attended[:, 1]
@@ -112,15 +117,15 @@ class Decoder:
             y = np.matmul(weight[:, :, None], values[:, :, :filled]).reshape(len(x), -1)
             x = self._after_attention(x, y[self.slots], layer)
         self.length += 1
-        return self._logits(x, features)
+        return self._logits(x, inputs)
 
-    def along(self, features: NDArray[np.integer]) -> Iterator[tuple[slice, Floats]]:
+    def along(self, inputs: NDArray[np.integer]) -> Iterator[tuple[slice, Floats]]:
         """Of a whole sequence (T, F + REFERENCES + 1), some tokens at a time: where they stand, and
         the (n, V) logits of what follows each: what ``step`` gives one by one.
         """
-        blocks = [slice(f, min(f + _BLOCK, len(features))) for f in range(0, len(features), _BLOCK)]
-        cos, sin = self._turn(np.arange(len(features)), features[:, -1])
-        x = np.concatenate([self._embedded(features[some]) for some in blocks])
+        blocks = [slice(f, min(f + _BLOCK, len(inputs))) for f in range(0, len(inputs), _BLOCK)]
+        cos, sin = self._turn(np.arange(len(inputs)), split_inputs(inputs).tick)
+        x = np.concatenate([self._embedded(inputs[some]) for some in blocks])
         for layer in self.layers:
             attended = self._attended(x, layer, cos, sin)
             query, key, value = attended.transpose(1, 2, 0, 3)  # (H, T, D/H) each
@@ -128,7 +133,7 @@ class Decoder:
                 y = self._looked_back(query, key, value, some)
                 x[some] = self._after_attention(x[some], y, layer)
         for some in blocks:
-            yield some, self._logits(x[some], features[some])
+            yield some, self._logits(x[some], inputs[some])
 
     def _looked_back(self, query: Floats, key: Floats, value: Floats, some: slice) -> Floats:
         """(n, D) what some tokens of a sequence attend to, themselves and those before."""
@@ -139,8 +144,8 @@ class Decoder:
         y = _softmax(weight) @ value[:, since : some.stop]
         return y.swapaxes(0, 1).reshape(len(ago), -1)
 
-    def _embedded(self, features: NDArray[np.integer]) -> Floats:
-        return np.asarray(self.embedding[features[:, : -REFERENCES - 1]].sum(axis=1))  # (N, D)
+    def _embedded(self, inputs: NDArray[np.integer]) -> Floats:
+        return np.asarray(self.embedding[split_inputs(inputs).rows].sum(axis=1))  # (N, D)
 
     def _turn(self, place: NDArray[np.integer], tick: NDArray[np.integer]) -> tuple[Floats, Floats]:
         """(N, 1, H, D/H/2) cosines and sines of what tokens at these places and ticks turn by."""
@@ -165,9 +170,9 @@ class Decoder:
         gate, up = hidden[:, : self.config.d_ff], hidden[:, self.config.d_ff :]
         return x + _times(gate / (1 + np.exp(-gate)) * up, layer.down)
 
-    def _logits(self, x: Floats, features: NDArray[np.integer]) -> Floats:
+    def _logits(self, x: Floats, inputs: NDArray[np.integer]) -> Floats:
         """(N, V); to those of pitches is added what speaks for their distances from references."""
-        x, references = _normed(x), features[:, -REFERENCES - 1 : -1]
+        x, references = _normed(x), split_inputs(inputs).reference_pitches
         logits = _times(x, self.head)
         if self.relative_head is not None and self.ending_head is not None:
             by_distance = _times(x, self.relative_head)

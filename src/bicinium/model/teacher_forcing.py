@@ -15,9 +15,9 @@ from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.rules import State
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.inputs.bar_lag import Memory
-from bicinium.model.inputs.encode import PieceConditions, features
-from bicinium.model.inputs.note_index import lines_of
+from bicinium.model.inputs.bar_lag import BarLag
+from bicinium.model.inputs.encode import PieceConditions, encode_inputs
+from bicinium.model.inputs.note_index import index_notes
 
 _KEYS, _BARS = 12, 64  # among which a piece's key and its number of bars are told
 
@@ -37,8 +37,8 @@ def logits_along(
     states = grammar.states_along([tokens], **asked)
     after = states.take(np.arange(1, len(states)))
     piece = np.zeros(len(tokens), np.intp)  # there is one
-    past = Memory(lines_of(tokens, np.array([len(tokens)]), states), piece)
-    seen = features(decoder.config, after, tokens.astype(np.int32), told.take(piece), past)
+    past = BarLag(index_notes(tokens, np.array([len(tokens)]), states), piece)
+    seen = encode_inputs(decoder.config, after, tokens.astype(np.int32), told.take(piece), past)
     return after, decoder.along(seen)
 
 

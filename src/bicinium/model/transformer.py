@@ -1,12 +1,12 @@
-"""The model in PyTorch, to be trained. ``decoder`` is the same in numpy.
+"""The transformer in PyTorch, for training. ``decoder`` is the same network for generation.
 
-Decoder-only transformer: pre-norm RMSNorm, rotary positions (RoFormer, arXiv:2104.09864) counted in
-tokens by some heads and in ticks by others, SwiGLU (arXiv:2002.05202), causal attention. Its input
-is the sum of embeddings: of the token, of the automaton's state after it, of the piece's
-conditions, of what is known to come. What speaks for a pitch is said of the pitch itself and, where
-``relative_pitch``, of its distance from the references: a number for each distance of a note that
-may begin, and one for the end of the note that sounds (a pointer, arXiv:1506.03134), so that notes
-of a pitch that was rare in training end like others. Knows integers; knows no music.
+A decoder-only transformer with pre-norm RMSNorm, SwiGLU (arXiv:2002.05202) and causal attention.
+Rotary positions (RoFormer, arXiv:2104.09864) count tokens in some heads and ticks in others. The
+input is the sum of embeddings of the token, the grammar state after it, the piece's conditions and
+the look-ahead (see ``inputs.encode``). With ``relative_pitch``, the logit of a NOTE_ON also depends
+on its distance from each reference pitch, and the NOTE_OFF of the sounding note has a logit of its
+own (a pointer, arXiv:1506.03134), so that notes of rare pitches end like others. Knows integers;
+knows no music.
 """
 
 from __future__ import annotations
@@ -18,16 +18,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import FARTHEST, PITCH_DISTANCES, REFERENCES, feature_sizes
+from bicinium.model.inputs.encode import (
+    MAX_DISTANCE,
+    PITCH_DISTANCES,
+    REFERENCES,
+    input_sizes,
+    split_inputs,
+)
 from bicinium.model.rotary import rotary_speeds
 from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
 
 
 class Transformer(nn.Module):
+    """The whole network; ``forward`` takes what ``encode_inputs`` returns."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        rows = sum(feature_sizes(config).values())
+        rows = sum(input_sizes(config).values())
         self.embedding = nn.EmbeddingBag(rows, config.d_model, mode="sum")
         blocks = [Block(config) for _ in range(config.n_layers)]
         self.blocks = nn.ModuleList(blocks)
@@ -38,14 +46,14 @@ class Transformer(nn.Module):
             self.relative_head = nn.Linear(config.d_model, distances, bias=False)
             self.ending_head = nn.Linear(config.d_model, 1, bias=False)
         self.apply(_initialise)
-        for block in blocks:  # the residual stream keeps its size at any depth (GPT-2)
+        for block in blocks:  # GPT-2: the residual stream keeps its size at any depth.
             for weight in (block.attention.out.weight, block.feed_forward.down.weight):
                 nn.init.normal_(weight, std=0.02 / (2 * config.n_layers) ** 0.5)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, T, F + REFERENCES + 1) ``features`` → (B, T, V) logits of the next token."""
-        batch, length, _ = features.shape
-        rows, ticks = features[..., : -REFERENCES - 1], features[..., -1]
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Encoded inputs (B, T, F + REFERENCES + 1) → (B, T, V) logits of the next token."""
+        batch, length, _ = inputs.shape
+        rows, references, ticks = split_inputs(inputs)
         x = self.embedding(rows.flatten(0, 1)).view(batch, length, -1)  # (B, T, D)
         cos, sin = rotary_tables(self.config, ticks)
         for block in self.blocks:
@@ -56,16 +64,16 @@ class Transformer(nn.Module):
             return logits
         by_distance = self.relative_head(x).view(batch, length, REFERENCES, PITCH_DISTANCES)
         pitches = torch.arange(PITCHES, device=x.device)
-        distance = pitches - features[..., -REFERENCES - 1 : -1, None]
-        distance = distance.clamp(-FARTHEST, FARTHEST) + FARTHEST
-        of_pitch = by_distance.gather(-1, distance.long()).sum(dim=2)  # (B, T, PITCHES)
+        distance = pitches - references[..., None]
+        distance = distance.clamp(-MAX_DISTANCE, MAX_DISTANCE) + MAX_DISTANCE
+        by_pitch = by_distance.gather(-1, distance.long()).sum(dim=2)  # (B, T, PITCHES)
         notes = BLOCKS[Kind.NOTE_ON].ids
-        logits = logits + F.pad(of_pitch, (notes.start, logits.shape[-1] - notes.stop))
-        held = features[..., -REFERENCES - 1, None] + BLOCKS[Kind.NOTE_OFF].ids.start
+        logits = logits + F.pad(by_pitch, (notes.start, logits.shape[-1] - notes.stop))
+        held = references[..., :1] + BLOCKS[Kind.NOTE_OFF].ids.start
         return logits.scatter_add(-1, held.long(), self.ending_head(x).to(logits.dtype))
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """The weights as they stand, by name: what ``Decoder`` and checkpoints take."""
+        """Return the current weights by name, as ``Decoder`` and checkpoints take them."""
         return {name: w.detach().float().cpu().numpy() for name, w in self.state_dict().items()}
 
 
@@ -113,17 +121,17 @@ class FeedForward(nn.Module):
 def rotary_tables(config: ModelConfig, ticks: Tensor) -> tuple[Tensor, Tensor]:
     """(B, T) ticks → (B, H, T, D/H/2) cosines and sines of the angle of each pair of channels.
 
-    The first heads turn with the place among the tokens, the last ``time_heads`` with score time.
+    The first heads count tokens, the last ``time_heads`` count ticks.
     """
     speeds = torch.from_numpy(rotary_speeds(config)).to(ticks.device)  # (H, D/H/2)
-    place = torch.arange(ticks.shape[1], device=ticks.device).expand_as(ticks)
-    heads = [place] * (config.n_heads - config.time_heads) + [ticks] * config.time_heads
-    angle = torch.stack(heads, dim=1)[..., None] * speeds[:, None].double()  # ticks may be many
+    index = torch.arange(ticks.shape[1], device=ticks.device).expand_as(ticks)
+    heads = [index] * (config.n_heads - config.time_heads) + [ticks] * config.time_heads
+    angle = torch.stack(heads, dim=1)[..., None] * speeds[:, None].double()  # Ticks may be large.
     return angle.cos().float(), angle.sin().float()
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair (channel i, channel i + half) of x (B, H, T, D/H) by its angle."""
+    """Rotate each pair (channel i, channel i + half) of x (B, H, T, D/H) by its angle."""
     a, b = x.chunk(2, dim=-1)
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)

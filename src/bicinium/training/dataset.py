@@ -23,10 +23,10 @@ from bicinium.errors import BiciniumError
 from bicinium.grammar import MusicalGrammar, State
 from bicinium.grammar.rules import FAR
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.bar_lag import Memory
-from bicinium.model.inputs.encode import ENDINGS, PieceConditions, features
-from bicinium.model.inputs.lookahead import Foresight
-from bicinium.model.inputs.note_index import Lines, lines_of
+from bicinium.model.inputs.bar_lag import BarLag
+from bicinium.model.inputs.encode import ENDINGS, PieceConditions, encode_inputs
+from bicinium.model.inputs.lookahead import Lookahead
+from bicinium.model.inputs.note_index import NoteIndex, index_notes
 from bicinium.music.counterpoint import comes_to_rest
 from bicinium.music.score import TICKS_PER_QUARTER, VOICES, Meter
 from bicinium.tokenizer.vocabulary import KINDS, PAD, VALUES, Kind
@@ -147,9 +147,11 @@ class PieceDataset:
         )
         states = self.states.take(flat + piece + 1)  # a piece of T tokens has T + 1 states
         tokens = np.where(real.ravel(), self.tokens[flat], PAD)
-        foresight = self._foresight(piece, known) if known and self.config.foresight else None
-        past = Memory(self.lines, piece)
-        seen = features(self.config, states, tokens.astype(np.int32), conditions, past, foresight)
+        foresight = self._foresight(piece, known) if known and self.config.lookahead else None
+        past = BarLag(self.lines, piece)
+        seen = encode_inputs(
+            self.config, states, tokens.astype(np.int32), conditions, past, foresight
+        )
         asked = np.flatnonzero(targets.ravel() != IGNORE_INDEX)
         chosen = np.sort(rng.choice(asked, min(grammar_positions, len(asked)), replace=False))
         return Batch(
@@ -160,16 +162,16 @@ class PieceDataset:
             grammar_rows=torch.from_numpy(chosen),
         )
 
-    def _foresight(self, piece: NDArray[np.int64], known: Sequence[KnownSpans]) -> Foresight:
+    def _foresight(self, piece: NDArray[np.int64], known: Sequence[KnownSpans]) -> Lookahead:
         """For each position of a batch; ``piece`` (N,) is the piece it is in."""
         stretches = np.array(known, np.int64)  # (B, voices, 2)
         at = np.repeat(stretches, len(piece) // len(known), axis=0)
-        return Foresight(self.lines, piece, at[..., 0], at[..., 1])
+        return Lookahead(self.lines, piece, at[..., 0], at[..., 1])
 
     @cached_property
-    def lines(self) -> Lines:
+    def lines(self) -> NoteIndex:
         """The notes of the pieces; each ends where in its voice one ends, or with its piece."""
-        return lines_of(self.tokens, self.lengths, self.states)
+        return index_notes(self.tokens, self.lengths, self.states)
 
 
 def endings(pieces: Sequence[PieceRecord]) -> list[str | None]:
@@ -210,9 +212,9 @@ def draw_known_spans(
         stretch = (0, FAR)
     elif case < 0.85:
         until = (barline, FAR)
-        return tuple(store.lines.uncrossed(window.piece, v, until) for v in range(VOICES))
+        return tuple(store.lines.note_bounds(window.piece, v, until) for v in range(VOICES))
     else:
-        stretch = store.lines.uncrossed(
+        stretch = store.lines.note_bounds(
             window.piece, voice, (barline, barline + int(rng.integers(1, 5)) * bar)
         )
     return (stretch, nothing) if voice == 0 else (nothing, stretch)

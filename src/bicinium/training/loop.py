@@ -115,7 +115,7 @@ def train(config: TrainConfig, run: Path, resume: bool = False) -> Path:
 
 def init_from(net: Transformer, checkpoint: Checkpoint) -> None:
     """Give a model the weights of a checkpoint of its shape; ConfigError where that is another."""
-    if differ := net.config.unlike(checkpoint.config):
+    if differ := net.config.differing_fields(checkpoint.config):
         raise ConfigError(
             f"init_from: {checkpoint.name} has another {', '.join(differ)} than this model; "
             "configure the model as it was"

@@ -41,7 +41,7 @@ def average_run(run: Path, other: Path | None = None, share: float = 0.5) -> Pat
         weights, about = _best_and_last(run, share)
     else:
         given = load_checkpoint(other)
-        if differ := model.config.unlike(given.config):
+        if differ := model.config.differing_fields(given.config):
             raise ConfigError(f"{other} has another {', '.join(differ)} than the model of {run}")
         weights, about = _mean(model.weights, given.weights, share), {"averaged_with": given.record}
     record = model.record | about | {"averaged_share": share}

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bicinium.grammar import MusicalGrammar, State
-from bicinium.model.inputs.bar_lag import PITCHES_REMEMBERED, SIZES, Memory
-from bicinium.model.inputs.motif_predictor import NOTHING_EXPECTED, Expectations
-from bicinium.model.inputs.note_index import GrowingLines, Lines, lines_of
+from bicinium.model.inputs.bar_lag import REFERENCES, SIZES, BarLag
+from bicinium.model.inputs.motif_predictor import NO_PREDICTION, MotifPredictor
+from bicinium.model.inputs.note_index import GrowingNoteIndex, NoteIndex, index_notes
 from bicinium.music.score import VOICES, Note, note_array
 from bicinium.tokenizer.vocabulary import END, START, VOCAB_SIZE, Kind, token_id
 
@@ -35,8 +35,8 @@ class Place(NamedTuple):
         return note.onset_tick < self.tick + (voice < self.begun)
 
 
-def _stored(pieces: Sequence[Voices]) -> Lines:
-    return Lines([[note_array(line) for line in piece] for piece in pieces])
+def _stored(pieces: Sequence[Voices]) -> NoteIndex:
+    return NoteIndex([[note_array(line) for line in piece] for piece in pieces])
 
 
 def _state(pieces: Sequence[Voices], places: Sequence[Place], bar_ticks: int) -> State:
@@ -54,12 +54,15 @@ def _state(pieces: Sequence[Voices], places: Sequence[Place], bar_ticks: int) ->
 
 
 def _recalled(
-    pieces: Sequence[Voices], places: Sequence[Place], bar_ticks: int, stored: Lines | None = None
+    pieces: Sequence[Voices],
+    places: Sequence[Place],
+    bar_ticks: int,
+    stored: NoteIndex | None = None,
 ) -> list[tuple[dict[str, int], list[int]]]:
     """For each place, the columns by name and the pitches. ``stored``: other notes to recall."""
-    memory = Memory(stored or _stored(pieces), np.array([place.piece for place in places]))
-    columns, pitches = memory.recall(_state(pieces, places, bar_ticks))
-    assert len(pitches) == PITCHES_REMEMBERED
+    memory = BarLag(stored or _stored(pieces), np.array([place.piece for place in places]))
+    columns, pitches = memory.encode(_state(pieces, places, bar_ticks))
+    assert len(pitches) == REFERENCES
     return [
         (dict(zip(SIZES, of_place, strict=True)), of_pitches)
         for of_place, of_pitches in zip(
@@ -115,7 +118,7 @@ def test_what_is_due_is_what_the_line_of_the_voice_would_begin_at_this_tick() ->
         [Note(12 * i + later, pitch, 12) for i, pitch in enumerate(figure)] for later in (0, 12)
     )  # type: ignore[assignment]
     places = [Place(0, 84, 0), Place(0, 84, 1), Place(0, 96, 1), Place(0, 85, 0), Place(0, 0, 0)]
-    due = Memory(_stored([voices]), np.zeros(len(places), np.intp)).due(
+    due = BarLag(_stored([voices]), np.zeros(len(places), np.intp)).predicted_now(
         _state([voices], places, 96)
     )
     above, still_below, below, later, first = due.T.tolist()
@@ -173,18 +176,18 @@ def test_what_is_expected_is_told_with_the_ticks_that_are_left() -> None:
     after = [Note(12 * index, pitch, 12) for index, pitch in enumerate((72, 76, 74, 81, 84))]
     for tick, wait in ((49, 11), (54, 6), (59, 1), (60, 0), (90, 0)):
         recalled, pitches = _at((after, []), tick)
-        assert _some(recalled, "expected") == {
-            "expected_step_0": -1 + 16,
-            "expected_confidence_0": 1,
-            "expected_wait_0": wait,
-            "expected_step_1": 0,
-            "expected_confidence_1": 0,
-            "expected_wait_1": 0,
+        assert _some(recalled, "predicted") == {
+            "predicted_step_0": -1 + 16,
+            "predicted_confidence_0": 1,
+            "predicted_wait_0": wait,
+            "predicted_step_1": 0,
+            "predicted_confidence_1": 0,
+            "predicted_wait_1": 0,
         }
         assert pitches[4] == 83  # B5
         assert _at((after, []), tick, part=1)[1][4] == 0
     recalled, pitches = _at((after, []), 48)  # before the C6
-    assert not any(_some(recalled, "expected").values())
+    assert not any(_some(recalled, "predicted").values())
     assert pitches[4] == 81
 
 
@@ -192,8 +195,8 @@ def test_wide_steps_are_expected_as_fifteen_white_keys() -> None:
     for top, told in ((84, 14), (86, 15), (88, 15), (108, 15)):
         leaps = [60, top, 60, top, 60]
         line = [Note(24 * index, pitch, 24) for index, pitch in enumerate(leaps)]
-        assert _at((line, []), 97)[0]["expected_step_0"] == told + 16
-        assert _at((line, []), 73)[0]["expected_step_0"] == -told + 16
+        assert _at((line, []), 97)[0]["predicted_step_0"] == told + 16
+        assert _at((line, []), 73)[0]["predicted_step_0"] == -told + 16
         assert _at((line, []), 97)[1][4] == top
 
 
@@ -262,9 +265,9 @@ def _looked_up(voices: Voices, place: Place, bar_ticks: int) -> tuple[list[int],
         for note in line
         if place.has_heard(voice, note)
     ]
-    expectations, expected = Expectations(), [(NOTHING_EXPECTED, 0, 0)] * VOICES
+    predictor, expected = MotifPredictor(), [(NO_PREDICTION, 0, 0)] * VOICES
     for tick, voice, pitch in sorted(heard):
-        expected[voice] = expectations.hear(voice, tick, pitch), tick, pitch
+        expected[voice] = predictor.observe(voice, tick, pitch), tick, pitch
     for after, tick, _ in expected:
         wait = min(max(tick + after.ticks - now, 0), 63) if after.confidence else 0
         step = min(max(after.step, -15), 15) + 16 if after.confidence else 0
@@ -332,18 +335,18 @@ def test_what_is_recalled_while_writing_is_what_is_recalled_of_the_whole_piece(
     ]
     lengths = np.array([len(walk) for walk in walks])
     along = grammar.states_along(walks[::-1], bar_ticks=[bar_ticks] * count, spare_slots=3)
-    whole = lines_of(np.concatenate(walks[::-1]), lengths[::-1], along)
+    whole = index_notes(np.concatenate(walks[::-1]), lengths[::-1], along)
     first = (np.cumsum(lengths[::-1] + 1) - lengths[::-1] - 1)[::-1]  # the state before each piece
-    growing, rows = GrowingLines(count), np.arange(count)
+    growing, rows = GrowingNoteIndex(count), np.arange(count)
     state = grammar.initial_state(count, bar_ticks=bar_ticks)
     for place in range(int(lengths.max())):
         going = np.flatnonzero(lengths[rows] > place)
         rows, state = rows[going], state.take(going)
         tokens = np.array([walks[row][place] for row in rows], np.int64)
         grammar.advance(state, tokens)
-        growing.hear(state, rows, tokens)
-        told = Memory(growing, rows).recall(state)
-        known = Memory(whole, count - 1 - rows).recall(along.take(first[rows] + place + 1))
+        growing.update(state, rows, tokens)
+        told = BarLag(growing, rows).encode(state)
+        known = BarLag(whole, count - 1 - rows).encode(along.take(first[rows] + place + 1))
         for one, other in zip(told, known, strict=True):
             np.testing.assert_array_equal(np.stack(one), np.stack(other))
 
@@ -359,13 +362,13 @@ def test_a_slip_in_the_last_token_is_not_known_before_it_comes() -> None:
     tokens += [token_id(Kind.NOTE_ON, 65), token_id(Kind.NOTE_ON, 67)]
     grammar = MusicalGrammar()
     along = grammar.states_along([tokens], spare_slots=3)
-    whole = lines_of(np.array(tokens), np.array([len(tokens)]), along)
-    growing, only, state = GrowingLines(1), np.array([0]), grammar.initial_state()
+    whole = index_notes(np.array(tokens), np.array([len(tokens)]), along)
+    growing, only, state = GrowingNoteIndex(1), np.array([0]), grammar.initial_state()
     for place, token in enumerate(tokens[:-1]):
         grammar.advance(state, [token])
-        growing.hear(state, only, np.array([token]))
-        told = Memory(growing, only).recall(state)
-        known = Memory(whole, only).recall(along.take(np.array([place + 1])))
+        growing.update(state, only, np.array([token]))
+        told = BarLag(growing, only).encode(state)
+        known = BarLag(whole, only).encode(along.take(np.array([place + 1])))
         assert np.array_equal(told[0], known[0])
         assert np.array_equal(told[1], known[1])
     assert told[1][4].tolist() == [64]  # after D F, as after C E, a second down

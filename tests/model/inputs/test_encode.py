@@ -11,22 +11,22 @@ from hypothesis import strategies as st
 
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import COMMON_METERS, ModelConfig
-from bicinium.model.inputs.bar_lag import SIZES, Memory
+from bicinium.model.inputs.bar_lag import SIZES, BarLag
 from bicinium.model.inputs.encode import (
     AT_REST,
     REFERENCES,
     UNKNOWN,
     PieceConditions,
-    feature_sizes,
-    features,
+    encode_inputs,
+    input_sizes,
 )
-from bicinium.model.inputs.lookahead import Foresight
-from bicinium.model.inputs.note_index import GrowingLines, Lines
+from bicinium.model.inputs.lookahead import Lookahead
+from bicinium.model.inputs.note_index import GrowingNoteIndex, NoteIndex
 from bicinium.music.score import Meter, Note, note_array
 from bicinium.tokenizer.vocabulary import END, KINDS, PITCHES, START, VOCAB_SIZE, Kind, token_id
 
 _CONFIG = ModelConfig(styles=("bach", "classical"))
-_SWITCHES = ("state_embedding", "relative_pitch", "memory", "foresight")
+_SWITCHES = ("state_embedding", "relative_pitch", "bar_lag", "lookahead")
 
 
 def _told(
@@ -39,7 +39,7 @@ def _told(
 
 def _columns(rows: np.ndarray, config: ModelConfig = _CONFIG) -> dict[str, list[int]]:
     """Feature name → its value at each token, counted from the start of its own range."""
-    sizes = feature_sizes(config)
+    sizes = input_sizes(config)
     first = np.concatenate([[0], np.cumsum(list(sizes.values()))[:-1]])
     return {name: (rows[:, i] - first[i]).tolist() for i, name in enumerate(sizes)}
 
@@ -122,7 +122,7 @@ _COUNTED = {
     "wait_2_1": [0] * 17,
     "end_2_1": [0] * 15 + [63] * 2,
     # nothing comes twice, so nothing is expected
-    **{name: [0] * 17 for name in SIZES if name.startswith("expected")},
+    **{name: [0] * 17 for name in SIZES if name.startswith("predicted")},
     "meter": [COMMON_METERS.index("3/4") + 1] * 17,
     "mode": [2] * 17,
     "style": [2] * 17,
@@ -172,7 +172,7 @@ def test_the_pitches_to_measure_from_equal_what_one_counts_by_hand(
 def test_without_memory_nothing_is_remembered_to_measure_from(
     shown_along: Callable[..., np.ndarray],
 ) -> None:
-    config = _CONFIG.model_copy(update={"memory": False})
+    config = _CONFIG.model_copy(update={"bar_lag": False})
     rows = shown_along(config, _PIECE, _told(config=config), bar_ticks=72, bars=2)
     forgetful = [[*pitches[:3], *[_NONE] * 5] for pitches in _MEASURED_FROM]
     assert (_references(rows) + 21).tolist() == forgetful
@@ -182,7 +182,7 @@ def test_without_memory_nothing_is_remembered_to_measure_from(
     ("switch", "absent"),
     [
         ("relative_pitch", ("class_", "gap_", "step_")),
-        ("memory", tuple(SIZES)),
+        ("bar_lag", tuple(SIZES)),
     ],
 )
 def test_what_is_switched_off_is_not_shown_and_the_rest_stays(
@@ -198,7 +198,7 @@ def test_what_is_switched_off_is_not_shown_and_the_rest_stays(
     assert _columns(rows, config) == {
         name: values for name, values in whole.items() if not name.startswith(absent)
     }
-    assert rows.shape[1] == len(feature_sizes(config)) + REFERENCES + 1
+    assert rows.shape[1] == len(input_sizes(config)) + REFERENCES + 1
 
 
 _TICKS = [0] * 6 + [24] * 4 + [72] * 2 + [108] * 3 + [144] * 2
@@ -226,19 +226,21 @@ _FORESEEN = {
 
 def _foreseen_rows() -> np.ndarray:
     """The rows of ``_PIECE`` with that foresight."""
-    lines = Lines([[
+    lines = NoteIndex([[
         note_array((Note(0, _C5, 24), Note(24, _A4, 48))), note_array((Note(0, _C3, 108),))
     ]])  # fmt: skip
-    foresight = Foresight(lines, np.array([0]), np.array([[24, 0]]), np.array([[144, 2**30]]))
+    foresight = Lookahead(lines, np.array([0]), np.array([[24, 0]]), np.array([[144, 2**30]]))
     grammar = MusicalGrammar()
     state = grammar.initial_state(1, bar_ticks=72, bars=2)
-    so_far, only = GrowingLines(1), np.zeros(1, np.intp)
+    so_far, only = GrowingNoteIndex(1), np.zeros(1, np.intp)
     rows = []
     for token in _PIECE:
         grammar.advance(state, np.array([token]))
-        so_far.hear(state, only, np.array([token]))
-        past = Memory(so_far, only)
-        rows.append(features(_CONFIG, state, np.array([token], np.int32), _told(), past, foresight))
+        so_far.update(state, only, np.array([token]))
+        past = BarLag(so_far, only)
+        rows.append(
+            encode_inputs(_CONFIG, state, np.array([token], np.int32), _told(), past, foresight)
+        )
     return np.concatenate(rows)
 
 
@@ -261,13 +263,13 @@ def test_what_is_known_to_come_changes_nothing_else(
 def test_the_last_column_is_the_tick(shown_along: Callable[..., np.ndarray]) -> None:
     rows = shown_along(_CONFIG, _PIECE, _told(), bar_ticks=72, bars=2)
     assert rows[:, -1].tolist() == _foreseen_rows()[:, -1].tolist() == _TICKS
-    assert rows.shape[1] == len(feature_sizes(_CONFIG)) + REFERENCES + 1
+    assert rows.shape[1] == len(input_sizes(_CONFIG)) + REFERENCES + 1
 
 
 def test_the_counted_tables_have_every_feature() -> None:
-    assert [*_COUNTED, *_FORESEEN] == list(feature_sizes(_CONFIG))
-    blind = _CONFIG.model_copy(update={"foresight": False})
-    assert list(_COUNTED) == list(feature_sizes(blind))
+    assert [*_COUNTED, *_FORESEEN] == list(input_sizes(_CONFIG))
+    blind = _CONFIG.model_copy(update={"lookahead": False})
+    assert list(_COUNTED) == list(input_sizes(blind))
 
 
 def test_long_notes_and_long_pieces_are_told_in_coarser_classes(
@@ -289,7 +291,7 @@ def test_long_notes_and_long_pieces_are_told_in_coarser_classes(
     assert ages[120] == 98
     assert ages[-1] == 127  # of 128
     assert sorted(ages) == ages
-    sizes = feature_sizes(_CONFIG)
+    sizes = input_sizes(_CONFIG)
     bars = [along(hold[:1], _told(bars=n), bar_ticks=72, bars=n)["bars"][0] for n in
             range(1, 257)]  # fmt: skip
     assert bars[:64] == list(range(1, 65))
@@ -337,7 +339,7 @@ def test_every_feature_of_every_legal_walk_lies_in_its_range(
     rows = shown_along(config, walk, told, **asked)
     for name, values in _columns(rows, config).items():
         assert min(values) >= 0, name
-        assert max(values) < feature_sizes(config)[name], name
+        assert max(values) < input_sizes(config)[name], name
     assert _on_the_piano(_references(rows))
     assert rows[:, 0].tolist() == walk.tolist()
 
@@ -358,7 +360,7 @@ def test_even_noise_keeps_every_feature_in_its_range(
     assert _on_the_piano(_references(rows))
     for name, values in _columns(rows).items():
         assert min(values) >= 0, name
-        assert max(values) < feature_sizes(_CONFIG)[name], name
+        assert max(values) < input_sizes(_CONFIG)[name], name
 
 
 def test_after_a_slip_the_model_sees_the_last_note_that_still_sounds(
@@ -416,7 +418,7 @@ def test_with_all_switched_off_only_token_and_conditions_are_shown(
     shown_along: Callable[..., np.ndarray],
 ) -> None:
     config = _CONFIG.model_copy(update=dict.fromkeys(_SWITCHES, False))
-    assert list(feature_sizes(config)) == ["token", "meter", "mode", "style", "bars", "ending"]
+    assert list(input_sizes(config)) == ["token", "meter", "mode", "style", "bars", "ending"]
     rows = shown_along(config, _PIECE, _told(config=config), bar_ticks=72, bars=2)
     assert rows.shape == (len(_PIECE), 6 + REFERENCES + 1)
 

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.model.inputs.lookahead import IS_WAIT, Foresight
-from bicinium.model.inputs.note_index import Lines
+from bicinium.model.inputs.lookahead import IS_TICKS, Lookahead
+from bicinium.model.inputs.note_index import NoteIndex
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Note, note_array
 
 _END, _FAR = 400, 2**30  # ticks
@@ -38,13 +38,13 @@ _STRETCHES = st.tuples(
 ).map(lambda drawn: (drawn[0], min(_FAR, sum(drawn))))  # fmt: skip
 
 
-def _stored(pieces: Sequence[Sequence[Line]]) -> Lines:
-    return Lines([[note_array(line) for line in piece] for piece in pieces])
+def _stored(pieces: Sequence[Sequence[Line]]) -> NoteIndex:
+    return NoteIndex([[note_array(line) for line in piece] for piece in pieces])
 
 
-def _foresight(lines: Lines, places: Sequence[tuple[int, Sequence[Stretch]]]) -> Foresight:
+def _foresight(lines: NoteIndex, places: Sequence[tuple[int, Sequence[Stretch]]]) -> Lookahead:
     known = np.array([stretches for _, stretches in places])
-    return Foresight(lines, np.array([p for p, _ in places]), known[..., 0], known[..., 1])
+    return Lookahead(lines, np.array([p for p, _ in places]), known[..., 0], known[..., 1])
 
 
 def _told(line: Line, known: Stretch, tick: int) -> list[int]:
@@ -72,11 +72,11 @@ def test_the_columns_are_what_one_looks_up_in_the_score(
     places, ticks = [], []
     for _ in range(data.draw(st.integers(1, 6))):
         piece = data.draw(st.integers(0, len(pieces) - 1))
-        known = [lines.uncrossed(piece, v, data.draw(_STRETCHES)) for v in range(2)]
+        known = [lines.note_bounds(piece, v, data.draw(_STRETCHES)) for v in range(2)]
         places.append((piece, known))
         ticks.append(data.draw(st.integers(0, _END + 200)))
     columns = _foresight(lines, places).columns(np.array(ticks, np.int32))
-    assert columns.shape == (len(places), len(IS_WAIT))
+    assert columns.shape == (len(places), len(IS_TICKS))
     for row, (piece, known), tick in zip(columns.tolist(), places, ticks, strict=True):
         assert row == [x for v in range(2) for x in _told(pieces[piece][v], known[v], tick)]
 
@@ -87,13 +87,13 @@ def test_no_note_lies_across_the_ends_of_an_uncrossed_stretch(
 ) -> None:
     piece, voice = data.draw(st.integers(0, len(pieces) - 1)), data.draw(st.integers(0, 1))
     lines, line = _stored(pieces), pieces[piece][voice]
-    moved = lines.uncrossed(piece, voice, stretch)
+    moved = lines.note_bounds(piece, voice, stretch)
     for asked, tick in zip(stretch, moved, strict=True):
         crossed = [n.offset_tick for n in line if n.onset_tick < asked < n.offset_tick]
         assert [tick] == (crossed or [asked])
         assert not any(n.onset_tick < tick < n.offset_tick for n in line)
     assert moved[0] <= moved[1]
-    assert lines.uncrossed(piece, voice, moved) == moved
+    assert lines.note_bounds(piece, voice, moved) == moved
 
 
 @given(pieces=_PIECES, begin=st.integers(0, _END), ticks=st.lists(st.integers(0, _END)))
@@ -126,7 +126,7 @@ def test_what_is_not_known_never_shows(
     """Other notes before and after the known stretches, and other pieces: the columns stay."""
     piece = data.draw(st.integers(0, len(pieces) - 1))
     lines = _stored(pieces)
-    known = [lines.uncrossed(piece, v, stretches[v]) for v in range(2)]
+    known = [lines.note_bounds(piece, v, stretches[v]) for v in range(2)]
     changed: list[Sequence[Line]] = list(others[: len(pieces)])
     changed[piece] = [
         sorted(

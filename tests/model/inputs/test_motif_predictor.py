@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from bicinium.model.inputs.motif_predictor import (
     CONFIDENCES,
-    NOTHING_EXPECTED,
-    Expectations,
-    Expected,
+    NO_PREDICTION,
+    MotifPrediction,
+    MotifPredictor,
 )
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 
@@ -25,10 +25,10 @@ Heard = tuple[int, int, int]  # voice, tick, pitch
 _CONTEXTS = ((1, True), (2, False), (2, True), (3, True), (4, True), (6, True), (8, True))
 
 
-def _expected(notes: Iterable[Heard]) -> list[Expected]:
+def _expected(notes: Iterable[Heard]) -> list[MotifPrediction]:
     """What is expected after each note."""
-    expectations = Expectations()
-    return [expectations.hear(*note) for note in notes]
+    predictor = MotifPredictor()
+    return [predictor.observe(*note) for note in notes]
 
 
 def _line(*pitches: int, ticks: int = 12, start: int = 0, voice: int = 0) -> list[Heard]:
@@ -45,18 +45,18 @@ def _steps(*steps: int) -> list[Heard]:
 def test_a_sequence_is_expected_to_go_on_on_the_next_degree() -> None:
     """C E D, then D F: a third again, though a smaller one; so E, and after it one more figure."""
     after = _expected(_line(60, 64, 62, 62, 65, 64))
-    assert after[:4] == [NOTHING_EXPECTED] * 4
-    assert after[4] == Expected(1, -1, 12, 64)
-    assert after[5] == Expected(3, 0, 12, 64)  # up a third, down a second: two steps are known
+    assert after[:4] == [NO_PREDICTION] * 4
+    assert after[4] == MotifPrediction(1, -1, 12, 64)
+    assert after[5] == MotifPrediction(3, 0, 12, 64)  # two steps are known
 
 
 def test_raised_notes_count_as_the_white_key_below() -> None:
     """A G# A D: then D C# expects D, as if both had been naturals; and the white key it says."""
     after = _expected(_line(69, 68, 69, 62, 61))
-    assert after[-1] == Expected(1, 1, 12, 62)
+    assert after[-1] == MotifPrediction(1, 1, 12, 62)
     assert _expected(_line(69, 67, 69, 62, 60)) == after
     # F# G F# to E F: what went down to F# now goes down to the white key
-    assert _expected(_line(66, 67, 66, 64, 65))[-1] == Expected(1, -1, 12, 64)
+    assert _expected(_line(66, 67, 66, 64, 65))[-1] == MotifPrediction(1, -1, 12, 64)
 
 
 def test_the_other_voice_is_expected_to_imitate() -> None:
@@ -68,17 +68,17 @@ def test_the_other_voice_is_expected_to_imitate() -> None:
     against = _line(81, 79, 77, 76, start=186)
     notes = sorted(subject + answer + against, key=lambda note: note[1])
     after = dict(zip(notes, _expected(notes), strict=True))
-    assert after[answer[0]] == NOTHING_EXPECTED
-    assert after[answer[1]] == Expected(1, 2, 12, 65)
-    assert after[answer[2]] == Expected(3, -1, 12, 64)
-    assert after[answer[3]] == Expected(4, 3, 12, 69)
+    assert after[answer[0]] == NO_PREDICTION
+    assert after[answer[1]] == MotifPrediction(1, 2, 12, 65)
+    assert after[answer[2]] == MotifPrediction(3, -1, 12, 64)
+    assert after[answer[3]] == MotifPrediction(4, 3, 12, 69)
 
 
 def test_nothing_is_expected_at_first_nor_of_a_voice_that_has_not_moved() -> None:
     notes = [*_line(60, 62, 60, 62), (1, 48, 40)]
     after = _expected(notes)
     assert [expected.confidence > 0 for expected in after] == [False, False, False, True, False]
-    assert after[-1] == NOTHING_EXPECTED
+    assert after[-1] == NO_PREDICTION
 
 
 def test_the_longest_context_wins() -> None:
@@ -96,9 +96,9 @@ def test_two_steps_are_known_again_in_another_rhythm() -> None:
     """They are trusted less than in the same rhythm, and the ticks are expected as they were."""
     slow = _line(60, 62, 65, 60, ticks=24)
     again = _line(72, 74, 77, ticks=6, start=96)
-    assert _expected(slow + again)[-1] == Expected(2, -3, 24, 72)
+    assert _expected(slow + again)[-1] == MotifPrediction(2, -3, 24, 72)
     again = _line(72, 74, 77, ticks=24, start=96)
-    assert _expected(slow + again)[-1] == Expected(3, -3, 24, 72)
+    assert _expected(slow + again)[-1] == MotifPrediction(3, -3, 24, 72)
 
 
 def test_a_theme_that_comes_again_is_trusted_more_with_every_note() -> None:
@@ -120,7 +120,7 @@ def test_what_is_expected_lies_on_the_piano(pitches: Sequence[int], expected: in
 _WHITE = [pitch for pitch in range(-120, 240) if pitch % 12 in (0, 2, 4, 5, 7, 9, 11)]
 
 
-def _looked_up(heard: Sequence[Heard]) -> Expected:
+def _looked_up(heard: Sequence[Heard]) -> MotifPrediction:
     """What is expected after the last of these notes, by looking through all before it."""
     lines: list[list[tuple[int, int, int]]] = [[] for _ in range(VOICES)]  # tick, key, when heard
     for when, (voice, tick, pitch) in enumerate(heard):
@@ -138,8 +138,8 @@ def _looked_up(heard: Sequence[Heard]) -> Expected:
         if went_on:
             last = max(went_on, key=lambda step: step.heard)
             pitch = min(max(_WHITE[key + last.keys], LOWEST_PITCH), HIGHEST_PITCH)
-            return Expected(confidence, last.keys, last.ticks, pitch)
-    return NOTHING_EXPECTED
+            return MotifPrediction(confidence, last.keys, last.ticks, pitch)
+    return NO_PREDICTION
 
 
 class Step(NamedTuple):

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bicinium.grammar import MusicalGrammar, State
-from bicinium.model.inputs.motif_predictor import Expectations
-from bicinium.model.inputs.note_index import SPAN, GrowingLines, Lines, lines_of
+from bicinium.model.inputs.motif_predictor import MotifPredictor
+from bicinium.model.inputs.note_index import SPAN, GrowingNoteIndex, NoteIndex, index_notes
 from bicinium.music.score import COMMON_TIME, VOICES, Note, Score, note_array
 from bicinium.tokenizer.codec import decode, encode
 from bicinium.tokenizer.vocabulary import START, Kind, token_id
@@ -20,27 +20,27 @@ Stored = tuple[int, int, int, list[int]]  # onset, offset, pitch, what was expec
 Pieces = Sequence[np.ndarray]  # of tokens
 
 
-def _whole(pieces: Pieces) -> Lines:
+def _whole(pieces: Pieces) -> NoteIndex:
     lengths = np.array([len(tokens) for tokens in pieces])
-    return lines_of(np.concatenate(pieces), lengths, MusicalGrammar().states_along(pieces))
+    return index_notes(np.concatenate(pieces), lengths, MusicalGrammar().states_along(pieces))
 
 
-def _notes(lines: Lines, piece: int, voice: int) -> list[Stored]:
+def _notes(lines: NoteIndex, piece: int, voice: int) -> list[Stored]:
     """The notes of a voice of a piece, in ticks of the piece, but for those that never come."""
     onset, offset = lines.onset[voice], lines.offset[voice]
     stored = np.flatnonzero((onset // SPAN == piece) & (lines.pitch[voice] > 0))
     return [
         (int(onset[i] % SPAN), int(offset[i] - piece * SPAN), int(lines.pitch[voice][i]),
-         lines.expected[voice][i].tolist())
+         lines.predictions[voice][i].tolist())
         for i in stored
     ]  # fmt: skip
 
 
-def _written(pieces: Pieces) -> Iterator[tuple[GrowingLines, State, np.ndarray]]:
+def _written(pieces: Pieces) -> Iterator[tuple[GrowingNoteIndex, State, np.ndarray]]:
     """The pieces, written side by side: after each step their notes, the state and the rows that
     still go on. Who has ended is dropped, and the others change places.
     """
-    grammar, lines = MusicalGrammar(), GrowingLines(len(pieces))
+    grammar, lines = MusicalGrammar(), GrowingNoteIndex(len(pieces))
     rows, state = np.arange(len(pieces)), grammar.initial_state(len(pieces))
     for place in range(max(map(len, pieces))):
         going = np.flatnonzero([place < len(pieces[row]) for row in rows])
@@ -49,7 +49,7 @@ def _written(pieces: Pieces) -> Iterator[tuple[GrowingLines, State, np.ndarray]]
         rows, state = rows[going], state.take(going)
         tokens = np.array([pieces[row][place] for row in rows], np.int64)
         grammar.advance(state, tokens)
-        lines.hear(state, rows, tokens)
+        lines.update(state, rows, tokens)
         yield lines, state, rows
 
 
@@ -110,11 +110,11 @@ def test_what_is_expected_is_what_the_piece_alone_leads_one_to_expect(
     pieces = [encode(made_up_score(seed, 6)) for seed in range(3)]
     whole = _whole(pieces)
     for piece, tokens in enumerate(pieces):
-        expectations, heard = Expectations(), []
+        predictor, heard = MotifPredictor(), []
         lines = enumerate(_score(tokens))
         notes = sorted((n.onset_tick, v, n.pitch) for v, line in lines for n in line)
         for tick, voice, pitch in notes:
-            heard.append((voice, list(expectations.hear(voice, tick, pitch))))
+            heard.append((voice, list(predictor.observe(voice, tick, pitch))))
         for voice in range(VOICES):
             expected = [expected for _, _, _, expected in _notes(whole, piece, voice)]
             assert expected == [after for of, after in heard if of == voice]
@@ -125,7 +125,7 @@ def test_the_notes_of_a_piece_count_from_its_beginning_and_are_its_own() -> None
     """C5 and rest over a C3 that is held, twice the same; and a piece that has no notes."""
     one = [note_array([Note(0, 72, 24)]), note_array([Note(0, 48, 96)])]
     none = [note_array([]), note_array([])]
-    lines = Lines([one, none, one])
+    lines = NoteIndex([one, none, one])
     nothing = [0, 0, 0, 0]
     for piece in (0, 2):
         assert _notes(lines, piece, 0) == [(0, 24, 72, nothing)]
@@ -141,9 +141,9 @@ def test_the_notes_of_a_piece_count_from_its_beginning_and_are_its_own() -> None
 def test_the_last_note_to_begin_is_looked_up_in_its_piece_alone(
     notes: list[list[int]], data: st.DataObject
 ) -> None:
-    lines = Lines([[note_array([Note(t, 60, 1) for t in line])] * VOICES for line in notes])
+    lines = NoteIndex([[note_array([Note(t, 60, 1) for t in line])] * VOICES for line in notes])
     piece, tick = data.draw(st.integers(0, len(notes) - 1)), data.draw(st.integers(0, 25))
-    note, found = lines.last_begun(1, np.array([piece * SPAN + tick]))
+    note, found = lines.last_onset(1, np.array([piece * SPAN + tick]))
     begun = [t for t in notes[piece] if t <= tick]
     assert found.tolist() == [bool(begun)]
     if begun:

@@ -1,1 +1,1 @@
-"""What the model sees at each step, besides the token."""
+"""Model inputs: everything the model sees at each step, as small integers."""

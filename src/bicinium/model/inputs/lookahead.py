@@ -1,8 +1,8 @@
-"""What the model is told of notes that are known before they come.
+"""Look-ahead inputs: notes that are known before they come.
 
-Who writes a voice under a given one, or fills a gap, knows where the music goes next; a model that
-is shown only the past does not. Of each voice a stretch of ticks may be known, and at every token
-the model is told what the voice holds now, its next two onsets, and what it holds at beats to come.
+Whoever writes a voice under a given one, or fills a gap, knows how the music continues; a model
+that sees only the past does not. A stretch of ticks may be known of each voice. At every token the
+model then sees what the voice holds now, its next two onsets, and what it holds at coming beats.
 Knows notes and ticks; knows no tokens.
 """
 
@@ -11,67 +11,69 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.model.inputs.note_index import FIRST_PITCH, SPAN, Lines
+from bicinium.model.inputs.note_index import FIRST_PITCH, SPAN, NoteIndex
 from bicinium.music.score import LOWEST_PITCH, TICKS_PER_QUARTER, VOICES
 
 NEXT_ONSETS = 2
-NEXT_BEATS = (1, 2, 4)  # quarters ahead
-_OF_VOICE = [False, *[False, True] * NEXT_ONSETS, *[False] * len(NEXT_BEATS)]
-_WIDTH = len(_OF_VOICE)
-IS_WAIT = np.array(_OF_VOICE * VOICES)  # (C,) which of the columns are ticks
-NOT_KNOWN = 0
+NEXT_BEATS = (1, 2, 4)  # Quarters ahead.
+_VOICE_IS_TICKS = [False, *[False, True] * NEXT_ONSETS, *[False] * len(NEXT_BEATS)]
+_VOICE_COLUMNS = len(_VOICE_IS_TICKS)
+IS_TICKS = np.array(_VOICE_IS_TICKS * VOICES)  # (C,) Which columns hold ticks, not classes.
+UNKNOWN_PITCH = 0
 _TO_CLASS = FIRST_PITCH - LOWEST_PITCH
 
 Ints = NDArray[np.int64]
 
 
-class Foresight:
-    """Of N places in pieces, the stretch that is known of each voice.
+class Lookahead:
+    """The known stretch of each voice, for N positions in pieces.
 
-    piece: (N,) which of the pieces of ``lines``. known_from, known_until: (N, 2) ticks; nothing is
-    known where they are equal. No note may cross either of them.
+    piece: (N,) which piece of ``notes``. known_from, known_until: (N, 2) ticks; nothing is known
+    where they are equal. No note may cross either of them.
     """
 
-    def __init__(self, lines: Lines, piece: Ints, known_from: Ints, known_until: Ints) -> None:
-        self.lines, self.piece = lines, piece
+    def __init__(self, notes: NoteIndex, piece: Ints, known_from: Ints, known_until: Ints) -> None:
+        self.notes, self.piece = notes, piece
         self.known_from, self.known_until = known_from, np.minimum(known_until, SPAN - 1)
 
-    def take(self, rows: NDArray[np.integer]) -> Foresight:
-        """The places asked for, in that order."""
-        return Foresight(
-            self.lines, self.piece[rows], self.known_from[rows], self.known_until[rows]
+    def take(self, rows: NDArray[np.integer]) -> Lookahead:
+        """Select positions by index, in that order."""
+        return Lookahead(
+            self.notes, self.piece[rows], self.known_from[rows], self.known_until[rows]
         )
 
     def columns(self, tick: NDArray[np.integer]) -> Ints:
-        """(N,) ticks → (N, C), of each voice in turn: what it holds; pitch of and ticks until each
-        of the next onsets, 0 where not known; what it holds at the beats to come.
+        """Encode ticks (N,) as (N, C).
+
+        For each voice: the class of the held pitch; for each of the next onsets, its pitch class
+        and the ticks until it (0 where unknown); the class of the pitch held at each coming beat.
         """
-        told = np.zeros((len(tick), VOICES * _WIDTH), np.int64)
+        columns = np.zeros((len(tick), VOICES * _VOICE_COLUMNS), np.int64)
         for voice in range(VOICES):
             rows = np.flatnonzero(self.known_until[:, voice] > self.known_from[:, voice])
             if len(rows):
-                told[rows, voice * _WIDTH : (voice + 1) * _WIDTH] = self._of_voice(
-                    voice, rows, tick[rows].astype(np.int64)
+                columns[rows, voice * _VOICE_COLUMNS : (voice + 1) * _VOICE_COLUMNS] = (
+                    self._voice_columns(voice, rows, tick[rows].astype(np.int64))
                 )
-        return told
+        return columns
 
-    def _of_voice(self, voice: int, rows: Ints, tick: Ints) -> Ints:
-        lines, base = self.lines, self.piece[rows] * SPAN
+    def _voice_columns(self, voice: int, rows: Ints, tick: Ints) -> Ints:
+        notes, base = self.notes, self.piece[rows] * SPAN
         begin, end = self.known_from[rows, voice], self.known_until[rows, voice]
 
         def held(at: Ints) -> Ints:
             known = (begin <= at) & (at < end)
-            note, begun = lines.last_begun(voice, base + at)
-            return np.where(known, lines.held(voice, note, begun, base + at), NOT_KNOWN)
+            note, exists = notes.last_onset(voice, base + at)
+            return np.where(known, notes.held_class(voice, note, exists, base + at), UNKNOWN_PITCH)
 
-        onsets = lines.onset[voice]
+        onsets = notes.onset[voice]
         following = np.searchsorted(onsets, base + np.maximum(tick + 1, begin), "left")
         last = np.searchsorted(onsets, base + end, "left")
         columns = [held(tick)]
         for _ in range(NEXT_ONSETS):
             known = following < last
             at = np.where(known, following, 0)
-            columns.append(np.where(known, lines.pitch[voice][at] + _TO_CLASS, 0))
+            columns.append(np.where(known, notes.pitch[voice][at] + _TO_CLASS, 0))
             columns.append(np.where(known, onsets[at] - base - tick, 0))
             following = following + 1
         beat = tick // TICKS_PER_QUARTER

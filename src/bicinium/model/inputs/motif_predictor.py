@@ -1,10 +1,11 @@
-"""What a line leads one to expect: that it goes on as it did when it came this way before.
+"""Motif predictor: a voice is predicted to continue as it did when it last came this way.
 
-The short-term model of IDyOM (Pearce 2005, after Conklin and Witten 1995): a prediction from the
-piece itself and nothing else. A context is the last few melodic steps of a voice with the ticks
-they took, or two steps alone. Of the contexts that have come before, in either voice, the longest
-counts, and of its occurrences the last. Steps are counted on the white keys (pieces are in C major
-or A minor), so that a sequence on other degrees is the same again. Knows notes; knows no tokens.
+It is the short-term model of IDyOM (Pearce 2005, after Conklin and Witten 1995): a prediction from
+the piece itself and nothing else. A context is the last few melodic steps of a voice with their
+inter-onset times, or two steps alone. Of the contexts that have occurred before, in either voice,
+the longest counts, and of its occurrences the last. Steps are counted on the white keys (pieces
+are in C major or A minor), so that a sequence on other degrees counts as a repetition. Knows notes;
+knows no tokens.
 """
 
 from __future__ import annotations
@@ -15,74 +16,78 @@ from typing import NamedTuple
 
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 
-_ORDERS = (1, 2, 3, 4, 6, 8)  # steps in a context with ticks
+_ORDERS = (1, 2, 3, 4, 6, 8)  # Steps in a context with ticks.
 _ORDER_WITHOUT_TICKS = 2
-CONFIDENCES = len(_ORDERS) + 2  # none; and one for each kind of context, the longest the greatest
-_LONGEST = max(_ORDERS)
-_DEGREES = (0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 5, 6)  # of each pitch class
+CONFIDENCES = len(_ORDERS) + 2  # No prediction, and one for each kind of context, longest last.
+_MAX_ORDER = max(_ORDERS)
+_DEGREES = (0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 5, 6)  # Of each pitch class.
 _WHITE_KEYS = (0, 2, 4, 5, 7, 9, 11)
-_FACTOR, _SIZE = 6_364_136_223_846_793_005, 2**64  # Knuth's, to make one number of many
-_MOST_TICKS = 2**12
+# A context is hashed to one number by Knuth's multiplier.
+_MULTIPLIER, _MODULUS = 6_364_136_223_846_793_005, 2**64
+_TICK_SPAN = 2**12
 
 
-class Expected(NamedTuple):
-    """How a voice is expected to go on after its last note; all 0 where nothing is."""
+class MotifPrediction(NamedTuple):
+    """The predicted continuation of a voice after its last note; all 0 where there is none."""
 
-    confidence: int  # grows with the length of the context
-    step: int  # to the next note, on the white keys
-    ticks: int  # from onset to onset
+    confidence: int  # Grows with the length of the context.
+    step: int  # To the next note, on the white keys.
+    ticks: int  # From onset to onset.
     pitch: int
 
 
-NOTHING_EXPECTED = Expected(0, 0, 0, 0)
+NO_PREDICTION = MotifPrediction(0, 0, 0, 0)
 
 
-class Expectations:
-    """Hears the notes of one piece as they begin, and says how it expects their voice to go on."""
+class MotifPredictor:
+    """Observes the notes of one piece in the order of their onsets, and predicts the next."""
 
     def __init__(self) -> None:
-        self._went_on: dict[int, tuple[int, int]] = {}  # after each context, step and ticks
+        self._continuations: dict[int, tuple[int, int]] = {}  # context: step and ticks after it
         self._last: list[tuple[int, int] | None] = [None] * VOICES  # degree and tick
-        self._steps: list[deque[tuple[int, int]]] = [deque(maxlen=_LONGEST) for _ in range(VOICES)]
+        self._steps: list[deque[tuple[int, int]]] = [
+            deque(maxlen=_MAX_ORDER) for _ in range(VOICES)
+        ]
         self._contexts: list[list[tuple[int, int]]] = [[] for _ in range(VOICES)]
 
-    def hear(self, voice: int, tick: int, pitch: int) -> Expected:
-        """A note begins in a voice: what is expected after it."""
+    def observe(self, voice: int, tick: int, pitch: int) -> MotifPrediction:
+        """Take in a note that begins, and predict the voice's next one."""
         degree = degree_of(pitch)
         if (last := self._last[voice]) is not None:
-            went = degree - last[0], tick - last[1]
+            step = degree - last[0], tick - last[1]
             for _, context in self._contexts[voice]:
-                self._went_on[context] = went
-            self._steps[voice].appendleft(went)
+                self._continuations[context] = step
+            self._steps[voice].appendleft(step)
             self._contexts[voice] = _contexts(self._steps[voice])
         self._last[voice] = degree, tick
         for confidence, context in reversed(self._contexts[voice]):
-            if (before := self._went_on.get(context)) is not None:
+            if (before := self._continuations.get(context)) is not None:
                 octave, white_key = divmod(degree + before[0], len(_WHITE_KEYS))
                 pitch = octave * len(_DEGREES) + _WHITE_KEYS[white_key]
-                return Expected(confidence, *before, min(max(pitch, LOWEST_PITCH), HIGHEST_PITCH))
-        return NOTHING_EXPECTED
+                pitch = min(max(pitch, LOWEST_PITCH), HIGHEST_PITCH)
+                return MotifPrediction(confidence, *before, pitch)
+        return NO_PREDICTION
 
 
 def degree_of(pitch: int) -> int:
-    """The number of the white key; of a black one that of the key below."""
+    """Return the number of the white key; for a black key, that of the white key below it."""
     octave, pitch_class = divmod(pitch, len(_DEGREES))
     return octave * len(_WHITE_KEYS) + _DEGREES[pitch_class]
 
 
 def _contexts(steps: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """A number for each context that ends here, and how far to trust it; the least first.
+    """Return (confidence, hash) of each context that ends here, the least confident first.
 
-    steps: with their ticks, the last first.
+    steps: pairs of step and ticks, the last first.
     """
-    found: list[tuple[int, int]] = []
+    contexts: list[tuple[int, int]] = []
     with_ticks, alone = 1, 2
     for order, (step, ticks) in enumerate(steps, 1):
-        with_ticks = (with_ticks * _FACTOR + step * _MOST_TICKS + ticks) % _SIZE
+        with_ticks = (with_ticks * _MULTIPLIER + step * _TICK_SPAN + ticks) % _MODULUS
         if order <= _ORDER_WITHOUT_TICKS:
-            alone = (alone * _FACTOR + step) % _SIZE
+            alone = (alone * _MULTIPLIER + step) % _MODULUS
             if order == _ORDER_WITHOUT_TICKS:
-                found.append((len(found) + 1, alone))
+                contexts.append((len(contexts) + 1, alone))
         if order in _ORDERS:
-            found.append((len(found) + 1, with_ticks))
-    return found
+            contexts.append((len(contexts) + 1, with_ticks))
+    return contexts

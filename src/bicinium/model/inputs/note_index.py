@@ -1,7 +1,7 @@
-"""The notes of both voices of many pieces, to look up what sounded when.
+"""Notes of both voices of many pieces, indexed by time.
 
-``Lines`` holds pieces that are known to their end; ``GrowingLines`` pieces that are being written.
-A tick of piece i is stored as i · SPAN + tick, so that one search looks in all pieces at once.
+``NoteIndex`` holds finished pieces; ``GrowingNoteIndex`` pieces that are being generated. Tick t
+of piece i is stored as i * SPAN + t, so that one binary search serves all pieces at once.
 """
 
 from __future__ import annotations
@@ -13,72 +13,75 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bicinium.grammar.rules import State
-from bicinium.model.inputs.motif_predictor import NOTHING_EXPECTED, Expectations
+from bicinium.model.inputs.motif_predictor import NO_PREDICTION, MotifPredictor
 from bicinium.music.score import LOWEST_PITCH, VOICES, NoteArray
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind
 
 Ints = NDArray[np.int64]
-SPAN = 2**24  # ticks, more than any piece has
-_NEVER = SPAN - 1  # the tick of what has not come yet
-_FIRST_ROOM = 64  # notes
-NOTHING_SOUNDS, FIRST_PITCH = 1, 2  # the classes of held pitches; 0 is left to say: not known
+SPAN = 2**24  # Ticks: more than any piece has.
+_PENDING = SPAN - 1  # The tick of an event that has not happened yet.
+_INITIAL_CAPACITY = 64  # Notes.
+SILENT_CLASS, FIRST_PITCH = 1, 2  # Classes of held pitches; 0 is left for "unknown".
 
 
-class Lines:
-    """Of each voice, ``onset``, ``offset`` (stored ticks) and ``pitch`` of all pieces' notes, (N,)
-    in the order of their onsets. Between the pieces there may be notes that never come.
+class NoteIndex:
+    """``onset`` and ``offset`` (stored ticks) and ``pitch`` of each voice's notes, (N,) each.
+
+    Notes are in the order of their onsets. Between pieces there may be pending notes.
     """
 
     def __init__(self, pieces: Sequence[Sequence[NoteArray]]) -> None:
         self.onset, self.offset, self.pitch = [], [], []
         for voice in range(VOICES):
-            lines = [piece[voice] for piece in pieces]
-            lines.append(np.array([[_NEVER], [0], [0], [0]]))  # there is always one to look up
-            first = np.repeat(np.arange(len(lines)) * SPAN, [line.shape[1] for line in lines])
-            columns = np.concatenate(lines, axis=1)
+            notes = [piece[voice] for piece in pieces]
+            notes.append(np.array([[_PENDING], [0], [0], [0]]))  # A look-up always finds a note.
+            first = np.repeat(np.arange(len(notes)) * SPAN, [each.shape[1] for each in notes])
+            columns = np.concatenate(notes, axis=1)
             self.onset.append(first + columns[0])
             self.offset.append(first + columns[0] + columns[2])
             self.pitch.append(columns[1])
 
     @cached_property
-    def expected(self) -> list[Ints]:
-        """Of each voice, (N, 4) what was expected after each note when it began (``Expected``)."""
-        expected = [np.zeros((len(onset), len(NOTHING_EXPECTED)), np.int64) for onset in self.onset]
+    def predictions(self) -> list[Ints]:
+        """For each voice, (N, 4) the ``MotifPrediction`` made when each note began."""
+        predictions = [np.zeros((len(onset), len(NO_PREDICTION)), np.int64) for onset in self.onset]
         voice = np.repeat(range(VOICES), [len(onset) for onset in self.onset])
         note = np.concatenate([np.arange(len(onset)) for onset in self.onset])
         stored, pitch = np.concatenate(self.onset), np.concatenate(self.pitch)
-        order = np.lexsort((voice, stored))  # at one tick the upper voice is written first
+        order = np.lexsort((voice, stored))  # At one tick the upper voice is written first.
         columns = (column[order].tolist() for column in (stored, voice, note, pitch))
-        now, expectations = -1, Expectations()
+        current, predictor = -1, MotifPredictor()
         for at, of_voice, index, of_pitch in zip(*columns, strict=True):
             piece, tick = divmod(at, SPAN)
-            if piece != now:
-                now, expectations = piece, Expectations()
-            expected[of_voice][index] = expectations.hear(of_voice, tick, of_pitch)
-        return expected
+            if piece != current:
+                current, predictor = piece, MotifPredictor()
+            predictions[of_voice][index] = predictor.observe(of_voice, tick, of_pitch)
+        return predictions
 
-    def last_begun(self, voice: int, at: Ints) -> tuple[Ints, NDArray[np.bool_]]:
-        """(N,) the last note of a voice to begin at stored ticks or before, and whether in the same
-        piece there is one.
+    def last_onset(self, voice: int, at: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+        """Find the last note of a voice that begins at stored ticks ``at`` (N,) or earlier.
+
+        Returns its index (N,), and (N,) whether the same piece has one.
         """
         last = np.searchsorted(self.onset[voice], at, "right") - 1
         found = np.maximum(last, 0)
         return found, (last >= 0) & (self.onset[voice][found] // SPAN == at // SPAN)
 
-    def held(self, voice: int, note: Ints, begun: NDArray[np.bool_], at: Ints) -> Ints:
-        """(N,) the class of what a voice holds at stored ticks: FIRST_PITCH is the piano's lowest.
+    def held_class(self, voice: int, note: Ints, exists: NDArray[np.bool_], at: Ints) -> Ints:
+        """Return (N,) the class of the pitch a voice holds at stored ticks.
 
-        note, begun: what ``last_begun`` found there.
+        FIRST_PITCH is the lowest of the piano. ``note`` and ``exists`` are what ``last_onset``
+        returns.
         """
-        sounds = begun & (self.offset[voice][note] > at)
+        sounds = exists & (self.offset[voice][note] > at)
         pitch = self.pitch[voice][note] - LOWEST_PITCH + FIRST_PITCH
-        return np.where(sounds, pitch, NOTHING_SOUNDS)
+        return np.where(sounds, pitch, SILENT_CLASS)
 
-    def uncrossed(self, piece: int, voice: int, stretch: tuple[int, int]) -> tuple[int, int]:
-        """The stretch of ticks, its ends moved on to where no note of the voice goes across."""
+    def note_bounds(self, piece: int, voice: int, stretch: tuple[int, int]) -> tuple[int, int]:
+        """Move both ends of a stretch of ticks on to where no note of the voice crosses them."""
 
         def moved(tick: int) -> int:
-            at = piece * SPAN + min(tick, _NEVER)
+            at = piece * SPAN + min(tick, _PENDING)
             last = int(np.searchsorted(self.onset[voice], at, "left")) - 1
             if last < 0 or self.offset[voice][last] <= at:
                 return tick
@@ -87,17 +90,21 @@ class Lines:
         return moved(stretch[0]), moved(stretch[1])
 
 
-def lines_of(tokens: NDArray[np.integer], lengths: NDArray[np.integer], states: State) -> Lines:
-    """The notes of pieces of which tokens and ``states_along`` stand one below the other; each ends
-    where in its voice one ends, or with its piece.
+def index_notes(
+    tokens: NDArray[np.integer], lengths: NDArray[np.integer], states: State
+) -> NoteIndex:
+    """Index the notes of concatenated pieces of tokens.
+
+    tokens: all pieces' tokens; lengths: tokens of each piece; states: their ``states_along``. A
+    note ends at the next NOTE_OFF of its voice, or with its piece.
     """
     kinds = KINDS[tokens]
     piece = np.repeat(np.arange(len(lengths)), lengths)
-    after = np.arange(len(tokens)) + piece + 1  # a piece of T tokens has T + 1 states
+    after = np.arange(len(tokens)) + piece + 1  # A piece of T tokens has T + 1 states.
     tick, part = states.tick[after], states.part[after]
     begins, ends = kinds == Kind.NOTE_ON, kinds == Kind.NOTE_OFF
     last_row = np.cumsum(lengths) - 1
-    of_voice: list[list[NoteArray]] = []
+    voices: list[list[NoteArray]] = []
     for voice in range(VOICES):
         on = np.flatnonzero(begins & (part == voice))
         off = np.append(np.flatnonzero(ends & (part == voice)), len(tokens))
@@ -105,24 +112,26 @@ def lines_of(tokens: NDArray[np.integer], lengths: NDArray[np.integer], states: 
         columns = np.stack(
             [tick[on], VALUES[tokens[on]], tick[off] - tick[on], np.zeros_like(on)]
         ).astype(np.int64)
-        of_voice.append(np.split(columns, np.searchsorted(on, last_row[:-1] + 1), axis=1))
-    return Lines(list(zip(*of_voice, strict=True)))
+        voices.append(np.split(columns, np.searchsorted(on, last_row[:-1] + 1), axis=1))
+    return NoteIndex(list(zip(*voices, strict=True)))
 
 
-class GrowingLines(Lines):
-    """The notes of pieces that are being written, as they come."""
+class GrowingNoteIndex(NoteIndex):
+    """Notes of pieces that are being generated, added as they come."""
 
     def __init__(self, pieces: int) -> None:
-        self._pieces, self._room = pieces, 0
+        self._pieces, self._capacity = pieces, 0
         self._count = np.zeros((VOICES, pieces), np.int64)
-        self._expectations = [Expectations() for _ in range(pieces)]
-        nothing = np.empty(0, np.int64)
-        self.onset, self.offset, self.pitch = ([nothing] * VOICES for _ in range(3))
-        self.expected = [np.empty((0, len(NOTHING_EXPECTED)), np.int64)] * VOICES
-        self._make_room(_FIRST_ROOM)
+        self._predictors = [MotifPredictor() for _ in range(pieces)]
+        empty = np.empty(0, np.int64)
+        self.onset, self.offset, self.pitch = ([empty] * VOICES for _ in range(3))
+        self.predictions = [np.empty((0, len(NO_PREDICTION)), np.int64)] * VOICES
+        self._grow(_INITIAL_CAPACITY)
 
-    def hear(self, state: State, pieces: NDArray[np.integer], tokens: NDArray[np.integer]) -> None:
-        """Row i of ``state``, as it is after token i, is of piece ``pieces[i]``."""
+    def update(
+        self, state: State, pieces: NDArray[np.integer], tokens: NDArray[np.integer]
+    ) -> None:
+        """Add tokens (B,); row i of ``state``, after token i, belongs to piece ``pieces[i]``."""
         kinds = KINDS[tokens]
         for row in np.flatnonzero((kinds == Kind.NOTE_ON) | (kinds == Kind.NOTE_OFF)).tolist():
             piece, voice, tick = int(pieces[row]), int(state.part[row]), int(state.tick[row])
@@ -132,32 +141,32 @@ class GrowingLines(Lines):
                 self._end(piece, voice, tick)
 
     def _begin(self, piece: int, voice: int, tick: int, pitch: int) -> None:
-        if self._count[voice, piece] == self._room:
-            self._make_room(2 * self._room)
-        note = piece * self._room + self._count[voice, piece]
+        if self._count[voice, piece] == self._capacity:
+            self._grow(2 * self._capacity)
+        note = piece * self._capacity + self._count[voice, piece]
         self.onset[voice][note] = piece * SPAN + tick
         self.pitch[voice][note] = pitch
-        self.expected[voice][note] = self._expectations[piece].hear(voice, tick, pitch)
+        self.predictions[voice][note] = self._predictors[piece].observe(voice, tick, pitch)
         self._count[voice, piece] += 1
 
     def _end(self, piece: int, voice: int, tick: int) -> None:
-        first = piece * self._room
-        its_own = self.offset[voice][first : first + self._count[voice, piece]]
-        its_own[its_own % SPAN == _NEVER] = piece * SPAN + tick
+        first = piece * self._capacity
+        offsets = self.offset[voice][first : first + self._count[voice, piece]]
+        offsets[offsets % SPAN == _PENDING] = piece * SPAN + tick
 
-    def _make_room(self, room: int) -> None:
-        """For so many notes of each voice in each piece."""
-        never = np.arange(self._pieces)[:, None] * SPAN + _NEVER
+    def _grow(self, capacity: int) -> None:
+        """Make room for ``capacity`` notes of each voice in each piece."""
+        pending = np.arange(self._pieces)[:, None] * SPAN + _PENDING
         for voice in range(VOICES):
-            self.onset[voice] = self._widened(self.onset[voice], room, never)
-            self.offset[voice] = self._widened(self.offset[voice], room, never)
-            self.pitch[voice] = self._widened(self.pitch[voice], room, 0)
-            self.expected[voice] = self._widened(self.expected[voice], room, 0)
-        self._room = room
+            self.onset[voice] = self._widened(self.onset[voice], capacity, pending)
+            self.offset[voice] = self._widened(self.offset[voice], capacity, pending)
+            self.pitch[voice] = self._widened(self.pitch[voice], capacity, 0)
+            self.predictions[voice] = self._widened(self.predictions[voice], capacity, 0)
+        self._capacity = capacity
 
-    def _widened(self, notes: Ints, room: int, filler: ArrayLike) -> Ints:
-        """(P · room, …) from (P · narrower room, …)."""
-        wide = np.empty((self._pieces, room, *notes.shape[1:]), np.int64)
+    def _widened(self, notes: Ints, capacity: int, filler: ArrayLike) -> Ints:
+        """Widen (P * old capacity, …) to (P * capacity, …)."""
+        wide = np.empty((self._pieces, capacity, *notes.shape[1:]), np.int64)
         wide[:] = filler
-        wide[:, : self._room] = notes.reshape(self._pieces, self._room, *notes.shape[1:])
+        wide[:, : self._capacity] = notes.reshape(self._pieces, self._capacity, *notes.shape[1:])
         return wide.reshape(-1, *notes.shape[1:])
