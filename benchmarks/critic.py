@@ -35,9 +35,15 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.logistic_fit import Scales, columns, scales_of, weights_of
 from bicinium.atomic_write import atomic_write
-from bicinium.evaluation.distributions import compare, told_apart
-from bicinium.evaluation.evaluate import mean_quality
-from bicinium.evaluation.reference_music import Excerpt, excerpts, load_material, set_of
+from bicinium.evaluation.composition_metrics import mean_quality
+from bicinium.evaluation.distributions import compare
+from bicinium.evaluation.reference_music import (
+    Excerpt,
+    choose_excerpts,
+    load_evaluation_corpus,
+    repertoire,
+)
+from bicinium.evaluation.two_sample import cross_validated_auc
 from bicinium.generation.composition import Composition
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.critic import Critic, critic_path
@@ -98,11 +104,11 @@ def main(arguments: Sequence[str]) -> None:
 def compose(options: argparse.Namespace) -> None:
     """With the usual sampling and constraints; goes on where FILE stops."""
     checkpoint = load_checkpoint(options.model)
-    material = load_material(options.data, checkpoint.exclude_styles)
-    pieces = material.pieces if options.held_out else material.trained_on
-    others = [piece for piece in pieces if set_of(piece) == "other"]
-    chosen = excerpts(pieces, options.count, checkpoint.config)
-    chosen += excerpts(others, options.others, checkpoint.config) if options.others else []
+    material = load_evaluation_corpus(options.data, checkpoint.exclude_styles)
+    pieces = material.pieces if options.held_out else material.training_pieces
+    others = [piece for piece in pieces if repertoire(piece) == "other"]
+    chosen = choose_excerpts(pieces, options.count, checkpoint.config)
+    chosen += choose_excerpts(others, options.others, checkpoint.config) if options.others else []
     names = ("data", "model", "count", "others", "candidates", "held_out")
     about = {name: str(getattr(options, name)) for name in names}
     answered = _read(options.pieces) if options.pieces.exists() else Answered(about, [], [])
@@ -182,7 +188,7 @@ def _measured(answered: Answered) -> Measured:
     kept = np.unique(places)
     of = answered.excerpts
     real = [describe(of[i].score) for i in kept]
-    composed = [describe(of[i].cut_alike(piece.score)) for i, piece in pieces if piece.score]
+    composed = [describe(of[i].matching_bars(piece.score)) for i, piece in pieces if piece.score]
     names = list(real[0])
     works = np.unique([one.work for one in of], return_inverse=True)[1]
     return Measured(
@@ -316,7 +322,7 @@ def choose(answered: Answered, model: Path, most: int) -> None:
         }
         chosen = best_of_each(flat, best_of, index, judge)
         real = [answered.excerpts[i] for i in chosen]
-        scores = [one.cut_alike(chosen[i].score) for i, one in zip(chosen, real, strict=True)]
+        scores = [one.matching_bars(chosen[i].score) for i, one in zip(chosen, real, strict=True)]
         found = compare([one.score for one in real], scores, [one.work for one in real])
         test = found.two_sample
         assert test is not None
@@ -324,14 +330,15 @@ def choose(answered: Answered, model: Path, most: int) -> None:
         largest = max(one.ratio for one in found.distances)
         draws = np.mean([piece.draws for some in answered.candidates for piece in some[:best_of]])
         print(
-            f"| {name} | {test.auc:.3f} ± {test.error:.3f} | {unseen:.3f} | {test.control:.3f} "
+            f"| {name} | {test.auc:.3f} ± {test.standard_error:.3f} | {unseen:.3f} "
+            f"| {test.control_auc:.3f} "
             f"| {mean_quality(scores):.3f} | {largest:.2f} | {best_of * draws:.1f} |",
             flush=True,
         )
         if best_of == most and judge:
-            for one in test.telling:
+            for one in test.features:
                 print(
-                    f"    {one.name}: {one.importance:.3f}, alone {one.alone:.2f}, "
+                    f"    {one.name}: {one.importance:.3f}, alone {one.single_auc:.2f}, "
                     f"real {one.real_mean:.3f}, composed {one.composed_mean:.3f}"
                 )
             for spread in (*found.phrases, *found.motifs):
@@ -345,7 +352,7 @@ def unseen_numbers_test(real: Sequence[Excerpt], scores: Sequence[Score]) -> flo
     groups = np.unique([one.work for one in real], return_inverse=True)[1]
     x = np.array([_unseen(score) for score in (*(one.score for one in real), *scores)])
     labels = np.repeat([0, 1], [len(real), len(scores)])
-    return told_apart(x, labels, np.tile(groups, 2), 0, 4)[0]
+    return cross_validated_auc(x, labels, np.tile(groups, 2), 0, 4)[0]
 
 
 def _unseen(score: Score) -> Floats:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.data.piece_record import PieceRecord
-from bicinium.evaluation.likelihood import Prediction
+from bicinium.evaluation.likelihood import Likelihood
 from bicinium.grammar import MusicalGrammar
 from bicinium.music.score import Meter
 from bicinium.tokenizer.vocabulary import PAD, VOCAB_SIZE
@@ -83,7 +83,7 @@ class MarkovChain:
             p[found] = (counts + novel * p[found]) / (level.totals[place][:, None] + novel)
         return p
 
-    def predict(self, pieces: Sequence[PieceRecord]) -> Prediction:
+    def measure_likelihood(self, pieces: Sequence[PieceRecord]) -> Likelihood:
         """What our model's ``predict`` says, of this chain."""
         bits = illegal = 0.0
         grammar = MusicalGrammar()
@@ -101,9 +101,9 @@ class MarkovChain:
                 p = self.probabilities(contexts[now])
                 bits -= float(np.log2(p[np.arange(len(now)), token[now]]).sum())
                 illegal += float(p[~grammar.token_mask(states.take(now + 1))].sum())
-        return Prediction(
+        return Likelihood(
             bits=bits,
-            told_bits=len(pieces) * math.log2(_KEYS),
+            side_information_bits=len(pieces) * math.log2(_KEYS),
             illegal=illegal,
             tokens=sum(len(piece.tokens) - 1 for piece in pieces),
             notes=sum(piece.notes for piece in pieces),

@@ -17,7 +17,7 @@ from benchmarks.baselines.remi_tokens import PREFIX, Read, RemiTokens
 from benchmarks.baselines.remi_training import LAST
 from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.data.sources import STYLES
-from bicinium.evaluation.likelihood import Prediction
+from bicinium.evaluation.likelihood import Likelihood
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.sampling import Sampling, draw, probabilities
 from bicinium.model.config import ModelConfig
@@ -52,7 +52,7 @@ class RemiBaseline:
         return same / max(1, len(pieces))
 
     @torch.inference_mode()
-    def predict(self, pieces: Sequence[PieceRecord]) -> Prediction:
+    def measure_likelihood(self, pieces: Sequence[PieceRecord]) -> Likelihood:
         """Bits for every token after BOS, EOS included. Where a piece is longer than a window,
         windows follow each other so closely that each token sees enough before it.
         """
@@ -81,9 +81,9 @@ class RemiBaseline:
                 place = slice(len(ids) - 1 - asked, len(ids) - 1)
                 wanted = batch[row, 1:][place]
                 nats += float(F.cross_entropy(logits[row, place], wanted, reduction="sum"))
-        return Prediction(
+        return Likelihood(
             bits=nats / math.log(2),
-            told_bits=len(pieces) * told_bits(ModelConfig(styles=STYLES)),
+            side_information_bits=len(pieces) * told_bits(ModelConfig(styles=STYLES)),
             illegal=math.nan,
             tokens=tokens,
             notes=sum(piece.notes for piece in pieces),

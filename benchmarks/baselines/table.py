@@ -21,16 +21,13 @@ from bicinium.api import load_quotations
 from bicinium.atomic_write import atomic_write
 from bicinium.data.piece_record import PieceRecord
 from bicinium.data.shards import load_pieces, subsample
+from bicinium.evaluation.composition_metrics import mean_quality
 from bicinium.evaluation.distributions import Comparison, compare
-from bicinium.evaluation.evaluate import (
-    MOST_OTHER_TOKENS,
-    compose_answers,
-    judged,
-    mean_quality,
-    plain,
-)
-from bicinium.evaluation.likelihood import Prediction, predict
-from bicinium.evaluation.reference_music import Excerpt, excerpts, set_of
+from bicinium.evaluation.evaluate import MAX_OTHER_TOKENS, replace_nan
+from bicinium.evaluation.grammar_statistics import grammar_statistics
+from bicinium.evaluation.likelihood import Likelihood, measure_likelihood
+from bicinium.evaluation.paired_pieces import compose_pairs
+from bicinium.evaluation.reference_music import Excerpt, choose_excerpts, repertoire
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.critic import Critic
 from bicinium.generation.engine import Composer, GenerationConfig
@@ -99,7 +96,7 @@ def main(options: argparse.Namespace) -> None:
         columns[name] = measure()
         print(f"measured: {name}", flush=True)
         if options.json:
-            document = {"asked": about, "columns": plain(columns)}
+            document = {"asked": about, "columns": replace_nan(columns)}
             with atomic_write(options.json) as temporary:
                 temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
     print(as_markdown(columns))
@@ -111,11 +108,11 @@ def _composers(options: argparse.Namespace) -> dict[str, Callable[[], Numbers]]:
     ours, judges = load_checkpoint(model), (load_quotations(model), Critic.for_model(model))
     pieces = [piece for piece in load_pieces(options.data) if piece.style != LEFT_OUT]
     held_out = [piece for piece in pieces if piece.split == "validation"]
-    chosen = excerpts(held_out, options.pieces, ours.config)
+    chosen = choose_excerpts(held_out, options.pieces, ours.config)
     task = Task(
         sets={
-            "keyboard": [piece for piece in held_out if set_of(piece) == "keyboard"],
-            "other": subsample([p for p in held_out if set_of(p) == "other"], MOST_OTHER_TOKENS),
+            "keyboard": [piece for piece in held_out if repertoire(piece) == "keyboard"],
+            "other": subsample([p for p in held_out if repertoire(p) == "other"], MAX_OTHER_TOKENS),
         },
         chosen=chosen,
         asked=[excerpt.conditions(ours.config) for excerpt in chosen],
@@ -150,12 +147,12 @@ def _learned(model: Checkpoint, task: Task) -> Numbers:
             "parameters": sum(weight.size for weight in model.weights.values()),
             "steps": model.record.get("steps", math.nan),
         }
-        | _predicted({name: predict(model, some) for name, some in task.sets.items()})
+        | _predicted({name: measure_likelihood(model, some) for name, some in task.sets.items()})
         | _unaided(_composer(model), task)
     )
 
 
-def _predicted(predictions: Mapping[str, Prediction]) -> Numbers:
+def _predicted(predictions: Mapping[str, Likelihood]) -> Numbers:
     numbers: Numbers = {}
     for name, one in predictions.items():
         numbers |= {
@@ -174,16 +171,16 @@ def _composer(model: Checkpoint, chain: MarkovChain | None = None) -> Composer:
 
 def _unaided(composer: Composer, task: Task) -> Numbers:
     """At temperature 1, nothing cut off, nothing masked."""
-    found = judged(composer.compose(task.short, task.seeds, Sampling(), use_grammar=False))
+    found = grammar_statistics(
+        composer.compose(task.short, task.seeds, Sampling(), use_grammar=False)
+    )
     return {_VALID: found.valid, _PAIRED: found.paired}
 
 
 def _as_users_get_it(
     composer: Composer, task: Task, index: QuotationIndex | None, critic: Critic | None
 ) -> Numbers:
-    answers = compose_answers(
-        composer, task.chosen, task.seed, lambda stage, done, of: None, index, critic
-    )
+    answers = compose_pairs(composer, task.chosen, task.seed, None, index, critic)
     return _composed(answers.excerpts, answers.scores, task)
 
 
@@ -195,7 +192,7 @@ def _masked(composer: Composer, task: Task) -> Numbers:
     for tokens, excerpt, asked in zip(pieces, task.chosen, task.asked, strict=True):
         home = asked.key.semitones_to_reference
         score = decode(tokens, asked.meter, asked.key.transpose(home)).transpose(-home)
-        scores.append(excerpt.cut_alike(score))
+        scores.append(excerpt.matching_bars(score))
     return _composed(task.chosen, scores, task)
 
 
@@ -206,7 +203,7 @@ def _markov(training: Sequence[PieceRecord], model: Checkpoint, task: Task) -> N
     composer = _composer(model, chain)
     return (
         {"parameters": chain.grams}
-        | _predicted({name: chain.predict(some) for name, some in task.sets.items()})
+        | _predicted({name: chain.measure_likelihood(some) for name, some in task.sets.items()})
         | _unaided(composer, task)
         | _masked(composer, task)
     )
@@ -216,10 +213,12 @@ def _remi(remi: RemiBaseline, task: Task) -> Numbers:
     unaided = remi.write(task.short, task.seeds)
     bars = [one.score.bars for one in task.chosen]
     answers = remi.write(task.asked, task.seeds, bars)
-    scores = [one.cut_alike(piece.score) for one, piece in zip(task.chosen, answers, strict=True)]
+    scores = [
+        one.matching_bars(piece.score) for one, piece in zip(task.chosen, answers, strict=True)
+    ]
     return (
         {"parameters": remi.model.parameter_count, "steps": remi.steps}
-        | _predicted({name: remi.predict(some) for name, some in task.sets.items()})
+        | _predicted({name: remi.measure_likelihood(some) for name, some in task.sets.items()})
         | {"held-out keyboard/come back note for note": remi.round_trip(task.sets["keyboard"])}
         | {"held-out other/come back note for note": remi.round_trip(task.sets["other"])}
         | {_VALID: float(np.mean([one.valid for one in unaided])), _PAIRED: _unmended(unaided)}
@@ -248,7 +247,7 @@ def _real(task: Task) -> Numbers:
         | {f"per 100 notes/{rate.name}": rate.real for rate in found.counterpoint}
         | _inside({s.name: s.real_inside for s in (*found.phrases, *found.motifs)})
         | {_TONIC: found.phrases[0].real_mean, _QUALITY: mean_quality(scores)}
-        | ({_AUC: found.two_sample.control} if found.two_sample else {})
+        | ({_AUC: found.two_sample.control_auc} if found.two_sample else {})
     )
 
 
@@ -261,7 +260,11 @@ def _composed(chosen: Sequence[Excerpt], scores: Sequence[Score], task: Task) ->
         | {f"per 100 notes/{rate.name}": rate.composed for rate in found.counterpoint}
         | _inside({s.name: s.inside for s in (*found.phrases, *found.motifs)})
         | {_TONIC: found.phrases[0].composed_mean, _QUALITY: mean_quality(scores)}
-        | ({_AUC: found.two_sample.auc, _ERROR: found.two_sample.error} if found.two_sample else {})
+        | (
+            {_AUC: found.two_sample.auc, _ERROR: found.two_sample.standard_error}
+            if found.two_sample
+            else {}
+        )
     )
 
 

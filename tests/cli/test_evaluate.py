@@ -25,14 +25,14 @@ def test_doctor_reports_defects_and_exits_with_1(
 ) -> None:
     ran = run_cli("doctor", tiny_model)
     assert ran.status == 1
-    assert re.search(r"^WRONG +does it pair notes unaided\?", ran.out, re.MULTILINE)
-    assert re.search(r"^ok +is it causal\?", ran.out, re.MULTILINE)
+    assert re.search(r"^FAILED +pairs notes without the mask:", ran.out, re.MULTILINE)
+    assert re.search(r"^ok +is causal:", ran.out, re.MULTILINE)
     ran = run_cli("doctor", tiny_model, "--json")
     assert ran.status == 1
-    findings = json.loads(ran.out)["findings"]
-    assert len(findings) == 5
-    assert all(set(finding) == {"question", "good", "evidence"} for finding in findings)
-    assert not all(finding["good"] for finding in findings)
+    checks = json.loads(ran.out)["checks"]
+    assert len(checks) == 5
+    assert all(set(check) == {"check", "passed", "evidence"} for check in checks)
+    assert not all(check["passed"] for check in checks)
     run_cli("doctor", "none.safetensors").assert_error("there is no model at none")
 
 
@@ -40,7 +40,7 @@ def test_evaluate_rejects_a_listening_test_without_pieces(
     run_cli: Callable[..., Any], tiny_model: Path, midi_folder: Path, tmp_path: Path
 ) -> None:
     ran = run_cli("evaluate", tiny_model, "--data", midi_folder, "--pieces", 0, "--listen")
-    ran.assert_error("0 pieces are nothing to listen to")
+    ran.assert_error("--listen needs --pieces of 1 or more")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -59,8 +59,8 @@ def test_evaluate_writes_the_report_before_the_listening_test_fails(
     def refuse(found: object) -> str:
         raise RequestError("there is nothing to listen to")
 
-    monkeypatch.setattr(clips, "check_installed", lambda purpose: None)
-    monkeypatch.setattr(listen, "listening_page", refuse)
+    monkeypatch.setattr(clips, "require_audio", lambda purpose: None)
+    monkeypatch.setattr(listen, "render_listening_test", refuse)
     ran = run_cli(
         "evaluate", tiny_model, "--data", midi_folder, "--pieces", 1, "--listen", "--out", "there",
         *["--json"] * as_json,

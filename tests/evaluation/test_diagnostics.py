@@ -1,4 +1,4 @@
-"""The doctor: each ailment is found out by the question that is about it."""
+"""Each defect of a model is found by the check that is for it."""
 
 from __future__ import annotations
 
@@ -14,71 +14,70 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from bicinium.errors import CheckpointError
-from bicinium.evaluation.diagnostics import Finding, examine
+from bicinium.evaluation.diagnostics import Diagnosis, LogitsFunction, diagnose
 from bicinium.grammar import MusicalGrammar
-from bicinium.model.decoder import Decoder
 from bicinium.tokenizer.vocabulary import END, KINDS, VALUES, VOCAB_SIZE, Kind, token_id
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
 _FITS, _CAUSAL, _SHIFTED, _PAIRS, _LOOPS = range(5)
-_QUESTIONS = (
-    "does it fit this program?",
-    "is it causal?",
-    "is its target the next token?",
-    "does it pair notes unaided?",
-    "does it keep from looping, and end?",
+_CHECKS = (
+    "matches the vocabulary",
+    "is causal",
+    "predicts the next token",
+    "pairs notes without the mask",
+    "avoids loops and ends",
 )
 
 
-class _Sound:
-    """A model that knows the grammar: what may come next, it says with some taste for scales.
+class _SoundModel:
+    """A model that knows the grammar and prefers scales.
 
-    It remembers what it was last shown, since most of the time only one token is new.
+    It caches the rows of the last sequence, since usually only one token is new.
     """
 
     def __init__(self) -> None:
         self.grammar = MusicalGrammar()
-        self.taste = np.zeros(VOCAB_SIZE)
+        self.preference = np.zeros(VOCAB_SIZE)
         shifts = np.flatnonzero(KINDS == Kind.TIME_SHIFT)
-        self.taste[shifts] = np.where(np.isin(VALUES[shifts], (12, 24)), 3.0, -6.0)
-        self.taste[KINDS == Kind.VELOCITY] = -3.0
-        self._forget()
+        self.preference[shifts] = np.where(np.isin(VALUES[shifts], (12, 24)), 3.0, -6.0)
+        self.preference[KINDS == Kind.VELOCITY] = -3.0
+        self._reset()
 
     def __call__(self, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-        if tokens[: len(self.shown)].tolist() != self.shown:
-            self._forget()
-        for token in tokens[len(self.shown) :].tolist():
+        if tokens[: len(self.tokens)].tolist() != self.tokens:
+            self._reset()
+        for token in tokens[len(self.tokens) :].tolist():
             self.grammar.advance(self.state, np.array([token]))
-            self.shown.append(token)
+            self.tokens.append(token)
             self.rows.append(self._row())
         return np.stack(self.rows)
 
-    def _forget(self) -> None:
-        self.shown: list[int] = []
+    def _reset(self) -> None:
+        self.tokens: list[int] = []
         self.rows: list[NDArray[np.float64]] = []
         self.state = self.grammar.initial_state(1, bar_ticks=96, bars=2)
 
     def _row(self) -> NDArray[np.float64]:
-        # not token_mask: tokens of other models may have led to where everything is forbidden
+        # token_mask would fail: other models can lead to states in which everything is forbidden.
         forbidden = np.logical_or.reduce([m for _, m in self.grammar.rule_masks(self.state)])[0]
         last = int(self.state.here(self.state.last_pitch)[0])
         leap = np.minimum(np.abs(VALUES - (last or 60)), 12)
-        taste = self.taste - np.where(KINDS == Kind.NOTE_ON, leap, 0)
-        return np.where(forbidden, -30.0, taste)
+        logits = self.preference - np.where(KINDS == Kind.NOTE_ON, leap, 0)
+        return np.where(forbidden, -30.0, logits)
 
 
-_sound = _Sound()
+_sound_model = _SoundModel()
 
 
-def _unshifted(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Trained to say what it was shown."""
-    return _sound(tokens) + 60 * np.eye(VOCAB_SIZE)[tokens]
+def _unshifted_model(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Trained to repeat its input."""
+    return _sound_model(tokens) + 60 * np.eye(VOCAB_SIZE)[tokens]
 
 
-def _seeing(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Without a causal mask it knows the next token."""
-    logits = _sound(tokens)
+def _non_causal_model(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A model without a causal mask knows the next token."""
+    logits = _sound_model(tokens)
     logits[np.arange(len(tokens) - 1), tokens[1:]] += 5
     return logits
 
@@ -87,141 +86,128 @@ _LOOP = [token_id(Kind.NOTE_ON, 60), token_id(Kind.TIME_SHIFT, 24)]
 _LOOP += [token_id(Kind.NOTE_OFF, 60), token_id(Kind.TIME_SHIFT, 24)]
 
 
-def _never_pairing(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The founding failure: it knows how often tokens occur, and ends E7 whatever sounds."""
-    logits = _sound(tokens)
+def _unpaired_model(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A model that knows token frequencies only and ends E7 whatever is sounding."""
+    logits = _sound_model(tokens)
     offs = KINDS == Kind.NOTE_OFF
-    wish = logits[:, offs].max(axis=1)
+    highest = logits[:, offs].max(axis=1)
     logits[:, offs] = -30
-    logits[:, token_id(Kind.NOTE_OFF, 100)] = np.maximum(wish, -1)
+    logits[:, token_id(Kind.NOTE_OFF, 100)] = np.maximum(highest, -1)
     return logits
 
 
-def _uniform(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+def _uniform_model(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.zeros((len(tokens), VOCAB_SIZE))
 
 
-@pytest.fixture(autouse=True)
-def _short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of models given as functions; two bars need no more tokens."""
-    monkeypatch.setattr("bicinium.evaluation.diagnostics._MOST_TOKENS", 120)
+def _diagnose(model: Path | LogitsFunction, seed: int = 0) -> list[Diagnosis]:
+    """Generate short pieces; two bars need no more tokens."""
+    return diagnose(model, seed, max_tokens=120)
 
 
-def _good(findings: list[Finding]) -> list[bool]:
-    assert tuple(finding.question for finding in findings) == _QUESTIONS[: len(findings)]
-    assert all(finding.evidence for finding in findings)
-    return [finding.good for finding in findings]
+def _passed(diagnoses: list[Diagnosis]) -> list[bool]:
+    assert tuple(one.check for one in diagnoses) == _CHECKS[: len(diagnoses)]
+    assert all(one.evidence for one in diagnoses)
+    return [one.passed for one in diagnoses]
 
 
-def test_a_sound_model_is_found_well() -> None:
-    assert _good(examine(_sound)) == [True] * 5
+def test_sound_model_passes() -> None:
+    assert _passed(_diagnose(_sound_model)) == [True] * 5
 
 
-def test_a_decoder_without_a_causal_mask_is_found_out(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert examine(tiny_model)[_CAUSAL].good
-
-    def looks_ahead(
-        self: Decoder, query: Any, key: NDArray[Any], value: NDArray[Any], some: slice
-    ) -> NDArray[Any]:
-        mean = np.broadcast_to(value.mean(axis=1)[:, None], query[:, some].shape)
-        return mean.swapaxes(0, 1).reshape(mean.shape[1], -1)
-
-    monkeypatch.setattr(Decoder, "_looked_back", looks_ahead)
-    assert not examine(tiny_model)[_CAUSAL].good
-
-
-def test_a_model_that_sees_the_future_is_told_from_one_with_unshifted_targets() -> None:
-    seeing, unshifted = _good(examine(_seeing)), _good(examine(_unshifted))
-    assert (seeing[_CAUSAL], seeing[_SHIFTED]) == (False, True)
+def test_missing_causal_mask_and_unshifted_targets_are_distinguished() -> None:
+    non_causal, unshifted = (
+        _passed(_diagnose(_non_causal_model)),
+        _passed(_diagnose(_unshifted_model)),
+    )
+    assert (non_causal[_CAUSAL], non_causal[_SHIFTED]) == (False, True)
     assert (unshifted[_CAUSAL], unshifted[_SHIFTED]) == (True, False)
 
 
-def test_the_founding_failure_is_told_with_its_numbers() -> None:
-    findings = examine(_never_pairing)
-    good = _good(findings)
-    assert (good[_FITS], good[_CAUSAL], good[_PAIRS]) == (True, True, False)
-    paired, notes = (int(word) for word in findings[_PAIRS].evidence.split()[:3:2])
+def test_unpaired_notes_are_reported_with_numbers() -> None:
+    diagnoses = _diagnose(_unpaired_model)
+    passed = _passed(diagnoses)
+    assert (passed[_FITS], passed[_CAUSAL], passed[_PAIRS]) == (True, True, False)
+    paired, notes = (int(word) for word in diagnoses[_PAIRS].evidence.split()[:3:2])
     assert notes >= 8
     assert paired < 0.1 * notes
 
 
-def _same_note(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """One note for ever: it begins, a quarter passes, it ends, a quarter passes."""
-    logits = _sound(tokens)
+def _looping_model(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A model that repeats one note for ever."""
+    logits = _sound_model(tokens)
     place = len(tokens) - 1
     logits[place] = -200
     logits[place, _LOOP[(len(tokens) - 1) % 4]] = 0
     return logits
 
 
-def test_a_model_that_loops_is_found_out_though_it_pairs() -> None:
-    findings = examine(_same_note)
-    good = _good(findings)
-    assert good[_PAIRS]
-    assert not good[_LOOPS]
-    assert "0 of 8 pieces reach END" in findings[_LOOPS].evidence
+def test_loops_are_found_in_a_model_that_pairs_notes() -> None:
+    diagnoses = _diagnose(_looping_model)
+    passed = _passed(diagnoses)
+    assert passed[_PAIRS]
+    assert not passed[_LOOPS]
+    assert "0 of 8 pieces reach END" in diagnoses[_LOOPS].evidence
 
 
-def test_a_model_that_never_ends_is_found_out_though_it_does_not_loop() -> None:
+def test_model_that_never_ends_fails() -> None:
     def endless(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-        logits = np.array(_uniform(tokens))
+        logits = np.array(_uniform_model(tokens))
         logits[:, END] = -100
         return logits
 
-    assert not _good(examine(endless))[_LOOPS]
+    assert not _passed(_diagnose(endless))[_LOOPS]
 
 
-def test_a_model_that_knows_nothing_pairs_nothing() -> None:
-    assert not _good(examine(_uniform))[_PAIRS]
+def test_uniform_model_does_not_pair_notes() -> None:
+    assert not _passed(_diagnose(_uniform_model))[_PAIRS]
 
 
 @pytest.mark.parametrize("width", [512, 773, 775, 50257])
-def test_another_vocabulary_is_found_out_at_once(width: int) -> None:
-    findings = examine(lambda tokens: np.zeros((len(tokens), width)))
-    assert _good(findings) == [False]
-    assert findings[0].evidence == f"it knows {width} tokens, and there are 774"
+def test_other_vocabulary_fails_at_once(width: int) -> None:
+    diagnoses = _diagnose(lambda tokens: np.zeros((len(tokens), width)))
+    assert _passed(diagnoses) == [False]
+    assert diagnoses[0].evidence == f"{width} logits for a vocabulary of 774 tokens"
 
 
-def test_what_torch_says_is_understood_too() -> None:
+def test_torch_tensors_are_accepted() -> None:
     torch = pytest.importorskip("torch")
-    findings = examine(lambda tokens: torch.from_numpy(_sound(tokens)))
-    assert _good(findings) == [True] * 5
+    diagnoses = _diagnose(lambda tokens: torch.from_numpy(_sound_model(tokens)))
+    assert _passed(diagnoses) == [True] * 5
 
 
-def test_the_same_seed_finds_the_same() -> None:
-    assert examine(_uniform, seed=1) == examine(_uniform, seed=1)
-    assert examine(_uniform, seed=1) != examine(_uniform, seed=2)
+def test_same_seed_gives_same_result() -> None:
+    assert _diagnose(_uniform_model, seed=1) == _diagnose(_uniform_model, seed=1)
+    assert _diagnose(_uniform_model, seed=1) != _diagnose(_uniform_model, seed=2)
 
 
 # ------------------------------------------------------------------ checkpoints
 
 
-def test_an_untrained_checkpoint_is_causal_and_fits_and_pairs_nothing(tiny_model: Path) -> None:
-    good = _good(examine(tiny_model))
-    assert (good[_FITS], good[_CAUSAL], good[_PAIRS]) == (True, True, False)
+def test_untrained_checkpoint_is_causal_and_does_not_pair_notes(tiny_model: Path) -> None:
+    passed = _passed(_diagnose(tiny_model))
+    assert (passed[_FITS], passed[_CAUSAL], passed[_PAIRS]) == (True, True, False)
 
 
 @pytest.mark.parametrize("what", ["vocabulary", "grammar"])
-def test_a_checkpoint_of_another_vocabulary_or_grammar_is_found_out(
+def test_checkpoint_with_other_vocabulary_or_grammar_fails(
     tiny_model: Path, tmp_path: Path, what: str
 ) -> None:
     with safe_open(tiny_model, framework="numpy") as file:
         header: dict[str, Any] = dict(file.metadata())
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     save_file(weights, tmp_path / "other.safetensors", header | {what: "0123456789abcdef"})
-    findings = examine(tmp_path / "other.safetensors")
-    assert _good(findings) == [False]
-    assert f"was trained with another {what} (0123456789abcdef" in findings[0].evidence
+    diagnoses = _diagnose(tmp_path / "other.safetensors")
+    assert _passed(diagnoses) == [False]
+    assert f"was trained with another {what} (0123456789abcdef" in diagnoses[0].evidence
 
 
-def test_a_file_that_is_no_checkpoint_is_found_out(tmp_path: Path) -> None:
+def test_file_that_is_not_a_checkpoint_fails(tmp_path: Path) -> None:
     path = tmp_path / "noise.safetensors"
     path.write_bytes(b"noise" * 100)
-    assert _good(examine(path)) == [False]
+    assert _passed(_diagnose(path)) == [False]
 
 
-def test_a_model_that_is_not_there_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+def test_missing_model_is_an_error(tmp_path: Path, refuses: Refuses) -> None:
     with refuses(CheckpointError, "there is no model at"):
-        examine(tmp_path / "none.safetensors")
+        _diagnose(tmp_path / "none.safetensors")

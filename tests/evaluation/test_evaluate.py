@@ -1,4 +1,4 @@
-"""A whole evaluation of an untrained model: what it says, and that it says it in every form."""
+"""A whole evaluation of an untrained model, as data, JSON, text and HTML."""
 
 from __future__ import annotations
 
@@ -15,58 +15,63 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bicinium import cli
+from bicinium.cli.main import main
 from bicinium.errors import CheckpointError, CorpusError, RequestError
-from bicinium.evaluation.evaluate import Evaluation, evaluate, longest_run
-from bicinium.evaluation.html_report import page
-from bicinium.evaluation.summary import as_text, table
+from bicinium.evaluation.evaluate import Evaluation, evaluate
+from bicinium.evaluation.grammar_statistics import longest_run
+from bicinium.evaluation.html_report import render_report
+from bicinium.evaluation.summary import format_table, summary_rows
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
 
 @pytest.mark.parametrize(("tokens", "longest"), [([5], 1), ([1, 2, 2, 2, 3, 3], 3), ([7] * 9, 9)])
-def test_runs_of_one_token_are_counted(tokens: list[int], longest: int) -> None:
+def test_longest_run_of_one_token(tokens: list[int], longest: int) -> None:
     assert longest_run(np.array(tokens)) == longest
 
 
-def test_it_predicts_writes_and_composes_and_says_so(
-    evaluation: Evaluation, stages: list[str]
-) -> None:
+def test_stages_are_reported(evaluation: Evaluation, stages: list[str]) -> None:
     assert stages == [
-        "predicting keyboard", "writing unaided", "writing with the mask", "composing", "comparing",
-    ]  # fmt: skip
-    assert evaluation.prediction.pieces == 8
-    assert evaluation.prediction.bits_per_token == pytest.approx(math.log2(774), abs=1)
+        "likelihood, keyboard",
+        "generating unconstrained",
+        "generating masked",
+        "composing",
+        "comparing",
+    ]
+    assert evaluation.likelihood.pieces == 8
+    assert evaluation.likelihood.bits_per_token == pytest.approx(math.log2(774), abs=1)
 
 
-def test_what_an_untrained_model_writes_unaided_is_not_music(evaluation: Evaluation) -> None:
-    unaided, masked = evaluation.unaided, evaluation.masked
-    assert unaided is not None
+def test_untrained_model_breaks_the_grammar_without_the_mask(evaluation: Evaluation) -> None:
+    unconstrained, masked = evaluation.unconstrained, evaluation.masked
+    assert unconstrained is not None
     assert masked is not None
-    assert (unaided.pieces, masked.pieces) == (8, 8)
-    assert unaided.valid == 0
-    assert unaided.paired < 0.2
-    assert (masked.valid, masked.paired, masked.least_grammar_score) == (1, 1, 1)
+    assert (unconstrained.pieces, masked.pieces) == (8, 8)
+    assert unconstrained.valid == 0
+    assert unconstrained.paired < 0.2
+    assert (masked.valid, masked.paired, masked.min_grammar_score) == (1, 1, 1)
     assert masked.longest_run <= 3
 
 
-def test_what_it_composes_answers_the_real_pieces(evaluation: Evaluation) -> None:
-    answers = evaluation.answers
-    assert answers is not None
-    assert len(answers.scores) + answers.not_to_be_had == 8
-    for excerpt, score in zip(answers.excerpts, answers.scores, strict=True):
+def test_compositions_match_the_excerpts(evaluation: Evaluation) -> None:
+    pairs = evaluation.pairs
+    assert pairs is not None
+    assert len(pairs.scores) + pairs.failures == 8
+    for excerpt, score in zip(pairs.excerpts, pairs.scores, strict=True):
         assert score.meter == excerpt.score.meter
         assert score.bars == excerpt.score.bars
         assert score.key == excerpt.score.key
         assert score.tempo_qpm == pytest.approx(excerpt.score.tempo_qpm)
 
 
-def test_it_obeys_and_is_told_apart(evaluation: Evaluation) -> None:
+def test_compositions_meet_the_conditions(
+    evaluation: Evaluation,
+) -> None:
     composed = evaluation.composed
     assert composed is not None
     assert {"bars", "meter", "key", "close", "tempo"} <= composed.adherence.keys()
     assert composed.adherence["bars"] == (1.0, None)
-    assert composed.quotations is None  # a folder does not say what was trained on
+    assert composed.quotations is None  # the training set of a folder is unknown
     comparison = composed.comparison
     assert comparison is not None
     assert (comparison.real, comparison.composed) == (8, 8)
@@ -75,7 +80,7 @@ def test_it_obeys_and_is_told_apart(evaluation: Evaluation) -> None:
         assert comparison.two_sample.auc > 0.9
 
 
-def test_the_json_has_what_the_design_asks_for_and_no_nan(evaluation: Evaluation) -> None:
+def test_json_has_the_documented_keys_and_no_nan(evaluation: Evaluation) -> None:
     text = json.dumps(evaluation.as_json(), allow_nan=False)
     document = json.loads(text)
     for name in ("bits_per_note", "bits_per_token", "illegal_mass", "notes", "pieces"):
@@ -85,70 +90,61 @@ def test_the_json_has_what_the_design_asks_for_and_no_nan(evaluation: Evaluation
     assert document["composed"]["adherence"]["bars"] == {"composed": 1.0, "real": None}
 
 
-def test_the_table_names_what_is_missed(evaluation: Evaluation) -> None:
-    lines = table(evaluation)
+def test_table_marks_missed_targets(evaluation: Evaluation) -> None:
+    lines = summary_rows(evaluation)
     missed = {(line.section, line.name) for line in lines if line.met is False}
-    assert ("unaided (no mask, temperature 1)", "pieces valid") in missed
-    assert not any(section == "the same with the mask" for section, _ in missed)
-    text = as_text(lines)
+    assert ("unconstrained (no mask, temperature 1)", "pieces valid") in missed
+    assert not any(section == "the same with the grammar mask" for section, _ in missed)
+    text = format_table(lines)
     assert re.search(r"pieces valid +0\.0% +at least 95 %  MISSED\n", text)
     assert all(line == line.rstrip() for line in text.splitlines())
 
 
-def test_the_page_stands_alone(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bicinium.evaluation.html_report._SHOWN", 1)
-    html = page(evaluation)
+def test_page_is_self_contained(evaluation: Evaluation) -> None:
+    html = render_report(evaluation, pairs_shown=1)
     assert not re.search(r'(?:src|href)="(?!data:)', html)
     assert html.count("<figure>") == 7
     shown = unescape(re.sub(r"base64,[^\"]*", "", html))
     assert "$" not in shown
-    assert all(line.name in shown and line.value in shown for line in table(evaluation))
+    assert all(line.name in shown and line.value in shown for line in summary_rows(evaluation))
 
 
-def test_without_engraving_and_sound_the_page_has_piano_rolls(
-    evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bicinium.evaluation.html_report.find_spec", lambda name: None)
-    monkeypatch.setattr("bicinium.evaluation.html_report.can_sound", lambda: False)
-    html = page(evaluation)
+def test_page_without_engraving_and_sound_has_piano_rolls(evaluation: Evaluation) -> None:
+    html = render_report(evaluation, engrave=None, encode_audio=None)
     assert html.count('<div class="roll"') == 2 * 4
     assert "<audio" not in html
     assert '<img class="score"' not in html
 
 
-def test_what_would_make_the_page_large_is_left_out(
-    evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bicinium.evaluation.html_report.find_spec", lambda name: None)
-    monkeypatch.setattr("bicinium.evaluation.html_report.can_sound", lambda: True)
-    monkeypatch.setattr(
-        "bicinium.evaluation.html_report.clip", lambda score: "data:" + "x" * 3_000_000
+def test_audio_that_would_make_the_page_too_large_is_left_out(evaluation: Evaluation) -> None:
+    html = render_report(
+        evaluation, engrave=None, encode_audio=lambda score: "data:" + "x" * 3_000_000
     )
-    assert page(evaluation).count("<audio") == 2
+    assert html.count("<audio") == 2
 
 
 def test_names_are_escaped(evaluation: Evaluation) -> None:
-    html = page(replace(evaluation, model="<b>bold</b>", answers=None))
+    html = render_report(replace(evaluation, model="<b>bold</b>", pairs=None))
     assert "<b>bold" not in html
     assert "&lt;b&gt;bold" in html
 
 
-def test_with_no_pieces_it_only_predicts(tiny_model: Path, prepared: Path) -> None:
+def test_zero_pieces_measures_the_likelihood_only(tiny_model: Path, prepared: Path) -> None:
     found = evaluate(tiny_model, prepared, 0)
-    assert found.unaided is None
+    assert found.unconstrained is None
     assert found.composed is None
     document = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert document["pieces"] == 2
     assert document["composed"] is None
-    assert "bits per note" in as_text(table(found))
-    assert "<h2>Pieces</h2>" not in page(found)
+    assert "bits per note" in format_table(summary_rows(found))
+    assert "<h2>Pieces</h2>" not in render_report(found)
 
 
-def test_as_many_are_written_unaided_as_one_asks_for(tiny_model: Path, prepared: Path) -> None:
-    found = evaluate(tiny_model, prepared, 0, unaided=3)
-    assert found.unaided is not None
+def test_number_of_unconstrained_pieces(tiny_model: Path, prepared: Path) -> None:
+    found = evaluate(tiny_model, prepared, 0, unconstrained=3)
+    assert found.unconstrained is not None
     assert found.masked is not None
-    assert (found.unaided.pieces, found.masked.pieces) == (3, 3)
+    assert (found.unconstrained.pieces, found.masked.pieces) == (3, 3)
     assert found.composed is None
 
 
@@ -156,19 +152,19 @@ def test_few_pieces_are_measured_but_not_compared(tiny_model: Path, prepared: Pa
     found = evaluate(tiny_model, prepared, 2, seed=1)
     assert found.composed is not None
     assert found.composed.comparison is None
-    assert found.composed.quotations is not None  # a prepared corpus has what was trained on
+    assert found.composed.quotations is not None  # a prepared corpus has the training set
     json.dumps(found.as_json(), allow_nan=False)
-    assert "quotations of the training set" in as_text(table(found))
+    assert "quotations of the training set" in format_table(summary_rows(found))
 
 
-def test_what_cannot_be_evaluated_is_refused_in_one_sentence(
+def test_invalid_arguments_are_errors(
     tiny_model: Path, midi_folder: Path, tmp_path: Path, refuses: Refuses
 ) -> None:
     with refuses(CheckpointError, "there is no model at"):
         evaluate(tmp_path / "none.safetensors", midi_folder)
     with refuses(CorpusError, "there is nothing at"):
         evaluate(tiny_model, tmp_path / "none")
-    with refuses(RequestError, "-1 pieces"):
+    with refuses(RequestError, "must be 0 or more .got -1"):
         evaluate(tiny_model, midi_folder, -1)
 
 
@@ -186,7 +182,7 @@ def run(
         monkeypatch.setattr(sys, "argv", ["bicinium", "evaluate", *map(str, arguments)])
         status = 0
         try:
-            cli.main()
+            main()
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(bool(end.code))
         said = capsys.readouterr()
@@ -195,7 +191,7 @@ def run(
     return call
 
 
-def test_the_command_prints_json_and_nothing_else(
+def test_command_prints_json_only(
     run: Callable[..., tuple[int, str, str]], tiny_model: Path, midi_folder: Path, tmp_path: Path
 ) -> None:
     status, out, _ = run(
@@ -207,7 +203,7 @@ def test_the_command_prints_json_and_nothing_else(
     assert (tmp_path / "there/report.html").read_text().startswith("<!doctype html>")
 
 
-def test_the_command_prints_a_table(
+def test_command_prints_a_table(
     run: Callable[..., tuple[int, str, str]], tiny_model: Path, prepared: Path, tmp_path: Path
 ) -> None:
     status, out, _ = run(tiny_model, "--data", prepared, "--pieces", 0)
@@ -221,11 +217,11 @@ def test_the_command_prints_a_table(
     [
         (("none.safetensors", "--data", "{data}"), "there is no model at none.safetensors"),
         (("{model}", "--data", "nowhere"), "there is nothing at nowhere"),
-        (("{model}", "--data", "{data}", "--pieces", "-3"), "-3 pieces"),
+        (("{model}", "--data", "{data}", "--pieces", "-3"), "must be 0 or more .got -3"),
         (("{model}", "--data", "{data}", "--out", "{model}/x"), "cannot be written to"),
     ],
 )
-def test_a_call_that_is_wrong_is_told_in_one_sentence(
+def test_wrong_call_is_reported_on_one_line(
     arguments: tuple[str, ...],
     pattern: str,
     run: Callable[..., tuple[int, str, str]],
@@ -235,5 +231,16 @@ def test_a_call_that_is_wrong_is_told_in_one_sentence(
     filled = [word.format(model=tiny_model, data=midi_folder) for word in arguments]
     status, out, err = run(*filled)
     assert (status, out) == (2, "")
-    assert re.fullmatch(r"bicinium: (?:(?!\. )[^\n])+[^\n.]\n", err), err
+    assert re.fullmatch(r"bicinium: [^\n]+\n", err), err
     assert re.search(pattern, err)
+
+
+def test_former_option_name_works_with_a_warning(
+    run: Callable[..., tuple[int, str, str]], tiny_model: Path, prepared: Path
+) -> None:
+    status, out, err = run(
+        tiny_model, "--data", prepared, "--pieces", 0, "--unaided", 2, "--json", "--out", "there"
+    )
+    assert status == 0
+    assert json.loads(out)["unconstrained"]["pieces"] == 2
+    assert "--unconstrained" in err

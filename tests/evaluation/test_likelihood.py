@@ -1,4 +1,4 @@
-"""Held-out bits: the same as training measures, and no bits for nothing."""
+"""Likelihood of held-out music equals what training measures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from bicinium.data.piece_record import PieceRecord
 from bicinium.data.shards import load_pieces
-from bicinium.evaluation.likelihood import NOTHING, Prediction, predict
+from bicinium.evaluation.likelihood import Likelihood, measure_likelihood
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.config import ModelConfig
@@ -24,7 +24,7 @@ from bicinium.model.teacher_forcing import told_bits
 from bicinium.music.score import Meter
 
 Weights = Callable[..., dict[str, Any]]
-_SPREAD = 3.0  # so that the logits say something
+_SPREAD = 3.0  # of the weights, so that the logits differ clearly
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def wide(tiny_config: ModelConfig) -> ModelConfig:
     return tiny_config.model_copy(update={"context": 1024})
 
 
-def test_it_is_what_training_measures(
+def test_result_equals_the_training_metrics(
     pieces: list[PieceRecord], wide: ModelConfig, random_weights: Weights
 ) -> None:
     torch = pytest.importorskip("torch")
@@ -51,7 +51,7 @@ def test_it_is_what_training_measures(
     model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
     assert max(len(piece.tokens) for piece in pieces) < wide.context
     theirs = held_out_metrics(model, ValidationBatches(PieceDataset(pieces, wide), 3), pieces)
-    ours = predict(Checkpoint(wide, weights), pieces)
+    ours = measure_likelihood(Checkpoint(wide, weights), pieces)
     notes = sum(piece.notes for piece in pieces)
     assert ours.bits_per_note == pytest.approx(theirs["bits_per_note"], abs=1e-3)
     assert ours.bits_per_token == pytest.approx(theirs["bits_per_token"], abs=1e-4)
@@ -60,7 +60,7 @@ def test_it_is_what_training_measures(
     assert ours.tokens == sum(len(piece.tokens) - 1 for piece in pieces)
 
 
-def alone(checkpoint: Checkpoint, piece: PieceRecord) -> float:
+def _token_by_token_bits(checkpoint: Checkpoint, piece: PieceRecord) -> float:
     """The bits of one piece, token by token in double precision."""
     grammar, decoder = MusicalGrammar(), Decoder(checkpoint.config, checkpoint.weights)
     told = PieceConditions.of(
@@ -84,53 +84,57 @@ def alone(checkpoint: Checkpoint, piece: PieceRecord) -> float:
     return float(bits)
 
 
-def test_pieces_longer_than_the_context_are_predicted_whole_with_a_window_that_slides(
+def test_long_pieces_are_measured_with_a_sliding_window(
     pieces: list[PieceRecord], tiny_config: ModelConfig, random_weights: Weights
 ) -> None:
     checkpoint = Checkpoint(tiny_config, random_weights(tiny_config, spread=_SPREAD))
     assert min(len(piece.tokens) for piece in pieces) > 2 * tiny_config.context
-    ours = predict(checkpoint, pieces[:3])
-    assert ours.bits == pytest.approx(sum(alone(checkpoint, p) for p in pieces[:3]), rel=1e-5)
+    ours = measure_likelihood(checkpoint, pieces[:3])
+    assert ours.bits == pytest.approx(
+        sum(_token_by_token_bits(checkpoint, p) for p in pieces[:3]), rel=1e-5
+    )
 
 
-def test_company_and_threads_change_nothing(
+def test_batches_and_threads_do_not_change_the_result(
     pieces: list[PieceRecord], tiny_config: ModelConfig, random_weights: Weights
 ) -> None:
     checkpoint = Checkpoint(tiny_config, random_weights(tiny_config, spread=_SPREAD))
-    together = predict(checkpoint, pieces)
+    together = measure_likelihood(checkpoint, pieces)
     told: list[tuple[int, int]] = []
-    apart = predict(checkpoint, pieces, lambda done, total: told.append((done, total)), threads=2)
-    assert sum((predict(checkpoint, [p]) for p in pieces), NOTHING).bits == pytest.approx(
-        together.bits, rel=1e-9
+    apart = measure_likelihood(
+        checkpoint, pieces, lambda done, total: told.append((done, total)), threads=2
     )
+    assert sum(
+        (measure_likelihood(checkpoint, [p]) for p in pieces), Likelihood()
+    ).bits == pytest.approx(together.bits, rel=1e-9)
     assert apart.bits == pytest.approx(together.bits, rel=1e-6)
     assert apart.illegal == pytest.approx(together.illegal, rel=1e-5)
     assert told[-1] == (together.tokens, together.tokens)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
-def test_a_model_that_knows_nothing_needs_the_bits_of_all_tokens(
+def test_uniform_model_needs_log2_of_the_vocabulary_per_token(
     pieces: list[PieceRecord], tiny_config: ModelConfig, random_weights: Weights
 ) -> None:
     weights = random_weights(tiny_config)
     for name in ("head.weight", "relative_head.weight", "ending_head.weight"):
         weights[name] *= 0
-    found = predict(Checkpoint(tiny_config, weights), pieces)
+    found = measure_likelihood(Checkpoint(tiny_config, weights), pieces)
     assert found.bits_per_token == pytest.approx(math.log2(774), rel=1e-6)
     assert 0.5 < found.illegal_mass < 1
 
 
-def test_what_is_told_is_billed_for_every_piece(tiny_config: ModelConfig) -> None:
+def test_side_information_is_charged_per_piece(tiny_config: ModelConfig) -> None:
     assert told_bits(tiny_config) == pytest.approx(math.log2(12) + 6 + 1)
     assert told_bits(tiny_config.model_copy(update={"styles": ()})) == pytest.approx(
         math.log2(12) + 6
     )
 
 
-def test_predictions_add_up() -> None:
-    one, other = Prediction(100, 10, 0.5, 200, 50, 2), Prediction(20, 5, 0.1, 100, 10, 1)
-    both = one + other + NOTHING
+def test_likelihoods_can_be_added() -> None:
+    one, other = Likelihood(100, 10, 0.5, 200, 50, 2), Likelihood(20, 5, 0.1, 100, 10, 1)
+    both = one + other + Likelihood()
     assert both.bits_per_note == pytest.approx(135 / 60)
     assert both.bits_per_token == pytest.approx(120 / 300)
     assert both.illegal_mass == pytest.approx(0.6 / 300)
-    assert both.numbers()["pieces"] == 3
+    assert both.as_json()["pieces"] == 3

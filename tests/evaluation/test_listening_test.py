@@ -1,4 +1,4 @@
-"""The listening test: blind, alike but for the notes, and scored in the browser."""
+"""The listening test is blind, and the browser evaluates it."""
 
 from __future__ import annotations
 
@@ -15,25 +15,22 @@ from typing import Any
 import pytest
 
 from bicinium.errors import RequestError
-from bicinium.evaluation import listening_test as listen
-from bicinium.evaluation.audio_clips import can_sound, clip
+from bicinium.evaluation.audio_clips import is_audio_available, mp3_data_uri
 from bicinium.evaluation.evaluate import Evaluation
-from bicinium.evaluation.listening_test import listening_page
+from bicinium.evaluation.listening_test import equal_loudness, render_listening_test
 from bicinium.music.score import Score
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
 
-@pytest.fixture
-def _no_synthesiser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sound that says which notes it is made of."""
+def _fake_audio(score: Score) -> str:
+    """Return a data URI that identifies the notes."""
+    assert {note.velocity for voice in score.voices for note in voice.notes} == {80}
+    return f"data:audio/mpeg;base64,{abs(hash(score.voices))}"
 
-    def clip(score: Score, perform: bool) -> str:
-        assert perform
-        assert {note.velocity for voice in score.voices for note in voice.notes} == {80}
-        return f"data:audio/mpeg;base64,{abs(hash(score.voices))}"
 
-    monkeypatch.setattr(listen, "clip", clip)
+def _render(evaluation: Evaluation, count: int = 10) -> str:
+    return render_listening_test(evaluation, count, _fake_audio)
 
 
 def _test_in(html: str) -> dict[str, Any]:
@@ -43,63 +40,61 @@ def _test_in(html: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.usefixtures("_no_synthesiser")
-def test_each_pair_is_a_real_piece_and_its_answer(evaluation: Evaluation) -> None:
-    answers = evaluation.answers
-    assert answers is not None
-    found = _test_in(listening_page(evaluation, 6))
+def test_each_pair_has_a_real_and_a_composed_piece(evaluation: Evaluation) -> None:
+    pairs = evaluation.pairs
+    assert pairs is not None
+    found = _test_in(_render(evaluation, 6))
     assert len(found["pairs"]) == 6
-    real = {listen._sound(excerpt.score) for excerpt in answers.excerpts}
-    composed = {listen._sound(score) for score in answers.scores}
+    real = {_fake_audio(equal_loudness(excerpt.score)) for excerpt in pairs.excerpts}
+    composed = {_fake_audio(equal_loudness(score)) for score in pairs.scores}
     for pair in found["pairs"]:
         assert pair["sound"][pair["human"]] in real
         assert pair["sound"][1 - pair["human"]] in composed
     assert len({pair["about"]["composed"] for pair in found["pairs"]}) == 6
 
 
-@pytest.mark.usefixtures("_no_synthesiser")
-def test_the_page_says_nothing_beforehand_and_needs_nothing_else(evaluation: Evaluation) -> None:
-    html = listening_page(evaluation)
+def test_page_hides_the_solution_and_is_self_contained(evaluation: Evaluation) -> None:
+    html = _render(evaluation)
     packed = re.search(r'atob\("([^"]+)"\)', html)
     assert packed
-    open_to_see = html.replace(packed[1], "")
-    assert "Schubert" not in open_to_see
-    assert "Piece" not in open_to_see
-    assert not re.search(r'(?:src|href)="', open_to_see)
+    visible = html.replace(packed[1], "")
+    assert "Schubert" not in visible
+    assert "Piece" not in visible
+    assert not re.search(r'(?:src|href)="', visible)
 
 
-@pytest.mark.usefixtures("_no_synthesiser")
-def test_sides_and_order_are_drawn_by_the_seed(evaluation: Evaluation) -> None:
-    one, again = (_test_in(listening_page(evaluation)) for _ in range(2))
+def test_sides_and_order_depend_on_the_seed(evaluation: Evaluation) -> None:
+    one, again = (_test_in(_render(evaluation)) for _ in range(2))
     assert one == again
     sides = {
-        tuple(p["human"] for p in _test_in(listening_page(replace(evaluation, seed=seed)))["pairs"])
+        tuple(p["human"] for p in _test_in(_render(replace(evaluation, seed=seed)))["pairs"])
         for seed in range(5)
     }
     assert len(sides) > 1
 
 
-def test_nothing_to_listen_to_is_said(evaluation: Evaluation, refuses: Refuses) -> None:
-    with refuses(RequestError, "there is nothing to listen to"):
-        listening_page(replace(evaluation, answers=None))
+def test_evaluation_without_compositions_is_an_error(
+    evaluation: Evaluation, refuses: Refuses
+) -> None:
+    with refuses(RequestError, "needs one composed piece"):
+        _render(replace(evaluation, pairs=None))
 
 
 def test_sound_is_an_mp3(made_up_score: Callable[..., Score]) -> None:
-    if not can_sound():
+    if not is_audio_available():
         pytest.skip("the extra sound is not installed")
-    kind, _, data = clip(made_up_score(1, 1), perform=True).partition(",")
+    kind, _, data = mp3_data_uri(made_up_score(1, 1), perform=True).partition(",")
     assert kind == "data:audio/mpeg;base64"
     sound = base64.b64decode(data)
     assert sound[:1] == b"\xff" or sound[:3] == b"ID3"
     assert 2_000 < len(sound) < 60_000
 
 
-@pytest.mark.usefixtures("_no_synthesiser")
-def test_the_browser_scores_with_an_exact_binomial_test(evaluation: Evaluation) -> None:
+def test_page_uses_an_exact_binomial_test(evaluation: Evaluation) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("there is no JavaScript engine to run the page's own function")
-    function = re.search(r"^function chance\(.*?^}$", listening_page(evaluation), re.M | re.S)
+    function = re.search(r"^function chance\(.*?^}$", _render(evaluation), re.M | re.S)
     assert function
     calls = "[chance(5, 10), chance(10, 10), chance(8, 10), chance(0, 0)]"
     script = f"{function[0]}\nconsole.log({calls}.join())"

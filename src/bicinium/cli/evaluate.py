@@ -18,79 +18,85 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A model file, or 'default'.")],
     data: Annotated[Path, typer.Option(help="A prepared corpus, or a folder of music files.")],
     pieces: Annotated[
-        int, typer.Option(help="Composed to be set beside real ones; 0 only predicts.")
+        int, typer.Option(help="Pieces to compose; 0 measures the likelihood only.")
     ] = 200,
-    unaided: Annotated[
-        int | None, typer.Option(help="Written without the mask and with it; as --pieces.")
+    unconstrained: Annotated[
+        int | None,
+        typer.Option(help="Pieces to generate without the grammar mask (default: --pieces)."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
-    out: Annotated[Path, typer.Option(help="The folder for the page and the JSON.")] = Path(
+    unaided: Annotated[int | None, typer.Option(hidden=True)] = None,  # former --unconstrained
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the report and the JSON.")] = Path(
         "evaluation"
     ),
     listen: Annotated[
-        bool, typer.Option("--listen", help="Also make a page for a blind listening test.")
+        bool, typer.Option("--listen", help="Also write a page for a blind listening test.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on music that it has not seen: how well it predicts it, how well it writes
-    unaided, and what it composes beside the real. Of a prepared corpus the held-out pieces count.
+    """Evaluate a model on held-out music: likelihood, unconstrained generation, and compositions
+    beside real pieces. Of a prepared corpus the validation split is used.
     """
-    from bicinium.evaluation.audio_clips import check_installed
-    from bicinium.evaluation.evaluate import evaluate as measure
-    from bicinium.evaluation.html_report import page
-    from bicinium.evaluation.listening_test import listening_page
-    from bicinium.evaluation.summary import as_text, table
+    from bicinium.evaluation.audio_clips import require_audio
+    from bicinium.evaluation.evaluate import evaluate as run_evaluation
+    from bicinium.evaluation.html_report import installed_audio, installed_engraver, render_report
+    from bicinium.evaluation.listening_test import render_listening_test
+    from bicinium.evaluation.summary import format_table, summary_rows
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
+    if unaided is not None:
+        typer.echo("bicinium: --unaided is now called --unconstrained", err=True)
+        unconstrained = unaided if unconstrained is None else unconstrained
     if listen:
         if not pieces:
-            raise RequestError(
-                "0 pieces are nothing to listen to: ask for more, or leave --listen out"
-            )
-        check_installed("a listening test")
+            raise RequestError("--listen needs --pieces of 1 or more (got 0)")
+        require_audio("a listening test")
     with report_write_errors(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
-    with stage_progress() as stages:
-        found = measure(
+    with stage_progress() as progress:
+        evaluation = run_evaluation(
             DEFAULT_MODEL if model == "default" else Path(model),
             data,
             pieces,
             seed,
-            stages,
-            unaided,
+            progress,
+            unconstrained,
         )
-        document = found.as_json()
+        document = evaluation.as_json()
         write_page(out / "report.json", json.dumps(document, indent=2) + "\n")
-        write_page(out / "report.html", page(found))
+        html = render_report(
+            evaluation, engrave=installed_engraver(), encode_audio=installed_audio()
+        )
+        write_page(out / "report.html", html)
     if as_json:
         print_json(document)
     else:
-        typer.echo(as_text(table(found)))
-        typer.echo(f"\nthe page is {out / 'report.html'}")
-    if listen:  # last: it is refused where no piece could be had
-        write_page(out / "listen.html", listening_page(found))
+        typer.echo(format_table(summary_rows(evaluation)))
+        typer.echo(f"\nreport: {out / 'report.html'}")
+    if listen:  # last, because it fails if no piece was composed
+        write_page(out / "listen.html", render_listening_test(evaluation))
         if not as_json:
-            typer.echo(f"the listening test is {out / 'listen.html'}")
+            typer.echo(f"listening test: {out / 'listen.html'}")
 
 
 def doctor(
     model: Annotated[str, typer.Argument(help="A model file, or 'default'.")] = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Examine a model: is it causal, does it predict the next token, does it pair notes, does it
-    loop? Exit status 1 if anything is wrong.
+    """Check a model for defects: causality, training target, pairing of notes, loops.
+
+    The exit status is 1 if a check fails.
     """
     from dataclasses import asdict
 
-    from bicinium.evaluation.diagnostics import examine
+    from bicinium.evaluation.diagnostics import diagnose
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
-    findings = examine(DEFAULT_MODEL if model == "default" else Path(model))
+    checks = diagnose(DEFAULT_MODEL if model == "default" else Path(model))
     if as_json:
-        print_json({"findings": [asdict(finding) for finding in findings]})
+        print_json({"checks": [asdict(check) for check in checks]})
     else:
-        for finding in findings:
-            word = "ok   " if finding.good else "WRONG"
-            typer.echo(f"{word}  {finding.question}  {finding.evidence}")
-    if not all(finding.good for finding in findings):
+        for one in checks:
+            typer.echo(f"{'ok    ' if one.passed else 'FAILED'}  {one.check}: {one.evidence}")
+    if not all(one.passed for one in checks):
         raise typer.Exit(1)

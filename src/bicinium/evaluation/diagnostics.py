@@ -1,8 +1,8 @@
-"""The doctor: is a model fit to compose, and was it trained as it should have been?
+"""Diagnose a model: five checks that a broken training setup fails.
 
-Five questions, each of which the model that bicinium was founded for would have failed: is it
-causal, is its target the next token, does it fit the vocabulary, does it pair notes unaided, does
-it loop? Any model over the vocabulary can be examined, given as a function of token ids.
+Does the model match the vocabulary, is it causal, does it predict the next token, does it pair
+notes without the grammar mask, and does it avoid loops? Any model over the vocabulary can be
+checked if it is given as a function of token ids.
 """
 
 from __future__ import annotations
@@ -23,152 +23,166 @@ from bicinium.grammar.loops import MOST_LOOPED, looped_share
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.encode import PieceConditions
+from bicinium.model.softmax import log_softmax
 from bicinium.model.teacher_forcing import logits_along
 from bicinium.music.key import Key
 from bicinium.music.score import COMMON_TIME, Note, Score, Voice
 from bicinium.tokenizer.codec import encode
 from bicinium.tokenizer.vocabulary import END, START, VOCAB_SIZE, vocabulary_hash
 
-Logits = Callable[[NDArray[np.int64]], ArrayLike]  # (T,) token ids → (T, V), of what comes next
+LogitsFunction = Callable[[NDArray[np.int64]], ArrayLike]  # (T,) token ids → (T, V) logits
 
-_NOISE = 1e-3  # by which logits that should be the same may differ
+MAX_GENERATED_TOKENS = 300  # of a piece generated with a LogitsFunction
+_LOGIT_TOLERANCE = 1e-3
 _BARS = 8
 _PIECES = 8
-_MOST_TOKENS = 300  # of a piece by a model given as a function
-_LEAST_PAIRED = 0.95  # of the notes; chance is 1 in 88
+_MIN_PAIRED = 0.95  # share of the notes; chance is 1 in 88
 _HOME = Key.parse("C major")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """An answer: the question, whether it turned out well, and on what evidence."""
+class Diagnosis:
+    """Result of one check."""
 
-    question: str
-    good: bool
+    check: str
+    passed: bool
     evidence: str
 
 
-def examine(model: Path | Logits, seed: int = 0) -> list[Finding]:
-    """Examine a checkpoint, or any function (T,) token ids → (T, 774) logits of the next token."""
+def diagnose(
+    model: Path | LogitsFunction, seed: int = 0, max_tokens: int = MAX_GENERATED_TOKENS
+) -> list[Diagnosis]:
+    """Run the checks on a checkpoint, or on a function (T,) token ids → (T, V) next-token logits.
+
+    max_tokens: length limit of the pieces that are generated with a function.
+
+    If the model does not match the vocabulary, only this check is reported. Raises CheckpointError
+    if there is no such file.
+    """
     if isinstance(model, Path):
         if not model.is_file():
-            raise CheckpointError(f"there is no model at {model}; train one, or name another")
+            raise CheckpointError(f"there is no model at {model}. Train one or name another.")
         try:
             checkpoint = load_checkpoint(model)
         except CheckpointError as error:
-            return [Finding("does it fit this program?", False, str(error))]
-        fits = Finding(
-            "does it fit this program?",
-            True,
-            f"vocabulary {vocabulary_hash()}, {sum(w.size for w in checkpoint.weights.values())} "
-            "weights of the shapes its configuration asks for",
-        )
-        logits, written = _decoder_logits(checkpoint), _composed(checkpoint, seed)
+            return [_vocabulary_check(False, str(error))]
+        weights = sum(weight.size for weight in checkpoint.weights.values())
+        matches = _vocabulary_check(True, f"vocabulary {vocabulary_hash()}, {weights} weights")
+        logits, generated = _checkpoint_logits(checkpoint), _generate(checkpoint, seed)
     else:
         logits = model
         width = np.asarray(logits(np.array([START]))).shape[-1]
-        fits = Finding(
-            "does it fit this program?",
-            width == VOCAB_SIZE,
-            f"it knows {width} tokens, and there are {VOCAB_SIZE}",
+        matches = _vocabulary_check(
+            width == VOCAB_SIZE, f"{width} logits for a vocabulary of {VOCAB_SIZE} tokens"
         )
-        if not fits.good:
-            return [fits]
-        written = [_drawn(logits, np.random.default_rng([seed, i])) for i in range(_PIECES)]
-    tune = np.asarray(encode(_tune()), np.int64)
-    results = list(MusicalGrammarValidator().validate_sequences(written))
+        if not matches.passed:
+            return [matches]
+        rngs = [np.random.default_rng([seed, index]) for index in range(_PIECES)]
+        generated = [_sample_tokens(logits, rng, max_tokens) for rng in rngs]
+    example = np.asarray(encode(_example_score()), np.int64)
+    results = list(MusicalGrammarValidator().validate_sequences(generated))
     return [
-        fits,
-        _is_causal(logits, tune, np.random.default_rng(seed)),
-        _predicts_the_next(logits, tune),
-        _pairs_notes(results),
-        _does_not_loop(written),
+        matches,
+        _causality_check(logits, example, np.random.default_rng(seed)),
+        _target_check(logits, example),
+        _pairing_check(results),
+        _loop_check(generated),
     ]
 
 
-def _is_causal(logits: Logits, tune: NDArray[np.int64], rng: np.random.Generator) -> Finding:
-    """Another future must not change what was said before."""
-    cut = len(tune) // 2
-    other = np.concatenate([tune[:cut], rng.permutation(tune[cut:])])
-    before, after = (np.asarray(logits(tokens))[:cut] for tokens in (tune, other))
-    difference = float(np.abs(before - after).max())
-    return Finding(
-        "is it causal?",
-        difference < _NOISE,
-        f"with another future, the logits of {cut} positions differ by at most {difference:.2g}",
+def _vocabulary_check(passed: bool, evidence: str) -> Diagnosis:
+    return Diagnosis("matches the vocabulary", passed, evidence)
+
+
+def _causality_check(
+    logits: LogitsFunction, example: NDArray[np.int64], rng: np.random.Generator
+) -> Diagnosis:
+    """Check that later tokens do not change earlier logits."""
+    cut = len(example) // 2
+    other = np.concatenate([example[:cut], rng.permutation(example[cut:])])
+    one_half, other_half = (np.asarray(logits(tokens))[:cut] for tokens in (example, other))
+    difference = float(np.abs(one_half - other_half).max())
+    return Diagnosis(
+        "is causal",
+        difference < _LOGIT_TOLERANCE,
+        f"with other later tokens, the logits of {cut} positions differ by at most "
+        f"{difference:.2g}",
     )
 
 
-def _predicts_the_next(logits: Logits, tune: NDArray[np.int64]) -> Finding:
-    """Of the tokens around a position, it must expect the next most."""
-    said = np.asarray(logits(tune), np.float64)
-    log_p = said - np.logaddexp.reduce(said, axis=1, keepdims=True)
-    inner = np.arange(1, len(tune) - 2)
-    nats = {shift: float(-log_p[inner, tune[inner + shift]].mean()) for shift in (-1, 0, 1, 2)}
-    told = ", ".join(f"{nats[shift]:.2f} at {shift:+d}" for shift in nats)
-    return Finding(
-        "is its target the next token?",
+def _target_check(logits: LogitsFunction, example: NDArray[np.int64]) -> Diagnosis:
+    """Check that the cross-entropy is lowest for the next token, not for a neighbour of it."""
+    log_p = log_softmax(logits(example))
+    inner = np.arange(1, len(example) - 2)
+    nats = {shift: float(-log_p[inner, example[inner + shift]].mean()) for shift in (-1, 0, 1, 2)}
+    values = ", ".join(f"{nats[shift]:.2f} at {shift:+d}" for shift in nats)
+    return Diagnosis(
+        "predicts the next token",
         min(nats, key=lambda shift: nats[shift]) == 1,
-        f"cross-entropy against the tokens around, in nats: {told}",
+        f"cross-entropy in nats by position of the target: {values}",
     )
 
 
-def _pairs_notes(results: list[ValidationResult]) -> Finding:
+def _pairing_check(results: list[ValidationResult]) -> Diagnosis:
     notes = sum(result.notes for result in results)
     paired = sum(result.paired_notes for result in results)
-    scores = [result.grammar_score for result in results]
-    return Finding(
-        "does it pair notes unaided?",
-        notes > 0 and paired >= _LEAST_PAIRED * notes,
-        f"{paired} of {notes} notes in {len(results)} unconstrained pieces end as they began; "
-        f"grammar score {np.mean(scores):.3f}",
+    score = np.mean([result.grammar_score for result in results])
+    return Diagnosis(
+        "pairs notes without the mask",
+        notes > 0 and paired >= _MIN_PAIRED * notes,
+        f"{paired} of {notes} notes in {len(results)} unconstrained pieces are paired; "
+        f"grammar score {score:.3f}",
     )
 
 
-def _does_not_loop(written: list[NDArray[np.int64]]) -> Finding:
-    looped = float(np.mean([looped_share(tokens) for tokens in written]))
-    ended = sum(bool(tokens[-1] == END) for tokens in written)
-    return Finding(
-        "does it keep from looping, and end?",
+def _loop_check(generated: list[NDArray[np.int64]]) -> Diagnosis:
+    looped = float(np.mean([looped_share(tokens) for tokens in generated]))
+    ended = sum(bool(tokens[-1] == END) for tokens in generated)
+    return Diagnosis(
+        "avoids loops and ends",
         looped <= MOST_LOOPED and ended > 0,
-        f"{looped:.1%} of the tokens stand in loops; {ended} of {len(written)} pieces reach END",
+        f"{looped:.1%} of the tokens are in loops; {ended} of {len(generated)} pieces reach END",
     )
 
 
-def _decoder_logits(checkpoint: Checkpoint) -> Logits:
-    """The checkpoint as a function of a tune in C major and 4/4, which it is shown as a whole."""
+def _checkpoint_logits(checkpoint: Checkpoint) -> LogitsFunction:
+    """Return the logits of the checkpoint for a piece in C major and 4/4."""
     decoder, grammar = Decoder(checkpoint.config, checkpoint.weights), MusicalGrammar()
-    told = PieceConditions.of(checkpoint.config, [str(COMMON_TIME)], [_HOME.mode], [None], [_BARS])
-    asked = {"bar_ticks": COMMON_TIME.bar_ticks, "bars": _BARS}
+    conditions = PieceConditions.of(
+        checkpoint.config, [str(COMMON_TIME)], [_HOME.mode], [None], [_BARS]
+    )
 
     def logits(tokens: NDArray[np.int64]) -> ArrayLike:
-        _, read = logits_along(decoder, grammar, tokens, told, **asked)
-        return np.concatenate([some for _, some in read])
+        _, chunks = logits_along(
+            decoder, grammar, tokens, conditions, bar_ticks=COMMON_TIME.bar_ticks, bars=_BARS
+        )
+        return np.concatenate([chunk for _, chunk in chunks])
 
     return logits
 
 
-def _composed(checkpoint: Checkpoint, seed: int) -> list[NDArray[np.int64]]:
-    """Pieces as the checkpoint writes them when nothing is forbidden and nothing cut off."""
-    asked = Conditions(_HOME, COMMON_TIME, _BARS)
+def _generate(checkpoint: Checkpoint, seed: int) -> list[NDArray[np.int64]]:
+    """Generate pieces without mask and truncation."""
+    conditions = Conditions(_HOME, COMMON_TIME, _BARS)
     rngs = [np.random.default_rng([seed, index]) for index in range(_PIECES)]
-    manner = GenerationConfig(Sampling(), use_grammar=False)
-    drawn = Composer(checkpoint).draw([asked] * _PIECES, rngs, manner)
-    return [tokens.astype(np.int64) for tokens in drawn]
+    config = GenerationConfig(Sampling(), use_grammar=False)
+    pieces = Composer(checkpoint).draw([conditions] * _PIECES, rngs, config)
+    return [tokens.astype(np.int64) for tokens in pieces]
 
 
-def _drawn(logits: Logits, rng: np.random.Generator) -> NDArray[np.int64]:
-    """A piece of a model that is a function, drawn token by token."""
+def _sample_tokens(
+    logits: LogitsFunction, rng: np.random.Generator, max_tokens: int
+) -> NDArray[np.int64]:
     tokens = [START]
-    while tokens[-1] != END and len(tokens) < _MOST_TOKENS:
-        said = np.asarray(logits(np.array(tokens)))[-1:]
-        token = draw(probabilities(said, None, Sampling()), rng.random(1))
+    while tokens[-1] != END and len(tokens) < max_tokens:
+        last = np.asarray(logits(np.array(tokens)))[-1:]
+        token = draw(probabilities(last, None, Sampling()), rng.random(1))
         tokens.append(int(token[0]))
     return np.array(tokens)
 
 
-def _tune() -> Score:
-    """Eight bars of scales in contrary motion, in eighths above and quarters below."""
+def _example_score() -> Score:
+    """Return eight bars of scales in contrary motion, in eighths above and quarters below."""
     scale = (0, 2, 4, 5, 7, 9, 11, 12, 11, 9, 7, 5, 4, 2)
     ticks = _BARS * COMMON_TIME.bar_ticks
     upper = [Note(t, 72 + scale[t // 12 % 14], 12, 79) for t in range(0, ticks, 12)]

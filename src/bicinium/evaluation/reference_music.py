@@ -1,8 +1,8 @@
-"""The real music that a model is measured against: what was held out, and excerpts of it.
+"""Real music for an evaluation: held-out pieces and excerpts of them.
 
-An excerpt is a piece, or of a longer one sixteen bars from a barline on: the last, then those
-before. A piece composed to answer an excerpt is asked to be as long as the real one is from there
-on, and cut where the excerpt is, so that both end in the same part of a piece.
+An excerpt is a whole piece, or 16 bars of a longer one: the last 16 bars first, then the 16 before.
+A composed piece that is paired with an excerpt has as many bars as the real piece has from the
+start of the excerpt. It is cut like the excerpt, so that both come from the same part of a piece.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from bicinium.music.key import REFERENCE_KEYS
 from bicinium.music.score import Score
 from bicinium.optional_imports import require_extra
 
-_MOST_BARS_ON = 4 * EXCERPT_BARS  # from an excerpt's beginning to the end of its piece
-_FEW_FILES = 32  # are read in this process
+_MAX_BARS_TO_END = 4 * EXCERPT_BARS  # from the start of an excerpt to the end of its piece
+_MAX_FILES_IN_PROCESS = 32  # more files are read by several processes
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """Pieces that a model has not seen, what it was trained on, and what cannot be measured."""
+class EvaluationCorpus:
+    """Held-out pieces, the training pieces if they are known, and the pieces left out."""
 
     pieces: list[PieceRecord]
-    trained_on: list[PieceRecord] = field(default_factory=list)
-    left_out: list[RejectedPiece] = field(default_factory=list)
+    training_pieces: list[PieceRecord] = field(default_factory=list)
+    excluded: list[RejectedPiece] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """Some bars of a real piece, in its own key."""
+    """Consecutive bars of a real piece, in its own key."""
 
     piece: PieceRecord
     score: Score
@@ -48,12 +48,22 @@ class Excerpt:
 
     @property
     def work(self) -> str:
-        """The work that it is from, by which real music is split."""
+        """The work it belongs to; real music is split by works."""
         return self.piece.cluster or self.piece.name
 
+    @property
+    def description(self) -> str:
+        """Composer, title and bars, with the credit that the licence asks for."""
+        last_bar = self.first_bar + self.score.bars
+        piece = self.piece
+        title = ", ".join(filter(None, (piece.composer, piece.title))) or piece.name
+        credit = ", ".join(filter(None, (piece.licence, piece.credit)))
+        bars = f"{title}, bars {self.first_bar + 1} to {last_bar}"
+        return f"{bars} ({credit})" if credit else bars
+
     def conditions(self, config: ModelConfig) -> Conditions:
-        """What a piece is asked to be that answers this excerpt: key, metre, length to the end,
-        tempo and, where the model has learned it, style.
+        """Return the conditions of a paired piece: key, metre, bars to the end of the real piece,
+        tempo, and the style if the model knows it.
         """
         assert self.score.key is not None
         return Conditions(
@@ -64,116 +74,120 @@ class Excerpt:
             style=self.piece.style if self.piece.style in config.styles else None,
         )
 
-    def cut_alike(self, composed: Score) -> Score:
-        """Of a piece composed to these conditions, the bars that answer the excerpt."""
+    def matching_bars(self, composed: Score) -> Score:
+        """Return the bars of a piece composed to these conditions that match the excerpt."""
         return extract_bars(composed, 0, self.score.bars)
 
 
-def load_material(folder: Path, exclude_styles: Sequence[str] = ()) -> Material:
-    """The validation side of a prepared corpus, or every piece of a folder of music files.
+def load_evaluation_corpus(folder: Path, exclude_styles: Sequence[str] = ()) -> EvaluationCorpus:
+    """Load the validation split of a prepared corpus, or all pieces of a folder of music files.
 
-    Raises CorpusError where there is neither. A file that gives no grammatical two-voice piece is
-    in ``left_out`` with the reason, and so are the styles that the model was not to learn.
+    exclude_styles: styles that the model was not trained on; their pieces are in ``excluded``.
+
+    Files without a grammatical two-voice piece are in ``excluded`` with the reason. Raises
+    CorpusError if there is no music.
     """
     if not folder.exists():
         raise CorpusError(
-            f"there is nothing at {folder}: name a prepared corpus, or a folder of music"
+            f"there is nothing at {folder}. Name a prepared corpus or a folder of music files."
         )
     prepared = folder.is_dir() and any(folder.glob(SHARDS))
-    found = _prepared(folder) if prepared else _files(folder)
-    pieces, left_out = [], list(found.left_out)
-    for piece in found.pieces:
+    corpus = _from_prepared(folder) if prepared else _from_files(folder)
+    pieces, excluded = [], list(corpus.excluded)
+    for piece in corpus.pieces:
         if piece.style in exclude_styles:
-            reason = f"left out of training, as all of the style {piece.style}"
-            left_out.append(RejectedPiece(piece.name, reason))
+            reason = f"the style {piece.style} was excluded from training"
+            excluded.append(RejectedPiece(piece.name, reason))
         else:
             pieces.append(piece)
     if not pieces:
         raise CorpusError(
-            f"{folder} holds only styles that the model has not learned: "
+            f"{folder} has only styles that the model was not trained on: "
             f"{', '.join(sorted(set(exclude_styles)))}"
         )
-    trained_on = [piece for piece in found.trained_on if piece.style not in exclude_styles]
-    return Material(pieces, trained_on, left_out)
+    training = [piece for piece in corpus.training_pieces if piece.style not in exclude_styles]
+    return EvaluationCorpus(pieces, training, excluded)
 
 
-def _prepared(folder: Path) -> Material:
+def _from_prepared(folder: Path) -> EvaluationCorpus:
     with require_extra("train", "a prepared corpus"):
         pieces, refused = load_checked(folder)
     held_out = [piece for piece in pieces if piece.split == "validation"]
     if not held_out:
         raise CorpusError(
-            f"{folder} holds out no pieces to evaluate on: prepare more music, or name a folder of "
-            "files"
+            f"{folder} has no validation split. Prepare more music, or name a folder of files."
         )
-    return Material(held_out, [piece for piece in pieces if piece.split == "train"], refused)
+    return EvaluationCorpus(
+        held_out, [piece for piece in pieces if piece.split == "train"], refused
+    )
 
 
-def _files(folder: Path) -> Material:
+def _from_files(folder: Path) -> EvaluationCorpus:
     sources = list(find_sources([folder]))
-    readings = read_sources(sources, jobs=1 if len(sources) <= _FEW_FILES else -1)
-    pieces, left_out = [], []
+    readings = read_sources(sources, jobs=1 if len(sources) <= _MAX_FILES_IN_PROCESS else -1)
+    pieces, excluded = [], []
     for verdict in choose(sources, readings, min_grammar_score=1.0, min_quality_score=0.0):
         stretch, duplicate = verdict.stretch, verdict.reason.startswith("duplicate of ")
         if stretch is None or not (verdict.kept or duplicate):
-            left_out.append(RejectedPiece(verdict.name, verdict.reason))
+            excluded.append(RejectedPiece(verdict.name, verdict.reason))
             continue
         pieces.append(verdict.piece(stretch, "validation"))
     if not pieces:
-        reasons = sorted({refused.reason for refused in left_out})
+        reasons = sorted({refused.reason for refused in excluded})
         raise CorpusError(
-            f"nothing below {folder} can be evaluated on: {'; '.join(reasons[:3]) or 'it is empty'}"
+            f"{folder} has no piece to evaluate on: {'; '.join(reasons[:3]) or 'it is empty'}"
         )
-    return Material(pieces, left_out=left_out)
+    return EvaluationCorpus(pieces, excluded=excluded)
 
 
-def set_of(piece: PieceRecord) -> str:
-    """Whether a piece is keyboard music, other music, or of a style that nobody has named."""
+def repertoire(piece: PieceRecord) -> str:
+    """Return "keyboard", "other", or "unknown style"."""
     if not piece.style:
         return "unknown style"
     return "keyboard" if piece.style in KEYBOARD_STYLES else "other"
 
 
-# ------------------------------------------------------------------ excerpts
+def choose_excerpts(
+    pieces: Sequence[PieceRecord], count: int, config: ModelConfig
+) -> list[Excerpt]:
+    """Choose at most ``count`` excerpts in metres that the model knows.
 
-
-def excerpts(pieces: Sequence[PieceRecord], count: int, config: ModelConfig) -> list[Excerpt]:
-    """At most ``count`` excerpts in metres that the model knows: of keyboard music all that there
-    are, the ends of pieces first, then of other music evenly.
-
-    They are in the order of style, metre, mode and work: what is alike stands side by side.
+    All keyboard music is taken first, the ends of pieces before earlier bars. The rest is an even
+    sample of other music. The excerpts are sorted by style, metre, mode and work, so that similar
+    music stands side by side.
     """
     known = [piece for piece in pieces if piece.meter in config.meters and piece.bars <= MAX_BARS]
-    keyboard = [piece for piece in known if set_of(piece) != "other"]
-    others = [piece for piece in known if set_of(piece) == "other"]
+    keyboard = [piece for piece in known if repertoire(piece) != "other"]
+    others = [piece for piece in known if repertoire(piece) == "other"]
     places = _places(keyboard)[:count]
-    room = count - len(places)
-    if room:
-        places += _places(others[:: max(1, math.ceil(len(others) / room))])[:room]
-    places.sort(key=lambda place: (set_of(place[0]) == "other", *_likeness(place[0]), place[1]))
-    return [_excerpt(piece, first) for piece, first in places]
+    missing = count - len(places)
+    if missing:
+        places += _places(others[:: max(1, math.ceil(len(others) / missing))])[:missing]
+    places.sort(key=lambda place: (*_sort_key(place[0]), place[1]))
+    return [_excerpt(piece, first_bar) for piece, first_bar in places]
 
 
-def _likeness(piece: PieceRecord) -> tuple[str, str, str, str]:
-    return piece.style, piece.meter, piece.mode, piece.cluster
+def _sort_key(piece: PieceRecord) -> tuple[bool, str, str, str, str]:
+    return repertoire(piece) == "other", piece.style, piece.meter, piece.mode, piece.cluster
 
 
 def _places(pieces: Sequence[PieceRecord]) -> list[tuple[PieceRecord, int]]:
-    """Where excerpts begin: first the last of each piece, then the ones before, and so on."""
-    found = []
-    for piece in pieces:
-        for rank, first in enumerate(_first_bars(piece)):
-            found.append((rank, piece, first))
-    found.sort(key=lambda place: place[0])
-    return [(piece, first) for _, piece, first in found]
+    """Return (piece, first bar) of all excerpts: the last of each piece, then the ones before."""
+    ranked = [
+        (rank, piece, first_bar)
+        for piece in pieces
+        for rank, first_bar in enumerate(_first_bars(piece))
+    ]
+    ranked.sort(key=lambda place: place[0])
+    return [(piece, first_bar) for _, piece, first_bar in ranked]
 
 
 def _first_bars(piece: PieceRecord) -> Iterator[int]:
     if piece.bars <= EXCERPT_BARS:
         yield 0
         return
-    least = max(0, piece.bars - _MOST_BARS_ON)
-    yield from range(piece.bars - EXCERPT_BARS, least - 1, -EXCERPT_BARS)
+    min_bar = max(0, piece.bars - _MAX_BARS_TO_END)
+    yield from range(piece.bars - EXCERPT_BARS, min_bar - 1, -EXCERPT_BARS)
 
 
 def _excerpt(piece: PieceRecord, first_bar: int) -> Excerpt:

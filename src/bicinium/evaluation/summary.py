@@ -1,7 +1,6 @@
-"""What an evaluation says, line by line: for the terminal and for the page alike.
+"""The results of an evaluation as a table, for the terminal and for the HTML report.
 
-Each line has the model's number, what real music has, and where there is one the aim and whether it
-is met.
+Each row has the value of the model, the value of real music, and the target if there is one.
 """
 
 from __future__ import annotations
@@ -10,182 +9,188 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bicinium.evaluation.distributions import Comparison, Spread
-from bicinium.evaluation.evaluate import Composed, Evaluation, Written
+from bicinium.evaluation.composition_metrics import CompositionMetrics
+from bicinium.evaluation.distributions import Comparison, MeasureRange
+from bicinium.evaluation.evaluate import Evaluation
+from bicinium.evaluation.grammar_statistics import GrammarStatistics
 from bicinium.generation.rerank import MAX_FREE_QUOTE_BARS
 from bicinium.music.descriptors import BINARY_MEASURES
 
-LEAST_PAIRED, LEAST_VALID = 0.999, 0.95  # of notes and of pieces, written unaided
-LEAST_SCORE = 0.8  # the grammar score of every piece
-LONGEST_RUN = 3  # of one and the same token
-MOST_RATIO = 1.5  # of the distance composed–real to the distance real–real
-MOST_AUC = 0.75
-LEAST_INSIDE = 0.8  # of the composed pieces, where 90 % of the real ones lie
+# Targets of the project.
+MIN_PAIRED, MIN_VALID = 0.999, 0.95  # of notes and of pieces, without the mask
+MIN_GRAMMAR_SCORE = 0.8  # of every piece
+MAX_RUN = 3  # of the same token
+MAX_DISTANCE_RATIO = 1.5
+MAX_AUC = 0.75
+MIN_INSIDE = 0.8  # share of the composed pieces in the central 90 % range of real ones
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A number by name. ``met`` is None where nothing is aimed at."""
+class SummaryRow:
+    """One number as text. ``met`` is None without a target."""
 
     section: str
     name: str
     value: str
     real: str = ""
-    aim: str = ""
+    target: str = ""
     met: bool | None = None
 
 
-def table(evaluation: Evaluation) -> list[Line]:
-    """All lines, section by section."""
+def summary_rows(evaluation: Evaluation) -> list[SummaryRow]:
+    """Return all rows, section by section."""
     return [
-        *_held_out(evaluation),
-        *_written("unaided (no mask, temperature 1)", evaluation.unaided, bool(evaluation.unaided)),
-        *_written("the same with the mask", evaluation.masked, False),
-        *(_composed(evaluation.composed) if evaluation.composed else ()),
+        *_likelihood_rows(evaluation),
+        *_grammar_rows(
+            "unconstrained (no mask, temperature 1)",
+            evaluation.unconstrained,
+            MIN_PAIRED,
+            MIN_VALID,
+        ),
+        *_grammar_rows("the same with the grammar mask", evaluation.masked, 1.0, 1.0),
+        *(_composition_rows(evaluation.composed) if evaluation.composed else ()),
     ]
 
 
-def as_text(lines: Sequence[Line]) -> str:
-    """The table as plain text."""
-    rows = [("", "model", "real", "aim")]
-    sections: list[int] = []
-    for index, line in enumerate(lines):
-        if index == 0 or lines[index - 1].section != line.section:
-            sections.append(len(rows))
-            rows.append((line.section, "", "", ""))
-        missed = "  MISSED" if line.met is False else ""
-        rows.append((f"  {line.name}", line.value, line.real, line.aim + missed))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+def format_table(rows: Sequence[SummaryRow]) -> str:
+    """Format the rows as plain text."""
+    lines = [("", "model", "real", "target")]
+    section_starts: list[int] = []
+    for index, row in enumerate(rows):
+        if index == 0 or rows[index - 1].section != row.section:
+            section_starts.append(len(lines))
+            lines.append((row.section, "", "", ""))
+        missed = "  MISSED" if row.met is False else ""
+        lines.append((f"  {row.name}", row.value, row.real, row.target + missed))
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
     return "\n".join(
-        ("\n" if index in sections else "")
-        + (f"{name:<{widths[0]}}  {value:>{widths[1]}}  {real:>{widths[2]}}  {aim}".rstrip())
-        for index, (name, value, real, aim) in enumerate(rows)
+        ("\n" if index in section_starts else "")
+        + f"{name:<{widths[0]}}  {value:>{widths[1]}}  {real:>{widths[2]}}  {target}".rstrip()
+        for index, (name, value, real, target) in enumerate(lines)
     )
 
 
-def _held_out(evaluation: Evaluation) -> Iterator[Line]:
-    for name, one in evaluation.predictions.items():
-        section = f"prediction of held-out music: {name}"
-        yield Line(section, "bits per note", f"{one.bits_per_note:.3f}")
-        yield Line(section, "bits per token", f"{one.bits_per_token:.4f}")
-        yield Line(section, "probability on illegal tokens", f"{one.illegal_mass:.3%}")
-        yield Line(section, "notes, in pieces", f"{one.notes:,} in {one.pieces}")
+def _likelihood_rows(evaluation: Evaluation) -> Iterator[SummaryRow]:
+    for name, one in evaluation.likelihoods.items():
+        section = f"likelihood of held-out music: {name}"
+        yield SummaryRow(section, "bits per note", f"{one.bits_per_note:.3f}")
+        yield SummaryRow(section, "bits per token", f"{one.bits_per_token:.4f}")
+        yield SummaryRow(section, "probability on illegal tokens", f"{one.illegal_mass:.3%}")
+        yield SummaryRow(section, "notes", f"{one.notes:,} in {one.pieces} pieces")
 
 
-def _written(section: str, written: Written | None, aimed: bool) -> Iterator[Line]:
-    if written is None:
+def _grammar_rows(
+    section: str, statistics: GrammarStatistics | None, min_paired: float, min_valid: float
+) -> Iterator[SummaryRow]:
+    if statistics is None:
         return
-    paired, valid = (LEAST_PAIRED, LEAST_VALID) if aimed else (1.0, 1.0)
-    yield Line(section, "pieces", str(written.pieces))
-    yield _at_least(section, "notes paired", written.paired, paired, ".2%")
-    yield _at_least(section, "pieces valid", written.valid, valid, ".1%")
-    yield Line(
+    yield SummaryRow(section, "pieces", str(statistics.pieces))
+    yield _share_row(section, "notes paired", statistics.paired, min_paired, ".2%")
+    yield _share_row(section, "pieces valid", statistics.valid, min_valid, ".1%")
+    yield SummaryRow(
         section,
-        "least grammar score",
-        f"{written.least_grammar_score:.3f}",
-        aim=f"over {LEAST_SCORE}",
-        met=written.least_grammar_score > LEAST_SCORE,
+        "lowest grammar score",
+        f"{statistics.min_grammar_score:.3f}",
+        target=f"over {MIN_GRAMMAR_SCORE}",
+        met=statistics.min_grammar_score > MIN_GRAMMAR_SCORE,
     )
-    yield Line(section, "mean grammar score", f"{written.mean_grammar_score:.3f}")
-    yield Line(
+    yield SummaryRow(section, "mean grammar score", f"{statistics.mean_grammar_score:.3f}")
+    yield SummaryRow(
         section,
         "longest run of one token",
-        str(written.longest_run),
-        aim=f"at most {LONGEST_RUN}",
-        met=written.longest_run <= LONGEST_RUN,
+        str(statistics.longest_run),
+        target=f"at most {MAX_RUN}",
+        met=statistics.longest_run <= MAX_RUN,
     )
 
 
-def _composed(composed: Composed) -> Iterator[Line]:
+def _composition_rows(composed: CompositionMetrics) -> Iterator[SummaryRow]:
     section = "composed pieces"
     works = f"of {composed.comparison.works} works" if composed.comparison else ""
-    yield Line(section, "pieces", str(composed.pieces), works)
-    yield Line(section, "not to be had", str(composed.not_to_be_had))
-    yield Line(section, "draws a piece", f"{composed.draws:.2f}")
-    ours, real = composed.quality_score
-    yield Line(section, "quality score", f"{ours:.3f}", f"{real:.3f}")
-    for name, (share, beside) in composed.adherence.items():
-        yield Line(
-            "obedience: as asked for",
+    yield SummaryRow(section, "pieces", str(composed.pieces), works)
+    yield SummaryRow(section, "no acceptable piece", str(composed.failures))
+    yield SummaryRow(section, "attempts per piece", f"{composed.attempts_per_piece:.2f}")
+    quality = composed.quality_score
+    yield SummaryRow(section, "quality score", f"{quality.composed:.3f}", f"{quality.real:.3f}")
+    for name, share in composed.adherence.items():
+        yield SummaryRow(
+            "adherence to the requested conditions",
             name,
-            f"{share:.1%}",
-            "" if beside is None else f"{beside:.1%}",
+            f"{share.composed:.1%}",
+            "" if share.real is None else f"{share.real:.1%}",
         )
     if composed.comparison:
-        yield from _compared(composed, composed.comparison)
+        yield from _comparison_rows(composed, composed.comparison)
     if composed.quotations:
         section = "quotations of the training set"
-        ours_quote, real_quotes = composed.quotations
-        for name, ours_value, real_value in (
-            (
-                "bars, mean of each piece's longest",
-                f"{ours_quote.mean:.2f}",
-                f"{real_quotes.mean:.2f}",
-            ),
-            ("bars, the longest", str(ours_quote.longest), str(real_quotes.longest)),
-            (
-                f"pieces that quote over {MAX_FREE_QUOTE_BARS} bars",
-                f"{ours_quote.long:.1%}",
-                f"{real_quotes.long:.1%}",
-            ),
-        ):
-            yield Line(section, name, ours_value, real_value)
-
-
-def _compared(composed: Composed, comparison: Comparison) -> Iterator[Line]:
-    section = "distance from real music over that of real from real"
-    for one in comparison.distances:
-        yield Line(
+        ours, real = composed.quotations
+        yield SummaryRow(
+            section, "mean longest, bars", f"{ours.mean_bars:.2f}", f"{real.mean_bars:.2f}"
+        )
+        yield SummaryRow(section, "longest, bars", str(ours.max_bars), str(real.max_bars))
+        yield SummaryRow(
             section,
-            words(one.name),
+            f"pieces with over {MAX_FREE_QUOTE_BARS} bars",
+            f"{ours.share_over_limit:.1%}",
+            f"{real.share_over_limit:.1%}",
+        )
+
+
+def _comparison_rows(composed: CompositionMetrics, comparison: Comparison) -> Iterator[SummaryRow]:
+    section = "distance composed-real over distance real-real"
+    for one in comparison.distances:
+        yield SummaryRow(
+            section,
+            readable(one.name),
             f"{one.ratio:.2f}",
-            f"{1 - one.overlap:.3f} : {1 - one.overlap_of_real:.3f}",
-            f"at most {MOST_RATIO}",
-            one.ratio <= MOST_RATIO,
+            f"{1 - one.overlap:.3f} : {1 - one.real_overlap:.3f}",
+            f"at most {MAX_DISTANCE_RATIO}",
+            one.ratio <= MAX_DISTANCE_RATIO,
         )
     bach = {rate.name: rate.real for rate in composed.bach}
-    section = "counterpoint, for every 100 notes" + (" (in brackets: Bach)" if bach else "")
+    section = "counterpoint, per 100 notes" + (" (Bach in parentheses)" if bach else "")
     for rate in comparison.counterpoint:
-        beside = f" ({bach[rate.name]:.2f})" if bach else ""
-        yield Line(section, words(rate.name), f"{rate.composed:.2f}", f"{rate.real:.2f}{beside}")
-    section = "pieces within the 5–95 % range of the real ones"
-    for spread in (*comparison.phrases, *comparison.motifs):
-        yield _inside(section, spread)
+        bach_rate = f" ({bach[rate.name]:.2f})" if bach else ""
+        yield SummaryRow(
+            section, readable(rate.name), f"{rate.composed:.2f}", f"{rate.real:.2f}{bach_rate}"
+        )
+    section = "pieces in the 5–95 % range of the real ones"
+    for measure in (*comparison.phrases, *comparison.motifs):
+        yield _range_row(section, measure)
     if comparison.two_sample:
         test = comparison.two_sample
-        yield Line(
-            "can a classifier tell composed from real?",
-            "area under the curve",
-            f"{test.auc:.3f} ± {test.error:.3f}",
-            number(test.control),
-            f"at most {MOST_AUC}",
-            test.auc <= MOST_AUC,
+        yield SummaryRow(
+            "two-sample test (classifier, composed or real)",
+            "area under the ROC curve",
+            f"{test.auc:.3f} ± {test.standard_error:.3f}",
+            format_number(test.control_auc),
+            f"at most {MAX_AUC}",
+            test.auc <= MAX_AUC,
         )
 
 
-def _inside(section: str, spread: Spread) -> Line:
-    if spread.name in BINARY_MEASURES:
-        shares = f"{spread.composed_mean:.1%}", f"{spread.real_mean:.1%}"
-        return Line(BINARY_MEASURES[spread.name], "share", *shares)
-    return _at_least(
-        section, words(spread.name), spread.inside, LEAST_INSIDE, ".1%", f"{spread.real_inside:.1%}"
-    )
+def _range_row(section: str, measure: MeasureRange) -> SummaryRow:
+    if measure.name in BINARY_MEASURES:
+        shares = f"{measure.composed_mean:.1%}", f"{measure.real_mean:.1%}"
+        return SummaryRow(BINARY_MEASURES[measure.name], "share", *shares)
+    real = f"{measure.real_inside:.1%}"
+    return _share_row(section, readable(measure.name), measure.inside, MIN_INSIDE, ".1%", real)
 
 
-def _at_least(
-    section: str, name: str, value: float, least: float, form: str, real: str = ""
-) -> Line:
+def _share_row(
+    section: str, name: str, value: float, minimum: float, number_format: str, real: str = ""
+) -> SummaryRow:
     if math.isnan(value):
-        return Line(section, name, "–", "–")
-    aim = f"at least {least * 100:g} %" if least < 1 else "all"
-    return Line(section, name, f"{value:{form}}", real, aim, value >= least)
+        return SummaryRow(section, name, "–", "–")
+    target = f"at least {minimum * 100:g} %" if minimum < 1 else "all"
+    return SummaryRow(section, name, f"{value:{number_format}}", real, target, value >= minimum)
 
 
-def number(value: float) -> str:
-    """To three decimals; a dash for what says nothing."""
+def format_number(value: float) -> str:
+    """Format to three decimals; NaN becomes a dash."""
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
-def words(name: str) -> str:
-    """``pitch_class`` as it is read."""
+def readable(name: str) -> str:
+    """Return ``pitch class`` for ``pitch_class``."""
     return name.replace("_", " ")

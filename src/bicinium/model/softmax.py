@@ -1,0 +1,18 @@
+"""Softmax over the last axis, in double precision."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def log_softmax(logits: ArrayLike) -> NDArray[np.float64]:
+    """Return (…, V) log-probabilities of (…, V) logits."""
+    shifted = np.array(logits, np.float64)
+    shifted -= shifted.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def softmax(logits: ArrayLike) -> NDArray[np.float64]:
+    """Return (…, V) probabilities of (…, V) logits."""
+    return np.asarray(np.exp(log_softmax(logits)))
