@@ -16,7 +16,7 @@ from pathlib import Path
 
 import joblib
 
-from bicinium.data.import_piece import read_sources
+from bicinium.data.import_sources import import_sources
 from bicinium.data.sources import SourceFile, find_sources
 from bicinium.formats.midi import read_midi
 from bicinium.music.voice_reduction import reduce_to_two_voices
@@ -68,7 +68,7 @@ def two_processes(sources: Sequence[SourceFile]) -> None:
     for jobs in (1, 2):
         joblib.Parallel(n_jobs=jobs)(joblib.delayed(warm)(source) for source in sources[:8])
         started = time.perf_counter()
-        read_sources(sources, jobs)
+        import_sources(sources, jobs)
         seconds[jobs] = time.perf_counter() - started
     print(f"  reading {len(sources)} files: {seconds[1]:.1f} s with one process, "
           f"{seconds[2]:.1f} s with two: {seconds[1] / seconds[2]:.2f} times")  # fmt: skip
@@ -76,4 +76,4 @@ def two_processes(sources: Sequence[SourceFile]) -> None:
 
 def warm(source: SourceFile) -> None:
     """Have a process import what reading needs."""
-    read_sources([source], 1)
+    import_sources([source], 1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bicinium.data.prepare import MIN_QUALITY_SCORE
+from bicinium.data.select import MIN_QUALITY_SCORE
 from bicinium.data.shards import load_pieces
 
 
@@ -71,8 +71,8 @@ def test_corpus_validate_and_report_accept_raw_and_prepared_music(
     assert "8 fit, 0 not" in prepared.out
     assert run_cli("corpus", "report", "set").out == "the report is set/report.html\n"
     assert "8 pieces of 8" in (tmp_path / "set" / "report.html").read_text()
-    run_cli("corpus", "validate", "absent").assert_error("there is nothing at absent")
-    run_cli("corpus", "report", "absent").assert_error("there is no prepared corpus at absent")
+    run_cli("corpus", "validate", "absent").assert_error("There is no file or folder at absent")
+    run_cli("corpus", "report", "absent").assert_error("There is no prepared corpus at absent")
 
 
 def test_corpus_fetch_lists_licences_and_fails_without_a_server(

@@ -53,4 +53,4 @@ def test_installed_command_prints_an_error_without_traceback(tmp_path: Path) -> 
     )
     assert ran.returncode == 2
     assert ran.stdout == ""
-    assert ran.stderr == "bicinium: there is nothing at absent.mid\n"
+    assert ran.stderr == "bicinium: There is no file at absent.mid.\n"

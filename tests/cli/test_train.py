@@ -20,7 +20,7 @@ def test_train_rejects_invalid_configurations(run_cli: Callable[..., Any], tmp_p
     run_cli("train", "run.yaml").assert_error("did you mean training.max_steps")
     run_cli("train", "absent.yaml").assert_error("absent.yaml cannot be read")
     (tmp_path / "run.yaml").write_text("data: {prepared: nowhere}\n")
-    run_cli("train", "run.yaml").assert_error("there is no prepared corpus at nowhere")
+    run_cli("train", "run.yaml").assert_error("There is no prepared corpus at nowhere")
     run_cli("train").assert_error("name a configuration, or --resume RUN")
     for config in ([], ["run.yaml"]):
         run_cli("train", *config, "--resume", "runs/none").assert_error(

@@ -165,9 +165,9 @@ def test_invalid_key_signature_is_reported_without_traceback(
 def test_validate_rejects_missing_and_empty_paths(
     run_cli: Callable[..., Any], tmp_path: Path
 ) -> None:
-    run_cli("validate", "absent.mid").assert_error("there is nothing at absent.mid")
+    run_cli("validate", "absent.mid").assert_error("There is no file at absent.mid")
     (tmp_path / "empty").mkdir()
-    run_cli("validate", "empty").assert_error("there is no music below empty")
+    run_cli("validate", "empty").assert_error("There is no music below empty")
 
 
 def test_json_of_validate_and_compose_has_the_same_quality_score(

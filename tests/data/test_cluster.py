@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bicinium.data import import_piece as reading
+from bicinium.data import import_sources
 from bicinium.data.prepare import prepare
 from bicinium.data.sources import find_sources
 from bicinium.errors import CorpusError
@@ -66,7 +66,7 @@ def test_two_workers_give_the_same_bytes_and_so_does_one_that_survives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     address, workers = cluster
-    monkeypatch.setattr(reading, "_CHUNK", 4)
+    monkeypatch.setattr(import_sources, "CHUNK_FILES", 4)
     sources = list(find_sources([shared_corpus]))[:48]
     prepare(sources, tmp_path / "alone", jobs=1)
     expected = _results(tmp_path / "alone")
@@ -89,13 +89,13 @@ def test_two_workers_give_the_same_bytes_and_so_does_one_that_survives(
 def test_what_is_no_address_is_refused_before_anybody_is_asked(
     midi_folder: Path, tmp_path: Path, refuses: Refuses
 ) -> None:
-    with refuses(CorpusError, "somewhere is no address of a Dask scheduler: write tcp://"):
+    with refuses(CorpusError, "--cluster must be the address of a Dask scheduler, such as tcp://"):
         prepare(find_sources([midi_folder]), tmp_path, cluster="somewhere")
 
 
 def test_no_cluster_is_one_sentence(
     midi_folder: Path, tmp_path: Path, refuses: Refuses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_CLUSTER_PATIENCE", "1s")
-    with refuses(CorpusError, "there is no Dask scheduler at tcp://127.0.0.1:9"):
+    monkeypatch.setattr(import_sources, "CLUSTER_TIMEOUT", "1s")
+    with refuses(CorpusError, "There is no Dask scheduler at tcp://127.0.0.1:9"):
         prepare(find_sources([midi_folder]), tmp_path, cluster="tcp://127.0.0.1:9")

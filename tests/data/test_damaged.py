@@ -181,8 +181,8 @@ def test_what_mido_wrote_with_odd_meters_is_refused_with_the_metre(tmp_path: Pat
     midi.tracks.append(track)
     (tmp_path / "damaged").mkdir()
     midi.save(tmp_path / "damaged" / "odd.mid")
-    from bicinium.data.select import check_folder
+    from bicinium.data.validate import validate_corpus
 
-    (row,) = check_folder(tmp_path / "damaged", jobs=1)
-    assert not row.fit
+    (row,) = validate_corpus(tmp_path / "damaged", jobs=1)
+    assert not row.kept
     assert "77/4 is not a metre" in row.reason

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bicinium.data import import_cache as reading_store
 from bicinium.data.import_cache import ImportCache
 from bicinium.errors import CorpusError
 
@@ -32,7 +31,7 @@ def test_what_was_saved_is_told_until_it_is_forgotten(path: Path) -> None:
     with ImportCache(path) as store:
         assert store.load(["key 3", "key 4", "no key"]) == {k: TEXTS[k] for k in ("key 3", "key 4")}
         store.save({"key 3": "anew"})
-        store.forget_all_but({"key 3", "key 5"})
+        store.retain({"key 3", "key 5"})
     with ImportCache(path) as store:
         assert store.load(TEXTS) == {"key 3": "anew", "key 5": TEXTS["key 5"]}
 
@@ -83,24 +82,22 @@ def test_a_store_that_breaks_off_is_begun_anew(path: Path, size: int) -> None:
     [
         ("EXCLUSIVE", lambda store: None),
         ("IMMEDIATE", lambda store: store.save({"key 1": "anew"})),
-        ("IMMEDIATE", lambda store: store.forget_all_but({"key 1"})),
+        ("IMMEDIATE", lambda store: store.retain({"key 1"})),
     ],
     ids=["opening", "saving", "forgetting"],
 )
 def test_a_store_that_another_process_holds_is_left_alone(
     path: Path,
     refuses: Refuses,
-    monkeypatch: pytest.MonkeyPatch,
     lock: str,
     use: Callable[[ImportCache], None],
 ) -> None:
-    monkeypatch.setattr(reading_store, "_PATIENCE_SECONDS", 0.0)
     before = path.read_bytes()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute(f"BEGIN {lock}")
         with (
-            refuses(CorpusError, r"readings.sqlite is in use by another process: wait until"),
-            ImportCache(path) as store,
+            refuses(CorpusError, r"readings.sqlite is in use by another process. Wait until"),
+            ImportCache(path, timeout_seconds=0.0) as store,
         ):
             use(store)
     assert path.read_bytes() == before
@@ -111,5 +108,5 @@ def test_a_store_that_another_process_holds_is_left_alone(
 def test_a_place_that_cannot_be_written_to_is_one_sentence(
     tmp_path: Path, refuses: Refuses
 ) -> None:
-    with refuses(CorpusError, r"readings.sqlite cannot be used \(unable to .*\): delete it, or"):
+    with refuses(CorpusError, r"readings.sqlite cannot be used \(unable to .*\). Delete it, or"):
         ImportCache(tmp_path / "nowhere" / "readings.sqlite")

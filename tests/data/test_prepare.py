@@ -15,10 +15,11 @@ import mido
 import numpy as np
 import pytest
 
-from bicinium.data import import_piece as reading
+from bicinium.data import import_piece, import_sources
 from bicinium.data.import_piece import at_home
 from bicinium.data.piece_record import PieceRecord, score_of
-from bicinium.data.prepare import MANIFEST_NAME, SUMMARY_NAME, dropped_share, prepare
+from bicinium.data.prepare import MANIFEST_NAME, SUMMARY_NAME, prepare
+from bicinium.data.select import dropped_share
 from bicinium.data.shards import load_pieces, write_shards
 from bicinium.data.sources import SourceFile, find_sources, split_of
 from bicinium.errors import CorpusError
@@ -81,7 +82,7 @@ def test_pieces_of_one_cluster_are_on_one_side(made_up_score: MakeScore, tmp_pat
 
 
 def test_no_processes_are_refused(midi_folder: Path, tmp_path: Path, refuses: Refuses) -> None:
-    with refuses(CorpusError, "no processes read nothing: ask for 1 or more"):
+    with refuses(CorpusError, r"--jobs must be at least 1, or -1 .* \(got 0\)\."):
         prepare(find_sources([midi_folder]), tmp_path, jobs=0)
 
 
@@ -169,9 +170,9 @@ def mixed(made_up_score: MakeScore, tmp_path: Path) -> Path:
 
 
 def test_every_file_is_kept_or_left_out_with_its_reason(mixed: Path, tmp_path: Path) -> None:
-    verdicts = prepare(find_sources([mixed]), tmp_path / "out", jobs=1)
-    reasons = {verdict.name: verdict.reason for verdict in verdicts if not verdict.kept}
-    assert [verdict.name for verdict in verdicts if verdict.kept] == ["mixed/good.mid"]
+    records = prepare(find_sources([mixed]), tmp_path / "out", jobs=1)
+    reasons = {record.name: record.reason for record in records if not record.kept}
+    assert [record.name for record in records if record.kept] == ["mixed/good.mid"]
     assert set(reasons) == {
         f"mixed/{name}.mid" for name in ("short", "one-hand", "held", "text", "empty")
     }
@@ -185,20 +186,20 @@ def test_every_file_is_kept_or_left_out_with_its_reason(mixed: Path, tmp_path: P
 
 
 def test_the_report_says_of_every_file_what_became_of_it(mixed: Path, tmp_path: Path) -> None:
-    verdicts = prepare(find_sources([mixed]), tmp_path / "out", jobs=1)
+    records = prepare(find_sources([mixed]), tmp_path / "out", jobs=1)
     report = _report(tmp_path / "out")
-    assert list(report) == [verdict.name for verdict in verdicts]
-    for verdict in verdicts:
-        row = report[verdict.name]
-        assert row["kept"] == str(verdict.kept)
-        assert row["reason"] == verdict.reason
-        assert int(row["notes"]) == verdict.notes
-        assert bool(row["reason"]) != verdict.kept
+    assert list(report) == [record.name for record in records]
+    for record in records:
+        row = report[record.name]
+        assert row["kept"] == str(record.kept)
+        assert row["reason"] == record.reason
+        assert int(row["notes"]) == record.notes
+        assert bool(row["reason"]) != record.kept
 
 
 def test_a_lower_grammar_score_may_be_let_in(mixed: Path, tmp_path: Path) -> None:
-    verdicts = prepare(find_sources([mixed]), tmp_path / "out", min_grammar_score=0.5, jobs=1)
-    kept = {verdict.name for verdict in verdicts if verdict.kept}
+    records = prepare(find_sources([mixed]), tmp_path / "out", min_grammar_score=0.5, jobs=1)
+    kept = {record.name for record in records if record.kept}
     assert kept == {"mixed/good.mid", "mixed/held.mid"}
 
 
@@ -207,7 +208,7 @@ def test_nothing_left_is_an_error_that_names_the_reasons(
 ) -> None:
     (tmp_path / "music").mkdir()
     write_midi(made_up_score(0, 2), tmp_path / "music" / "short.mid")
-    with pytest.raises(CorpusError, match="nothing could be kept of 1 files: too short"):
+    with pytest.raises(CorpusError, match="No piece of 1 files could be kept: too short"):
         prepare(find_sources([tmp_path / "music"]), tmp_path / "out", jobs=1)
     assert not list((tmp_path / "out").glob("*.parquet"))
 
@@ -223,8 +224,8 @@ def test_files_of_one_name_in_two_folders_are_judged_each_by_itself(
     (good / "a.mid").write_bytes((mixed / "good.mid").read_bytes())
     (bad / "a.mid").write_bytes((mixed / "held.mid").read_bytes())
     for index, folders in enumerate(([good, bad], [bad, good])):
-        verdicts = prepare(find_sources(folders), tmp_path / f"out{index}", jobs=1)
-        assert [verdict.kept for verdict in verdicts] == [folder == good for folder in folders]
+        records = prepare(find_sources(folders), tmp_path / f"out{index}", jobs=1)
+        assert [record.kept for record in records] == [folder == good for folder in folders]
 
 
 def test_the_share_of_dropped_notes_counts_kept_pieces_only(tmp_path: Path) -> None:
@@ -232,11 +233,10 @@ def test_the_share_of_dropped_notes_counts_kept_pieces_only(tmp_path: Path) -> N
     folder = tmp_path / "chords"
     folder.mkdir()
     _write_chords(folder / "chords.mid")
-    verdicts = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
-    (verdict,) = verdicts
-    assert verdict.stretch
-    assert (verdict.kept, verdict.notes, verdict.stretch.notes_dropped) == (True, 32, 32)
-    assert dropped_share(verdicts) == 0.5
+    records = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    (record,) = records
+    assert (record.kept, record.notes, record.notes_dropped) == (True, 32, 32)
+    assert dropped_share(records) == 0.5
     assert dropped_share([]) == 0
 
 
@@ -297,12 +297,12 @@ def test_a_piece_that_changes_its_metre_becomes_two(
 def test_what_scores_too_low_is_left_out_with_its_score(midi_folder: Path, tmp_path: Path) -> None:
     """The made-up music is a random walk; some of it is worse than the rest."""
     everything = prepare(find_sources([midi_folder]), tmp_path, jobs=1)
-    scores = {v.name: v.stretch.quality_score for v in everything if v.stretch}
+    scores = {v.name: v.quality_score for v in everything}
     limit = sorted(scores.values())[4]
     some = prepare(find_sources([midi_folder]), tmp_path, jobs=1, min_quality_score=limit)
-    for verdict in some:
-        assert verdict.kept == (scores[verdict.name] >= limit)
-        assert verdict.kept or verdict.reason.startswith("quality_score ")
+    for record in some:
+        assert record.kept == (scores[record.name] >= limit)
+        assert record.kept or record.reason.startswith("quality_score ")
     kept = {piece.name: piece for piece in load_pieces(tmp_path)}
     assert set(kept) == {name for name, score in scores.items() if score >= limit}
     assert all(kept[name].quality_score == scores[name] for name in kept)
@@ -315,8 +315,8 @@ def test_the_same_piece_twice_is_kept_once_and_its_works_are_on_one_side(
     folder = tmp_path / "music"
     again = replace(made_up_score(0, 12).transpose(3), tempo_qpm=60.0)
     _write_works(folder, [made_up_score(index, 12) for index in range(8)], [], again)
-    verdicts = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
-    assert verdicts[-1].reason == "duplicate of music/00.mid"
+    records = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    assert records[-1].reason == "duplicate of music/00.mid"
     pieces = load_pieces(tmp_path / "out")
     assert [piece.split for piece in pieces] == ["validation"] + ["train"] * 7
 
@@ -329,9 +329,9 @@ def test_works_that_share_pieces_by_way_of_others_are_on_one_side(
     scores = [made_up_score(index, 12) for index in range(8)]
     again = [(work, scores[work - 1].transpose(2)) for work in (1, 2, 3)]
     _write_works(folder, scores, again, scores[3].transpose(3))
-    verdicts = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    records = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
     reasons = [f"duplicate of music/0{index}.mid" for index in range(4)]
-    assert [verdict.reason for verdict in verdicts] == [""] * 8 + reasons
+    assert [record.reason for record in records] == [""] * 8 + reasons
     pieces = load_pieces(tmp_path / "out")
     assert [piece.split for piece in pieces] == ["validation"] * 4 + ["train"] * 4
 
@@ -376,13 +376,13 @@ def test_licence_and_credit_of_every_file_are_in_the_manifest(
 def read_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are really read, as they are."""
     names: list[str] = []
-    original = reading._read
+    original = import_piece.import_file
 
-    def spied(source: SourceFile, scratch: Path) -> reading.Reading:
+    def spied(source: SourceFile, scratch: Path) -> list[PieceRecord]:
         names.append(source.path.name)
         return original(source, scratch)
 
-    monkeypatch.setattr(reading, "_read", spied)
+    monkeypatch.setattr(import_piece, "import_file", spied)
     return names
 
 
@@ -413,16 +413,16 @@ def test_what_has_not_changed_is_not_read_again(
 def test_an_interrupted_run_goes_on_where_it_was(
     midi_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_names: list[str]
 ) -> None:
-    monkeypatch.setattr(reading, "_CHUNK", 2)
-    spied = reading._read
+    monkeypatch.setattr(import_sources, "CHUNK_FILES", 2)
+    spied = import_piece.import_file
 
-    def interrupted(source: SourceFile, scratch: Path) -> reading.Reading:
+    def interrupted(source: SourceFile, scratch: Path) -> list[PieceRecord]:
         if len(read_names) == 5:
             raise KeyboardInterrupt
         return spied(source, scratch)
 
     with monkeypatch.context() as once:
-        once.setattr(reading, "_read", interrupted)
+        once.setattr(import_piece, "import_file", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(find_sources([midi_folder]), tmp_path / "out", jobs=1)
     assert not list((tmp_path / "out").glob("*.parquet"))
@@ -449,7 +449,7 @@ def test_a_program_that_reads_otherwise_reads_all_again(
     midi_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_names: list[str]
 ) -> None:
     prepare(find_sources([midi_folder]), tmp_path, jobs=1)
-    monkeypatch.setattr(reading, "program_hash", lambda: "another")
+    monkeypatch.setattr(import_sources, "code_hash", lambda: "another")
     prepare(find_sources([midi_folder]), tmp_path, jobs=1)
     assert len(read_names) == 16
 
@@ -458,18 +458,18 @@ def test_what_does_not_come_back_note_for_note_is_left_out(
     midi_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer that loses the last note of a voice; a codec that moves one."""
-    write, spell = reading.write_midi, reading.encode
+    write, spell = import_piece.write_midi, import_piece.encode
 
     def forgetful(score: Score, path: Path) -> None:
         upper = Voice(tuple(score.voices[0].notes)[:-1])
         write(replace(score, voices=(upper, score.voices[1])), path)
 
     with monkeypatch.context() as once:
-        once.setattr(reading, "write_midi", forgetful)
+        once.setattr(import_piece, "write_midi", forgetful)
         with pytest.raises(CorpusError, match="the round trip through MIDI changed it"):
             prepare(find_sources([midi_folder]), tmp_path / "one", jobs=1)
     with monkeypatch.context() as once:
-        once.setattr(reading, "encode", lambda score: spell(score.transpose(1)))
+        once.setattr(import_piece, "encode", lambda score: spell(score.transpose(1)))
         with pytest.raises(CorpusError, match="the round trip through tokens changed it"):
             prepare(find_sources([midi_folder]), tmp_path / "two", jobs=1)
 
@@ -486,12 +486,10 @@ def test_notation_and_midi_of_the_same_music_are_the_same_piece(
     score = made_up_score(4, 8)
     write_midi(score, folder / "piece.mid")
     music21.converter.parse(folder / "piece.mid").write("musicxml", folder / "piece.musicxml")
-    verdicts = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
-    assert [verdict.kept for verdict in verdicts] == [True, False]
-    assert verdicts[1].reason == "duplicate of music/piece.mid"
-    one, other = (verdict.stretch for verdict in verdicts)
-    assert one
-    assert other
+    records = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    assert [record.kept for record in records] == [True, False]
+    assert records[1].reason == "duplicate of music/piece.mid"
+    one, other = records
     assert (one.notes, one.bars, one.meter) == (other.notes, other.bars, other.meter)
 
 
@@ -507,8 +505,8 @@ def test_what_a_file_says_of_its_licence_stands_beside_what_its_source_says(
 
 def test_pairs_of_voices_are_taken_from_a_score_of_many(tmp_path: Path) -> None:
     sources = [s for s in find_sources(["music21"]) if "Agnus_00" in s.name or "bwv269" in s.name]
-    verdicts = prepare(sources, tmp_path, jobs=1)
-    assert [(v.name, v.kept) for v in verdicts] == [
+    records = prepare(sources, tmp_path, jobs=1)
+    assert [(v.name, v.kept) for v in records] == [
         ("music21/bach/bwv269.mxl-outer", True),
         ("music21/palestrina/Agnus_00.krn-outer", True),
         ("music21/palestrina/Agnus_00.krn-inner", True),
@@ -551,9 +549,9 @@ def test_real_music_is_kept(shared_corpus: Path, tmp_path: Path) -> None:
         s for s in find_sources([shared_corpus]) if "Invent" in s.title or "invent" in s.name
     ]
     assert len(sources) >= 6
-    verdicts = prepare(sources[:6], tmp_path, jobs=1)
-    assert all(verdict.kept for verdict in verdicts)
-    assert dropped_share(verdicts) < 0.01
+    records = prepare(sources[:6], tmp_path, jobs=1)
+    assert all(record.kept for record in records)
+    assert dropped_share(records) < 0.01
     pieces = load_pieces(tmp_path)
     assert {piece.style for piece in pieces} == {"bach"}
     assert all(piece.licence and piece.credit for piece in pieces)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bicinium.data.piece_record import score_of
+from bicinium.data.piece_record import pitches_and_durations, score_of
 from bicinium.data.prepare import prepare
-from bicinium.data.report import _notes, corpus_report
+from bicinium.data.report import corpus_report
 from bicinium.data.shards import load_pieces
 from bicinium.data.sources import find_sources
 from bicinium.errors import CorpusError
@@ -74,7 +74,7 @@ def test_worst_and_best_pieces_are_drawn_and_licences_credited(folder: Path) -> 
 
 def test_notes_are_counted_as_they_sound(folder: Path) -> None:
     for piece in load_pieces(folder):
-        pitch, duration = _notes(piece)
+        pitch, duration = pitches_and_durations(piece)
         notes = [note for voice in score_of(piece).voices for note in voice.notes]
         assert sorted(pitch.tolist()) == sorted(note.pitch for note in notes)
         assert sorted(duration.tolist()) == sorted(note.duration_ticks for note in notes)
@@ -84,8 +84,8 @@ def test_notes_are_counted_as_they_sound(folder: Path) -> None:
 def test_what_is_no_prepared_corpus_is_one_sentence(
     folder: Path, tmp_path: Path, refuses: Refuses
 ) -> None:
-    with refuses(CorpusError, "there is no prepared corpus at"):
+    with refuses(CorpusError, "There is no prepared corpus at"):
         corpus_report(tmp_path / "nowhere")
     (folder / "manifest.csv").unlink()
-    with refuses(CorpusError, "manifest.csv cannot be read; run 'bicinium corpus prepare' again"):
+    with refuses(CorpusError, "manifest.csv cannot be read. Run 'bicinium corpus prepare' again"):
         corpus_report(folder)

@@ -86,14 +86,16 @@ def test_a_lower_grammar_score_may_be_let_in(pieces: list[PieceRecord], tmp_path
 
 
 def test_no_prepared_corpus_is_one_sentence(tmp_path: Path, refuses: Refuses) -> None:
-    with refuses(CorpusError, "there is no prepared corpus at .*; run 'bicinium corpus prepare'"):
+    with refuses(
+        CorpusError, r"There is no prepared corpus at .*\. Make one with 'bicinium corpus prepare'"
+    ):
         load_pieces(tmp_path)
 
 
 def test_a_damaged_shard_is_one_sentence(prepared: Path, tmp_path: Path, refuses: Refuses) -> None:
     data = (prepared / "pieces-000.parquet").read_bytes()
     (tmp_path / "pieces-000.parquet").write_bytes(data[: len(data) // 2])
-    with refuses(CorpusError, "is damaged; run 'bicinium corpus prepare' again"):
+    with refuses(CorpusError, "is damaged. Run 'bicinium corpus prepare' again"):
         load_pieces(tmp_path)
 
 
@@ -102,5 +104,5 @@ def test_a_shard_with_other_columns_is_one_sentence(
 ) -> None:
     table = parquet.read_table(prepared / "pieces-000.parquet")
     parquet.write_table(table.drop_columns(["mode"]), tmp_path / "pieces-000.parquet")
-    with refuses(CorpusError, "is not of this version of bicinium"):
+    with refuses(CorpusError, "is from another version of bicinium"):
         load_pieces(tmp_path)

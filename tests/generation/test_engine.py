@@ -497,7 +497,7 @@ def test_a_token_file_that_says_what_cannot_be_is_refused(tmp_path: Path, told: 
     path.write_text(json.dumps({"tokens": [START, END]} | told))
     verdict = validate_file(path)
     assert not verdict.valid
-    assert verdict.judged_as == "nothing"
+    assert verdict.checked_as == "nothing"
     assert "is not a token file" in verdict.violations[0].message
 
 

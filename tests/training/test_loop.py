@@ -603,7 +603,7 @@ def test_another_corpus_is_refused_and_the_same_one_elsewhere_is_not(
 
 
 def test_training_without_a_corpus_is_refused(tmp_path: Path, refuses: Refuses) -> None:
-    with refuses(CorpusError, "there is no prepared corpus"):
+    with refuses(CorpusError, "There is no prepared corpus"):
         train(_config(tmp_path / "nowhere"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,10 @@ from bicinium.cli.options import AsJson
 from bicinium.cli.output import check_writable, print_error, print_json, write_page
 from bicinium.optional_imports import require_extra
 
-_MIN_QUALITY_SCORE = 0.05  # that of data.prepare, whose import is slow
+if TYPE_CHECKING:
+    from bicinium.data.piece_record import PieceRecord
+
+_MIN_QUALITY_SCORE = 0.05  # that of data.select, whose import is slow
 
 
 def corpus_prepare(
@@ -38,13 +41,14 @@ def corpus_prepare(
 
     Ctrl-C loses nothing: the same call goes on. What has not changed is not read again.
     """
-    from bicinium.data.prepare import MANIFEST_NAME, dropped_share, kind_of, prepare
+    from bicinium.data.prepare import MANIFEST_NAME, prepare
+    from bicinium.data.select import dropped_share
     from bicinium.data.sources import find_sources
 
     check_writable(out)
     try:
         with require_extra("train", "a training set"):
-            verdicts = prepare(
+            records = prepare(
                 find_sources(sources or []),
                 out,
                 min_grammar_score,
@@ -55,16 +59,16 @@ def corpus_prepare(
     except KeyboardInterrupt:
         print_error("stopped; what was read is kept, and the same call goes on")
         raise typer.Exit(130) from None
-    kept = [verdict for verdict in verdicts if verdict.kept]
-    for verdict in verdicts:
-        if not verdict.kept:
-            typer.echo(f"left out {verdict.name}: {verdict.reason}")
-    kinds = Counter(kind_of(verdict.reason) for verdict in verdicts)
-    for kind, count in kinds.most_common():
-        typer.echo(f"{count:6d}  {kind}")
+    kept = [record for record in records if record.kept]
+    for record in records:
+        if not record.kept:
+            typer.echo(f"left out {record.name}: {record.reason}")
+    outcomes = Counter(record.outcome for record in records)
+    for outcome, count in outcomes.most_common():
+        typer.echo(f"{count:6d}  {outcome}")
     typer.echo(
-        f"kept {len(kept)} of {len(verdicts)} pieces, {sum(v.notes for v in kept)} notes; "
-        f"{dropped_share(verdicts):.1%} of their notes belong to neither voice; "
+        f"kept {len(kept)} of {len(records)} pieces, {sum(r.notes for r in kept)} notes; "
+        f"{dropped_share(records):.1%} of their notes belong to neither voice; "
         f"all is in {out}, reasons and licences in {out / MANIFEST_NAME}"
     )
 
@@ -122,26 +126,36 @@ def corpus_validate(
     as_json: AsJson = False,
 ) -> None:
     """Judge a folder as training data and write nothing. Exit 1 if a piece is not fit."""
-    from dataclasses import asdict
+    from bicinium.data.validate import validate_corpus
 
-    from bicinium.data.select import check_folder
-
-    checked = check_folder(folder, min_grammar_score, min_quality_score, jobs)
-    unfit = sum(not piece.fit for piece in checked)
+    checked = validate_corpus(folder, min_grammar_score, min_quality_score, jobs)
+    unfit = sum(not piece.kept for piece in checked)
     if as_json:
-        rows = [asdict(piece) for piece in checked]
+        rows = [_checked_row(piece) for piece in checked]
         print_json({"pieces": rows, "fit": len(rows) - unfit, "unfit": unfit})
     else:
         typer.echo("fit  grammar  quality   notes  piece")
         for piece in checked:
             typer.echo(
-                f"{'yes' if piece.fit else 'NO ':<3}  {piece.grammar_score:7.3f}  "
+                f"{'yes' if piece.kept else 'NO ':<3}  {piece.grammar_score:7.3f}  "
                 f"{piece.quality_score:7.3f}  {piece.notes:6d}  {piece.name}"
                 + (f": {piece.reason}" if piece.reason else "")
             )
         typer.echo(f"{len(checked) - unfit} fit, {unfit} not")
     if unfit:
         raise typer.Exit(1)
+
+
+def _checked_row(piece: PieceRecord) -> dict[str, Any]:
+    return {
+        "name": piece.name,
+        "fit": piece.kept,
+        "grammar_score": piece.grammar_score,
+        "quality_score": piece.quality_score,
+        "notes": piece.notes,
+        "reason": piece.reason,
+        "reject_reason": piece.rejection.reason if piece.rejection else "",
+    }
 
 
 def corpus_report_page(

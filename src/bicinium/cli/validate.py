@@ -52,7 +52,7 @@ def validate(
 def _verdict_row(verdict: FileVerdict) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from bicinium.data.select import quality_of_file
+    from bicinium.data.validate import quality_of_file
 
     judged = quality_of_file(verdict.path) if verdict.notes else None
     return {
@@ -75,7 +75,7 @@ def _print_verdicts(verdicts: list[FileVerdict]) -> None:
     table = Table(box=None, pad_edge=False, header_style="")
     for header in ("verdict", "score", "notes", "violations"):
         table.add_column(header, justify="left" if header == "verdict" else "right")
-    for header in ("judged as", "file"):
+    for header in ("checked as", "file"):
         table.add_column(header, no_wrap=True)
     for verdict, name in zip(verdicts, names, strict=True):
         table.add_row(
@@ -83,7 +83,7 @@ def _print_verdicts(verdicts: list[FileVerdict]) -> None:
             f"{verdict.grammar_score:.3f}",
             str(verdict.notes),
             str(len(verdict.violations) or ""),
-            verdict.judged_as,
+            verdict.checked_as,
             Text(name),
         )
     console = Console(highlight=False)

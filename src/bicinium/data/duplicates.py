@@ -1,8 +1,8 @@
-"""The same piece twice: in another key, at another tempo, in another edition.
+"""Find the same piece twice: in another key, at another tempo, in another edition.
 
-A voice's fingerprint is a set of figures, each of ten notes with their intervals only, so that key,
-tempo, note values and a few other notes change little of it. Two pieces are the same where the
-fingerprints of both their upper and both their lower voices agree in most figures.
+The fingerprint of a voice is a set of hashes of figures, each the intervals of ten consecutive
+notes. Key, tempo and note values do not change it, and a few other notes change little of it. Two
+pieces are duplicates if both their upper and both their lower voices share most of their figures.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from bicinium.music.score import Score
 
 _FIGURE_NOTES = 10
-_KEPT_FIGURES = 48  # of each voice, those of the lowest hashes: a fair sample (Broder 1997)
-_ALIKE = 0.5  # share of common figures from which on two voices are the same
+_MAX_FIGURES = 48  # of each voice, those with the lowest hashes: a fair sample (Broder 1997)
+_MIN_SIMILARITY = 0.5  # of the voices of duplicates
 
 Fingerprint = tuple[tuple[int, ...], tuple[int, ...]]  # of the upper and the lower voice
 
 
 def fingerprint(score: Score) -> Fingerprint:
-    """What ``find_duplicates`` compares; the same in every key and at every tempo."""
+    """Return the fingerprints of the outer voices, which are the same in every key and tempo."""
     upper, lower = score.voices[0], score.voices[-1]
     return (
         _figures([note.pitch for note in upper.notes]),
@@ -38,33 +38,33 @@ def _figures(pitches: Sequence[int]) -> tuple[int, ...]:
     hashes = sorted(
         int.from_bytes(hashlib.blake2b(figure, digest_size=6).digest(), "big") for figure in figures
     )
-    return tuple(hashes[:_KEPT_FIGURES])
+    return tuple(hashes[:_MAX_FIGURES])
 
 
 def find_duplicates(fingerprints: Sequence[Fingerprint]) -> dict[int, int]:
-    """Of each piece that an earlier one repeats: the index of that earlier one.
+    """Return, for each piece that duplicates an earlier one, the index of the earlier one.
 
-    ``fingerprints`` stand in the order in which pieces are preferred.
+    The fingerprints are in order of preference: the first of several duplicates is the original.
     """
-    holders: dict[int, list[int]] = defaultdict(list)  # figure of an upper voice: pieces kept
-    repeated: dict[int, int] = {}
+    holders: dict[int, list[int]] = defaultdict(list)  # figure of an upper voice: originals
+    originals: dict[int, int] = {}
     for index, (upper, lower) in enumerate(fingerprints):
         shared = Counter(other for figure in upper for other in holders.get(figure, ()))
         for other, count in sorted(shared.items(), key=lambda item: (-item[1], item[0])):
-            if count < _ALIKE * len(upper) / 2:
+            if count < _MIN_SIMILARITY * len(upper) / 2:
                 break
-            theirs = fingerprints[other]
-            if _likeness(upper, theirs[0]) >= _ALIKE and _likeness(lower, theirs[1]) >= _ALIKE:
-                repeated[index] = other
+            other_upper, other_lower = fingerprints[other]
+            if min(_jaccard(upper, other_upper), _jaccard(lower, other_lower)) >= _MIN_SIMILARITY:
+                originals[index] = other
                 break
-        if index not in repeated:
+        if index not in originals:
             for figure in upper:
                 holders[figure].append(index)
-    return repeated
+    return originals
 
 
-def _likeness(one: Sequence[int], other: Sequence[int]) -> float:
-    """Share of common figures among the lowest of both together (Broder's estimate)."""
-    lowest = sorted({*one, *other})[:_KEPT_FIGURES]
+def _jaccard(one: Sequence[int], other: Sequence[int]) -> float:
+    """Estimate the share of common figures from the lowest hashes of both (Broder 1997)."""
+    lowest = sorted({*one, *other})[:_MAX_FIGURES]
     common = set(one) & set(other)
     return sum(figure in common for figure in lowest) / len(lowest)

@@ -1,28 +1,21 @@
-"""A file becomes training material: read, put on the grid, reduced to two voices, moved to C major
-or A minor, encoded, taken back to MIDI and compared, judged.
+"""Import music files as piece records.
 
-A reading depends on nothing but the file and this program, so the work is spread over processes, or
-over the workers of a Dask cluster, and what was read before need not be read again.
+A file is read, quantised, reduced to two voices, transposed to C major or A minor, encoded, and
+compared with what its tokens and a MIDI file give back. Grammar and quality are measured. The
+result depends on the file and on this program alone, so it can be cached.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky.process_executor import TerminatedWorkerError
-from rich.console import Console
-from rich.progress import Progress
 
-from bicinium.data.duplicates import Fingerprint, fingerprint
-from bicinium.data.import_cache import ImportCache, program_hash
+from bicinium.data.duplicates import fingerprint
+from bicinium.data.piece_record import PieceRecord, Rejection, RejectReason
 from bicinium.data.sources import SourceFile
 from bicinium.errors import BiciniumError, CorpusError
 from bicinium.formats.midi import read_midi, write_midi
@@ -32,194 +25,80 @@ from bicinium.music.content import Content
 from bicinium.music.quality import quality
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Meter, Score
 from bicinium.music.voice_reduction import VoiceReduction, reduce_to_two_voices
-from bicinium.optional_imports import import_optional
 from bicinium.tokenizer.codec import decode, encode, snap
 
-_CHUNK = 16  # files that one process takes at a time
-_CLUSTER_PATIENCE = "20s"
-_FEWEST_NOTES = 24
-_FEWEST_BARS = 4
-_LEAST_SOUNDING = 0.2  # of the bars, in each voice
-_MOST_OFF_GRID = 0.05  # of the notes
+_MIN_NOTES = 24
+_MIN_BARS = 4
+_MIN_BARS_WITH_ONSETS = 0.2  # share of the bars, in each voice
+_MAX_OFF_GRID = 0.05  # share of the notes
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Some music of a file in one metre, encoded and judged: all that choosing needs to know.
+def import_files(sources: Sequence[SourceFile]) -> list[list[PieceRecord]]:
+    """Import several files and return the records of each.
 
-    ``label`` tells it from the file's others. ``flaw`` says why it cannot be used at all; what
-    follows it is then not filled in.
+    The grammar of all pieces is checked in one pass, which is much faster than piece by piece.
     """
-
-    label: str
-    method: str
-    meter: str
-    bars: int
-    notes: int
-    notes_dropped: int
-    notes_shortened: int
-    flaw: str = ""
-    key: str = ""
-    mode: str = ""
-    transposition: int = 0
-    anacrusis_ticks: int = 0
-    grammar_score: float = 0.0
-    grammar_fault: str = ""
-    quality_score: float = 0.0
-    figures: Fingerprint = ((), ())
-    tokens: list[int] = field(default_factory=list, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What was found in a file. ``flaw`` says why it cannot be read, if it cannot."""
-
-    flaw: str = ""
-    composer: str = ""
-    title: str = ""
-    licence: str = ""
-    notes_off_grid: int = 0
-    notes_left_out: int = 0
-    stretches: list[Stretch] = field(default_factory=list)
-
-
-def read_sources(
-    sources: Sequence[SourceFile],
-    jobs: int = -1,
-    *,
-    cluster: str | None = None,
-    store: Path | None = None,
-) -> list[Reading]:
-    """Read every file, or remember from ``store`` what was read of it; in the sources' order."""
-    if jobs == 0:
-        raise CorpusError("no processes read nothing: ask for 1 or more, or -1 for one a core")
-    program = program_hash()
-    keys = [_key(source, program) for source in sources]
-    with ImportCache(store) as remembered:
-        known = remembered.load(key for key in keys if key)
-        to_read = [i for i, key in enumerate(keys) if not key or key not in known]
-        fresh: dict[int, Reading] = {}
-        chunks = [to_read[i : i + _CHUNK] for i in range(0, len(to_read), _CHUNK)]
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task("reading", total=len(to_read))
-            work = _spread([[sources[i] for i in chunk] for chunk in chunks], jobs, cluster)
-            for chunk, readings in zip(chunks, work, strict=True):
-                fresh.update(zip(chunk, readings, strict=True))
-                remembered.save({key: _as_text(fresh[i]) for i in chunk if (key := keys[i])})
-                progress.advance(bar, len(chunk))
-        remembered.forget_all_but({key for key in keys if key})
-    return [fresh[i] if i in fresh else _reading_of(known[keys[i]]) for i in range(len(sources))]
-
-
-def _spread(
-    chunks: Sequence[Sequence[SourceFile]], jobs: int, cluster: str | None
-) -> Iterator[list[Reading]]:
-    """Read the chunks, here or on a cluster; the results come in order, as they are ready."""
-    with _cluster(cluster):
-        parallel = Parallel(n_jobs=jobs, return_as="generator")
-        try:
-            yield from parallel(delayed(read_files)(chunk) for chunk in chunks)
-        except TerminatedWorkerError as error:
-            raise CorpusError(
-                "a process died while reading (out of memory?); what was read is kept, so run "
-                "the same again, with --jobs 1 to see which file it is"
-            ) from error
-
-
-@contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
-    """Within it, joblib's work goes to a Dask cluster; without an address it stays here."""
-    if address is None:
-        yield
-        return
-    if "://" not in address:
-        raise CorpusError(f"{address} is no address of a Dask scheduler: write tcp://host:8786")
-    distributed = import_optional("distributed", "cluster", "a cluster")
-    try:
-        client = distributed.Client(address, timeout=_CLUSTER_PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise CorpusError(f"there is no Dask scheduler at {address}") from error
-    with client, parallel_config(backend="dask", client=client):
-        yield
-
-
-def _key(source: SourceFile, program: str) -> str:
-    """What a reading depends on; empty where the file cannot be opened."""
-    try:
-        data = source.path.read_bytes()
-    except OSError:
-        return ""
-    asked = f"{program}|{source.path.suffix.lower()}|{','.join(source.pairs)}|"
-    return hashlib.sha256(asked.encode() + data).hexdigest()
-
-
-def _as_text(reading: Reading) -> str:
-    return json.dumps(asdict(reading), separators=(",", ":"))
-
-
-def _reading_of(text: str) -> Reading:
-    row = json.loads(text)
-    stretches = [
-        Stretch(**{**item, "figures": tuple(map(tuple, item["figures"]))})
-        for item in row.pop("stretches")
-    ]
-    return Reading(**row, stretches=stretches)
-
-
-def read_files(sources: Sequence[SourceFile]) -> list[Reading]:
-    """Read some files; their grammar is checked together, which is much faster."""
-    with tempfile.TemporaryDirectory() as scratch:
-        readings = [_read(source, Path(scratch) / "round-trip.mid") for source in sources]
-    usable = [s for reading in readings for s in reading.stretches if not s.flaw]
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder) / "round-trip.mid"
+        files = [import_file(source, scratch) for source in sources]
+    encoded = [record for records in files for record in records if record.kept]
     results = MusicalGrammarValidator().validate_sequences(
-        [stretch.tokens for stretch in usable],
-        [Meter.parse(stretch.meter) for stretch in usable],
-        [stretch.bars for stretch in usable],
-        [stretch.transposition for stretch in usable],
+        [record.tokens for record in encoded],
+        [Meter.parse(record.meter) for record in encoded],
+        [record.bars for record in encoded],
+        [record.transposition for record in encoded],
     )
 
-    def judged(stretch: Stretch) -> Stretch:
-        if stretch.flaw:
-            return stretch
+    def with_grammar(record: PieceRecord) -> PieceRecord:
+        if not record.kept:
+            return record
         result = next(results)
         fault = result.violations[0].message if result.violations else ""
-        return replace(stretch, grammar_score=round(result.grammar_score, 4), grammar_fault=fault)
+        return replace(record, grammar_score=round(result.grammar_score, 4), grammar_fault=fault)
 
-    return [
-        replace(reading, stretches=[judged(stretch) for stretch in reading.stretches])
-        for reading in readings
-    ]
+    return [[with_grammar(record) for record in records] for records in files]
 
 
-def _read(source: SourceFile, scratch: Path) -> Reading:
+def import_file(source: SourceFile, scratch: Path) -> list[PieceRecord]:
+    """Return a record for each pair of voices and each metre of a file, without a grammar score.
+
+    The name of a record is what distinguishes it from others of the file. A file that cannot be
+    read gives one record, which is rejected. ``scratch`` is the path of a temporary MIDI file.
+    """
     try:
         content = read_music(source.path)
-        pairs = _pairs(content, source.pairs)
-        found = [(label, reduce_to_two_voices(pair)) for label, pair in pairs.items()]
+        found = {
+            name: reduce_to_two_voices(pair) for name, pair in _pairs(content, source.pairs).items()
+        }
     except BiciniumError as error:
-        return Reading(flaw=_without_folder(str(error), source.path))
-    total = sum(len(staff.notes) for staff in content.staves)
-    off_grid = content.notes_off_grid
-    flaw = f"{off_grid} of {total} notes are off the grid" if (
-        off_grid > _MOST_OFF_GRID * total
-    ) else ""  # fmt: skip
-    return Reading(
+        return [PieceRecord("", rejection=_unreadable(error, source.path))]
+    of_file = PieceRecord(
+        "",
         composer=content.composer,
         title=content.title,
         licence=content.rights,
-        notes_off_grid=off_grid,
+        notes_off_grid=content.notes_off_grid,
         notes_left_out=content.notes_left_out,
-        stretches=[
-            _stretch(_label(pair, index, len(stretches)), stretch, flaw, scratch)
-            for pair, stretches in found
-            for index, stretch in enumerate(stretches)
-        ],
+        rejection=_off_grid(content),
     )
+    return [
+        _import_score(replace(of_file, name=_label(pair, index, len(scores))), reduced, scratch)
+        for pair, scores in found.items()
+        for index, reduced in enumerate(scores)
+    ] or [replace(of_file, rejection=Rejection(RejectReason.UNREADABLE, "it holds no music"))]
 
 
-def _without_folder(message: str, path: Path) -> str:
-    """A message without the folder of the file: reasons must not change with where files lie."""
-    return message.replace(str(path), path.name)
+def _unreadable(error: BiciniumError, path: Path) -> Rejection:
+    # Without the folder: a reason must not depend on where the file is.
+    return Rejection(RejectReason.UNREADABLE, str(error).replace(str(path), path.name))
+
+
+def _off_grid(content: Content) -> Rejection | None:
+    total = sum(len(staff.notes) for staff in content.staves)
+    if content.notes_off_grid <= _MAX_OFF_GRID * total:
+        return None
+    detail = f"{content.notes_off_grid} of {total} notes are off the grid"
+    return Rejection(RejectReason.OFF_GRID, detail)
 
 
 def _label(pair: str, index: int, count: int) -> str:
@@ -227,7 +106,7 @@ def _label(pair: str, index: int, count: int) -> str:
 
 
 def _pairs(content: Content, names: Sequence[str]) -> dict[str, Content]:
-    """The content of each pair of voices that is asked for, by name; all of it where none is."""
+    """Return the staves of each named pair of voices; everything if no pair is named."""
     if not names:
         return {"": content}
     by_height = sorted(
@@ -240,75 +119,81 @@ def _pairs(content: Content, names: Sequence[str]) -> dict[str, Content]:
         if upper < lower:
             pairs[f"-{name}"] = replace(content, staves=(by_height[upper], by_height[lower]))
     if not pairs:
-        raise CorpusError(f"it has {len(by_height)} parts, which are no {' or '.join(names)} pair")
+        raise CorpusError(f"it has {len(by_height)} parts and no {' or '.join(names)} pair")
     return pairs
 
 
-def _stretch(label: str, found: VoiceReduction, flaw: str, scratch: Path) -> Stretch:
-    score = found.score
-    stretch = Stretch(
-        label=label,
-        method=found.method,
+def _import_score(record: PieceRecord, reduced: VoiceReduction, scratch: Path) -> PieceRecord:
+    """Fill in the record of the file with one score of it."""
+    score = reduced.score
+    record = replace(
+        record,
+        method=reduced.method,
         meter=str(score.meter),
         bars=score.bars,
         notes=score.note_count,
-        notes_dropped=found.notes_dropped,
-        notes_shortened=found.notes_shortened,
+        notes_dropped=reduced.notes_dropped,
+        notes_shortened=reduced.notes_shortened,
         key=str(score.key or ""),
-        flaw=flaw or _unfit(score),
+        rejection=record.rejection or _unfit(score),
     )
-    if stretch.flaw:
-        return stretch
+    if not record.kept:
+        return record
     try:
         home, transposition = at_home(snap(score))
         tokens = encode(home)
-        _check_round_trip(snap(score), home, tokens, transposition, scratch)
+        changed_by = _round_trip_fault(snap(score), home, tokens, transposition, scratch)
     except BiciniumError as error:
-        return replace(stretch, flaw=str(error))
-    judged = quality(home)
+        return replace(record, rejection=Rejection(RejectReason.NOT_ENCODABLE, str(error)))
+    if changed_by:
+        return replace(record, rejection=Rejection(RejectReason.ROUND_TRIP, changed_by))
+    measured = quality(home)
     return replace(
-        stretch,
+        record,
         mode=home.key.mode if home.key else "",
         transposition=transposition,
         anacrusis_ticks=home.anacrusis_ticks,
-        quality_score=round(judged.score, 4) if judged else 0.0,
-        figures=fingerprint(home),
-        tokens=tokens.tolist(),
+        quality_score=round(measured.score, 4) if measured else 0.0,
+        fingerprint=fingerprint(home),
+        tokens=tokens.astype(np.int16),
     )
 
 
-def _unfit(score: Score) -> str:
-    """Why a score is not two-voice music to learn from; empty where it is."""
-    if score.note_count < _FEWEST_NOTES or score.bars < _FEWEST_BARS:
-        return f"too short: {score.note_count} notes in {score.bars} bars"
+def _unfit(score: Score) -> Rejection | None:
+    """Return why a score is not two-voice music to train on, or None."""
+    if score.note_count < _MIN_NOTES or score.bars < _MIN_BARS:
+        detail = f"{score.note_count} notes in {score.bars} bars"
+        return Rejection(RejectReason.TOO_SHORT, detail)
     for voice, name in zip(score.voices, ("upper", "lower"), strict=True):
         bars = {note.onset_tick // score.meter.bar_ticks for note in voice.notes}
-        if len(bars) < _LEAST_SOUNDING * score.bars:
-            return f"the {name} voice begins a note in only {len(bars)} of {score.bars} bars"
-    return ""
+        if len(bars) < _MIN_BARS_WITH_ONSETS * score.bars:
+            detail = f"the {name} voice begins a note in only {len(bars)} of {score.bars} bars"
+            return Rejection(RejectReason.SILENT_VOICE, detail)
+    return None
 
 
 def at_home(score: Score) -> tuple[Score, int]:
-    """The score in C major or A minor, and the semitones that lead back.
+    """Return the score in C major or A minor, and the semitones that lead back.
 
-    An octave further where the nearest direction leaves the piano; ScoreError where both do.
+    If the nearest direction leaves the piano, the score goes to the other octave. Raises
+    ScoreError if both leave it.
     """
     shift = score.key.semitones_to_reference if score.key else 0
     pitches = [note.pitch for voice in score.voices for note in voice.notes]
-    for way in (shift, shift - 12 if shift > 0 else shift + 12):
-        if min(pitches) + way >= LOWEST_PITCH and max(pitches) + way <= HIGHEST_PITCH:
-            return score.transpose(way), -way
-    return score.transpose(shift), -shift  # raises, naming the pitch
+    for semitones in (shift, shift - 12 if shift > 0 else shift + 12):
+        if min(pitches) + semitones >= LOWEST_PITCH and max(pitches) + semitones <= HIGHEST_PITCH:
+            return score.transpose(semitones), -semitones
+    return score.transpose(shift), -shift  # raises an error that names the pitch
 
 
-def _check_round_trip(
+def _round_trip_fault(
     score: Score, home: Score, tokens: np.ndarray, transposition: int, scratch: Path
-) -> None:
-    """Tokens to notes, and these by way of a MIDI file, must be the score again, note for note."""
-    again = decode(tokens, home.meter, home.key, home.anacrusis_ticks)
-    if again != home:
-        raise CorpusError("the round trip through tokens changed it")
-    write_midi(again.transpose(transposition), scratch)
+) -> str:
+    """Return what does not give the score back note for note: "tokens", "MIDI", or nothing."""
+    decoded = decode(tokens, home.meter, home.key, home.anacrusis_ticks)
+    if decoded != home:
+        return "tokens"
+    write_midi(decoded.transpose(transposition), scratch)
     (back,) = reduce_to_two_voices(read_midi(scratch))
-    if back.score.voices != score.voices or back.score.meter != score.meter:
-        raise CorpusError("the round trip through MIDI changed it")
+    same = back.score.voices == score.voices and back.score.meter == score.meter
+    return "" if same else "MIDI"

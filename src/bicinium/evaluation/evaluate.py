@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bicinium.data.piece_record import PieceRecord, score_of
-from bicinium.data.shards import RejectedPiece, subsample
+from bicinium.data.shards import subsample
 from bicinium.errors import RequestError
 from bicinium.evaluation.composition_metrics import CompositionMetrics, measure_compositions
 from bicinium.evaluation.grammar_statistics import GrammarStatistics, grammar_statistics
@@ -49,7 +49,7 @@ class Evaluation:
     data: str
     seed: int
     likelihoods: dict[str, Likelihood]  # by repertoire
-    excluded: list[RejectedPiece]
+    excluded: list[PieceRecord]
     unconstrained: GrammarStatistics | None  # temperature 1, no mask, no truncation
     masked: GrammarStatistics | None  # the same with the grammar mask
     composed: CompositionMetrics | None  # with the default settings
@@ -69,7 +69,7 @@ class Evaluation:
             "seed": self.seed,
             **self.likelihood.as_json(),
             "held_out": {name: one.as_json() for name, one in self.likelihoods.items()},
-            "excluded": [asdict(piece) for piece in self.excluded],
+            "excluded": [{"name": piece.name, "reason": piece.reason} for piece in self.excluded],
             "unconstrained": self.unconstrained and asdict(self.unconstrained),
             "masked": self.masked and asdict(self.masked),
             "composed": self.composed and self.composed.as_json(),

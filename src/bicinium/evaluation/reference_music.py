@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bicinium.data.import_piece import read_sources
-from bicinium.data.piece_record import PieceRecord, score_of
-from bicinium.data.prepare import choose
-from bicinium.data.shards import SHARDS, RejectedPiece, load_checked
+from bicinium.data.import_sources import import_sources
+from bicinium.data.piece_record import PieceRecord, Rejection, RejectReason, score_of
+from bicinium.data.select import select
+from bicinium.data.shards import SHARDS, load_checked
 from bicinium.data.sources import KEYBOARD_STYLES, find_sources
 from bicinium.errors import CorpusError
 from bicinium.generation.conditions import MAX_BARS, Conditions
@@ -35,7 +35,7 @@ class EvaluationCorpus:
 
     pieces: list[PieceRecord]
     training_pieces: list[PieceRecord] = field(default_factory=list)
-    excluded: list[RejectedPiece] = field(default_factory=list)
+    excluded: list[PieceRecord] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ def load_evaluation_corpus(folder: Path, exclude_styles: Sequence[str] = ()) -> 
     for piece in corpus.pieces:
         if piece.style in exclude_styles:
             reason = f"the style {piece.style} was excluded from training"
-            excluded.append(RejectedPiece(piece.name, reason))
+            rejection = Rejection(RejectReason.EXCLUDED_STYLE, reason)
+            excluded.append(replace(piece, rejection=rejection))
         else:
             pieces.append(piece)
     if not pieces:
@@ -124,14 +125,14 @@ def _from_prepared(folder: Path) -> EvaluationCorpus:
 
 def _from_files(folder: Path) -> EvaluationCorpus:
     sources = list(find_sources([folder]))
-    readings = read_sources(sources, jobs=1 if len(sources) <= _MAX_FILES_IN_PROCESS else -1)
+    records = import_sources(sources, jobs=1 if len(sources) <= _MAX_FILES_IN_PROCESS else -1)
     pieces, excluded = [], []
-    for verdict in choose(sources, readings, min_grammar_score=1.0, min_quality_score=0.0):
-        stretch, duplicate = verdict.stretch, verdict.reason.startswith("duplicate of ")
-        if stretch is None or not (verdict.kept or duplicate):
-            excluded.append(RejectedPiece(verdict.name, verdict.reason))
-            continue
-        pieces.append(verdict.piece(stretch, "validation"))
+    for record in select(records, min_grammar_score=1.0, min_quality_score=0.0):
+        rejection = record.rejection
+        if rejection and rejection.reason is not RejectReason.DUPLICATE:
+            excluded.append(record)
+        else:
+            pieces.append(replace(record, split="validation", rejection=None))
     if not pieces:
         reasons = sorted({refused.reason for refused in excluded})
         raise CorpusError(

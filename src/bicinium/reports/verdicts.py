@@ -1,91 +1,86 @@
-"""Judging files: MIDI as MIDI, notation as notation, and both, where they are two voices on the
-grid, as tokens; token files.
+"""Validate music files: the events of MIDI, and the tokens of everything that is two voices.
 
-A token file is a JSON list of ids, or an object with ``tokens`` and, where they are known,
-``meter``, ``bars`` (for the barlines) and ``transposition`` (semitones up from what is written to
-what sounds, which is in the ranges of the voices or is not).
+Music in one metre, on the grid, and in at most two voices is also validated as tokens; other music
+is not.
 """
 
 from __future__ import annotations
 
-import json
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from glob import glob
 from pathlib import Path
 
-import numpy as np
-
 from bicinium.errors import BiciniumError, RequestError, ScoreError
-from bicinium.formats.midi import read_midi, read_midi_messages
+from bicinium.formats.midi import read_midi
 from bicinium.formats.registry import MUSIC_SUFFIXES, NOTATION_SUFFIXES, read_music
 from bicinium.grammar.validate import MusicalGrammarValidator, Violation
 from bicinium.music.content import Content
-from bicinium.music.score import COMMON_TIME, TICKS_PER_QUARTER, Meter, Score, Voice, pitch_name
+from bicinium.music.score import COMMON_TIME, Meter, Score, Voice
 from bicinium.render.piano_roll import RollNote
+from bicinium.reports.midi_events import check_midi_events
+from bicinium.reports.token_file import TOKEN_SUFFIXES, read_token_file
 from bicinium.tokenizer.codec import encode, snap
-from bicinium.tokenizer.vocabulary import KINDS, PITCHES, VALUES, VOCAB_SIZE, Kind
-
-TOKEN_SUFFIXES = (".json",)
-_MOST_BARS = 10_000  # beyond is a damaged file, as with MIDI
+from bicinium.tokenizer.vocabulary import KINDS, VALUES, VOCAB_SIZE, Kind
 
 
-@dataclass(frozen=True, slots=True)
-class TokenFile:
-    """What a token file says."""
+class CheckedAs(StrEnum):
+    """What a file was validated as."""
 
-    tokens: list[int]
-    meter: Meter | None
-    bars: int | None
-    transposition: int
+    TOKENS = "tokens"
+    MIDI = "MIDI"
+    MIDI_AND_TOKENS = "MIDI and tokens"
+    NOTATION = "notation"
+    NOTATION_AND_TOKENS = "notation and tokens"
+    NOTHING = "nothing"  # The file cannot be read.
+
+
+_AND_TOKENS = {
+    CheckedAs.MIDI: CheckedAs.MIDI_AND_TOKENS,
+    CheckedAs.NOTATION: CheckedAs.NOTATION_AND_TOKENS,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
-    """What was found in a file.
-
-    ``judged_as`` is "tokens", "MIDI", "MIDI and tokens", "notation", "notation and tokens", or
-    "nothing" where it cannot be read.
-    ``roll`` and ``meter`` (the first) are there to draw it.
-    """
+    """The result of validating a file. ``roll`` and ``meter``, the first metre, are for drawing."""
 
     path: Path
     valid: bool
     grammar_score: float
     notes: int
     violations: tuple[Violation, ...]
-    judged_as: str
+    checked_as: CheckedAs
     roll: tuple[RollNote, ...] = ()
     meter: Meter = COMMON_TIME
 
 
 def find_files(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files that the paths name; of folders, all music below them; of patterns like
-    ``music/*.mid``, what they match.
+    """Yield the files that the paths name.
 
-    Raises RequestError for a path that is not there and a folder without music.
+    A folder stands for all music below it, and a pattern such as ``music/*.mid`` for what matches.
+    Raises RequestError if a path does not exist, or if a folder or a pattern gives no file.
     """
     for path in paths:
         if not path.exists() and any(sign in str(path) for sign in "*?["):
             matched = [Path(name) for name in sorted(glob(str(path), recursive=True))]
             if not matched:
-                raise RequestError(f"nothing matches {path}")
+                raise RequestError(f"No file matches {path}.")
             yield from find_files(matched)
-            continue
-        if path.is_dir():
+        elif path.is_dir():
             found = sorted(p for p in path.rglob("*") if p.suffix.lower() in MUSIC_SUFFIXES)
             if not found:
-                raise RequestError(f"there is no music below {path}")
+                raise RequestError(f"There is no music below {path}.")
             yield from found
         elif path.exists():
             yield path
         else:
-            raise RequestError(f"there is nothing at {path}")
+            raise RequestError(f"There is no file at {path}.")
 
 
 def validate_file(path: Path, validator: MusicalGrammarValidator | None = None) -> FileVerdict:
-    """Judge one file. One that cannot be read is invalid, with the reason as its violation."""
+    """Validate one file. A file that cannot be read is invalid; its violation is the error."""
     validator = validator or MusicalGrammarValidator()
     try:
         if path.suffix.lower() in TOKEN_SUFFIXES:
@@ -95,45 +90,26 @@ def validate_file(path: Path, validator: MusicalGrammarValidator | None = None) 
         return _validate_midi(path, validator)
     except BiciniumError as error:
         unreadable = Violation(0, 0, 1, 1.0, 0, "file", str(error))
-        return FileVerdict(path, False, 0.0, 0, (unreadable,), "nothing")
-
-
-def read_token_file(path: Path) -> TokenFile:
-    """Raises ScoreError where it is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        about = content if isinstance(content, dict) else {"tokens": content}
-        tokens = np.array([operator.index(token) for token in about["tokens"]], np.int64).tolist()
-        meter = Meter.parse(str(about["meter"])) if "meter" in about else None
-        bars = operator.index(about["bars"]) if "bars" in about else None
-        transposition = operator.index(about.get("transposition", 0))
-        if abs(transposition) >= PITCHES:
-            raise ValueError(f"transposition {transposition} leads off the piano")
-        if bars is not None and not 0 <= bars <= _MOST_BARS:
-            raise ValueError(f"bars {bars} is not a number from 0 to {_MOST_BARS:,}")
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise ScoreError(f"{path} is not a token file (a JSON list of ids): {why}") from error
-    return TokenFile(tokens, meter, bars, transposition)
+        return FileVerdict(path, False, 0.0, 0, (unreadable,), CheckedAs.NOTHING)
 
 
 def _validate_tokens(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:
-    said = read_token_file(path)
-    result = validator.validate_sequence(said.tokens, said.meter, said.bars, said.transposition)
+    file = read_token_file(path)
+    result = validator.validate_sequence(file.tokens, file.meter, file.bars, file.transposition)
     return FileVerdict(
         path=path,
         valid=result.valid,
         grammar_score=result.grammar_score,
         notes=result.notes,
         violations=result.violations,
-        judged_as="tokens",
-        roll=tuple(_roll_of_tokens(said.tokens)),
-        meter=said.meter or COMMON_TIME,
+        checked_as=CheckedAs.TOKENS,
+        roll=tuple(_roll_of_tokens(file.tokens)),
+        meter=file.meter or COMMON_TIME,
     )
 
 
 def _roll_of_tokens(tokens: Sequence[int]) -> Iterator[RollNote]:
-    """The notes of any tokens, right or wrong; what never ends lasts to the end."""
+    """Yield the notes of any tokens. A note that never ends lasts to the last tick."""
     sounding: dict[tuple[int, int], int] = {}
     tick = part = 0
     for token in tokens:
@@ -156,12 +132,19 @@ def _roll_of_tokens(tokens: Sequence[int]) -> Iterator[RollNote]:
 
 
 def _validate_midi(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:
-    roll, faults, meter = _judge_events(path)
-    verdict = FileVerdict(path, not faults, 1.0, len(roll), tuple(faults), "MIDI", roll, meter)
-    if faults:
-        wrong = min(1.0, len(faults) / max(1, len(roll)))
-        return replace(verdict, grammar_score=(1 - wrong) ** 2)
-    return _with_tokens(verdict, read_midi(path), validator)
+    events = check_midi_events(path)
+    faults, notes = len(events.violations), len(events.roll)
+    verdict = FileVerdict(
+        path=path,
+        valid=not faults,
+        grammar_score=(1 - min(1.0, faults / max(1, notes))) ** 2,
+        notes=notes,
+        violations=events.violations,
+        checked_as=CheckedAs.MIDI,
+        roll=events.roll,
+        meter=events.meter,
+    )
+    return verdict if faults else _with_tokens(verdict, read_midi(path), validator)
 
 
 def _validate_notation(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:
@@ -172,14 +155,14 @@ def _validate_notation(path: Path, validator: MusicalGrammarValidator) -> FileVe
         for note in staff.notes
     )
     meter = content.meters[0][1]
-    verdict = FileVerdict(path, True, 1.0, len(roll), (), "notation", roll, meter)
+    verdict = FileVerdict(path, True, 1.0, len(roll), (), CheckedAs.NOTATION, roll, meter)
     return _with_tokens(verdict, content, validator)
 
 
 def _with_tokens(
     verdict: FileVerdict, content: Content, validator: MusicalGrammarValidator
 ) -> FileVerdict:
-    """The verdict on a file that can be read, and as tokens where it is two voices."""
+    """Validate a file as tokens too, if it is two voices."""
     score = _as_two_voices(content)
     if score is None:
         return verdict
@@ -189,12 +172,12 @@ def _with_tokens(
         valid=result.valid,
         grammar_score=result.grammar_score,
         violations=result.violations,
-        judged_as=f"{verdict.judged_as} and tokens",
+        checked_as=_AND_TOKENS[verdict.checked_as],
     )
 
 
 def _as_two_voices(content: Content) -> Score | None:
-    """The score of a file that already is one or two voices in one metre, on the grid."""
+    """Return the score of one or two voices in one metre on the grid; None for other music."""
     if len(content.staves) > 2 or len(content.meters) > 1 or content.notes_off_grid:
         return None
     meter = content.meters[0][1]
@@ -206,84 +189,5 @@ def _as_two_voices(content: Content) -> Score | None:
             meter=meter,
             tempo_qpm=content.tempo_qpm,
         )
-    except ScoreError:  # chords: music for two hands, not in two voices
+    except ScoreError:  # A staff with chords is not a voice.
         return None
-
-
-def _judge_events(path: Path) -> tuple[tuple[RollNote, ...], list[Violation], Meter]:
-    """The notes of a MIDI file, what is wrong with its note events themselves, its first metre.
-
-    Wrong are notes that never end, that end without having begun, that begin while they sound, and
-    notes of no length. Raises ScoreError where the file cannot be read.
-    """
-    midi = read_midi_messages(path)
-    per_quarter = max(1, midi.ticks_per_beat)
-    meters = [(0, COMMON_TIME)]
-    notes: list[tuple[int, int, int, int, bool]] = []  # part, pitch, onset, end, closed
-    faults: list[tuple[int, int, str, str]] = []  # source tick, part, rule, what
-    part = 0  # counts the tracks that have notes
-    for track in midi.tracks:
-        sounding: dict[tuple[int, int], int] = {}
-        tick, notes_before = 0, len(notes)
-        for message in track:
-            tick += message.time
-            if message.type == "time_signature":
-                meters.append((tick, Meter(message.numerator, message.denominator)))
-            if message.type not in ("note_on", "note_off"):
-                continue
-            key, name = (message.channel, message.note), pitch_name(message.note)
-            if message.type == "note_on" and message.velocity > 0:
-                if key in sounding:
-                    faults.append((tick, part, "pairing", f"{name} begins while it is sounding"))
-                    notes.append((part, message.note, sounding[key], tick, False))
-                sounding[key] = tick
-            elif key in sounding:
-                onset = sounding.pop(key)
-                notes.append((part, message.note, onset, tick, True))
-                if onset == tick:
-                    faults.append((tick, part, "duration", f"{name} has no length"))
-            else:
-                now = ", ".join(pitch_name(note) for _, note in sorted(sounding)) or "nothing"
-                what = f"{name} ends without having begun; sounding: {now}"
-                faults.append((tick, part, "pairing", what))
-        for (_, pitch), onset in sounding.items():
-            faults.append((onset, part, "pairing", f"{pitch_name(pitch)} never ends"))
-            notes.append((part, pitch, onset, tick, False))
-        part += len(notes) > notes_before
-    if not notes:
-        faults.append((0, 0, "pairing", "the file holds no notes"))
-    meters.sort(key=lambda item: item[0])
-    first_meter = [meter for tick, meter in meters if tick == 0][-1]
-
-    def grid(source_tick: int) -> int:
-        return source_tick * TICKS_PER_QUARTER // per_quarter
-
-    roll = tuple(RollNote(p, n, grid(a), grid(b), closed) for p, n, a, b, closed in notes)
-    violations = [
-        _fault(index, *fault, meters, per_quarter) for index, fault in enumerate(sorted(faults))
-    ]
-    return roll, violations, first_meter
-
-
-def _fault(
-    index: int,
-    source_tick: int,
-    part: int,
-    rule: str,
-    what: str,
-    meters: Sequence[tuple[int, Meter]],
-    per_quarter: int,
-) -> Violation:
-    """The violation at a place, its bar counted through all changes of metre."""
-    bar, (start, meter) = 1, meters[0]
-    for tick, later in meters[1:]:
-        if tick > source_tick:
-            break
-        passed = (tick - start) * TICKS_PER_QUARTER // per_quarter
-        bar, start, meter = bar + -(-passed // meter.bar_ticks), tick, later
-    inside = (source_tick - start) * TICKS_PER_QUARTER / per_quarter
-    bar += int(inside // meter.bar_ticks)
-    beat = inside % meter.bar_ticks / (TICKS_PER_QUARTER * 4 / meter.denominator) + 1
-    sentence = f"bar {bar}, beat {beat:.4g}, track {part + 1}: {what}"
-    tick = source_tick * TICKS_PER_QUARTER // per_quarter
-    return Violation(index, tick, bar, round(beat, 3), part, rule, sentence)

@@ -150,7 +150,7 @@ def _sheet(judged: ScoreSheet) -> dict[str, Any]:
 
 def _file(path: Path, reduce: bool) -> dict[str, Any]:
     verdict = validate(path)
-    if verdict.judged_as == "nothing":
+    if verdict.checked_as == "nothing":
         raise ScoreError(verdict.violations[0].message)
     score, why = _score_in(path, reduce)
     return {
@@ -179,7 +179,7 @@ def _verdict(verdict: FileVerdict) -> dict[str, Any]:
         "valid": verdict.valid,
         "grammar_score": verdict.grammar_score,
         "notes": verdict.notes,
-        "judged_as": verdict.judged_as,
+        "judged_as": verdict.checked_as,
         "meter": str(verdict.meter),
         "violations": [asdict(one) for one in verdict.violations[:_MOST_VIOLATIONS]],
         "more": max(0, len(verdict.violations) - _MOST_VIOLATIONS),

@@ -27,7 +27,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from bicinium.atomic_write import atomic_write
-from bicinium.data.shards import RejectedPiece, load_checked, load_pieces
+from bicinium.data.piece_record import PieceRecord
+from bicinium.data.shards import load_checked, load_pieces
 from bicinium.data.sources import STYLES
 from bicinium.errors import CollapseError, ConfigError
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
@@ -141,7 +142,7 @@ class TrainingRun:
         self.config, self.training = config, config.training
         self.grammar = config.training.musical_grammar
         data = config.data
-        refused: list[RejectedPiece] = []
+        refused: list[PieceRecord] = []
         if data.validate_grammar:
             pieces, refused = load_checked(data.prepared, data.min_grammar_score)
         if not (data.validate_grammar and data.filter_poor_grammar):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bicinium.data.select import quality_of_file
+from bicinium.data.validate import quality_of_file
 from bicinium.formats.midi import write_midi
 from bicinium.formats.musicxml import write_musicxml
 from bicinium.music.score import Score
@@ -38,7 +38,7 @@ def test_what_cannot_be_read_has_no_quality(tmp_path: Path, suffix: str) -> None
 
 def test_judging_imports_no_reader_of_notation_before_it_is_needed() -> None:
     program = (
-        "import sys, bicinium.data.select;"
+        "import sys, bicinium.data.validate;"
         "print({'torch', 'music21', 'partitura'} & set(sys.modules))"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
