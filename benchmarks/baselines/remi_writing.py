@@ -21,7 +21,7 @@ from bicinium.evaluation.likelihood import Likelihood
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.sampling import Sampling, draw, probabilities
 from bicinium.model.config import ModelConfig
-from bicinium.model.teacher_forcing import told_bits
+from bicinium.model.teacher_forcing import condition_bits
 from bicinium.music.score import TICKS_PER_QUARTER
 
 _SEEN = 768  # tokens that each one sees at least before it, where there are so many
@@ -83,7 +83,11 @@ class RemiBaseline:
                 nats += float(F.cross_entropy(logits[row, place], wanted, reduction="sum"))
         return Likelihood(
             bits=nats / math.log(2),
-            side_information_bits=len(pieces) * told_bits(ModelConfig(styles=STYLES)),
+<<<<<<< HEAD
+            side_information_bits=len(pieces) * condition_bits(ModelConfig(styles=STYLES)),
+=======
+            condition_bits=len(pieces) * condition_bits(ModelConfig(styles=STYLES)),
+>>>>>>> 66d4aab (Keep old import paths; say the tokenizer and model in plain English)
             illegal=math.nan,
             tokens=tokens,
             notes=sum(piece.notes for piece in pieces),

@@ -11,11 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bicinium import deprecated_paths
+
 if TYPE_CHECKING:
     from bicinium.api import compose, compose_many, read, stream, validate, write
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "compose", "compose_many", "read", "stream", "validate", "write"]
+
+deprecated_paths.install()
 
 
 def __getattr__(name: str) -> object:

@@ -20,7 +20,7 @@ from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.bar_lag import BarLag
 from bicinium.model.inputs.encode import PieceConditions, encode_inputs
 from bicinium.model.inputs.note_index import GrowingNoteIndex
-from bicinium.model.teacher_forcing import told_bits
+from bicinium.model.teacher_forcing import condition_bits
 from bicinium.music.score import Meter
 
 Weights = Callable[..., dict[str, Any]]
@@ -125,8 +125,8 @@ def test_uniform_model_needs_log2_of_the_vocabulary_per_token(
 
 
 def test_side_information_is_charged_per_piece(tiny_config: ModelConfig) -> None:
-    assert told_bits(tiny_config) == pytest.approx(math.log2(12) + 6 + 1)
-    assert told_bits(tiny_config.model_copy(update={"styles": ()})) == pytest.approx(
+    assert condition_bits(tiny_config) == pytest.approx(math.log2(12) + 6 + 1)
+    assert condition_bits(tiny_config.model_copy(update={"styles": ()})) == pytest.approx(
         math.log2(12) + 6
     )
 

@@ -73,11 +73,11 @@ def _refusal(path: Path) -> str:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    assert "there is no model" in _refusal(tmp_path / "none.safetensors")
+    assert "There is no model" in _refusal(tmp_path / "none.safetensors")
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    assert "there is no model" in _refusal(tmp_path)
+    assert "There is no model" in _refusal(tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
@@ -119,7 +119,7 @@ def test_weights_that_are_no_numbers_are_refused(
     path, head = tmp_path / "odd.safetensors", weights["head.weight"].copy()
     head[3, 1] = np.nan
     _rewrite(tiny_model, path, weights | {"head.weight": head})
-    assert "of head.weight some weights are no numbers" in _refusal(path)
+    assert "head.weight has weights that are not finite" in _refusal(path)
 
 
 def _rewrite(source: Path, target: Path, weights: dict[str, np.ndarray], **header: str) -> None:

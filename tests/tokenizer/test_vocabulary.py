@@ -64,7 +64,7 @@ def test_ids_are_those_of_the_table(
     assert (KINDS[first_id : last_id + 1] == kind).all()
     assert BLOCKS[kind].ids == slice(first_id, last_id + 1)
     for outside in (first_value - 1, last_value + 1):
-        with pytest.raises(ValueError, match=f"{kind.name} {outside} is not a token"):
+        with pytest.raises(ValueError, match=rf"{kind.name} must be .* \(got {outside}\)"):
             token_id(kind, outside)
 
 

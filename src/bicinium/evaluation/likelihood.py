@@ -23,7 +23,7 @@ from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.encode import PieceConditions
 from bicinium.model.softmax import log_softmax
-from bicinium.model.teacher_forcing import logits_along, told_bits
+from bicinium.model.teacher_forcing import logits_along, condition_bits
 from bicinium.music.score import Meter
 
 
@@ -123,7 +123,7 @@ def _piece_likelihood(decoder: Decoder, piece: PieceRecord) -> Likelihood:
         illegal += float(np.exp(log_p)[~allowed].sum())
     return Likelihood(
         bits=bits,
-        side_information_bits=told_bits(config),
+        side_information_bits=condition_bits(config),
         illegal=illegal,
         tokens=len(tokens) - 1,
         notes=piece.notes,

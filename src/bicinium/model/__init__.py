@@ -1,1 +1,1 @@
-"""The network, twice: in PyTorch to train, in numpy to compose; and what it is told."""
+"""The network: in PyTorch for training, in numpy for generation; its inputs and checkpoints."""

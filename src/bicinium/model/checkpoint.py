@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file whose header holds the configuration, the hashes, the record.
+"""Checkpoints: one safetensors file; its header holds configuration, hashes and training record.
 
 Weights may be stored as fp16; they are used as fp32. Nothing is ever unpickled.
 """
@@ -30,7 +30,7 @@ DEFAULT_MODEL = Path(__file__).parent / "weights" / "default.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model as it lies on disk. ``record`` says how it came to be, ``name`` which file it is."""
+    """A model on disk. ``record`` is its training record, ``name`` its file name and hash."""
 
     config: ModelConfig
     weights: dict[str, NDArray[np.floating]]
@@ -39,16 +39,16 @@ class Checkpoint:
 
     @property
     def exclude_styles(self) -> tuple[str, ...]:
-        """The styles that the corpus had and training did not show."""
+        """Return the styles of the corpus that training left out."""
         data = self.record.get("config", {}).get("data", {})
         # Models trained before the key was renamed have "styles_left_out".
         return tuple(data.get("exclude_styles", data.get("styles_left_out", ())))
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The styles that it has learned."""
-        left_out = self.exclude_styles
-        return tuple(name for name in self.config.styles if name not in left_out)
+        """Return the styles that the model was trained on."""
+        excluded = self.exclude_styles
+        return tuple(name for name in self.config.styles if name not in excluded)
 
 
 def save_checkpoint(
@@ -58,7 +58,7 @@ def save_checkpoint(
     record: Mapping[str, Any],
     dtype: type[np.floating] = np.float32,
 ) -> None:
-    """Write the file whole or not at all."""
+    """Write the file completely or not at all."""
     header = {
         "config": config.model_dump_json(),
         "vocabulary": vocabulary_hash(),
@@ -71,10 +71,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: str | Path = DEFAULT_MODEL) -> Checkpoint:
-    """Read a checkpoint. Raises CheckpointError where it does not fit this program."""
+    """Read a checkpoint. Raises CheckpointError if it does not fit this version."""
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"there is no model at {path}; train one, or name another")
+        raise CheckpointError(f"There is no model at {path}. Train one, or name another.")
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
@@ -83,18 +83,18 @@ def load_checkpoint(path: str | Path = DEFAULT_MODEL) -> Checkpoint:
             _check_hashes(path, header)
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, ValidationError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is not a bicinium checkpoint: {_reason(error)}") from error
+        raise CheckpointError(f"{path} is not a bicinium checkpoint: {_reason(error)}.") from error
     shapes = _shapes(config)
     for name in sorted(shapes.keys() | weights.keys()):
         shape = weights[name].shape if name in weights else "absent"
         if shape != shapes.get(name):
             raise CheckpointError(
                 f"{path} does not fit its own configuration: {name} is {shape}, "
-                f"not {shapes.get(name, 'absent')}; train again"
+                f"not {shapes.get(name, 'absent')}. Train again."
             )
-    if unknown := [name for name, w in weights.items() if not np.isfinite(w).all()]:
+    if not_finite := [name for name, w in weights.items() if not np.isfinite(w).all()]:
         raise CheckpointError(
-            f"{path} cannot be used: of {unknown[0]} some weights are no numbers; train again"
+            f"{path} cannot be used: {not_finite[0]} has weights that are not finite. Train again."
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return Checkpoint(config, weights, record, f"{path.stem}, sha256 {digest}")
@@ -108,19 +108,19 @@ def _check_hashes(path: Path, header: Mapping[str, str]) -> None:
     for name, value in expected.items():
         if header.get(name) != value:
             raise CheckpointError(
-                f"{path} was trained with another {name} ({header.get(name)}, here {value}); "
-                "use the version of bicinium that made it, or train again"
+                f"{path} was trained with another {name} ({header.get(name)}, here {value}). "
+                "Use the version of bicinium that made it, or train again."
             )
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return str(error.errors()[0]["msg"])
-    return f"it has no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
 
 
 def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """The weights of such a model, by the names ``transformer`` gives them."""
+    """Return the shape of each weight of such a model, by its name in ``transformer``."""
     d, ff = config.d_model, config.d_ff
     shapes: dict[str, tuple[int, ...]] = {
         "embedding.weight": (sum(input_sizes(config).values()), d),

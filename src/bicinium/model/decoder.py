@@ -23,7 +23,7 @@ from bicinium.model.inputs.encode import (
     REFERENCES,
     split_inputs,
 )
-from bicinium.model.rotary import rotary_speeds
+from bicinium.model.rotary import rotary_frequencies
 from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
 
 Floats = NDArray[np.floating]
@@ -74,7 +74,7 @@ class Decoder:
             )
             for index in range(config.n_layers)
         ]
-        self.speeds = rotary_speeds(config).astype(dtype)  # (H, D/H/2)
+        self.speeds = rotary_frequencies(config).astype(dtype)  # (H, D/H/2)
         self.start(1)
 
     def looking_back(self, context: int) -> Decoder:

@@ -1,6 +1,4 @@
-"""A piece that is there already, read by a model: what it expects after each token, and what being
-told of the piece is worth.
-"""
+"""Teacher forcing: score an existing sequence with a model."""
 
 from __future__ import annotations
 
@@ -19,29 +17,31 @@ from bicinium.model.inputs.bar_lag import BarLag
 from bicinium.model.inputs.encode import PieceConditions, encode_inputs
 from bicinium.model.inputs.note_index import index_notes
 
-_KEYS, _BARS = 12, 64  # among which a piece's key and its number of bars are told
+_KEYS, _BARS = 12, 64  # The number of values of each condition.
 
 
 def logits_along(
     decoder: Decoder,
     grammar: MusicalGrammar,
     tokens: NDArray[np.integer],
-    told: PieceConditions,
-    **asked: Any,
+    conditions: PieceConditions,
+    **limits: Any,
 ) -> tuple[State, Iterator[tuple[slice, NDArray[np.floating]]]]:
-    """Of T tokens, START first, the state after each; and, some at a time, where they stand and the
-    (n, V) logits of what comes next.
+    """Return the grammar state after each of T tokens (START first), and the logits of the next.
 
-    told: of the one piece. asked: what ``MusicalGrammar.initial_state`` takes, for it.
+    Logits come in blocks: the slice of positions, and their (n, V) logits. conditions: of the one
+    piece. limits: keyword arguments of ``MusicalGrammar.initial_state``.
     """
-    states = grammar.states_along([tokens], **asked)
+    states = grammar.states_along([tokens], **limits)
     after = states.take(np.arange(1, len(states)))
-    piece = np.zeros(len(tokens), np.intp)  # there is one
+    piece = np.zeros(len(tokens), np.intp)  # There is one piece.
     past = BarLag(index_notes(tokens, np.array([len(tokens)]), states), piece)
-    seen = encode_inputs(decoder.config, after, tokens.astype(np.int32), told.take(piece), past)
-    return after, decoder.along(seen)
+    inputs = encode_inputs(
+        decoder.config, after, tokens.astype(np.int32), conditions.take(piece), past
+    )
+    return after, decoder.along(inputs)
 
 
-def told_bits(config: ModelConfig) -> float:
-    """What a piece's key, number of bars and style are worth."""
+def condition_bits(config: ModelConfig) -> float:
+    """Return the bits that a piece's key, number of bars and style as conditions are charged."""
     return math.log2(_KEYS) + math.log2(_BARS) + math.log2(max(1, len(config.styles)))

@@ -25,7 +25,7 @@ from bicinium.model.inputs.encode import (
     input_sizes,
     split_inputs,
 )
-from bicinium.model.rotary import rotary_speeds
+from bicinium.model.rotary import rotary_frequencies
 from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
 
 
@@ -123,7 +123,7 @@ def rotary_tables(config: ModelConfig, ticks: Tensor) -> tuple[Tensor, Tensor]:
 
     The first heads count tokens, the last ``time_heads`` count ticks.
     """
-    speeds = torch.from_numpy(rotary_speeds(config)).to(ticks.device)  # (H, D/H/2)
+    speeds = torch.from_numpy(rotary_frequencies(config)).to(ticks.device)  # (H, D/H/2)
     index = torch.arange(ticks.shape[1], device=ticks.device).expand_as(ticks)
     heads = [index] * (config.n_heads - config.time_heads) + [ticks] * config.time_heads
     angle = torch.stack(heads, dim=1)[..., None] * speeds[:, None].double()  # Ticks may be large.

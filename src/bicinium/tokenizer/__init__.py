@@ -1,1 +1,1 @@
-"""The 774 tokens, and scores written in them."""
+"""The vocabulary of 774 tokens, and scores as tokens."""

@@ -1,9 +1,10 @@
 """Scores to tokens and back, exactly: ``decode(encode(score), …) == score``.
 
-A score has one spelling (the canonical order): START, TEMPO, then for each tick at which something
-happens TIME_SHIFTs that reach it, the parts in rising order, in a part NOTE_OFF before NOTE_ON;
-PART and VELOCITY only when they change; a last TIME_SHIFT to the final barline; END.
-Metre, key and anacrusis are not in the tokens; ``decode`` is told them.
+Every score has exactly one sequence of tokens, in the canonical order: START, TEMPO, then for each
+tick with an event the TIME_SHIFTs that reach it and the parts in rising order. Within a part,
+NOTE_OFF comes before NOTE_ON. PART and VELOCITY are written only when they change. A last
+TIME_SHIFT leads to the final barline, then END. Metre, key and anacrusis are not tokens: they are
+arguments of ``decode``.
 """
 
 from __future__ import annotations
@@ -34,21 +35,21 @@ from bicinium.tokenizer.vocabulary import (
     velocity_bin,
 )
 
-LOWEST_AUDIBLE_BIN = 4  # velocities up to 16 do not sound on a piano
+LOWEST_AUDIBLE_BIN = 4  # Velocities up to 16 are inaudible on a piano.
 
-# An event packed into a number: tick, part (4 bits), starts (1), pitch (7), velocity bin (5).
+# An event is packed into one number: tick, part (4 bits), starts (1), pitch (7), velocity bin (5).
 _PITCH_BITS, _STARTS_BITS, _PART_BITS, _TICK_BITS = 5, 12, 13, 17
 
-# What to add to a value to have its token.
+# Token id minus value, for each kind.
 _NOTE_ON, _NOTE_OFF, _TIME_SHIFT, _VELOCITY, _PART = (
     BLOCKS[kind].first_id - BLOCKS[kind].first_value
     for kind in (Kind.NOTE_ON, Kind.NOTE_OFF, Kind.TIME_SHIFT, Kind.VELOCITY, Kind.PART)
 )
-_LONGEST = token_id(Kind.TIME_SHIFT, MAX_SHIFT_TICKS)
+_LONGEST_SHIFT = token_id(Kind.TIME_SHIFT, MAX_SHIFT_TICKS)
 
 
 def snap(score: Score) -> Score:
-    """The nearest score that tokens can spell: velocities and tempo moved to their bins."""
+    """Return the nearest score that tokens can represent: velocities and tempo moved to bins."""
 
     def snapped(voice: Voice) -> Voice:
         columns = note_array(voice.notes).copy()
@@ -64,40 +65,43 @@ def _audible_bins(velocities: np.ndarray) -> np.ndarray:
 
 
 def encode(score: Score) -> np.ndarray:
-    """(T,) int16 token ids, START and END included.
+    """Return (T,) int16 token ids, START and END included.
 
-    Raises TokenError for more than 16 voices. Velocities and tempo go to their bins; ``snap`` says
-    beforehand where they will be.
+    Velocities and tempo are rounded to their bins, as ``snap`` does. Raises TokenError for more
+    than 16 voices.
     """
     if len(score.voices) > MAX_PARTS:
-        raise TokenError(
-            f"{len(score.voices)} voices are more than the {MAX_PARTS} parts there are"
-        )
+        raise TokenError(f"A score may have at most {MAX_PARTS} voices (got {len(score.voices)}).")
     events = np.sort(np.concatenate([_events(v, part) for part, v in enumerate(score.voices)]))
     tick, part = events >> _TICK_BITS, (events >> _PART_BITS) & (MAX_PARTS - 1)
     starts = (events >> _STARTS_BITS) & 1 == 1
     pitch, velocity = (events >> _PITCH_BITS) & 127, events & 31
     waits = _changes(tick, 0)
-    shifts = (waits + MAX_SHIFT_TICKS - 1) // MAX_SHIFT_TICKS  # TIME_SHIFTs before each event
-    turns = _changes(part, 0) != 0  # PART before it
-    louder = np.zeros(len(events), np.bool_)  # VELOCITY before it
-    louder[starts] = _changes(velocity[starts], -1) != 0
-    last = np.cumsum(shifts + turns + louder + 1) + 1  # where each event's own token stands
+    shifts = (waits + MAX_SHIFT_TICKS - 1) // MAX_SHIFT_TICKS  # TIME_SHIFTs before each event.
+    part_changes = _changes(part, 0) != 0  # These events need a PART.
+    velocity_changes = np.zeros(len(events), np.bool_)  # These need a VELOCITY.
+    velocity_changes[starts] = _changes(velocity[starts], -1) != 0
+    last = (
+        np.cumsum(shifts + part_changes + velocity_changes + 1) + 1
+    )  # Index of NOTE_ON, NOTE_OFF.
     final = _shifts(score.end_tick - int(tick[-1]) if len(events) else score.end_tick)
-    tokens = np.full((last[-1] + 1 if len(events) else 2) + len(final) + 1, _LONGEST, np.int16)
+    tokens = np.full(
+        (last[-1] + 1 if len(events) else 2) + len(final) + 1, _LONGEST_SHIFT, np.int16
+    )
     tokens[:2] = START, token_id(Kind.TEMPO, tempo_bin(score.tempo_qpm))
     tokens[last] = pitch + np.where(starts, _NOTE_ON, _NOTE_OFF)
-    tokens[(last - 1)[louder]] = velocity[louder] + _VELOCITY
-    tokens[(last - louder - 1)[turns]] = part[turns] + _PART
-    waited = shifts > 0
-    rest = waits - MAX_SHIFT_TICKS * (shifts - 1)  # what the last TIME_SHIFT of a run is for
-    tokens[(last - louder - turns - 1)[waited]] = rest[waited] + _TIME_SHIFT
+    tokens[(last - 1)[velocity_changes]] = velocity[velocity_changes] + _VELOCITY
+    tokens[(last - velocity_changes - 1)[part_changes]] = part[part_changes] + _PART
+    has_shift = shifts > 0
+    rest = waits - MAX_SHIFT_TICKS * (shifts - 1)  # Ticks of the last TIME_SHIFT of a run.
+    shift_index = last - velocity_changes - part_changes - 1
+    tokens[shift_index[has_shift]] = rest[has_shift] + _TIME_SHIFT
     tokens[len(tokens) - len(final) - 1 :] = [*final, END]
     return tokens
 
 
 def _changes(values: np.ndarray, before: int) -> np.ndarray:
-    """Of each value, how far it is from the one before it; of the first, from ``before``."""
+    """Return the difference of each value from the one before; of the first, from ``before``."""
     changes = values.copy()
     changes[1:] -= values[:-1]
     changes[:1] -= before
@@ -105,7 +109,7 @@ def _changes(values: np.ndarray, before: int) -> np.ndarray:
 
 
 def _events(voice: Voice, part: int) -> np.ndarray:
-    """Each end and each start of a note as one number; their order is the canonical order."""
+    """Pack each start and end of a note into one number that sorts in canonical order."""
     onset, pitch, duration, velocity = note_array(voice.notes)
     own = (part << _PART_BITS) | (pitch << _PITCH_BITS)
     ends = ((onset + duration) << _TICK_BITS) | own
@@ -114,7 +118,7 @@ def _events(voice: Voice, part: int) -> np.ndarray:
 
 
 def _shifts(ticks: int) -> list[int]:
-    """TIME_SHIFT tokens for ``ticks``: all but the last are the longest there is."""
+    """Return TIME_SHIFT tokens for ``ticks``: all but the last are the longest there is."""
     longest, rest = divmod(ticks, MAX_SHIFT_TICKS)
     shifts = [token_id(Kind.TIME_SHIFT, MAX_SHIFT_TICKS)] * longest
     return [*shifts, token_id(Kind.TIME_SHIFT, rest)] if rest else shifts
@@ -127,11 +131,11 @@ def decode(
     anacrusis_ticks: int = 0,
     parts: int = 2,
 ) -> Score:
-    """The score that tokens spell. They may stop anywhere after START.
+    """Return the score that tokens represent. They may stop anywhere after START.
 
-    Raises TokenError where a note ends that does not sound, starts while it sounds, is still
-    sounding at the end or has no length, and where notes of one part overlap: decoding never
-    repairs. The validator says all that is wrong.
+    Decoding never repairs. Raises TokenError if a note ends that does not sound, starts while it
+    sounds, still sounds at the end or has no duration, and if notes of one part overlap. The
+    validator lists everything that is wrong.
     """
     notes: list[list[Note]] = [[] for _ in range(parts)]
     sounding: dict[tuple[int, int], tuple[int, int]] = {}  # (part, pitch): (onset, velocity)
@@ -139,16 +143,18 @@ def decode(
     tempo_qpm = 120.0
     for index, token in enumerate(map(int, tokens)):
         if not 0 <= token < VOCAB_SIZE:
-            raise TokenError(f"token {token} at index {index} is not one of the {VOCAB_SIZE}")
+            raise TokenError(
+                f"Token {token} at index {index} is not in the vocabulary of {VOCAB_SIZE}."
+            )
         value = int(VALUES[token])
         match Kind(KINDS[token]):
             case Kind.NOTE_ON:
                 if (part, value) in sounding:
-                    raise TokenError(f"{describe(token)} at index {index} starts a sounding note")
+                    raise TokenError(f"{describe(token)} at index {index} starts a sounding note.")
                 sounding[part, value] = (tick, velocity)
             case Kind.NOTE_OFF:
                 if (part, value) not in sounding:
-                    raise TokenError(f"{describe(token)} at index {index} ends no sounding note")
+                    raise TokenError(f"{describe(token)} at index {index} ends no sounding note.")
                 onset, loudness = sounding.pop((part, value))
                 notes[part].append(Note(onset, value, tick - onset, bin_velocity(loudness)))
             case Kind.TIME_SHIFT:
@@ -159,16 +165,18 @@ def decode(
                 tempo_qpm = bin_tempo_qpm(value)
             case Kind.PART:
                 if value >= parts:
-                    raise TokenError(f"{describe(token)} at index {index}: there are {parts} parts")
+                    raise TokenError(
+                        f"{describe(token)} at index {index}: parts go to {parts - 1}."
+                    )
                 part = value
             case Kind.END:
                 break
     if sounding:
-        raise TokenError(f"{len(sounding)} notes are still sounding where the tokens end")
+        raise TokenError(f"{len(sounding)} notes still sound when the tokens end.")
     try:
         voices = tuple(Voice(tuple(sorted(line))) for line in notes)
     except ScoreError as error:
-        raise TokenError(f"the tokens spell no score: {error}") from error
+        raise TokenError(f"The tokens do not form a score: {error}") from error
     return Score(
         voices=voices,
         bars=-(-tick // meter.bar_ticks),

@@ -1,4 +1,4 @@
-"""The vocabulary: 774 tokens, and the only arithmetic on their ids.
+"""The vocabulary: 774 tokens, and the only place where ids are computed.
 
 0–3      START, END, PAD, UNK
 4–91     NOTE_ON      pitch 21–108
@@ -26,7 +26,7 @@ _Number = TypeVar("_Number", int, np.ndarray)
 
 
 class Kind(IntEnum):
-    """What a token does. Its value, with the kind, is all that a token means."""
+    """What a token does. Kind and value together are the meaning of a token."""
 
     START = 0
     END = 1
@@ -44,7 +44,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The ids of one kind: ``first_id`` stands for ``first_value``, and so on for ``size`` ids."""
+    """The ``size`` ids of one kind. ``first_id`` stands for ``first_value``, and so on."""
 
     kind: Kind
     first_id: int
@@ -53,11 +53,12 @@ class Block:
 
     @property
     def ids(self) -> slice:
+        """Return the ids as a slice of the vocabulary."""
         return slice(self.first_id, self.first_id + self.size)
 
     @property
     def values(self) -> np.ndarray:
-        """(size,) what each token of the block means."""
+        """Return the value (size,) of each token of the block."""
         return np.arange(self.first_value, self.first_value + self.size)
 
 
@@ -66,10 +67,10 @@ MAX_SHIFT_TICKS = 512
 VELOCITY_BINS = 32
 TEMPO_BINS = 32
 MAX_PARTS = 16
-_SLOWEST_QPM, _FASTEST_QPM = 30.0, 240.0
+_MIN_QPM, _MAX_QPM = 30.0, 240.0
 
 
-def _lay_out() -> tuple[Block, ...]:
+def _layout() -> tuple[Block, ...]:
     shape = (
         (Kind.START, 0, 1),
         (Kind.END, 0, 1),
@@ -91,10 +92,10 @@ def _lay_out() -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-BLOCKS = _lay_out()  # indexed by Kind
+BLOCKS = _layout()  # Indexed by Kind.
 VOCAB_SIZE = BLOCKS[-1].first_id + BLOCKS[-1].size
-KINDS = np.concatenate([np.full(block.size, block.kind) for block in BLOCKS])  # (V,) of each id
-VALUES = np.concatenate([block.values for block in BLOCKS])  # (V,) of each id
+KINDS = np.concatenate([np.full(block.size, block.kind) for block in BLOCKS])  # (V,)
+VALUES = np.concatenate([block.values for block in BLOCKS])  # (V,)
 
 START, END, PAD, UNK = (
     BLOCKS[kind].first_id for kind in (Kind.START, Kind.END, Kind.PAD, Kind.UNK)
@@ -102,17 +103,17 @@ START, END, PAD, UNK = (
 
 
 def token_id(kind: Kind, value: int = 0) -> int:
-    """The id of a token. Raises ValueError where the kind has no such value."""
+    """Return the id of a token. Raises ValueError if the kind has no such value."""
     block = BLOCKS[kind]
     index = value - block.first_value
     if not 0 <= index < block.size:
         last = block.first_value + block.size - 1
-        raise ValueError(f"{kind.name} {value} is not a token: {block.first_value} to {last} are")
+        raise ValueError(f"{kind.name} must be {block.first_value} to {last} (got {value}).")
     return block.first_id + index
 
 
 def describe(token: int) -> str:
-    """A token in words: ``NOTE_ON 43 (C4)``, ``TIME_SHIFT 203 (24 ticks)``."""
+    """Describe a token, as ``NOTE_ON 43 (C4)`` or ``TIME_SHIFT 203 (24 ticks)``."""
     if not 0 <= token < VOCAB_SIZE:
         return f"token {token} (not in the vocabulary)"
     kind, value = Kind(KINDS[token]), int(VALUES[token])
@@ -132,27 +133,28 @@ def describe(token: int) -> str:
 
 
 def velocity_bin(velocity: _Number) -> _Number:
+    """Return the bin of a MIDI velocity, 1 to 127."""
     return (velocity - 1) // 4
 
 
 def bin_velocity(index: _Number) -> _Number:
-    """The MIDI velocity a bin stands for: 3, 7, … 127."""
+    """Return the MIDI velocity of a bin: 3, 7, … 127."""
     return 4 * index + 3
 
 
 def tempo_bin(tempo_qpm: float) -> int:
-    """The nearest bin on the logarithmic scale; what lies outside goes to the outermost bin."""
-    position = math.log(tempo_qpm / _SLOWEST_QPM) / math.log(_FASTEST_QPM / _SLOWEST_QPM)
+    """Return the nearest bin on the logarithmic scale, clipped to 30 to 240 quarters a minute."""
+    position = math.log(tempo_qpm / _MIN_QPM) / math.log(_MAX_QPM / _MIN_QPM)
     return min(TEMPO_BINS - 1, max(0, round(position * (TEMPO_BINS - 1))))
 
 
 def bin_tempo_qpm(index: int) -> float:
-    """Quarter notes a minute that a bin stands for."""
-    return float(_SLOWEST_QPM * (_FASTEST_QPM / _SLOWEST_QPM) ** (index / (TEMPO_BINS - 1)))
+    """Return the tempo of a bin in quarter notes a minute."""
+    return float(_MIN_QPM * (_MAX_QPM / _MIN_QPM) ** (index / (TEMPO_BINS - 1)))
 
 
 def vocabulary_hash() -> str:
-    """Sixteen hex digits that change whenever a token changes its meaning."""
+    """Return sixteen hex digits that change whenever a token changes its meaning."""
     table = ";".join(f"{b.kind.name},{b.first_id},{b.first_value},{b.size}" for b in BLOCKS)
     scales = [bin_velocity(0), bin_velocity(31), bin_tempo_qpm(0), bin_tempo_qpm(31)]
     return hashlib.sha256(f"{table}|{scales}".encode()).hexdigest()[:16]

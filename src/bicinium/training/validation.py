@@ -25,9 +25,9 @@ from bicinium.generation.conditions import Conditions
 from bicinium.generation.engine import Composer, GenerationConfig
 from bicinium.generation.sampling import Sampling
 from bicinium.grammar import MusicalGrammar
-from bicinium.grammar.loops import MOST_LOOPED, looped_share
+from bicinium.grammar.loops import MAX_LOOPED_SHARE, looped_share
 from bicinium.model.checkpoint import Checkpoint
-from bicinium.model.teacher_forcing import told_bits
+from bicinium.model.teacher_forcing import condition_bits
 from bicinium.model.transformer import Transformer
 from bicinium.music.key import REFERENCE_KEYS
 from bicinium.music.quality import quality
@@ -74,7 +74,7 @@ def held_out_metrics(
         forbidden = torch.from_numpy(grammar.forbidden(batch.states))
         illegal += float(illegal_mass(logits, forbidden).sum())
         tokens += len(logits)
-    bits = nats / math.log(2) + len(pieces) * told_bits(model.config)
+    bits = nats / math.log(2) + len(pieces) * condition_bits(model.config)
     return {
         "bits_per_note": bits / sum(piece.notes for piece in pieces),
         "bits_per_token": nats / math.log(2) / tokens,
@@ -232,7 +232,7 @@ def distinct_ngram_ratio(sequences: Sequence[NDArray[np.integer]]) -> float:
 def _degenerate(metrics: Mapping[str, float]) -> str:
     if metrics["notes_per_quarter"] < _FEWEST_NOTES:
         return f"only {metrics['notes_per_quarter']:.2f} notes a quarter"
-    if metrics["looped"] > MOST_LOOPED:
+    if metrics["looped"] > MAX_LOOPED_SHARE:
         return f"{metrics['looped']:.0%} of the tokens stand in loops"
     if metrics["entropy"] < _LEAST_ENTROPY:
         return f"the entropy is {metrics['entropy']:.3f} nats a token"
