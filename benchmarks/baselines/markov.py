@@ -103,11 +103,7 @@ class MarkovChain:
                 illegal += float(p[~grammar.token_mask(states.take(now + 1))].sum())
         return Likelihood(
             bits=bits,
-<<<<<<< HEAD
             side_information_bits=len(pieces) * math.log2(_KEYS),
-=======
-            condition_bits=len(pieces) * math.log2(_KEYS),
->>>>>>> 66d4aab (Keep old import paths; say the tokenizer and model in plain English)
             illegal=illegal,
             tokens=sum(len(piece.tokens) - 1 for piece in pieces),
             notes=sum(piece.notes for piece in pieces),

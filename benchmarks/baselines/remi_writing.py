@@ -83,11 +83,7 @@ class RemiBaseline:
                 nats += float(F.cross_entropy(logits[row, place], wanted, reduction="sum"))
         return Likelihood(
             bits=nats / math.log(2),
-<<<<<<< HEAD
             side_information_bits=len(pieces) * condition_bits(ModelConfig(styles=STYLES)),
-=======
-            condition_bits=len(pieces) * condition_bits(ModelConfig(styles=STYLES)),
->>>>>>> 66d4aab (Keep old import paths; say the tokenizer and model in plain English)
             illegal=math.nan,
             tokens=tokens,
             notes=sum(piece.notes for piece in pieces),

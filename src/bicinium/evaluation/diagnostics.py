@@ -135,23 +135,13 @@ def _pairing_check(results: list[ValidationResult]) -> Diagnosis:
     )
 
 
-<<<<<<< HEAD
 def _loop_check(generated: list[NDArray[np.int64]]) -> Diagnosis:
     looped = float(np.mean([looped_share(tokens) for tokens in generated]))
     ended = sum(bool(tokens[-1] == END) for tokens in generated)
     return Diagnosis(
         "avoids loops and ends",
-        looped <= MOST_LOOPED and ended > 0,
-        f"{looped:.1%} of the tokens are in loops; {ended} of {len(generated)} pieces reach END",
-=======
-def _does_not_loop(written: list[NDArray[np.int64]]) -> Finding:
-    looped = float(np.mean([looped_share(tokens) for tokens in written]))
-    ended = sum(bool(tokens[-1] == END) for tokens in written)
-    return Finding(
-        "does it keep from looping, and end?",
         looped <= MAX_LOOPED_SHARE and ended > 0,
-        f"{looped:.1%} of the tokens stand in loops; {ended} of {len(written)} pieces reach END",
->>>>>>> 66d4aab (Keep old import paths; say the tokenizer and model in plain English)
+        f"{looped:.1%} of the tokens are in loops; {ended} of {len(generated)} pieces reach END",
     )
 
 

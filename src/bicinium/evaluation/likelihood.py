@@ -23,7 +23,7 @@ from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.encode import PieceConditions
 from bicinium.model.softmax import log_softmax
-from bicinium.model.teacher_forcing import logits_along, condition_bits
+from bicinium.model.teacher_forcing import condition_bits, logits_along
 from bicinium.music.score import Meter
 
 
