@@ -69,7 +69,7 @@ def test_corpus_validate_and_report_accept_raw_and_prepared_music(
     prepared = run_cli("corpus", "validate", "set", "--min-quality-score", 0)
     assert prepared.status == 0
     assert "8 fit, 0 not" in prepared.out
-    assert run_cli("corpus", "report", "set").out == "the report is set/report.html\n"
+    assert run_cli("corpus", "report", "set").out == "report: set/report.html\n"
     assert "8 pieces of 8" in (tmp_path / "set" / "report.html").read_text()
     run_cli("corpus", "validate", "absent").assert_error("There is no file or folder at absent")
     run_cli("corpus", "report", "absent").assert_error("There is no prepared corpus at absent")

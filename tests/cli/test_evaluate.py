@@ -72,3 +72,13 @@ def test_evaluate_writes_the_report_before_the_listening_test_fails(
     assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [
         "report.html", "report.json",
     ]  # fmt: skip
+
+
+def test_the_old_name_of_unconstrained_still_works_with_a_warning(
+    run_cli: Callable[..., Any], tiny_model: Path, midi_folder: Path
+) -> None:
+    ran = run_cli("evaluate", tiny_model, "--data", midi_folder, "--pieces", 0, "--unaided", 1)
+    assert ran.status == 0, ran.err
+    assert "--unaided is now called --unconstrained" in ran.err
+    both = ["--unaided", 1, "--unconstrained", 1]
+    run_cli("evaluate", tiny_model, "--data", midi_folder, *both).assert_error("the old name of")

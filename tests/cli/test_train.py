@@ -21,10 +21,10 @@ def test_train_rejects_invalid_configurations(run_cli: Callable[..., Any], tmp_p
     run_cli("train", "absent.yaml").assert_error("absent.yaml cannot be read")
     (tmp_path / "run.yaml").write_text("data: {prepared: nowhere}\n")
     run_cli("train", "run.yaml").assert_error("There is no prepared corpus at nowhere")
-    run_cli("train").assert_error("name a configuration, or --resume RUN")
+    run_cli("train").assert_error("No configuration given")
     for config in ([], ["run.yaml"]):
         run_cli("train", *config, "--resume", "runs/none").assert_error(
-            "there is no run at runs/none"
+            "There is no run at runs/none"
         )
     run_cli("train", "run.yaml", "--set", "model.vocab_size=100").assert_error(
         "there are 774 tokens"
@@ -119,7 +119,7 @@ def test_ctrl_c_saves_the_run_and_exits_with_130(
     _, said = ran.communicate(timeout=60)
     assert ran.returncode == 130, said
     assert said.rstrip().splitlines()[-1] == (
-        "stopped and saved; go on with: bicinium train --resume runs/one"
+        "Stopped and saved. Continue with: bicinium train --resume runs/one"
     )
     assert "Traceback" not in said
     stopped = _step_of(last)

@@ -80,7 +80,7 @@ def test_table_has_one_untruncated_line_per_file(
     ran = run_cli("validate", folder)
     table, found, summary = ran.out.rstrip().split("\n\n")
     header, *rows = table.splitlines()
-    assert header.split() == ["verdict", "score", "notes", "violations", "judged", "as", "file"]
+    assert header.split() == ["verdict", "score", "notes", "violations", "checked", "as", "file"]
     assert len(rows) == 31
     assert all(re.search(r"(piece-\d\d|failure)\.mid$", row) for row in rows)
     assert found.splitlines()[0].endswith("failure.mid (pairing 2)")

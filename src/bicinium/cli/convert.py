@@ -12,17 +12,17 @@ from bicinium.cli.output import report_write_errors
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="MIDI, MusicXML, mxl, kern or ABC.")],
+    source: Annotated[Path, typer.Argument(help="Score in MIDI, MusicXML, mxl, kern or ABC.")],
     target: Annotated[
         Path,
-        typer.Argument(help="Its ending says the format: .musicxml, .pdf, .wav and so on."),
+        typer.Argument(help="File to write; its suffix is the format (.musicxml, .pdf, .wav, …)."),
     ],
     reduce: Annotated[
-        bool, typer.Option("--reduce", help="Take the outer voices of what has more than two.")
+        bool, typer.Option("--reduce", help="Outer voices only, if the score has more than two.")
     ] = False,
     perform: Perform = False,
 ) -> None:
-    """Turn a score of two voices into another format: MIDI, MusicXML, an image, sound."""
+    """Convert a two-voice score to MIDI, MusicXML, an image or sound."""
     from bicinium.formats.registry import read_score
     from bicinium.render.export import output_format, write_score
 

@@ -15,31 +15,30 @@ from bicinium.optional_imports import require_extra
 if TYPE_CHECKING:
     from bicinium.data.piece_record import PieceRecord
 
-_MIN_QUALITY_SCORE = 0.05  # that of data.select, whose import is slow
+_MIN_QUALITY_SCORE = 0.05  # The value of data.select, which is slow to import.
 
 
 def corpus_prepare(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Folders or files of MIDI, MusicXML, kern, ABC; music21; else $BICINIUM_CORPUS."
-        ),
+        typer.Argument(help="Folders or files of music, or music21 (default: $BICINIUM_CORPUS)."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder for the training set.")] = Path(
-        "data/prepared"
-    ),
-    min_grammar_score: Annotated[float, typer.Option(help="Below it a piece is left out.")] = 1.0,
+    out: Annotated[Path, typer.Option(help="Folder for the training set.")] = Path("data/prepared"),
+    min_grammar_score: Annotated[
+        float, typer.Option(help="Minimum grammar score of a piece.")
+    ] = 1.0,
     min_quality_score: Annotated[
-        float, typer.Option(help="Below it a piece is left out.")
+        float, typer.Option(help="Minimum quality score of a piece.")
     ] = _MIN_QUALITY_SCORE,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 is one for each core.")] = -1,
+    jobs: Annotated[int, typer.Option(help="Number of processes; -1 is one per core.")] = -1,
     cluster: Annotated[
-        str | None, typer.Option(help="A Dask scheduler whose workers read, like tcp://host:8786.")
+        str | None,
+        typer.Option(help="Dask scheduler whose workers read the files, like tcp://host:8786."),
     ] = None,
 ) -> None:
-    """Read, check and encode music for training; say what was kept and what was not, and why.
+    """Read, check and encode music for training, and list the rejected pieces with reasons.
 
-    Ctrl-C loses nothing: the same call goes on. What has not changed is not read again.
+    Unchanged files are not read again. After Ctrl-C the same command continues.
     """
     from bicinium.data.prepare import MANIFEST_NAME, prepare
     from bicinium.data.select import dropped_share
@@ -57,7 +56,7 @@ def corpus_prepare(
                 cluster=cluster,
             )
     except KeyboardInterrupt:
-        print_error("stopped; what was read is kept, and the same call goes on")
+        print_error("Stopped. The same command continues with the remaining files.")
         raise typer.Exit(130) from None
     kept = [record for record in records if record.kept]
     for record in records:
@@ -77,20 +76,20 @@ def corpus_fetch(
     groups: Annotated[
         list[str] | None,
         typer.Argument(
-            help="inventions, mozart-sonatas, chopin-etudes, arabesque, keyboard; all if left out."
+            help="inventions, mozart-sonatas, chopin-etudes, arabesque, keyboard (default: all)."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder for the files.")] = Path("data/mutopia"),
+    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("data/mutopia"),
     server: Annotated[
-        str, typer.Option(help="Where the Mutopia Project's files are.")
+        str, typer.Option(help="Server of the Mutopia Project.")
     ] = "https://www.mutopiaproject.org/",
     only_list: Annotated[
-        bool, typer.Option("--list", help="Print the catalogue and fetch nothing.")
+        bool, typer.Option("--list", help="Print the catalogue; download nothing.")
     ] = False,
 ) -> None:
-    """Download keyboard works of the catalogue. Exit 1 if one could not be had.
+    """Download keyboard works, and print the licence and the typesetter of each.
 
-    Prints the licence of each, and whom to credit. Ctrl-C loses nothing: the same call goes on.
+    After Ctrl-C the same command continues. Exit status 1 if a download fails.
     """
     from bicinium.data.download import Fetched, Work, catalogue, fetch
 
@@ -117,15 +116,20 @@ def corpus_fetch(
 
 
 def corpus_validate(
-    folder: Annotated[Path, typer.Argument(help="Raw music, or what 'corpus prepare' wrote.")],
-    min_grammar_score: Annotated[float, typer.Option(help="Below it a piece is not fit.")] = 1.0,
+    folder: Annotated[Path, typer.Argument(help="Folder of raw music, or a prepared corpus.")],
+    min_grammar_score: Annotated[
+        float, typer.Option(help="Minimum grammar score of a piece.")
+    ] = 1.0,
     min_quality_score: Annotated[
-        float, typer.Option(help="Below it a piece is not fit.")
+        float, typer.Option(help="Minimum quality score of a piece.")
     ] = _MIN_QUALITY_SCORE,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 is one for each core.")] = -1,
+    jobs: Annotated[int, typer.Option(help="Number of processes; -1 is one per core.")] = -1,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a folder as training data and write nothing. Exit 1 if a piece is not fit."""
+    """Check whether the pieces of a folder are fit for training. Writes nothing.
+
+    Exit status 1 if a piece is not fit.
+    """
     from bicinium.data.validate import validate_corpus
 
     checked = validate_corpus(folder, min_grammar_score, min_quality_score, jobs)
@@ -159,17 +163,15 @@ def _checked_row(piece: PieceRecord) -> dict[str, Any]:
 
 
 def corpus_report_page(
-    folder: Annotated[Path, typer.Argument(help="What 'corpus prepare' wrote.")] = Path(
-        "data/prepared"
-    ),
+    folder: Annotated[Path, typer.Argument(help="Prepared corpus.")] = Path("data/prepared"),
     out: Annotated[
-        Path | None, typer.Option(help="The HTML file; else report.html in the folder.")
+        Path | None, typer.Option(help="HTML file (default: report.html in the folder).")
     ] = None,
 ) -> None:
-    """Write what a prepared corpus holds, and what was left out and why, as one HTML page."""
+    """Write an HTML page on the contents of a prepared corpus, with rejections and reasons."""
     from bicinium.data.report import corpus_report
 
     page = corpus_report(folder)
     path = out or folder / "report.html"
     write_page(path, page)
-    typer.echo(f"the report is {path}")
+    typer.echo(f"report: {path}")

@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 
 from bicinium.cli.options import AsJson
-from bicinium.cli.output import print_json, report_write_errors, write_page
+from bicinium.cli.output import print_json, report_write_errors, resolve_renamed, write_page
 from bicinium.cli.progress import stage_progress
 from bicinium.errors import RequestError
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A model file, or 'default'.")],
-    data: Annotated[Path, typer.Option(help="A prepared corpus, or a folder of music files.")],
+    model: Annotated[str, typer.Argument(help="Model file, or 'default' for the built-in model.")],
+    data: Annotated[Path, typer.Option(help="Prepared corpus, or folder of music files.")],
     pieces: Annotated[
         int, typer.Option(help="Pieces to compose; 0 measures the likelihood only.")
     ] = 200,
@@ -34,8 +34,9 @@ def evaluate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a model on held-out music: likelihood, unconstrained generation, and compositions
-    beside real pieces. Of a prepared corpus the validation split is used.
+    """Evaluate a model on held-out music: likelihood, unconstrained generation, compositions.
+
+    Of a prepared corpus the validation split is used.
     """
     from bicinium.evaluation.audio_clips import require_audio
     from bicinium.evaluation.evaluate import evaluate as run_evaluation
@@ -44,12 +45,10 @@ def evaluate(
     from bicinium.evaluation.summary import format_table, summary_rows
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
-    if unaided is not None:
-        typer.echo("bicinium: --unaided is now called --unconstrained", err=True)
-        unconstrained = unaided if unconstrained is None else unconstrained
+    unconstrained = resolve_renamed(unconstrained, unaided, "--unconstrained", "--unaided")
     if listen:
         if not pieces:
-            raise RequestError("--listen needs --pieces of 1 or more (got 0)")
+            raise RequestError("--listen needs --pieces of 1 or more (got 0).")
         require_audio("a listening test")
     with report_write_errors(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
@@ -80,12 +79,14 @@ def evaluate(
 
 
 def doctor(
-    model: Annotated[str, typer.Argument(help="A model file, or 'default'.")] = "default",
+    model: Annotated[
+        str, typer.Argument(help="Model file, or 'default' for the built-in model.")
+    ] = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Check a model for defects: causality, training target, pairing of notes, loops.
+    """Check a model for defects: causality, prediction, note pairing, loops.
 
-    The exit status is 1 if a check fails.
+    Exit status 1 if a check fails.
     """
     from dataclasses import asdict
 

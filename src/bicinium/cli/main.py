@@ -43,7 +43,7 @@ app.add_typer(runs, name="runs")
 
 
 def main() -> None:
-    """Run the command line; an error raised on purpose becomes one sentence and exit status 2."""
+    """Run the command line. Print a BiciniumError as one line, and exit with status 1 or 2."""
     try:
         app()
     except BiciniumError as error:

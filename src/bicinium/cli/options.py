@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 Perform = Annotated[
-    bool, typer.Option("--perform", help="Play sound files with phrasing, not strictly.")
+    bool, typer.Option("--perform", help="Expressive timing and dynamics in sound files.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="JSON document on standard output instead of a table.")
+]

@@ -8,30 +8,35 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
 
+T = TypeVar("T")
+
 
 def print_json(document: dict[str, Any]) -> None:
+    """Print a document as indented JSON on standard output."""
     typer.echo(json.dumps(document, indent=2))
 
 
 def print_error(message: str) -> None:
+    """Print a line on standard error."""
     typer.echo(message, err=True)
 
 
 def write_page(path: Path, page: str) -> None:
+    """Write a text file atomically. Raise RequestError if that is impossible."""
     with report_write_errors(path), atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
 @contextmanager
 def report_write_errors(path: Path, how: str = "written") -> Iterator[None]:
-    """What this block writes is ``path``: RequestError says so where it cannot be."""
+    """Turn an OSError of the block into a RequestError: ``path`` cannot be ``how``."""
     try:
         yield
     except OSError as error:
@@ -39,7 +44,7 @@ def report_write_errors(path: Path, how: str = "written") -> Iterator[None]:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise RequestError where a folder cannot be made or written to, before any work is done."""
+    """Raise RequestError if ``folder`` cannot be created or written to (before long work)."""
     from tempfile import TemporaryFile
 
     path = folder.absolute()
@@ -56,3 +61,13 @@ def print_deprecations() -> Iterator[None]:
         yield
     for warning in caught:
         print_error(f"bicinium: {warning.message}")
+
+
+def resolve_renamed(new: T | None, old: T | None, new_name: str, old_name: str) -> T | None:
+    """Return the value of a renamed option, with a warning if the old name was used."""
+    if old is None:
+        return new
+    if new is not None:
+        raise RequestError(f"{old_name} is the old name of {new_name}. Leave {old_name} out.")
+    print_error(f"bicinium: {old_name} is now called {new_name}; the old name will be removed.")
+    return old

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error while pieces are composed; what moves it."""
+    """Show a bar and yield its update function: (pieces done, pieces in total)."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -20,7 +20,7 @@ def progress_bar() -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on standard error for work of several stages; what names the stage and moves it."""
+    """Show a bar and yield its update function: (name of the stage, done, total)."""
     from rich.console import Console
     from rich.progress import Progress
 

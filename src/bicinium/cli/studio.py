@@ -13,17 +13,19 @@ from bicinium.optional_imports import require_extra
 
 
 def studio(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any that is free.")] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 is any free port.")] = 8765,
     host: Annotated[
-        str, typer.Option(help="Where to listen; beyond this machine a token is asked for.")
+        str, typer.Option(help="Address to listen on; any but this machine requires a token.")
     ] = "127.0.0.1",
     watched: Annotated[
-        Path | None, typer.Option("--runs", help="A folder whose training runs can be watched.")
+        Path | None, typer.Option("--runs", help="Folder of training runs to show.")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="A checkpoint; else the one built in.")] = None,
-    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    model: Annotated[
+        Path | None, typer.Option(help="Model file (default: the built-in model).")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
-    """Serve a page on which to compose, hear, see and understand. Ctrl-C ends it."""
+    """Serve a web page for composing, playing, viewing and checking pieces. Ctrl-C stops it."""
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
     with require_extra("studio", "the studio"):
@@ -31,10 +33,10 @@ def studio(
         from bicinium.studio.open_browser import show
         from bicinium.studio.server import Settings, serve
     if watched and not watched.is_dir():
-        raise RequestError(f"there is no folder {watched} whose runs could be watched")
+        raise RequestError(f"There is no folder {watched}. --runs needs a folder of training runs.")
 
     def started(address: str) -> None:
-        typer.echo(f"the studio is at {address} (Ctrl-C closes it)")
+        typer.echo(f"studio: {address} (Ctrl-C stops it)")
         sys.stdout.flush()
         if browser:
             show(address)

@@ -21,22 +21,26 @@ from bicinium.optional_imports import require_extra
 
 def train(
     config: Annotated[
-        Path | None, typer.Argument(help="A YAML file; see configs/training_configs.")
+        Path | None,
+        typer.Argument(help="YAML configuration; examples in configs/training_configs."),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Like training.max_steps=2000.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="Override of one key, like training.max_steps=2000; repeatable."
+        ),
     ] = None,
-    run: Annotated[Path, typer.Option(help="The folder for all that the run writes.")] = Path(
+    run: Annotated[Path, typer.Option(help="Folder for all files of the run.")] = Path(
         "runs/latest"
     ),
     resume: Annotated[
-        Path | None, typer.Option(help="The folder of a run that is to go on.")
+        Path | None, typer.Option(help="Folder of an interrupted run to continue.")
     ] = None,
 ) -> None:
-    """Train a model on a prepared corpus. Ctrl-C saves; --resume RUN goes on.
+    """Train a model on a prepared corpus. Ctrl-C saves the run; --resume RUN continues it.
 
-    The run watches itself: it validates what the model writes, goes back to the best state where
-    it collapses, and stops where nothing is gained. Exit status 1 where it could not be saved.
+    The run validates the model's own pieces at intervals, rolls back to the best state after a
+    collapse, and stops early without improvement. Exit status 1 if it keeps collapsing.
     """
     with require_extra("train", "training"):
         from bicinium.training.config import load_config
@@ -44,27 +48,31 @@ def train(
         from bicinium.training.run_dir import CONFIG
     if resume:
         if not (resume / CONFIG).is_file():
-            raise RequestError(f"there is no run at {resume}: name the folder of one to go on with")
+            raise RequestError(
+                f"There is no run at {resume}. Name the folder of an interrupted run."
+            )
         config = config or resume / CONFIG
     if not config:
-        raise RequestError("there is nothing to train: name a configuration, or --resume RUN")
+        raise RequestError(
+            "No configuration given. Name a YAML file, or continue a run with --resume RUN."
+        )
     with print_deprecations():
         chosen = load_config(config, settings or [])
     check_writable(resume or run)
     try:
         path = run_training(chosen, resume or run, resume=resume is not None)
     except KeyboardInterrupt:
-        print_error(f"stopped and saved; go on with: bicinium train --resume {resume or run}")
+        print_error(f"Stopped and saved. Continue with: bicinium train --resume {resume or run}")
         raise typer.Exit(130) from None
-    typer.echo(f"the model is {path}; compose with: bicinium compose --model {path}")
+    typer.echo(f"model: {path}. Compose with: bicinium compose --model {path}")
 
 
 def runs_compare(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
-    out: Annotated[Path, typer.Option(help="The picture of the curves.")] = Path("runs.png"),
+    folders: Annotated[list[Path], typer.Argument(help="Folders of training runs.")],
+    out: Annotated[Path, typer.Option(help="Image of the training curves.")] = Path("runs.png"),
     as_json: AsJson = False,
 ) -> None:
-    """Set runs side by side: their curves as a picture, their last numbers as a table."""
+    """Compare runs: a table of their final measures, and an image of their curves."""
     with require_extra("train", "comparing runs"):
         from bicinium.training.compare_runs import compare_runs, plot_curves
 
@@ -83,17 +91,21 @@ def runs_compare(
 
 
 def runs_average(
-    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
     other: Annotated[
-        Path | None, typer.Option("--with", help="The model it started from, or another.")
+        Path | None,
+        typer.Option("--with", help="Model to average with (default: the last state of the run)."),
     ] = None,
-    share: Annotated[float, typer.Option(help="How much the last, or the other, counts.")] = 0.5,
+    share: Annotated[
+        float, typer.Option(help="Weight of the last state, or of the other model.")
+    ] = 0.5,
 ) -> None:
-    """Write the mean of a run's best and last state, or of its model and another, as a model: it
-    often predicts better.
+    """Average the weights of a run's best and last state, or of its model and another model.
+
+    The average often predicts better than either.
     """
     with require_extra("train", "averaging"):
         from bicinium.training.weight_averaging import average_run
 
     path = average_run(run, other, share)
-    typer.echo(f"the model is {path}; compose with: bicinium compose --model {path}")
+    typer.echo(f"model: {path}. Compose with: bicinium compose --model {path}")

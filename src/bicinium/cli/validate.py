@@ -21,17 +21,20 @@ _MAX_NAME_WIDTH = 32  # for a table of 80 columns
 
 def validate(
     paths: Annotated[
-        list[Path], typer.Argument(help="MIDI, notation, token files; folders, patterns.")
+        list[Path], typer.Argument(help="MIDI, notation or token files, folders or patterns.")
     ],
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Write an HTML page with piano rolls here; .svg for an image of one file."
+            help="HTML page with piano rolls to write; with .svg, an image of a single file."
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is wrong with MIDI, notation or token files, and where. Exit 1 if any is invalid."""
+    """Check files against the grammar and list the violations with their positions.
+
+    Exit status 1 if any file is invalid.
+    """
     from bicinium.reports.html_report import html_report, svg_report
     from bicinium.reports.verdicts import find_files, validate_file
 
@@ -66,12 +69,22 @@ def _verdict_row(verdict: FileVerdict) -> dict[str, Any]:
 
 
 def _print_verdicts(verdicts: list[FileVerdict]) -> None:
-    """A table of the files; then what is wrong with each, and where."""
+    """Print a table of the files, then the first violations of each invalid file."""
+    names = _short_names([verdict.path for verdict in verdicts])
+    _print_table(verdicts, names)
+    for verdict, name in zip(verdicts, names, strict=True):
+        if not verdict.valid:
+            _print_violations(verdict, name)
+    invalid = sum(not verdict.valid for verdict in verdicts)
+    typer.echo(f"\n{len(verdicts) - invalid} valid, {invalid} invalid")
+
+
+def _print_table(verdicts: list[FileVerdict], names: list[str]) -> None:
+    """Print one line per file. Long names are neither cut nor folded."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    names = _short_names([verdict.path for verdict in verdicts])
     table = Table(box=None, pad_edge=False, header_style="")
     for header in ("verdict", "score", "notes", "violations"):
         table.add_column(header, justify="left" if header == "verdict" else "right")
@@ -86,29 +99,32 @@ def _print_verdicts(verdicts: list[FileVerdict]) -> None:
             verdict.checked_as,
             Text(name),
         )
-    console = Console(highlight=False)
-    wide = Console(highlight=False, width=max(console.width, 60 + max(map(len, names), default=0)))
-    with wide.capture() as lines:
+    longest = max(map(len, names), default=0)
+    wide = Console(highlight=False, width=max(Console().width, 60 + longest))
+    with wide.capture() as captured:
         wide.print(table)
-    for line in lines.get().splitlines():
-        typer.echo(line.rstrip())  # a name that is too long for the terminal is not folded, nor cut
-    for verdict, name in zip(verdicts, names, strict=True):
-        if verdict.valid:
-            continue
-        rules = Counter(violation.rule for violation in verdict.violations).most_common()
-        counts = ", ".join(f"{rule} {count}" for rule, count in rules)
-        console.print(Text.assemble("\n", (name, "bold"), f" ({counts})"), soft_wrap=True)
-        for violation in verdict.violations[:_MAX_VIOLATIONS_SHOWN]:
-            console.print(Text(f"  {violation.rule}: {violation.message}"), soft_wrap=True)
-        hidden = len(verdict.violations) - _MAX_VIOLATIONS_SHOWN
-        if hidden > 0:
-            console.print(f"  and {hidden} more; --json and --report show all")
-    invalid = sum(not verdict.valid for verdict in verdicts)
-    console.print(f"\n{len(verdicts) - invalid} valid, {invalid} invalid")
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())
+
+
+def _print_violations(verdict: FileVerdict, name: str) -> None:
+    """Print the number of violations of each rule, and the first violations."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    rules = Counter(violation.rule for violation in verdict.violations).most_common()
+    counts = ", ".join(f"{rule} {count}" for rule, count in rules)
+    console.print(Text.assemble("\n", (name, "bold"), f" ({counts})"), soft_wrap=True)
+    for violation in verdict.violations[:_MAX_VIOLATIONS_SHOWN]:
+        console.print(Text(f"  {violation.rule}: {violation.message}"), soft_wrap=True)
+    hidden = len(verdict.violations) - _MAX_VIOLATIONS_SHOWN
+    if hidden > 0:
+        console.print(f"  and {hidden} more; --json and --report show all")
 
 
 def _short_names(paths: list[Path]) -> list[str]:
-    """The paths as given; where they are long, without what comes before their common folder."""
+    """Return the paths; if one is long, relative to the parent of their common folder."""
     names = [str(path) for path in paths]
     if len(paths) < 2 or max(map(len, names)) <= _MAX_NAME_WIDTH:
         return names
