@@ -19,11 +19,12 @@ from bicinium.api import compose_many
 from bicinium.data.sources import STYLES
 from bicinium.model.config import ModelConfig
 from bicinium.model.transformer import Transformer
+from bicinium.training.batches import on_policy_batch
 from bicinium.training.config import MusicalGrammarSection
-from bicinium.training.dataset import Batch, on_policy_batch
+from bicinium.training.dataset import Batch
+from bicinium.training.live_sampler import generated_pieces
 from bicinium.training.losses import MusicalGrammarLoss
 from bicinium.training.optim import next_token_loss
-from bicinium.training.validation import generated_pieces
 
 
 def main(arguments: Sequence[str]) -> None:

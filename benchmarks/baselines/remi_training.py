@@ -27,10 +27,11 @@ from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.data.shards import load_pieces
 from bicinium.model.transformer import Transformer
 from bicinium.training.config import DataSection, TrainingSection
-from bicinium.training.dataset import Window, piece_repeats, tile
+from bicinium.training.corpus import piece_repeats
 from bicinium.training.interrupts import InterruptHandler
 from bicinium.training.losses import IGNORE_INDEX
 from bicinium.training.optim import build_optimizers, learning_rate_at, next_token_loss
+from bicinium.training.windows import Window, tile
 
 LEFT_OUT = "palestrina"
 KEYBOARD_REPEATS = DataSection().keyboard_repeats  # the defaults, as for ours

@@ -39,7 +39,7 @@ from bicinium.music.descriptors import BINARY_MEASURES
 from bicinium.music.excerpts import EXCERPT_BARS
 from bicinium.music.score import Score
 from bicinium.tokenizer.codec import decode
-from bicinium.training.dataset import piece_repeats
+from bicinium.training.corpus import piece_repeats
 
 Numbers: TypeAlias = dict[str, float]  # a column: what each measure says
 

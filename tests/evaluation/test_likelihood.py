@@ -43,7 +43,8 @@ def test_result_equals_the_training_metrics(
 ) -> None:
     torch = pytest.importorskip("torch")
     from bicinium.model.transformer import Transformer
-    from bicinium.training.dataset import PieceDataset, ValidationBatches
+    from bicinium.training.batches import ValidationBatches
+    from bicinium.training.dataset import PieceDataset
     from bicinium.training.validation import held_out_metrics
 
     weights = random_weights(wide, spread=_SPREAD)

@@ -15,17 +15,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from bicinium.errors import CollapseError
 from bicinium.tokenizer.vocabulary import START
-from bicinium.training import loop as trainer
+from bicinium.training import step as training_step
+from bicinium.training.batches import TrainingBatches, on_policy_batch
 from bicinium.training.config import TrainConfig, TrainingSection
-from bicinium.training.dataset import Batch, TrainingBatches, on_policy_batch
-from bicinium.training.loop import TrainingRun, train
+from bicinium.training.dataset import Batch
+from bicinium.training.live_sampler import GeneratedPiece, LiveSampler
+from bicinium.training.loop import StepHook, train
 from bicinium.training.monitor import Monitor
-from bicinium.training.run_dir import COLLAPSE_REPORT, EVENTS, last_checkpoint, read_records
-from bicinium.training.validation import GeneratedPiece, LiveSampler
+from bicinium.training.run_dir import (
+    COLLAPSE_REPORT,
+    EVENTS,
+    METRICS,
+    last_checkpoint,
+    read_records,
+)
+from bicinium.training.run_state import RunState
 
 _BARS = 4
 _WELL, _END, _EVERY, _PATIENCE = 160, 240, 20, 2  # steps; after _WELL things begin to happen
@@ -67,18 +74,15 @@ def _config(data: Path, max_steps: int = _END, **grammar: Any) -> TrainConfig:
 def well(strolls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run stopped at the step _WELL, in good health."""
     run = tmp_path_factory.mktemp("runs") / "well"
-    advance = TrainingRun._advance
 
-    def until_well(self: TrainingRun) -> None:
-        if self.step == _WELL:
+    def until_well(state: RunState) -> None:
+        if state.step == _WELL:
             raise KeyboardInterrupt
-        advance(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainingRun, "_advance", until_well)
         _never_stop_early(patch)
         with pytest.raises(KeyboardInterrupt):
-            train(_config(strolls), run)
+            train(_config(strolls), run, before_step=until_well)
     assert _scores(run)[-1][1] > 0.8
     return run
 
@@ -102,17 +106,17 @@ def _scores(run: Path) -> list[tuple[int, float]]:
 def go_on(
     well: Path, strolls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Path]:
-    """(what of the grammar's configuration is different) → the run, gone on to its end.
+    """(hook, what of the grammar's configuration is different) → the run, gone on to its end.
 
     It does not stop early, so that all have as many steps.
     """
     _never_stop_early(monkeypatch)
     numbers = iter(range(10))
 
-    def start(**grammar: Any) -> Path:
+    def start(before_step: StepHook | None, **grammar: Any) -> Path:
         run = tmp_path / f"run-{next(numbers)}"
         shutil.copytree(well, run)
-        train(_config(strolls, **grammar), run, resume=True)
+        train(_config(strolls, **grammar), run, resume=True, before_step=before_step)
         return run
 
     return start
@@ -128,49 +132,48 @@ def _final_score(run: Path) -> float:
 # ------------------------------------------------------------------ what is done to the run
 
 
-def _noise(monkeypatch: pytest.MonkeyPatch) -> None:
+def _noise(_: pytest.MonkeyPatch) -> StepHook:
     """The weights are overwritten once."""
-    advance = TrainingRun._advance
 
-    def spoilt(self: TrainingRun) -> None:
-        if self.step == _WELL and not self.rollbacks:
+    def overwrite(state: RunState) -> None:
+        if state.step == _WELL and not state.rollbacks:
             generator = torch.Generator().manual_seed(0)
             with torch.no_grad():
-                for weight in self.net.parameters():
+                for weight in state.net.parameters():
                     weight.copy_(torch.randn(weight.shape, generator=generator))
-        advance(self)
 
-    monkeypatch.setattr(TrainingRun, "_advance", spoilt)
-
-
-def _nan(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One batch gives no number."""
-    logits = TrainingRun._logits
-
-    def spoilt(self: TrainingRun, batch: Batch) -> Tensor:
-        said = logits(self, batch)
-        return said * torch.nan if self.step == _WELL and not self.rollbacks else said
-
-    monkeypatch.setattr(TrainingRun, "_logits", spoilt)
+    return overwrite
 
 
-def _learning_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten steps are three hundred times as long; ``_advance`` says whether it is still the first
-    time.
-    """
-    rate, advance = trainer.learning_rate_at, TrainingRun._advance
-    first_time = [True]
+def _nan(_: pytest.MonkeyPatch) -> StepHook:
+    """The weights become NaN once."""
 
-    def noticed(self: TrainingRun) -> None:
-        first_time[0] = not self.rollbacks
-        advance(self)
+    def overwrite(state: RunState) -> None:
+        if state.step == _WELL and not state.rollbacks:
+            _set_to_nan(state)
 
-    def spoilt(training: TrainingSection, step: int) -> float:
-        wild = first_time[0] and _WELL <= step < _WELL + 10
-        return rate(training, step) * (300 if wild else 1)
+    return overwrite
 
-    monkeypatch.setattr(TrainingRun, "_advance", noticed)
-    monkeypatch.setattr(trainer, "learning_rate_at", spoilt)
+
+def _set_to_nan(state: RunState) -> None:
+    with torch.no_grad():
+        for weight in state.net.parameters():
+            weight.fill_(torch.nan)
+
+
+def _learning_rate(monkeypatch: pytest.MonkeyPatch) -> StepHook:
+    """The learning rate of ten steps is three hundred times as high, until a rollback."""
+    original, rollbacks = training_step.learning_rate_at, [0]
+
+    def note(state: RunState) -> None:
+        rollbacks[0] = state.rollbacks
+
+    def wild(training: TrainingSection, step: int) -> float:
+        is_wild = not rollbacks[0] and _WELL <= step < _WELL + 10
+        return original(training, step) * (300 if is_wild else 1)
+
+    monkeypatch.setattr(training_step, "learning_rate_at", wild)
+    return note
 
 
 def _loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +189,7 @@ def _loop(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoilt(self: TrainingBatches, step: int, rollbacks: int = 0) -> Batch:
         if rollbacks or step < _WELL:
             return batch(self, step, rollbacks)
-        return on_policy_batch([looped] * 8, self.store.config, self.grammar_positions, [step])
+        return on_policy_batch([looped] * 8, self.dataset.config, self.grammar_positions, [step])
 
     monkeypatch.setattr(TrainingBatches, "batch", spoilt)
 
@@ -216,24 +219,24 @@ _PROVOCATIONS = {
 def test_a_collapse_is_noticed_and_taken_back_and_the_run_ends_well(
     go_on: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
-    provoke: Callable[[pytest.MonkeyPatch], None],
+    provoke: Callable[[pytest.MonkeyPatch], StepHook | None],
     grammar: dict[str, Any],
     why: str,
 ) -> None:
-    provoke(monkeypatch)
-    run = go_on(**grammar)
+    before_step = provoke(monkeypatch)
+    run = go_on(before_step, **grammar)
     (collapse,), (back,) = _events(run, "collapse"), _events(run, "rollback")
     assert why in collapse["message"]
     assert _WELL < collapse["step"] <= _WELL + _PATIENCE * _EVERY
     assert back["left"] == collapse["step"]
     assert back["step"] <= _WELL
     assert (
-        "number 1 of at most 3; learning rate times 0.5, grammar weights times 1.5"
+        "rollback 1 of at most 3; learning rate times 0.5, grammar weights times 1.5"
         in (back["message"])
     )
     assert _final_score(run) > 0.8
 
-    lost = go_on(rollback=False, **grammar)
+    lost = go_on(before_step, rollback=False, **grammar)
     assert _events(lost, "collapse")[0]["step"] == collapse["step"]
     assert not _events(lost, "rollback")
     assert _final_score(lost) < 0.8
@@ -247,95 +250,80 @@ def _tiny(data: Path, max_steps: int = 12, **grammar: Any) -> TrainConfig:
         | {"grammar_score_threshold": 0, "on_policy_weight": 0, "early_stop_patience": 9}
         | grammar,
     )  # fmt: skip
-    small = {"d_model": 16, "d_ff": 16, "n_layers": 1}
-    return config.model_copy(update={"model": config.model.model_copy(update=small)})
+    small = {"d_model": 16, "d_ff": 16, "n_layers": 1, "dropout": 0.1}
+    return config.model_copy(
+        update={
+            "model": config.model.model_copy(update=small),
+            "training": config.training.model_copy(update={"log_every_steps": 1}),
+        }
+    )
 
 
-@pytest.fixture
-def nan_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """(step, how often): the loss of that step is no number, the first so many times."""
-    logits = TrainingRun._logits
+def _nan_at(step: int, times: int) -> StepHook:
+    """Hook that sets the weights to NaN at a step, the first so many times that it comes."""
+    left = [times]
 
-    def arrange(step: int, times: int) -> None:
-        left = [times]
-
-        def spoilt(self: TrainingRun, batch: Batch) -> Tensor:
-            said = logits(self, batch)
-            if self.step != step or not left[0]:
-                return said
+    def overwrite(state: RunState) -> None:
+        if state.step == step and left[0]:
             left[0] -= 1
-            return said * torch.nan
+            _set_to_nan(state)
 
-        monkeypatch.setattr(TrainingRun, "_logits", spoilt)
-
-    return arrange
+    return overwrite
 
 
 @pytest.mark.parametrize("at", [2, 8, 11])
-def test_a_rollback_restores_everything(
-    strolls: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    nan_at: Callable[..., None],
-    at: int,
-) -> None:
-    """Weights, optimiser, monitors, place in the data, random numbers: where nothing is changed
-    after it, a run that was rolled back ends as though nothing had been.
+def test_a_rollback_restores_everything(strolls: Path, tmp_path: Path, at: int) -> None:
+    """Weights, optimiser, monitors, place in the data, random numbers: a run that was rolled back
+    ends like one that was stopped at that state and resumed as if it had been rolled back.
     """
-    batch = TrainingBatches.batch
-    monkeypatch.setattr(TrainingBatches, "batch", lambda self, step, rollbacks=0: batch(self, step))
-    monkeypatch.setattr(
-        TrainingRun, "_seed", lambda self, purpose: [self.training.seed, purpose, self.step]
-    )
-    monkeypatch.setattr(trainer, "_EASED", 1)
-    monkeypatch.setattr(trainer, "_STRICTER", 1)
-    config = _tiny(strolls)
-    config = config.model_copy(update={"model": config.model.model_copy(update={"dropout": 0.1})})
-    train(config, tmp_path / "smooth")
-    nan_at(at, 1)
-    train(config, tmp_path / "rolled back")
-    (back,) = _events(tmp_path / "rolled back", "rollback")
+    rolled_back, stopped, config = tmp_path / "rolled back", tmp_path / "stopped", _tiny(strolls)
+    train(config, rolled_back, before_step=_nan_at(at, 1))
+    (back,) = _events(rolled_back, "rollback")
     assert (back["left"], back["step"] > 0) == (at + 1, at > 4)
+
+    def stop(state: RunState) -> None:
+        if state.step == back["step"]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, stopped, before_step=stop)
+    state = torch.load(last_checkpoint(stopped), weights_only=True)
+    torch.save(state | {"rollbacks": 1}, last_checkpoint(stopped))
+    train(config, stopped, resume=True)
     one, other = (
-        torch.load(last_checkpoint(tmp_path / name), weights_only=True)
-        for name in ("smooth", "rolled back")
+        torch.load(last_checkpoint(run), weights_only=True) for run in (stopped, rolled_back)
     )
     for name, weight in one["model"].items():
         assert torch.equal(weight, other["model"][name]), name
     assert len(one["optimizers"]) == 2
-    for smooth, rolled in zip(one["optimizers"], other["optimizers"], strict=True):
-        for index, moments in smooth["state"].items():
+    for first, second in zip(one["optimizers"], other["optimizers"], strict=True):
+        for index, moments in first["state"].items():
             for name, value in moments.items():
-                assert torch.equal(value, rolled["state"][index][name]), (index, name)
+                assert torch.equal(value, second["state"][index][name]), (index, name)
     assert one["monitor"] == other["monitor"]
     assert one["data_monitor"] == other["data_monitor"]
-    assert (one["step"], one["rollbacks"], other["rollbacks"]) == (12, 0, 1)
+    assert (one["step"], one["rollbacks"]) == (other["step"], other["rollbacks"]) == (12, 1)
 
 
 def test_after_a_rollback_rate_weights_and_batches_are_different(
-    strolls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nan_at: Callable[..., None]
+    strolls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nan_at(6, 1)
-    batch, loss = TrainingBatches.batch, TrainingRun._grammar_loss
+    batch = TrainingBatches.batch
     targets: dict[int, list[Any]] = {}
-    scales: dict[int, list[float]] = {}
-    rates: dict[int, list[float]] = {}
 
     def seen(self: TrainingBatches, step: int, rollbacks: int = 0) -> Batch:
         found = batch(self, step, rollbacks)
         targets.setdefault(step, []).append(found.targets.tolist())
         return found
 
-    def weighed(self: TrainingRun, *args: Any) -> Any:
-        scales.setdefault(self.step, []).append(args[3])
-        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
-        (rate,) = {group["lr"] for group in groups}
-        rates.setdefault(self.step, []).append(rate)
-        return loss(self, *args)
-
     monkeypatch.setattr(TrainingBatches, "batch", seen)
-    monkeypatch.setattr(TrainingRun, "_grammar_loss", weighed)
-    train(_tiny(strolls), tmp_path / "run")
+    train(_tiny(strolls), tmp_path / "run", before_step=_nan_at(6, 1))
+    scales: dict[int, list[float]] = {}
+    rates: dict[int, list[float]] = {}
+    for record in read_records(tmp_path / "run" / METRICS):
+        if "train/grammar_scale" in record:
+            scales.setdefault(record["step"] - 1, []).append(record["train/grammar_scale"])
+            rates.setdefault(record["step"] - 1, []).append(record["train/learning_rate"])
     for step in (4, 5, 6):
         before, after = targets[step]
         assert before != after
@@ -344,14 +332,11 @@ def test_after_a_rollback_rate_weights_and_batches_are_different(
     assert all(len(targets[step]) == 1 for step in (*range(4), *range(7, 12)))
 
 
-def test_a_run_that_cannot_be_saved_ends_with_a_report(
-    strolls: Path, tmp_path: Path, nan_at: Callable[..., None]
-) -> None:
-    nan_at(6, 99)
+def test_a_run_that_cannot_be_saved_ends_with_a_report(strolls: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(CollapseError, match="collapsed at step 7 after 2 rollbacks") as caught:
-        train(_tiny(strolls, max_rollbacks=2), run)
-    assert "the best state is of step 4" in str(caught.value)
+        train(_tiny(strolls, max_rollbacks=2), run, before_step=_nan_at(6, 99))
+    assert "The best state is of step 4" in str(caught.value)
     assert str(run / COLLAPSE_REPORT) in str(caught.value)
     assert len(_events(run, "collapse")) == 3
     assert len(_events(run, "rollback")) == 2
@@ -365,21 +350,17 @@ def test_a_run_that_cannot_be_saved_ends_with_a_report(
 
 
 def test_a_run_that_collapses_before_its_first_validation_goes_back_to_the_start(
-    strolls: Path, tmp_path: Path, nan_at: Callable[..., None]
+    strolls: Path, tmp_path: Path
 ) -> None:
-    nan_at(2, 99)
     run = tmp_path / "run"
-    with pytest.raises(CollapseError, match="no state was any good"):
-        train(_tiny(strolls, max_rollbacks=1), run)
+    with pytest.raises(CollapseError, match="No state was validated"):
+        train(_tiny(strolls, max_rollbacks=1), run, before_step=_nan_at(2, 99))
     assert [event["step"] for event in _events(run, "rollback")] == [0]
     assert "No state was validated." in (run / COLLAPSE_REPORT).read_text()
 
 
-def test_without_rollback_a_collapse_is_only_told(
-    strolls: Path, tmp_path: Path, nan_at: Callable[..., None]
-) -> None:
-    nan_at(6, 1)
-    train(_tiny(strolls, rollback=False), tmp_path / "run")
+def test_without_rollback_a_collapse_is_only_told(strolls: Path, tmp_path: Path) -> None:
+    train(_tiny(strolls, rollback=False), tmp_path / "run", before_step=_nan_at(6, 1))
     told = [event["step"] for event in _events(tmp_path / "run", "collapse")]
     assert told[0] == 7
     assert 8 in told  # the validation, of weights that are not finite
@@ -393,14 +374,14 @@ def test_without_rollback_a_collapse_is_only_told(
 def test_a_state_that_could_not_be_validated_is_unknown_and_never_best(
     strolls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    validate, calls = LiveSampler.validate, iter(range(99))
+    compose, calls = LiveSampler.compose, iter(range(99))
 
     def failing(self: LiveSampler, *args: Any) -> Any:
         if fails == "always" or next(calls) == 0:
             raise OSError("no room on the disk")
-        return validate(self, *args)
+        return compose(self, *args)
 
-    monkeypatch.setattr(LiveSampler, "validate", failing)
+    monkeypatch.setattr(LiveSampler, "compose", failing)
     run = tmp_path / "run"
     if fails == "always":
         with pytest.raises(CollapseError, match=r"no state of .* could be validated"):

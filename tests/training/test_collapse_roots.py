@@ -25,9 +25,11 @@ from bicinium.model.inputs.encode import REFERENCES, PieceConditions
 from bicinium.model.transformer import Transformer
 from bicinium.music.score import Meter
 from bicinium.tokenizer.vocabulary import END, PAD, START, UNK, VOCAB_SIZE
-from bicinium.training.dataset import Batch, PieceDataset, TrainingBatches, ValidationBatches, tile
+from bicinium.training.batches import TrainingBatches, ValidationBatches
+from bicinium.training.dataset import Batch, PieceDataset
 from bicinium.training.losses import IGNORE_INDEX
 from bicinium.training.optim import next_token_loss
+from bicinium.training.windows import tile
 
 
 def _piece(
@@ -66,12 +68,12 @@ def legal_pieces(legal_walks: Callable[..., list[np.ndarray]]) -> list[PieceReco
 
 
 def _training(
-    store: PieceDataset, *, batch_size: int = 5, seed: int = 0, repeats: int = 1,
+    dataset: PieceDataset, *, batch_size: int = 5, seed: int = 0, repeats: int = 1,
     grammar_positions: int = 10**9, condition_dropout: float = 0.0,
 ) -> TrainingBatches:  # fmt: skip
     return TrainingBatches(
-        store,
-        np.full(len(store.lengths), repeats),
+        dataset,
+        np.full(len(dataset.lengths), repeats),
         batch_size=batch_size,
         seed=seed,
         condition_dropout=condition_dropout,
@@ -237,10 +239,10 @@ def test_training_shows_the_model_what_composing_shows_it(
     told = PieceConditions.of(tiny_config, [piece.meter], [piece.mode], [piece.style], [piece.bars])
     asked = {"bar_ticks": Meter.parse(piece.meter).bar_ticks, "bars": piece.bars}
     composed = shown_along(tiny_config, piece.tokens, told, **asked)
-    store = PieceDataset([legal_pieces[0], piece, legal_pieces[1]], tiny_config)
+    dataset = PieceDataset([legal_pieces[0], piece, legal_pieces[1]], tiny_config)
     windows = tile(len(piece.tokens), tiny_config.context, 1, np.random.default_rng(0))
     assert len(windows) > 3
-    batch = store.batch(windows, np.random.default_rng(0))
+    batch = dataset.batch(windows, np.random.default_rng(0))
     for window, seen in zip(windows, batch.inputs.numpy(), strict=True):
         np.testing.assert_array_equal(seen, composed[window.start : window.stop])
 
@@ -252,7 +254,7 @@ def _tokens_asked_for(windows: list[Any], lengths: np.ndarray) -> list[np.ndarra
     """For each piece, how often each of its tokens is a target."""
     counts = [np.zeros(length, np.int64) for length in lengths]
     for window in windows:
-        counts[window.piece][window.scored + 1 : window.stop + 1] += 1
+        counts[window.piece][window.first_scored + 1 : window.stop + 1] += 1
     return counts
 
 
@@ -272,7 +274,7 @@ def test_one_epoch_asks_for_every_training_token_end_included(
     assert (shown >= there).all()
     assert shown[END] == len(legal_pieces)  # windows overlap, but each piece ends once
     assert shown[START] == 0
-    counts = _tokens_asked_for(batches.epoch_windows(epoch), batches.store.lengths)
+    counts = _tokens_asked_for(batches.epoch_windows(epoch), batches.dataset.lengths)
     for count in counts:
         assert count[0] == 0
         assert (count[1:] >= 1).all()
@@ -282,8 +284,8 @@ def test_one_epoch_asks_for_every_training_token_end_included(
 def test_validation_asks_for_every_token_exactly_once(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
-    store = PieceDataset(legal_pieces, tiny_config)
-    batches = ValidationBatches(store, 5)
+    dataset = PieceDataset(legal_pieces, tiny_config)
+    batches = ValidationBatches(dataset, 5)
     shown = np.zeros(VOCAB_SIZE, np.int64)
     for index in range(len(batches)):
         targets = batches[index].targets
@@ -293,7 +295,7 @@ def test_validation_asks_for_every_token_exactly_once(
     )
     np.testing.assert_array_equal(shown, there)
     windows = [window for batch in batches.batches for window in batch]
-    for count in _tokens_asked_for(windows, store.lengths):
+    for count in _tokens_asked_for(windows, dataset.lengths):
         assert count.tolist() == [0] + [1] * (len(count) - 1)
 
 
@@ -333,8 +335,8 @@ def _loss_after_training(
     torch.manual_seed(0)
     model = Transformer(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    store = PieceDataset(pieces(_STEPS * _BATCH // 3, 1), config)
-    batches = _training(store, batch_size=_BATCH, grammar_positions=0)
+    dataset = PieceDataset(pieces(_STEPS * _BATCH // 3, 1), config)
+    batches = _training(dataset, batch_size=_BATCH, grammar_positions=0)
     for step in range(min(_STEPS, batches.steps_per_epoch)):
         batch = spoil(batches.batch(step))
         loss = next_token_loss(model(batch.inputs), batch.targets)

@@ -52,6 +52,7 @@ def test_the_configuration_of_the_plan_has_its_keys_and_values(plan: str) -> Non
 @pytest.mark.parametrize(
     ("old", "new", "value"),
     [
+        ("model.foresight", "model.lookahead", False),
         ("training.start_from", "training.init_from", "model.safetensors"),
         ("data.styles_left_out", "data.exclude_styles", ["palestrina"]),
         ("data.foresight_share", "data.lookahead_probability", 0.1),
@@ -93,6 +94,8 @@ def test_the_saved_configuration_of_an_older_run_counts_as_unchanged() -> None:
     before = {name: dict(section) for name, section in now.items()}
     before["data"]["styles_left_out"] = before["data"].pop("exclude_styles")
     before["data"]["foresight_share"] = before["data"].pop("lookahead_probability")
+    assert changed_keys(before, now) == []
+    before["model"]["memory"] = before["model"].pop("bar_lag")
     assert changed_keys(before, now) == []
     before["data"]["foresight_share"] = 0.1
     assert changed_keys(before, now) == ["data.lookahead_probability (0.1, now 0.4)"]

@@ -23,21 +23,18 @@ from bicinium.model.inputs.note_index import GrowingNoteIndex, NoteIndex
 from bicinium.music.score import Meter, Note, note_array
 from bicinium.tokenizer.codec import decode
 from bicinium.tokenizer.vocabulary import KINDS, PAD, START, UNK, VALUES, VOCAB_SIZE, Kind
-from bicinium.training.dataset import (
-    Batch,
-    KnownSpans,
-    PieceDataset,
+from bicinium.training.batches import (
     TrainingBatches,
     ValidationBatches,
-    Window,
     batch_statistics,
     draw_known_spans,
     on_policy_batch,
-    tile,
-    validation_sets,
 )
+from bicinium.training.corpus import validation_sets
+from bicinium.training.dataset import Batch, PieceDataset
+from bicinium.training.live_sampler import GeneratedPiece
 from bicinium.training.losses import IGNORE_INDEX
-from bicinium.training.validation import GeneratedPiece
+from bicinium.training.windows import KnownSpans, Window, tile
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +43,16 @@ def pieces(prepared: Path) -> list[PieceRecord]:
 
 
 @pytest.fixture(scope="module")
-def store(pieces: list[PieceRecord], tiny_config: ModelConfig) -> PieceDataset:
+def dataset(pieces: list[PieceRecord], tiny_config: ModelConfig) -> PieceDataset:
     return PieceDataset(pieces, tiny_config)
 
 
 def _batches(
-    store: PieceDataset, seed: int = 5, dropout: float = 0.3, **more: float
+    dataset: PieceDataset, seed: int = 5, dropout: float = 0.3, **more: float
 ) -> TrainingBatches:
     return TrainingBatches(
-        store,
-        np.array([1 + index % 2 for index in range(len(store.lengths))]),
+        dataset,
+        np.array([1 + index % 2 for index in range(len(dataset.lengths))]),
         batch_size=4,
         seed=seed,
         condition_dropout=dropout,
@@ -79,7 +76,7 @@ def test_training_windows_cover_a_piece_of_any_length(length: int, context: int,
     windows = tile(length, context, 0, np.random.default_rng(seed))
     asked = np.zeros(length, np.int64)
     for window in windows:
-        assert window.start == window.scored < window.stop <= length - 1
+        assert window.start == window.first_scored < window.stop <= length - 1
         assert window.stop - window.start == min(context, length - 1)  # all full
         asked[window.start + 1 : window.stop + 1] += 1
     assert (asked[1:] >= 1).all()
@@ -93,14 +90,14 @@ def test_validation_windows_ask_once_and_give_all_the_context_there_is(
     windows = tile(length, context, 0, None)
     asked = np.zeros(length, np.int64)
     for window in windows:
-        assert window.start <= window.scored < window.stop
+        assert window.start <= window.first_scored < window.stop
         assert window.stop - window.start == min(context, length - 1)
-        asked[window.scored + 1 : window.stop + 1] += 1
+        asked[window.first_scored + 1 : window.stop + 1] += 1
     assert asked.tolist() == [0] + [1] * (length - 1)
 
 
-def test_batches_are_a_function_of_seed_and_step(store: PieceDataset) -> None:
-    one, other = _batches(store), _batches(store)
+def test_batches_are_a_function_of_seed_and_step(dataset: PieceDataset) -> None:
+    one, other = _batches(dataset), _batches(dataset)
     steps = [0, 1, 2, one.steps_per_epoch, one.steps_per_epoch * 3 + 1]
     in_order = [one.batch(step) for step in steps]
     backwards = [other.batch(step) for step in reversed(steps)][::-1]
@@ -108,35 +105,35 @@ def test_batches_are_a_function_of_seed_and_step(store: PieceDataset) -> None:
 
 
 def test_another_seed_another_step_and_another_epoch_give_another_batch(
-    store: PieceDataset,
+    dataset: PieceDataset,
 ) -> None:
-    batches = _batches(store)
-    assert not _same(batches.batch(0), _batches(store, seed=6).batch(0))
+    batches = _batches(dataset)
+    assert not _same(batches.batch(0), _batches(dataset, seed=6).batch(0))
     assert not _same(batches.batch(0), batches.batch(1))
     assert not _same(batches.batch(0), batches.batch(batches.steps_per_epoch))
     assert batches.epoch_windows(0) != batches.epoch_windows(1)
 
 
-def test_an_epoch_shows_each_piece_as_often_as_it_is_to_be_repeated(store: PieceDataset) -> None:
-    batches = _batches(store)
+def test_an_epoch_shows_each_piece_as_often_as_it_is_to_be_repeated(dataset: PieceDataset) -> None:
+    batches = _batches(dataset)
     windows = batches.epoch_windows(0)
     counts = np.bincount([window.piece for window in windows])
-    per_piece = -(-(store.lengths - 1) // store.config.context)
+    per_piece = -(-(dataset.lengths - 1) // dataset.config.context)
     assert counts.tolist() == (per_piece * batches.repeats).tolist()
     assert batches.steps_per_epoch == -(-len(windows) // 4)
 
 
-def test_after_a_rollback_the_same_steps_show_something_else(store: PieceDataset) -> None:
-    batches = _batches(store)
+def test_after_a_rollback_the_same_steps_show_something_else(dataset: PieceDataset) -> None:
+    batches = _batches(dataset)
     assert not _same(batches.batch(1), batches.batch(1, rollbacks=1))
-    assert _same(batches.batch(1, rollbacks=2), _batches(store).batch(1, rollbacks=2))
+    assert _same(batches.batch(1, rollbacks=2), _batches(dataset).batch(1, rollbacks=2))
     assert batches.epoch_windows(0) != batches.epoch_windows(0, rollbacks=1)
 
 
-def test_processes_share_the_windows_of_a_batch(store: PieceDataset) -> None:
+def test_processes_share_the_windows_of_a_batch(dataset: PieceDataset) -> None:
     def shown(process: tuple[int, int], step: int) -> list[list[int]]:
         batches = TrainingBatches(
-            store, np.ones(len(store.lengths), np.int64), batch_size=4, seed=5,
+            dataset, np.ones(len(dataset.lengths), np.int64), batch_size=4, seed=5,
             condition_dropout=0.0, grammar_positions=50, process=process,
         )  # fmt: skip
         return batches.batch(step).inputs[..., 0].tolist()
@@ -169,15 +166,15 @@ def test_own_pieces_become_a_window_each_however_wrong_they_are(tiny_config: Mod
     assert not _same(batch, on_policy_batch(pieces, tiny_config, 100, [1, 3]))
 
 
-def test_the_contents_of_a_batch_are_what_it_holds(store: PieceDataset) -> None:
-    windows = [*tile(12, 11, 0, None), *tile(int(store.lengths[1]), 22, 1, None)[:1]]
-    batch = store.batch(windows, np.random.default_rng(0), grammar_positions=10**9)
+def test_the_contents_of_a_batch_are_what_it_holds(dataset: PieceDataset) -> None:
+    windows = [*tile(12, 11, 0, None), *tile(int(dataset.lengths[1]), 22, 1, None)[:1]]
+    batch = dataset.batch(windows, np.random.default_rng(0), grammar_positions=10**9)
     contents = batch_statistics(MusicalGrammar(), batch)
     assert contents["legal"] == 1
     assert contents["padding"] == pytest.approx(11 / 44)
     shares = {name: share for name, share in contents.items() if name.startswith("style/")}
     assert sum(shares.values()) == 1
-    tokens = np.concatenate([store.tokens[1:12], store.tokens[store.first_row[1] :][1:23]])
+    tokens = np.concatenate([dataset.tokens[1:12], dataset.tokens[dataset.first_row[1] :][1:23]])
     ons = (KINDS[tokens] == Kind.NOTE_ON).sum()
     ticks = VALUES[tokens][KINDS[tokens] == Kind.TIME_SHIFT].sum()
     assert contents["notes_per_quarter"] == pytest.approx(ons / (ticks / 24))
@@ -199,12 +196,12 @@ def _condition_columns(batch: Batch, config: ModelConfig) -> dict[str, np.ndarra
 
 
 def test_dropped_conditions_are_dropped_for_the_whole_window_each_by_itself(
-    store: PieceDataset,
+    dataset: PieceDataset,
 ) -> None:
-    batches = _batches(store, dropout=0.5)
+    batches = _batches(dataset, dropout=0.5)
     patterns = set()
     for step in range(20):
-        columns = _condition_columns(batches.batch(step), store.config)
+        columns = _condition_columns(batches.batch(step), dataset.config)
         real = batches.batch(step).inputs[..., 0].numpy() != PAD
         unknown_bars = columns["bars"][:, 0] == 0
         assert (columns["bars_left"][unknown_bars] == 0).all()
@@ -221,8 +218,8 @@ def test_dropped_conditions_are_dropped_for_the_whole_window_each_by_itself(
 
 
 @pytest.mark.parametrize("dropout", [0.0, 1.0])
-def test_condition_dropout_of_none_and_of_all(store: PieceDataset, dropout: float) -> None:
-    columns = _condition_columns(_batches(store, dropout=dropout).batch(0), store.config)
+def test_condition_dropout_of_none_and_of_all(dataset: PieceDataset, dropout: float) -> None:
+    columns = _condition_columns(_batches(dataset, dropout=dropout).batch(0), dataset.config)
     for name in ("meter", "mode", "bars"):
         assert (columns[name][:, 0] > 0).all() == (dropout == 0)
         assert (columns[name] > 0).any() == (dropout == 0)
@@ -237,33 +234,33 @@ def _voices(piece: PieceRecord) -> list[list[Note]]:
     return [list(v.notes) for v in decode(piece.tokens, Meter.parse(piece.meter)).voices]
 
 
-def _some_windows(store: PieceDataset, seed: int) -> list[Window]:
+def _some_windows(dataset: PieceDataset, seed: int) -> list[Window]:
     rng = np.random.default_rng(seed)
     return [
         window
-        for piece, length in enumerate(store.lengths)
-        for window in tile(int(length), store.config.context, piece, rng)
+        for piece, length in enumerate(dataset.lengths)
+        for window in tile(int(length), dataset.config.context, piece, rng)
     ]
 
 
-def test_a_share_of_none_tells_nothing_and_a_share_of_all_something(store: PieceDataset) -> None:
+def test_a_share_of_none_tells_nothing_and_a_share_of_all_something(dataset: PieceDataset) -> None:
     rng = np.random.default_rng(1)
-    for window in _some_windows(store, 1):
-        assert draw_known_spans(rng, window, store, 0.0) == (_NOTHING, _NOTHING)
-    told = [draw_known_spans(rng, window, store, 1.0) for window in _some_windows(store, 1) * 8]
+    for window in _some_windows(dataset, 1):
+        assert draw_known_spans(rng, window, dataset, 0.0) == (_NOTHING, _NOTHING)
+    told = [draw_known_spans(rng, window, dataset, 1.0) for window in _some_windows(dataset, 1) * 8]
     assert sum(known == (_NOTHING, _NOTHING) for known in told) == 0
-    half = [draw_known_spans(rng, window, store, 0.5) for window in _some_windows(store, 1) * 8]
+    half = [draw_known_spans(rng, window, dataset, 0.5) for window in _some_windows(dataset, 1) * 8]
     assert 0.35 < sum(known == (_NOTHING, _NOTHING) for known in half) / len(half) < 0.65
 
 
 def test_known_are_whole_voices_the_end_of_both_or_a_few_bars_of_one(
-    store: PieceDataset, pieces: list[PieceRecord]
+    dataset: PieceDataset, pieces: list[PieceRecord]
 ) -> None:
     rng = np.random.default_rng(2)
     kinds = dict.fromkeys(("whole", "end", "bars"), 0)
-    for window in _some_windows(store, 2) * 8:
+    for window in _some_windows(dataset, 2) * 8:
         piece = pieces[window.piece]
-        bar, known = Meter.parse(piece.meter).bar_ticks, draw_known_spans(rng, window, store, 1.0)
+        bar, known = Meter.parse(piece.meter).bar_ticks, draw_known_spans(rng, window, dataset, 1.0)
         if _NOTHING not in known:
             kind = "end"
             assert all(until >= _FAR - 1 for _, until in known)
@@ -307,15 +304,15 @@ def _one_by_one(
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_batches_show_what_composing_would_show_token_by_token(
-    store: PieceDataset, pieces: list[PieceRecord], share: float
+    dataset: PieceDataset, pieces: list[PieceRecord], share: float
 ) -> None:
     rng = np.random.default_rng(3)
-    windows = [w for seed in (3, 4) for w in _some_windows(store, seed)][::4]
-    known = [draw_known_spans(rng, window, store, share) for window in windows]
-    batch = store.batch(windows, rng, known=known)
+    windows = [w for seed in (3, 4) for w in _some_windows(dataset, seed)][::4]
+    known = [draw_known_spans(rng, window, dataset, share) for window in windows]
+    batch = dataset.batch(windows, rng, known=known)
     for row, window, stretches in zip(batch.inputs.numpy(), windows, known, strict=True):
         piece = pieces[window.piece]
-        expected = _one_by_one(piece, window, stretches, store.config)
+        expected = _one_by_one(piece, window, stretches, dataset.config)
         np.testing.assert_array_equal(row[: window.stop - window.start], expected)
 
 
@@ -326,36 +323,37 @@ def _of_foresight(config: ModelConfig) -> np.ndarray:
     return np.array(embedded + [False] * (REFERENCES + 1))
 
 
-def test_foresight_changes_neither_targets_nor_what_else_is_shown(store: PieceDataset) -> None:
-    windows = _some_windows(store, 5)[:6]
+def test_foresight_changes_neither_targets_nor_what_else_is_shown(dataset: PieceDataset) -> None:
+    windows = _some_windows(dataset, 5)[:6]
     rng = np.random.default_rng(5)
-    known = [draw_known_spans(rng, window, store, 1.0) for window in windows]
+    known = [draw_known_spans(rng, window, dataset, 1.0) for window in windows]
     blind, told = (
-        store.batch(windows, np.random.default_rng(6), 0.3, 50, known=one) for one in (None, known)
+        dataset.batch(windows, np.random.default_rng(6), 0.3, 50, known=one)
+        for one in (None, known)
     )
     assert torch.equal(blind.targets, told.targets)
     assert torch.equal(blind.grammar_rows, told.grammar_rows)
-    ahead = torch.from_numpy(_of_foresight(store.config))
+    ahead = torch.from_numpy(_of_foresight(dataset.config))
     assert torch.equal(blind.inputs[..., ~ahead], told.inputs[..., ~ahead])
     assert (blind.inputs[..., ahead] != told.inputs[..., ahead]).any(dim=(1, 2)).all()
 
 
-def test_a_run_with_a_share_of_none_is_one_without(store: PieceDataset) -> None:
-    without, none = _batches(store), _batches(store, lookahead_probability=0.0)
-    some = _batches(store, lookahead_probability=0.6)
+def test_a_run_with_a_share_of_none_is_one_without(dataset: PieceDataset) -> None:
+    without, none = _batches(dataset), _batches(dataset, lookahead_probability=0.0)
+    some = _batches(dataset, lookahead_probability=0.6)
     for step in (0, 1, without.steps_per_epoch):
         assert _same(without.batch(step), none.batch(step))
         assert torch.equal(without.batch(step).targets, some.batch(step).targets)
         tokens = [batches.batch(step).inputs[..., 0] for batches in (without, some)]
         assert torch.equal(*tokens)
         assert not torch.equal(without.batch(step).inputs, some.batch(step).inputs)
-        assert _same(some.batch(step), _batches(store, lookahead_probability=0.6).batch(step))
+        assert _same(some.batch(step), _batches(dataset, lookahead_probability=0.6).batch(step))
 
 
 def test_a_model_without_foresight_is_told_nothing(
-    pieces: list[PieceRecord], store: PieceDataset
+    pieces: list[PieceRecord], dataset: PieceDataset
 ) -> None:
-    blind = PieceDataset(pieces, store.config.model_copy(update={"lookahead": False}))
+    blind = PieceDataset(pieces, dataset.config.model_copy(update={"lookahead": False}))
     batch = _batches(blind, lookahead_probability=1.0).batch(0)
     assert batch.inputs.shape[-1] == len(input_sizes(blind.config)) + REFERENCES + 1
     assert not _of_foresight(blind.config).any()
@@ -378,32 +376,32 @@ def test_pieces_that_pair_no_notes_can_be_shown_with_foresight(
         assert torch.equal(told.batch(step).targets, blind.batch(step).targets)
 
 
-def test_grammar_positions_are_real_sorted_and_as_many_as_asked(store: PieceDataset) -> None:
-    batch = _batches(store).batch(3)
+def test_grammar_positions_are_real_sorted_and_as_many_as_asked(dataset: PieceDataset) -> None:
+    batch = _batches(dataset).batch(3)
     rows = batch.grammar_rows.numpy()
     assert len(rows) == len(batch.states) == 50
     assert (np.diff(rows) > 0).all()
     assert (batch.targets.flatten().numpy()[rows] != IGNORE_INDEX).all()
 
 
-def test_padding_is_shown_as_pad_and_never_asked_for(store: PieceDataset) -> None:
-    batches = ValidationBatches(store, 4)
-    shortest = min(int(length) for length in store.lengths) - 1
+def test_padding_is_shown_as_pad_and_never_asked_for(dataset: PieceDataset) -> None:
+    batches = ValidationBatches(dataset, 4)
+    shortest = min(int(length) for length in dataset.lengths) - 1
     assert shortest > 10
-    windows = [*tile(12, 11, 0, None), *tile(int(store.lengths[1]), 64, 1, None)]
-    batch = store.batch(windows, np.random.default_rng(0))
+    windows = [*tile(12, 11, 0, None), *tile(int(dataset.lengths[1]), 64, 1, None)]
+    batch = dataset.batch(windows, np.random.default_rng(0))
     assert (batch.inputs[0, 11:, 0] == PAD).all()
     assert (batch.targets[0, 11:] == IGNORE_INDEX).all()
     assert (batch.targets[0, :11] != IGNORE_INDEX).all()
     assert all((batches[i].targets != PAD).all() for i in range(len(batches)))
 
 
-def test_validation_is_the_same_every_time_and_tells_all_conditions(store: PieceDataset) -> None:
-    one, other = ValidationBatches(store, 3), ValidationBatches(store, 3)
+def test_validation_is_the_same_every_time_and_tells_all_conditions(dataset: PieceDataset) -> None:
+    one, other = ValidationBatches(dataset, 3), ValidationBatches(dataset, 3)
     assert len(one) > 1
     for index in range(len(one)):
         assert _same(one[index], other[index])
-        columns = _condition_columns(one[index], store.config)
+        columns = _condition_columns(one[index], dataset.config)
         assert (columns["meter"][:, 0] > 0).all()
         assert (columns["bars"][:, 0] > 0).all()
 

@@ -12,34 +12,35 @@ from lightning.fabric import Fabric
 from bicinium.errors import ConfigError
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.training.config import TrainConfig
-from bicinium.training.loop import TrainingRun, train
+from bicinium.training.loop import train
+from bicinium.training.setup import TrainingSetup, build_training
 
 Smallest = Callable[..., TrainConfig]
 
 
-def _run(config: TrainConfig, folder: Path) -> TrainingRun:
+def _setup(config: TrainConfig, folder: Path) -> TrainingSetup:
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     fabric.launch()
-    return TrainingRun(fabric, config, folder, resume=False)
+    return build_training(fabric, config, folder, resume=False)
 
 
 def test_a_run_starts_with_the_weights_it_is_given(
     strolls: Path, tmp_path: Path, smallest: Smallest
 ) -> None:
     model = train(smallest(strolls), tmp_path / "first")
-    second = _run(smallest(strolls, init_from=model, seed=5), tmp_path / "second")
+    second = _setup(smallest(strolls, init_from=model, seed=5), tmp_path / "second")
     given = load_checkpoint(model).weights
-    for name, weight in second.net.weights().items():
+    for name, weight in second.state.net.weights().items():
         assert np.array_equal(weight, given[name].astype(np.float32)), name
-    fresh = _run(smallest(strolls, seed=5), tmp_path / "third").net.weights()
+    fresh = _setup(smallest(strolls, seed=5), tmp_path / "third").state.net.weights()
     assert not np.array_equal(fresh["head.weight"], given["head.weight"].astype(np.float32))
 
 
-def test_dropout_may_differ_from_the_first_run(
+def test_dropout_may_differ_from_the_first_setup(
     strolls: Path, tmp_path: Path, smallest: Smallest
 ) -> None:
     model = train(smallest(strolls), tmp_path / "first")
-    _run(smallest(strolls, {"dropout": 0.1}, init_from=model), tmp_path / "second")
+    _setup(smallest(strolls, {"dropout": 0.1}, init_from=model), tmp_path / "second")
 
 
 def test_weights_of_another_shape_are_refused_with_what_differs(
@@ -47,4 +48,4 @@ def test_weights_of_another_shape_are_refused_with_what_differs(
 ) -> None:
     model = train(smallest(strolls), tmp_path / "first")
     with pytest.raises(ConfigError, match="another n_layers than this model"):
-        _run(smallest(strolls, {"n_layers": 2}, init_from=model), tmp_path / "second")
+        _setup(smallest(strolls, {"n_layers": 2}, init_from=model), tmp_path / "second")

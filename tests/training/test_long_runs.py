@@ -159,24 +159,29 @@ import json
 
 import torch
 from bicinium.cli.main import main
-from bicinium.training.loop import TrainingRun
+from bicinium.training import loop
 
-logits, finish = TrainingRun._logits, TrainingRun._finish
+train, seen = loop.train, []
 
-def spoilt(self, batch):
-    said = logits(self, batch)
-    wild = self.fabric.global_rank == 1 and self.step == 20 and not self.rollbacks
-    return said * torch.nan if wild else said
+def rank():
+    return torch.distributed.get_rank()
 
-def noted(self):
-    path = finish(self)
-    state = {name: w.tolist() for name, w in self.net.state_dict().items() if w.ndim == 1}
-    state["head"] = self.net.head.weight.sum(dim=1).tolist()
-    note = {"step": self.step, "rollbacks": self.rollbacks, "state": state}
-    (self.run / f"rank-{self.fabric.global_rank}.json").write_text(json.dumps(note))
+def spoil(state):
+    seen[:] = [state]
+    if rank() == 1 and state.step == 20 and not state.rollbacks:
+        with torch.no_grad():
+            state.net.head.weight.fill_(torch.nan)
+
+def train_and_note(config, run, resume=False):
+    path = train(config, run, resume, before_step=spoil)
+    (state,) = seen
+    weights = {name: w.tolist() for name, w in state.net.state_dict().items() if w.ndim == 1}
+    weights["head"] = state.net.head.weight.sum(dim=1).tolist()
+    note = {"step": state.step, "rollbacks": state.rollbacks, "state": weights}
+    (run / f"rank-{rank()}.json").write_text(json.dumps(note))
     return path
 
-TrainingRun._logits, TrainingRun._finish = spoilt, noted
+loop.train = train_and_note
 main()
 """
 

@@ -34,12 +34,17 @@ from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.encode import PieceConditions
 from bicinium.model.transformer import Transformer
 from bicinium.music.score import Meter
+from bicinium.training import loop
 from bicinium.training.config import TrainConfig
-from bicinium.training.loop import TrainingRun, train
+from bicinium.training.live_sampler import LiveSampler
+from bicinium.training.loop import StepHook, train
 from bicinium.training.losses import IGNORE_INDEX
+from bicinium.training.monitor import Monitor
 from bicinium.training.optim import learning_rate_at, next_token_loss
 from bicinium.training.run_dir import EVENTS, METRICS, last_checkpoint, read_metrics, read_records
-from bicinium.training.validation import LiveSampler
+from bicinium.training.run_state import RunState
+from bicinium.training.setup import TrainingSetup, build_training
+from bicinium.training.validation import validate_live
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -105,11 +110,9 @@ def _same_weights(one: Path, other: Path) -> bool:
     )
 
 
-def _fresh(config: TrainConfig, run: Path) -> TrainingRun:
-    """A run that has not begun."""
-    return TrainingRun(
-        Fabric(accelerator="cpu", devices=1, precision="32-true"), config, run, False
-    )
+def _setup(config: TrainConfig, run: Path, resume: bool = False) -> TrainingSetup:
+    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+    return build_training(fabric, config, run, resume)
 
 
 def _kinds(run: Path) -> list[str]:
@@ -165,12 +168,14 @@ def test_what_the_model_wrote_can_be_heard_and_seen(uninterrupted: Path) -> None
 
 
 def test_on_policy_learning_is_recorded_and_can_be_switched_off(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("bicinium.training.loop._LOG_EVERY", 1)
-    train(_config(prepared), tmp_path / "on")
-    train(_config(prepared, grammar={"on_policy_weight": 0}), tmp_path / "off")
-    train(_config(prepared, grammar={"enabled": False}), tmp_path / "bare")
+    for name, grammar in (
+        ("on", {}),
+        ("off", {"on_policy_weight": 0}),
+        ("bare", {"enabled": False}),
+    ):
+        train(_config(prepared, grammar=grammar, log_every_steps=1), tmp_path / name)
     on, off, bare = (read_metrics(tmp_path / name) for name in ("on", "off", "bare"))
     # every second step, and after the validation of the fourth; recorded when the step is done
     assert [step for step, _ in on["on_policy/note_pairing"]] == [3, 5]
@@ -184,37 +189,22 @@ def test_on_policy_learning_is_recorded_and_can_be_switched_off(
     assert not np.array_equal(ends[1], ends[2])
 
 
-def test_the_grammar_comes_in_after_the_steps_it_was_asked_to_wait(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scales: list[float] = []
-    measure = TrainingRun._grammar_loss
-
-    def measuring(
-        run: TrainingRun, batch: Any, logits: Any, base: Any, scale: float, own: bool
-    ) -> Any:
-        if not own:
-            scales.append(scale)
-        return measure(run, batch, logits, base, scale, own)
-
-    monkeypatch.setattr(TrainingRun, "_grammar_loss", measuring)
-    monkeypatch.setattr("bicinium.training.loop._LOG_EVERY", 1)
+def test_the_grammar_loss_starts_after_the_configured_steps(prepared: Path, tmp_path: Path) -> None:
     grammar = {"ramp_after_steps": 3, "ramp_steps": 2}
-    train(_config(prepared, grammar=grammar), tmp_path / "run")
-    assert scales == [0, 0, 0, 0.5, 1, 1]
+    train(_config(prepared, grammar=grammar, log_every_steps=1), tmp_path / "run")
     measured = read_metrics(tmp_path / "run")
-    # it is watched from the start; own pieces are learned from after the validation of the fourth
+    assert [scale for _, scale in measured["train/grammar_scale"]] == [0, 0, 0, 0.5, 1, 1]
+    # it is measured from the start; generated pieces are used after the validation of step 4
     assert [step for step, _ in measured["train/note_pairing"]] == [1, 2, 3, 4, 5, 6]
     assert [step for step, _ in measured["on_policy/note_pairing"]] == [5]
 
 
-def test_until_then_a_run_is_one_without_the_grammar(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_until_then_a_run_equals_one_without_the_grammar_loss(
+    prepared: Path, tmp_path: Path
 ) -> None:
     """Bit for bit, dropout and all: it draws no random numbers either."""
-    monkeypatch.setattr("bicinium.training.loop._LOG_EVERY", 1)
-    train(_config(prepared, grammar={"ramp_after_steps": _STEPS}), tmp_path / "waiting")
-    train(_config(prepared, grammar={"enabled": False}), tmp_path / "bare")
+    for name, grammar in (("waiting", {"ramp_after_steps": _STEPS}), ("bare", {"enabled": False})):
+        train(_config(prepared, grammar=grammar, log_every_steps=1), tmp_path / name)
     assert _same_weights(tmp_path / "waiting", tmp_path / "bare")
     waiting, bare = (read_metrics(tmp_path / name) for name in ("waiting", "bare"))
     assert not any(name.startswith("on_policy/") for name in waiting)
@@ -222,7 +212,7 @@ def test_until_then_a_run_is_one_without_the_grammar(
 
 
 def test_a_run_moves_every_weight(uninterrupted: Path, prepared: Path, tmp_path: Path) -> None:
-    fresh = _fresh(_config(prepared), tmp_path / "run").net.state_dict()
+    fresh = _setup(_config(prepared), tmp_path / "run").state.net.state_dict()
     for name, weight in _weights(uninterrupted).items():
         assert weight.shape == fresh[name].shape
         moved = np.abs(weight - fresh[name].numpy())
@@ -272,9 +262,8 @@ def test_the_live_score_is_that_of_the_pieces_it_wrote(
     """The same weights and the same seed write the same pieces, and the score is their mean."""
     folder = tmp_path / "run"
     shutil.copytree(uninterrupted, folder)
-    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
-    run = TrainingRun(fabric, _config(prepared), folder, resume=True)
-    found, again = (run.live.validate(2, 2, [3, 5]) for _ in range(2))
+    sampler = _setup(_config(prepared), folder, resume=True).validator.sampler
+    found, again = (validate_live(sampler, 2, 2, [3, 5]) for _ in range(2))
     assert [piece.tokens.tolist() for piece in found.pieces] == [
         piece.tokens.tolist() for piece in again.pieces
     ]
@@ -302,9 +291,7 @@ def test_the_same_seed_trains_the_same_model_and_another_another(
     assert not _same_weights(uninterrupted, tmp_path / "other")
 
 
-def test_a_run_that_gains_nothing_ends_early(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_gains_nothing_ends_early(prepared: Path, tmp_path: Path) -> None:
     """With no learning rate to speak of, the second and third validation are like the first."""
     grammar = {"validate_every_n_batches": 2, "early_stop_patience": 2, "on_policy_weight": 0}
     grammar["ramp_steps"] = 0
@@ -314,27 +301,40 @@ def test_a_run_that_gains_nothing_ends_early(
     assert [event["step"] for event in events if event["kind"] == "validation"] == [2, 4, 6]
     assert events[-1]["kind"] == "ended"
     assert (
-        "neither bits per note nor grammar score gained in 2 validations" in (events[-1]["message"])
+        "neither bits per note nor grammar score improved in 2 validations"
+        in (events[-1]["message"])
     )
 
 
 # ------------------------------------------------------------------ going on
 
 
-@pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """(owner, method, call, what happens): at that call of the method it happens, once."""
+def _at(step: int, happens: Callable[[], object]) -> StepHook:
+    """A hook that does something before a step, once."""
+    done: list[int] = []
 
-    def arrange(owner: type, method: str, call: int, happens: Callable[[], object]) -> None:
-        original = getattr(owner, method)
+    def before_step(state: RunState) -> None:
+        if state.step == step and not done:
+            done.append(step)
+            happens()
+
+    return before_step
+
+
+@pytest.fixture
+def at_call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """(owner, function, call, what happens): at that call of the function it happens, once."""
+
+    def arrange(owner: object, function: str, call: int, happens: Callable[[], object]) -> None:
+        original = getattr(owner, function)
         calls = iter(range(1000))
 
-        def stopping(self: object, *args: object) -> object:
+        def stopping(*args: object, **named: object) -> object:
             if next(calls) == call:
                 happens()
-            return original(self, *args)
+            return original(*args, **named)
 
-        monkeypatch.setattr(owner, method, stopping)
+        monkeypatch.setattr(owner, function, stopping)
 
     return arrange
 
@@ -361,15 +361,13 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     uninterrupted: Path,
     prepared: Path,
     tmp_path: Path,
-    stop_at: Callable[..., None],
     step: int,
     happens: Callable[[], None],
     ends: type[BaseException],
 ) -> None:
     run = tmp_path / "run"
-    stop_at(TrainingRun, "_advance", step, happens)
     with pytest.raises(ends):
-        train(_config(prepared), run)
+        train(_config(prepared), run, before_step=_at(step, happens))
     saved = torch.load(last_checkpoint(run), weights_only=True)["step"]
     # Ctrl-C finishes the step and saves; after a power cut there is what was saved before
     assert saved == (step + 1 if ends is KeyboardInterrupt else 2 * (step // 2))
@@ -385,20 +383,20 @@ def _twice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "method"),
-    [(torch.optim.AdamW, "step"), (torch.optim.Muon, "step"), (TrainingRun, "_look_at")],
+    ("owner", "function"),
+    [(torch.optim.AdamW, "step"), (torch.optim.Muon, "step"), (Monitor, "after_step")],
 )
 def test_a_step_that_was_cut_in_two_is_not_saved(
     uninterrupted: Path,
     prepared: Path,
     tmp_path: Path,
-    stop_at: Callable[..., None],
+    at_call: Callable[..., None],
     owner: type,
-    method: str,
+    function: str,
 ) -> None:
     """By a second Ctrl-C, which acts at once."""
     run = tmp_path / "run"
-    stop_at(owner, method, 3, _twice)
+    at_call(owner, function, 3, _twice)
     with pytest.raises(KeyboardInterrupt):
         train(_config(prepared), run)
     assert torch.load(last_checkpoint(run), weights_only=True)["step"] == 2
@@ -434,33 +432,38 @@ def test_styles_that_are_not_those_of_the_corpora_are_refused(
 
 
 def test_a_run_that_was_interrupted_before_the_grammar_came_ends_like_an_uninterrupted_one(
-    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
+    prepared: Path, tmp_path: Path
 ) -> None:
     """Between the validation of the fourth step and the grammar: what the validation drew, and no
     checkpoint holds, is not learned from later on."""
     config = _config(prepared, grammar={"ramp_after_steps": 5})
     train(config, tmp_path / "whole")
-    stop_at(TrainingRun, "_advance", 4, _signalled(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "run")
+        train(config, tmp_path / "run", before_step=_at(4, _signalled(signal.SIGINT)))
     train(config, tmp_path / "run", resume=True)
     assert _same_weights(tmp_path / "whole", tmp_path / "run")
 
 
 @pytest.mark.parametrize(
-    ("method", "saved_every"), [("_measure", 2), ("_judge", 100), ("_record", 100)]
+    ("owner", "function", "saved_every"),
+    [
+        (LiveSampler, "compose", 2),
+        (Monitor, "after_validation", 100),
+        (loop, "write_model", 100),
+    ],
 )
 def test_a_validation_that_was_interrupted_is_begun_again(
     uninterrupted: Path,
     prepared: Path,
     tmp_path: Path,
-    stop_at: Callable[..., None],
-    method: str,
+    at_call: Callable[..., None],
+    owner: object,
+    function: str,
     saved_every: int,
 ) -> None:
     """Wherever in it Ctrl-C comes: what it was to teach is taught all the same."""
     run, config = tmp_path / "run", _config(prepared, checkpoint_every_steps=saved_every)
-    stop_at(TrainingRun, method, 0, _signalled(signal.SIGINT))
+    at_call(owner, function, 0, _signalled(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         train(config, run)
     assert torch.load(last_checkpoint(run), weights_only=True)["step"] == 4
@@ -478,40 +481,28 @@ def test_ctrl_c_during_validation_acts_at_once(
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("it went on after Ctrl-C")
 
-    monkeypatch.setattr(LiveSampler, "validate", endless)
+    monkeypatch.setattr(LiveSampler, "compose", endless)
     with pytest.raises(KeyboardInterrupt):
         train(_config(prepared), tmp_path / "run")
     assert "alert" not in _kinds(tmp_path / "run")
 
 
-def test_after_the_run_signals_are_as_they_were(
-    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
-) -> None:
+def test_after_the_run_signals_are_as_they_were(prepared: Path, tmp_path: Path) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    stop_at(TrainingRun, "_advance", 1, _signalled(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        train(_config(prepared), tmp_path / "run")
+        train(_config(prepared), tmp_path / "run", before_step=_at(1, _signalled(signal.SIGINT)))
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
-    uninterrupted: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uninterrupted: Path, prepared: Path, tmp_path: Path
 ) -> None:
     """kill -9 leaves what was saved every two steps, and nobody to save more."""
-    original = TrainingRun._advance
-
-    def keeping(self: TrainingRun) -> None:
-        if self.step == 5:
-            shutil.copytree(self.run, tmp_path / "killed")
-        original(self)
-
-    monkeypatch.setattr(TrainingRun, "_advance", keeping)
-    train(_config(prepared), tmp_path / "run")
-    monkeypatch.undo()
-    saved = torch.load(last_checkpoint(tmp_path / "killed"), weights_only=True)
-    assert saved["step"] == 4
-    train(_config(prepared), tmp_path / "killed", resume=True)
-    assert _same_weights(uninterrupted, tmp_path / "killed")
+    run, killed = tmp_path / "run", tmp_path / "killed"
+    train(_config(prepared), run, before_step=_at(5, lambda: shutil.copytree(run, killed)))
+    assert torch.load(last_checkpoint(killed), weights_only=True)["step"] == 4
+    train(_config(prepared), killed, resume=True)
+    assert _same_weights(uninterrupted, killed)
 
 
 def test_a_run_may_be_made_longer(uninterrupted: Path, prepared: Path, tmp_path: Path) -> None:
@@ -523,13 +514,10 @@ def test_a_run_may_be_made_longer(uninterrupted: Path, prepared: Path, tmp_path:
     assert steps == [4, 6, 8]
 
 
-def test_records_of_the_first_session_survive_the_second(
-    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
-) -> None:
+def test_records_of_the_first_session_survive_the_second(prepared: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    stop_at(TrainingRun, "_advance", 5, _power_cut)
     with pytest.raises(RuntimeError):
-        train(_config(prepared), run)
+        train(_config(prepared), run, before_step=_at(5, _power_cut))
     before = (run / METRICS).read_bytes()
     assert before.count(b"\n") > 1
     train(_config(prepared), run, resume=True)
@@ -539,18 +527,46 @@ def test_records_of_the_first_session_survive_the_second(
 
 
 def test_a_run_that_fails_before_its_first_step_leaves_the_checkpoint_alone(
-    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
+    prepared: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    stop_at(TrainingRun, "_advance", 3, _power_cut)
     with pytest.raises(RuntimeError):
-        train(_config(prepared), run)
+        train(_config(prepared), run, before_step=_at(3, _power_cut))
     last = last_checkpoint(run)
     broken = last.read_bytes()[:-1000]
     last.write_bytes(broken)
     with pytest.raises(Exception):  # noqa: B017, PT011  (torch's, whatever it is)
         train(_config(prepared), run, resume=True)
     assert last.read_bytes() == broken
+
+
+def test_a_run_of_an_earlier_version_is_resumed(
+    uninterrupted: Path, prepared: Path, tmp_path: Path
+) -> None:
+    """Its configuration and its monitors have their old names."""
+    run = tmp_path / "run"
+    with pytest.raises(RuntimeError):
+        train(_config(prepared), run, before_step=_at(5, _power_cut))
+    state = torch.load(last_checkpoint(run), weights_only=True)
+    data, training, monitor = (
+        state["config"]["data"],
+        state["config"]["training"],
+        state["monitor"],
+    )
+    for section, old, new in (
+        (data, "styles_left_out", "exclude_styles"),
+        (data, "foresight_share", "lookahead_probability"),
+        (training, "start_from", "init_from"),
+        (monitor, "unhealthy", "unhealthy_validations"),
+        (monitor, "least_bits", "min_bits"),
+        (state["data_monitor"], "first", "baseline"),
+        (state["data_monitor"], "late", "recent"),
+    ):
+        section[old] = section.pop(new)
+    training["tilting"] = {"pieces": None}
+    torch.save(state, last_checkpoint(run))
+    train(_config(prepared), run, resume=True)
+    assert _same_weights(uninterrupted, run)
 
 
 # ------------------------------------------------------------------ what cannot be resumed
@@ -636,7 +652,7 @@ def spoiled(prepared: Path, tmp_path: Path) -> Path:
     ("data", "shown", "said"),
     [
         ({}, 5, "and are left out"),
-        ({"filter_poor_grammar": False}, 6, "and are shown all the same"),
+        ({"filter_poor_grammar": False}, 6, "and are trained on all the same"),
         ({"min_grammar_score": 0.0}, 6, ""),
         ({"validate_grammar": False}, 6, ""),
     ],
@@ -644,8 +660,8 @@ def spoiled(prepared: Path, tmp_path: Path) -> Path:
 def test_pieces_of_poor_grammar_are_found_and_left_out_as_the_configuration_says(
     spoiled: Path, tmp_path: Path, data: dict[str, Any], shown: int, said: str
 ) -> None:
-    run = _fresh(_config(spoiled, data=data), tmp_path / "run")
-    assert run.corpus[0] == shown
+    setup = _setup(_config(spoiled, data=data), tmp_path / "run")
+    assert len(setup.corpus.training) == setup.state.corpus_size[0] == shown
     alerts = [e["message"] for e in read_records(tmp_path / "run" / EVENTS) if e["kind"] == "alert"]
     assert len(alerts) == bool(said)
     if said:
@@ -657,9 +673,10 @@ def test_styles_that_are_left_out_are_neither_shown_nor_validated_on(
     prepared: Path, tmp_path: Path
 ) -> None:
     others = [piece for piece in load_pieces(prepared) if piece.style != "bach"]
-    run = _fresh(_config(prepared, data={"exclude_styles": ["bach"]}), tmp_path / "run")
-    assert run.corpus[0] == sum(piece.split == "train" for piece in others) < 6
-    held_out = [piece.name for pieces in run.held_out.values() for piece in pieces]
+    config = _config(prepared, data={"exclude_styles": ["bach"]})
+    corpus = _setup(config, tmp_path / "run").corpus
+    assert len(corpus.training) == sum(piece.split == "train" for piece in others) < 6
+    held_out = [piece.name for pieces in corpus.validation.values() for piece in pieces]
     assert held_out == [piece.name for piece in others if piece.split == "validation"]
 
 
@@ -685,11 +702,8 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_twentieth(prepared: 
     assert learning_rate_at(training, 500) == pytest.approx(5e-4)  # a run that was made longer
 
 
-def test_the_learning_rate_of_the_step_is_used(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bicinium.training.loop._LOG_EVERY", 1)
-    config = _config(prepared)
+def test_the_learning_rate_of_the_step_is_used(prepared: Path, tmp_path: Path) -> None:
+    config = _config(prepared, log_every_steps=1)
     train(config, tmp_path / "run")
     used = read_metrics(tmp_path / "run")["train/learning_rate"]
     assert used == [(step + 1, learning_rate_at(config.training, step)) for step in range(_STEPS)]
@@ -698,14 +712,16 @@ def test_the_learning_rate_of_the_step_is_used(
 def test_muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest(
     prepared: Path, tmp_path: Path
 ) -> None:
-    run = _fresh(_config(prepared), tmp_path / "run")
-    adamw, muon = run.optimizers
+    state = _setup(_config(prepared), tmp_path / "run").state
+    adamw, muon = state.optimizers
     assert isinstance(muon.optimizer, torch.optim.Muon)
     assert isinstance(adamw.optimizer, torch.optim.AdamW)
     (matrices,) = (group["params"] for group in muon.param_groups)
-    assert {id(p) for p in matrices} == {id(p) for p in run.net.blocks.parameters() if p.ndim == 2}
+    assert {id(p) for p in matrices} == {
+        id(p) for p in state.net.blocks.parameters() if p.ndim == 2
+    }
     ends, vectors = (group["params"] for group in adamw.param_groups)
-    net = run.net
+    net = state.net
     assert {id(p) for p in ends} == {
         id(layer.weight) for layer in (net.embedding, net.head, net.relative_head, net.ending_head)
     }
@@ -717,7 +733,8 @@ def test_muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest(
 def test_adamw_moves_all_where_it_is_asked_to_and_only_matrices_are_decayed(
     prepared: Path, tmp_path: Path
 ) -> None:
-    (adamw,) = _fresh(_config(prepared, optimizer="adamw"), tmp_path / "run").optimizers
+    setup = _setup(_config(prepared, optimizer="adamw"), tmp_path / "run")
+    (adamw,) = setup.state.optimizers
     groups = adamw.param_groups
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
     assert all(p.ndim >= 2 for p in groups[0]["params"])
@@ -725,13 +742,10 @@ def test_adamw_moves_all_where_it_is_asked_to_and_only_matrices_are_decayed(
     assert sum(len(group["params"]) for group in groups) == 5 + 2 * 6
 
 
-def test_a_run_of_adamw_alone_goes_on_where_it_stopped(
-    prepared: Path, tmp_path: Path, stop_at: Callable[..., None]
-) -> None:
+def test_a_run_of_adamw_alone_goes_on_where_it_stopped(prepared: Path, tmp_path: Path) -> None:
     config = _config(prepared, optimizer="adamw")
     train(config, tmp_path / "whole")
-    stop_at(TrainingRun, "_advance", 3, _power_cut)
     with pytest.raises(RuntimeError):
-        train(config, tmp_path / "run")
+        train(config, tmp_path / "run", before_step=_at(3, _power_cut))
     train(config, tmp_path / "run", resume=True)
     assert _same_weights(tmp_path / "whole", tmp_path / "run")

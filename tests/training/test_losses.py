@@ -15,23 +15,24 @@ from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, Rule, State
 from bicinium.model.config import ModelConfig
 from bicinium.model.transformer import Transformer
 from bicinium.tokenizer.vocabulary import END, START, VOCAB_SIZE, Kind, token_id
+from bicinium.training.batches import TrainingBatches, ValidationBatches
 from bicinium.training.config import MusicalGrammarSection
 from bicinium.training.dataset import (
     Batch,
     PieceDataset,
-    TrainingBatches,
-    ValidationBatches,
-    Window,
 )
+from bicinium.training.live_sampler import GeneratedPiece
 from bicinium.training.losses import (
     IGNORE_INDEX,
     MusicalGrammarLoss,
     illegal_mass,
     margin_loss,
     semantic_loss,
+    states_before,
 )
 from bicinium.training.optim import next_token_loss
-from bicinium.training.validation import GeneratedPiece, predict_logits
+from bicinium.training.validation import predict_logits
+from bicinium.training.windows import Window
 
 _COMPONENTS = {
     "note_pairing": "pairing",
@@ -446,9 +447,9 @@ def test_the_loss_changes_the_gradient_of_every_weight(
 def _batch(walks: list[np.ndarray], config: ModelConfig, bars: int = 8) -> Batch:
     """Whole walks side by side, the grammar measured everywhere."""
     own = [GeneratedPiece(walk, "4/4", "major", "bach", bars, 0) for walk in walks]
-    store = PieceDataset(own, config)
+    dataset = PieceDataset(own, config)
     windows = [Window(i, 0, min(len(w) - 1, config.context), 0) for i, w in enumerate(walks)]
-    return store.batch(windows, np.random.default_rng(0), grammar_positions=10**9)
+    return dataset.batch(windows, np.random.default_rng(0), grammar_positions=10**9)
 
 
 # ------------------------------------------------------------------ loops
@@ -566,7 +567,7 @@ def test_rows_choose_the_positions_that_count(
     targets = torch.from_numpy(np.stack([w[1 : length + 1] for w in walks]).astype(np.int64))
     logits = torch.randn(2, length, VOCAB_SIZE, generator=torch.Generator().manual_seed(0))
     loss, rows = MusicalGrammarLoss(_EVEN), torch.tensor([0, 3, length, length + 5])
-    states = loss._states_before(targets)
+    states = states_before(loss.grammar, targets)
     _, given = loss(logits, targets, _NOTHING, states.take(rows.numpy()), rows)
     _, found = loss(logits, targets, _NOTHING, rows=rows)
     each = [loss(logits, targets, _NOTHING, rows=row[None])[1] for row in rows]

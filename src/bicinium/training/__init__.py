@@ -1,1 +1,1 @@
-"""Training: the only part of bicinium, with ``model.transformer``, that imports torch."""
+"""Training. With ``model.transformer``, the only part of bicinium that imports torch."""

@@ -1,4 +1,4 @@
-"""Runs side by side: their curves as a picture, their last numbers as a table."""
+"""Comparison of runs: a table of their last metrics, a picture of their curves."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
-from bicinium.training.run_dir import EVENTS, METRICS, read_metrics, read_records
+from bicinium.training.run_dir import EVENTS, METRICS, EventKind, read_metrics, read_records
 
-_DRAWN = (
+_PLOTTED = (
     "train/cross_entropy",
     "validation/keyboard/bits_per_note",
     "live/grammar_score",
@@ -21,9 +21,9 @@ _DRAWN = (
 
 
 def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """A row for each run: its name, steps, rollbacks, and the last value of everything measured.
+    """Return a row for each run: name, steps, rollbacks, alerts, last value of each metric.
 
-    Raises RequestError where a folder holds no run.
+    Raises RequestError if a folder holds no run.
     """
     rows = []
     curves = [_curves(folder) for folder in folders]
@@ -36,8 +36,8 @@ def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
             {
                 "run": folder.name,
                 "steps": max(step for points in found.values() for step, _ in points),
-                "rollbacks": sum(event["kind"] == "rollback" for event in events),
-                "alerts": sum(event["kind"] == "alert" for event in events),
+                "rollbacks": sum(event["kind"] == EventKind.ROLLBACK for event in events),
+                "alerts": sum(event["kind"] == EventKind.ALERT for event in events),
             }
             | {name: found[name][-1][1] if name in found else None for name in names}
         )
@@ -45,21 +45,22 @@ def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def plot_curves(folders: Sequence[Path], path: Path) -> None:
-    """The curves of runs in one PNG; a dotted line where one was rolled back."""
+    """Write a PNG with six curves of each run. Dotted lines mark rollbacks."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 7), layout="constrained")
     axes = figure.subplots(2, 3).ravel()
     for number, folder in enumerate(folders):
         curves, colour = _curves(folder), f"C{number % 10}"
-        back = [e["left"] for e in read_records(folder / EVENTS) if e["kind"] == "rollback"]
-        for axis, name in zip(axes, _DRAWN, strict=True):
+        events = read_records(folder / EVENTS)
+        rollbacks = [event["left"] for event in events if event["kind"] == EventKind.ROLLBACK]
+        for axis, name in zip(axes, _PLOTTED, strict=True):
             points = curves.get(name, [])
             axis.plot(*zip(*points, strict=True) if points else ([], []), color=colour, lw=1.2,
                       marker="." if len(points) < 50 else None, label=folder.name)  # fmt: skip
-            for step in back:
+            for step in rollbacks:
                 axis.axvline(step, color=colour, ls=":", lw=0.8)
-    for axis, name in zip(axes, _DRAWN, strict=True):
+    for axis, name in zip(axes, _PLOTTED, strict=True):
         axis.set(title=name, xlabel="step")
         axis.grid(alpha=0.3)
         if name.endswith("illegal_mass") and axis.lines:
@@ -72,5 +73,5 @@ def plot_curves(folders: Sequence[Path], path: Path) -> None:
 def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     curves = read_metrics(folder)
     if not curves:
-        raise RequestError(f"{folder} holds no run: there is no {METRICS} in it")
+        raise RequestError(f"{folder} holds no run: it has no {METRICS}.")
     return curves

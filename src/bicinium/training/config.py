@@ -20,6 +20,7 @@ from bicinium.model.config import ModelConfig
 
 # Keys that were renamed, by section: old name → new name.
 RENAMED_KEYS: Mapping[str, Mapping[str, str]] = {
+    "model": {"memory": "bar_lag", "foresight": "lookahead"},
     "training": {"start_from": "init_from"},
     "training.musical_grammar": {
         "on_policy_slips": "on_policy_error_rate",
@@ -159,6 +160,13 @@ class TrainConfig(_Section):
     model: ModelConfig = ModelConfig()
     training: TrainingSection = TrainingSection()
     data: DataSection = DataSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_old_names_of_model(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and isinstance(values.get("model"), Mapping):
+            return {**values, "model": with_current_names("model", values["model"])}
+        return values
 
     @property
     def grammar_config(self) -> MusicalGrammarSection:

@@ -1,13 +1,13 @@
-"""The grammar as a loss: how much probability lies on tokens that may not come next.
+"""Grammar loss: penalises probability on tokens that the musical grammar forbids.
 
-At each position the automaton, run over the prefix, says what rule r forbids. The loss of r is
-−log(1 − p_r), where p_r is the probability on what r forbids: the semantic loss of Xu et al. (2018,
-arXiv:1711.11157) for the constraint "the next token is legal". It is computed as a difference of
-two log-sums-of-exponentials, so it has a gradient everywhere and no argmax.
+At each position the automaton, run over the prefix, says which tokens each rule forbids. With p the
+probability on these tokens, the loss of a rule is −log(1 − p). This is the semantic loss of Xu et
+al. (2018, arXiv:1711.11157) for the constraint "the next token is legal". It is a difference of two
+log-sum-exps, so it has a gradient everywhere and needs no argmax.
 
-That gradient is in proportion to p, and so it fades long before thousands of tokens in a row are
-legal. The ``margin`` does not: log(1 + o/ε), o being the odds of all that is forbidden and ε the
-odds that are tolerated, is the logistic loss of "legal by a margin of −log ε".
+The gradient of the semantic loss is proportional to p. It fades long before thousands of tokens in
+a row are legal. The *margin* loss does not fade: log(1 + odds / tolerated odds), the logistic loss
+of being legal by a margin of −log(tolerated odds).
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bicinium.grammar import MusicalGrammar, State
+from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, State
 from bicinium.grammar.loops import loop_continuations
 from bicinium.tokenizer.vocabulary import PAD, START
 from bicinium.training.config import MusicalGrammarSection
 
-IGNORE_INDEX = -100  # the target of positions that do not count
-_NO_LOGIT = -1e4  # of no weight beside any other, and unlike minus infinity it has a gradient
+IGNORE_INDEX = -100  # target of positions that do not count
+_LOW_LOGIT = -1e4  # of negligible weight, but unlike minus infinity with a gradient
 
-_COMPONENTS = {
+# Components of the loss and the rules they cover. Rules of one's own count as sequence coherence.
+_COMPONENT_RULES = {
     "note_pairing": ("pairing",),
     "sequence_coherence": ("order", "time", "voices", "duration", "range"),
     "repetition_penalty": ("repetition",),
@@ -37,12 +38,23 @@ _COMPONENTS = {
 
 
 class MusicalGrammarLoss(nn.Module):
-    """Adds the weighted grammar loss to a base loss. Works with any model over this vocabulary."""
+    """Adds the weighted grammar loss to a base loss, for any model over this vocabulary.
+
+    ``config`` holds the weights (``TrainConfig.grammar_config``). It may also be a
+    ``MusicalGrammarConfig``, which says what the grammar allows; the weights are then the defaults.
+    ``grammar`` is for a grammar with rules of one's own.
+    """
 
     def __init__(
-        self, config: MusicalGrammarSection | None = None, grammar: MusicalGrammar | None = None
+        self,
+        config: MusicalGrammarSection | MusicalGrammarConfig | None = None,
+        grammar: MusicalGrammar | None = None,
     ) -> None:
         super().__init__()
+        if isinstance(config, MusicalGrammarConfig):
+            if grammar is not None:
+                raise ValueError("give a MusicalGrammarConfig or a grammar, not both.")
+            grammar, config = MusicalGrammar(config), None
         self.config = config or MusicalGrammarSection()
         self.grammar = grammar or MusicalGrammar()
         self.weights = {
@@ -65,64 +77,67 @@ class MusicalGrammarLoss(nn.Module):
         scale: float = 1.0,
         on_policy: bool = False,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """(B, T, V) logits, (B, T) targets and the base loss → the total loss and its components.
+        """Return the total loss and its components, unweighted, in nats per position.
 
-        rows: (N,) the positions of the flattened batch to measure on; all of them where None.
-        states: the automaton's state before the target at each of these positions. Without it, each
-            row of ``target_tokens`` is taken to begin right after START.
-        scale: of the weights, to ramp them in.
-        on_policy: the targets are the model's own. Music may go on with a loop, and then that token
-            is not held against the model; where the model itself has begun one, it is.
+        predicted_tokens: (B, T, V) logits.
+        target_tokens: (B, T) the tokens that come next, IGNORE_INDEX where nothing counts.
+        rows: (N,) indices into the flattened batch at which to measure; None for all.
+        states: automaton states before the targets of ``rows``. If None, each row of
+            ``target_tokens`` is taken to begin right after START.
+        scale: factor of the weights, to ramp them in.
+        on_policy: the targets are the model's own. In music of the training set a loop may go on;
+            if the model itself has begun one, the token that continues it is penalised.
 
-        Positions whose target is IGNORE_INDEX do not count, nor do those at which the rules
-        together forbid every token, as they may after a slip. The components are unweighted, in
-        nats.
+        Positions at which the rules together forbid every token do not count either. There are some
+        after an error.
         """
-        targets = target_tokens.reshape(-1)
         if states is None:
-            states = self._states_before(target_tokens)
+            states = states_before(self.grammar, target_tokens)
             if rows is not None:
                 states = states.take(rows.numpy())
         if rows is None:
-            rows = torch.arange(len(targets))
+            rows = torch.arange(target_tokens.numel())
+        targets = target_tokens.reshape(-1)[rows]
+        loops = _loop_tokens(target_tokens)[rows.cpu().numpy()]
+        if not on_policy:
+            loops[loops == targets.cpu().numpy()] = -1
         logits = predicted_tokens.flatten(0, -2)[rows]
         logits = logits.float() if logits.dtype.itemsize < 4 else logits
-        asked = targets[rows]
-        loops = _loops(target_tokens)[rows.cpu().numpy()]
-        if not on_policy:
-            loops[loops == asked.cpu().numpy()] = -1
-        everything = logits.logsumexp(dim=-1)
-        components: dict[str, Tensor] = {}
-        masks = {
-            name: torch.from_numpy(forbidden).to(logits.device)
-            for name, forbidden in self._forbidden(states, loops).items()
-        }
-        counted = (asked != IGNORE_INDEX) & ~masks["legality"].all(dim=-1)
-        some = counted.sum().clamp(min=1)
-        for name, mask in masks.items():
-            components[name] = (semantic_loss(logits, mask, everything) * counted).sum() / some
-        excess = margin_loss(logits, masks["legality"], self.config.tolerated_odds)
-        components["margin"] = (excess * counted).sum() / some
-        log_p = logits - everything[:, None]
-        finite = log_p.clamp(
-            min=torch.finfo(log_p.dtype).min
-        )  # 0 times minus infinity is no number
-        entropy = -((log_p.exp() * finite).sum(dim=-1) * counted).sum() / some
-        components["entropy_floor"] = (self.config.entropy_floor - entropy).clamp(min=0)
+        components = self._components(logits, targets, self._forbidden(states, loops))
         total = base_loss
         for name, component in components.items():
             total = total + scale * self.weights[name] * component
         return total, components
 
+    def _components(
+        self, logits: Tensor, targets: Tensor, forbidden: dict[str, NDArray[np.bool_]]
+    ) -> dict[str, Tensor]:
+        """Return the mean of each component over the positions that count."""
+        masks = {name: torch.from_numpy(m).to(logits.device) for name, m in forbidden.items()}
+        counted = (targets != IGNORE_INDEX) & ~masks["legality"].all(dim=-1)
+        count = counted.sum().clamp(min=1)
+        log_sum = logits.logsumexp(dim=-1)
+        components = {
+            name: (semantic_loss(logits, mask, log_sum) * counted).sum() / count
+            for name, mask in masks.items()
+        }
+        margin = margin_loss(logits, masks["legality"], self.config.tolerated_odds)
+        components["margin"] = (margin * counted).sum() / count
+        log_p = logits - log_sum[:, None]
+        finite = log_p.clamp(min=torch.finfo(log_p.dtype).min)  # 0 times −∞ would be NaN.
+        entropy = -((log_p.exp() * finite).sum(dim=-1) * counted).sum() / count
+        components["entropy_floor"] = (self.config.entropy_floor - entropy).clamp(min=0)
+        return components
+
     def _forbidden(self, states: State, loops: NDArray[np.integer]) -> dict[str, NDArray[np.bool_]]:
-        """(N, V) for each component: what its rules forbid."""
+        """Return for each component an (N, V) mask of the tokens that its rules forbid."""
         by_rule = {rule.name: mask for rule, mask in self.grammar.rule_masks(states)}
-        named = {rule for rules in _COMPONENTS.values() for rule in rules}
+        known = {rule for rules in _COMPONENT_RULES.values() for rule in rules}
         masks = {}
-        for component, rules in _COMPONENTS.items():
+        for component, rules in _COMPONENT_RULES.items():
             present = [by_rule[rule] for rule in rules if rule in by_rule]
-            if component == "sequence_coherence":  # a caller's own rules belong here
-                present += [mask for rule, mask in by_rule.items() if rule not in named]
+            if component == "sequence_coherence":
+                present += [mask for rule, mask in by_rule.items() if rule not in known]
             if present:
                 masks[component] = np.logical_or.reduce(present)
         if "repetition_penalty" in masks:
@@ -130,45 +145,48 @@ class MusicalGrammarLoss(nn.Module):
             masks["repetition_penalty"][looping, loops[looping]] = True
         return masks | {"legality": np.logical_or.reduce(list(masks.values()))}
 
-    def _states_before(self, target_tokens: Tensor) -> State:
-        targets = target_tokens.cpu().numpy()
-        inputs = np.where(targets == IGNORE_INDEX, PAD, targets)[:, :-1]
-        inputs = np.concatenate([np.full((len(inputs), 1), START), inputs], axis=1)
-        states = self.grammar.states_along(list(inputs))
-        begins = np.arange(len(inputs)) * (inputs.shape[1] + 1)  # the state before START
-        return states.take(np.delete(np.arange(len(states)), begins))
+
+def states_before(grammar: MusicalGrammar, target_tokens: Tensor) -> State:
+    """Return the (B · T,) states before each of (B, T) targets, which follow START."""
+    targets = target_tokens.cpu().numpy()
+    inputs = np.where(targets == IGNORE_INDEX, PAD, targets)[:, :-1]
+    inputs = np.concatenate([np.full((len(inputs), 1), START), inputs], axis=1)
+    states = grammar.states_along(list(inputs))
+    before_start = np.arange(len(inputs)) * (inputs.shape[1] + 1)
+    return states.take(np.delete(np.arange(len(states)), before_start))
 
 
-def semantic_loss(logits: Tensor, forbidden: Tensor, everything: Tensor | None = None) -> Tensor:
-    """(N,) −log(1 − p), p being the probability of (N, V) ``logits`` on what is ``forbidden``.
+def semantic_loss(logits: Tensor, forbidden: Tensor, log_sum: Tensor | None = None) -> Tensor:
+    """Return (N,) −log(1 − p), p the probability of (N, V) ``logits`` on ``forbidden`` tokens.
 
-    0 where all is forbidden (there is no such position in valid music). ``everything`` is the
-    log-sum-exp of the logits, where it is known already.
+    It is 0 where every token is forbidden. ``log_sum`` is the log-sum-exp of the logits, if known.
     """
-    if everything is None:
-        everything = logits.logsumexp(dim=-1)
-    nothing_left = forbidden.all(dim=-1, keepdim=True)
-    allowed = logits.masked_fill(forbidden & ~nothing_left, -torch.inf)
-    return everything - allowed.logsumexp(dim=-1)
+    if log_sum is None:
+        log_sum = logits.logsumexp(dim=-1)
+    all_forbidden = forbidden.all(dim=-1, keepdim=True)
+    allowed = logits.masked_fill(forbidden & ~all_forbidden, -torch.inf)
+    return log_sum - allowed.logsumexp(dim=-1)
 
 
-def margin_loss(logits: Tensor, forbidden: Tensor, tolerated: float) -> Tensor:
-    """(N,) log(1 + o/tolerated), o being the odds of (N, V) ``logits`` for what is ``forbidden``.
+def margin_loss(logits: Tensor, forbidden: Tensor, tolerated_odds: float) -> Tensor:
+    """Return (N,) log(1 + odds / tolerated), the odds being of forbidden against allowed tokens.
 
-    0 where all is forbidden, or nothing.
+    It is 0 where every token or none is forbidden.
     """
-    legal = logits.masked_fill(forbidden, _NO_LOGIT).logsumexp(dim=-1)
-    illegal = logits.masked_fill(~forbidden, _NO_LOGIT).logsumexp(dim=-1)
-    return F.softplus(illegal - legal - math.log(tolerated)) * ~forbidden.all(dim=-1)
+    legal = logits.masked_fill(forbidden, _LOW_LOGIT).logsumexp(dim=-1)
+    illegal = logits.masked_fill(~forbidden, _LOW_LOGIT).logsumexp(dim=-1)
+    loss = F.softplus(illegal - legal - math.log(tolerated_odds))
+    return loss * ~forbidden.all(dim=-1)
 
 
 def illegal_mass(logits: Tensor, forbidden: Tensor) -> Tensor:
-    """(…) probability that softmax of ``logits`` (…, V) puts on ``forbidden`` tokens."""
+    """Return (…) the probability that softmax of (…, V) ``logits`` puts on forbidden tokens."""
     return (logits.float().softmax(dim=-1) * forbidden).sum(dim=-1)
 
 
-def _loops(target_tokens: Tensor) -> NDArray[np.int64]:
-    """(B·T,) the token by which each target would continue a loop of the targets before it."""
+def _loop_tokens(target_tokens: Tensor) -> NDArray[np.int64]:
+    """Return (B · T,) the token that would continue a loop at each target; −1 if there is none."""
     targets = target_tokens.cpu().numpy().reshape(-1, target_tokens.shape[-1])
-    after = loop_continuations(targets)
-    return np.concatenate([np.full((len(after), 1), -1), after[:, :-1]], axis=1).ravel()
+    following = loop_continuations(targets)
+    shifted = np.concatenate([np.full((len(following), 1), -1), following[:, :-1]], axis=1)
+    return shifted.ravel()

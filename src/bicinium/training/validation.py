@@ -1,19 +1,20 @@
-"""Validating the live model: how well it predicts held-out pieces, and what it writes by itself.
+"""Validation of the current weights: prediction of held-out pieces, and generated pieces.
 
-What it writes is drawn as users draw it, by the numpy decoder, but unconstrained (no mask,
-temperature 1, nothing cut off), from START to the model's own END.
+Pieces are generated as users compose, by the numpy decoder, but without mask, constraints or
+truncation, from START to the model's own END.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from lightning.fabric import Fabric
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
@@ -21,48 +22,128 @@ from torch import Tensor
 from bicinium.atomic_write import atomic_write
 from bicinium.data.piece_record import PieceRecord
 from bicinium.generation.composition import Composition
-from bicinium.generation.conditions import Conditions
-from bicinium.generation.engine import Composer, GenerationConfig
-from bicinium.generation.sampling import Sampling
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.loops import MAX_LOOPED_SHARE, looped_share
-from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.teacher_forcing import condition_bits
 from bicinium.model.transformer import Transformer
-from bicinium.music.key import REFERENCE_KEYS
 from bicinium.music.quality import quality
-from bicinium.music.score import TICKS_PER_QUARTER, Meter
+from bicinium.music.score import TICKS_PER_QUARTER
 from bicinium.reports.html_report import html_report
 from bicinium.reports.verdicts import validate_file
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind
-from bicinium.training.dataset import Batch, PieceDataset, ValidationBatches
+from bicinium.training.batches import ValidationBatches, on_policy_dataset
+from bicinium.training.config import TrainConfig
+from bicinium.training.dataset import Batch, PieceDataset
+from bicinium.training.live_sampler import GeneratedPiece, LiveSampler, generated_pieces
 from bicinium.training.losses import illegal_mass
+from bicinium.training.monitor import Validation
+from bicinium.training.random_streams import RandomStream, stream_seed
+from bicinium.training.run_dir import samples_folder
 
-_SCALE = (0, 2, 4, 5, 7, 9, 11)  # of both homes
-_UNTOUCHED = Sampling()
+_SCALE = (0, 2, 4, 5, 7, 9, 11)  # C major and A minor, the keys of all training pieces
+_NGRAM = 8  # tokens
+_BATCH_OF_GENERATED = 8
 
-# Music that is none. Of 311 keyboard pieces the sparsest has 0.6 notes a quarter; the trained
-# model's mean entropy is 0.8 nats a token.
-_FEWEST_NOTES = 0.2  # a quarter
-_LEAST_ENTROPY = 0.05  # nats a token
+# Thresholds of degenerate music. Of 311 keyboard pieces the sparsest has 0.6 notes per quarter, and
+# the mean entropy of the trained model is 0.8 nats per token.
+_MIN_NOTES_PER_QUARTER = 0.2
+_MIN_ENTROPY = 0.05  # nats per token
 
 
 @dataclass(frozen=True, slots=True)
-class GeneratedPiece:
-    """A piece of the model's own, in the form of a training piece, however wrong it is."""
+class LiveValidation:
+    """Generated pieces, their metrics, and why they are degenerate (empty if they are not)."""
 
-    tokens: NDArray[np.int16]
-    meter: str
-    mode: str
-    style: str | None
-    bars: int
-    transposition: int
+    pieces: list[Composition]
+    metrics: dict[str, float]
+    degenerate: str
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """Everything that a validation yields; ``error`` is set if it failed."""
+
+    validation: Validation
+    metrics: dict[str, float] = field(default_factory=dict)
+    pieces: list[GeneratedPiece] = field(default_factory=list)  # to learn from
+    summary: str = ""
+    samples_page: str | None = None
+    error: str = ""
+
+    @classmethod
+    def unknown(cls, step: int, error: str = "") -> ValidationReport:
+        """Return the report of a state that was not validated."""
+        return cls(Validation(step, None, None), error=error)
+
+
+class Validator:
+    """Validates the weights of a run as they are."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        config: TrainConfig,
+        net: Transformer,
+        held_out: Mapping[str, Sequence[PieceRecord]],
+        sampler: LiveSampler,
+        run: Path,
+    ) -> None:
+        self.fabric, self.config, self.net, self.run = fabric, config, net, run
+        self.held_out, self.sampler = held_out, sampler
+        self.batches = {
+            name: ValidationBatches(PieceDataset(pieces, config.model), config.training.batch_size)
+            for name, pieces in held_out.items()
+        }
+
+    def validate(self, step: int) -> ValidationReport:
+        """Measure the weights. Any failure becomes ``error``: the state is unknown then."""
+        if not all(bool(weight.isfinite().all()) for weight in self.net.parameters()):
+            return ValidationReport(Validation(step, math.nan, 0.0, "the weights are not finite"))
+        try:
+            return self._measure(step)
+        except Exception as error:  # Whatever it is, training continues.
+            return ValidationReport.unknown(step, repr(error))
+
+    def _measure(self, step: int) -> ValidationReport:
+        grammar = self.config.training.musical_grammar
+        with self.fabric.autocast():
+            sets = {
+                name: held_out_metrics(self.net, batches, self.held_out[name])
+                for name, batches in self.batches.items()
+            }
+        seed = stream_seed(self.config.training.seed, RandomStream.LIVE_VALIDATION)
+        live = validate_live(self.sampler, grammar.live_pieces, grammar.live_bars, seed)
+        page = save_samples(live.pieces[: grammar.saved_pieces], samples_folder(self.run, step))
+        bits = next(iter(sets.values()))["bits_per_note"]
+        score, valid = live.metrics["grammar_score"], live.metrics["valid"]
+        metrics = {
+            f"validation/{name}/{key}": value
+            for name, found in sets.items()
+            for key, value in found.items()
+        }
+        return ValidationReport(
+            Validation(step, bits, score, live.degenerate),
+            metrics | {f"live/{name}": value for name, value in live.metrics.items()},
+            generated_pieces([p.tokens for p in live.pieces], [p.conditions for p in live.pieces]),
+            f"grammar score {score:.3f}, {bits:.2f} bits per note, {valid:.0%} of "
+            f"{len(live.pieces)} pieces valid",
+            str(page) if page else None,
+        )
+
+
+def validate_live(
+    sampler: LiveSampler, count: int, bars: int, seed: Sequence[int]
+) -> LiveValidation:
+    """Generate whole pieces and measure them."""
+    pieces = sampler.compose(count, bars, seed)
+    metrics = generated_metrics(pieces) | _next_token_metrics(sampler.model, pieces)
+    return LiveValidation(pieces, metrics, _why_degenerate(metrics))
 
 
 def held_out_metrics(
     model: Transformer, batches: ValidationBatches, pieces: Sequence[PieceRecord]
 ) -> dict[str, float]:
-    """Bits per note and per token, teacher-forced, and the mean illegal mass, over whole pieces."""
+    """Return teacher-forced bits per note, bits per token and mean illegal mass of whole pieces."""
     grammar = MusicalGrammar()
     nats = illegal = 0.0
     tokens = 0
@@ -82,112 +163,26 @@ def held_out_metrics(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class LiveValidation:
-    """Pieces that the model has written by itself, and what was measured of them."""
-
-    pieces: list[Composition]
-    metrics: dict[str, float]
-    degenerate: str  # in which way they are no music; nothing where they are
-
-
-class LiveSampler:
-    """The model as it stands, writing pieces whose conditions are those of training pieces.
-
-    The same seed and the same weights give the same pieces.
-    """
-
-    def __init__(
-        self, model: Transformer, like: Sequence[PieceRecord], shares: NDArray[np.integer]
-    ) -> None:
-        self.model, self.like = model, like
-        self.shares = shares / shares.sum()  # how often each is shown
-
-    def write(
-        self,
-        count: int,
-        most_bars: int,
-        max_tokens: int,
-        hottest: float,
-        slips: float,
-        seed: Sequence[int],
-    ) -> list[GeneratedPiece]:
-        """Pieces of 2 to ``most_bars`` bars, each broken off at ``max_tokens``, drawn at one
-        temperature between 1 and ``hottest``; of the tokens, ``slips`` are such as the grammar
-        forbids.
-        """
-        rng = np.random.default_rng(seed)
-        asked = self._ask(rng, rng.integers(2, most_bars + 1, count).tolist())
-        rngs = rng.spawn(count)
-        sampling = Sampling(temperature=rng.uniform(1, hottest))
-        manner = GenerationConfig(sampling, use_grammar=False, max_tokens=max_tokens, slips=slips)
-        drawn = self._composer().draw(asked, rngs, manner)
-        return generated_pieces(drawn, asked)
-
-    def validate(self, count: int, bars: int, seed: Sequence[int]) -> LiveValidation:
-        """Whole pieces, judged."""
-        rng = np.random.default_rng(seed)
-        asked = self._ask(rng, [bars] * count)
-        seeds = rng.integers(2**31, size=count).tolist()
-        pieces = self._composer().compose(asked, seeds, _UNTOUCHED, use_grammar=False)
-        metrics = generated_metrics(pieces) | self._own_distribution(pieces)
-        return LiveValidation(pieces, metrics, _degenerate(metrics))
-
-    def _ask(self, rng: np.random.Generator, bars: Sequence[int]) -> list[Conditions]:
-        chosen = rng.choice(len(self.like), size=len(bars), p=self.shares)
-        return [
-            Conditions(
-                key=REFERENCE_KEYS[self.like[i].mode].transpose(self.like[i].transposition),
-                meter=Meter.parse(self.like[i].meter),
-                bars=count,
-                style=self.like[i].style,
-            )
-            for i, count in zip(chosen, bars, strict=True)
-        ]
-
-    def _composer(self) -> Composer:
-        return Composer(Checkpoint(self.model.config, self.model.weights()), dtype=np.float32)
-
-    def _own_distribution(self, pieces: Sequence[Composition]) -> dict[str, float]:
-        """Mean entropy and illegal mass of the next token, at the states the model has reached."""
-        own = generated_pieces([piece.tokens for piece in pieces], [p.conditions for p in pieces])
-        store = PieceDataset(own, self.model.config, spare_slots=3)
-        grammar = MusicalGrammar()
-        entropy = illegal = tokens = 0.0
-        batches = ValidationBatches(store, batch_size=8)
-        for index in range(len(batches)):
-            batch = batches[index]
-            logits = predict_logits(self.model, batch)
-            log_p = logits.log_softmax(dim=-1)
-            entropy -= float((log_p.exp() * log_p).sum())
-            forbidden = torch.from_numpy(grammar.forbidden(batch.states))
-            illegal += float(illegal_mass(logits, forbidden).sum())
-            tokens += len(logits)
-        return {"entropy": entropy / tokens, "illegal_mass": illegal / tokens}
-
-
-def generated_pieces(
-    written: Sequence[NDArray[np.int16]], asked: Sequence[Conditions]
-) -> list[GeneratedPiece]:
-    """What the model wrote when it was asked so."""
-    return [
-        GeneratedPiece(
-            tokens,
-            str(one.meter),
-            one.key.mode,
-            one.style,
-            one.bars,
-            -one.key.semitones_to_reference,
-        )
-        for tokens, one in zip(written, asked, strict=True)
-    ]
+def _next_token_metrics(model: Transformer, pieces: Sequence[Composition]) -> dict[str, float]:
+    """Return mean entropy (nats per token) and illegal mass along generated pieces."""
+    own = generated_pieces([piece.tokens for piece in pieces], [p.conditions for p in pieces])
+    batches = ValidationBatches(on_policy_dataset(own, model.config), _BATCH_OF_GENERATED)
+    grammar = MusicalGrammar()
+    entropy = illegal = tokens = 0.0
+    for index in range(len(batches)):
+        batch = batches[index]
+        logits = predict_logits(model, batch)
+        log_p = logits.log_softmax(dim=-1)
+        entropy -= float((log_p.exp() * log_p).sum())
+        forbidden = torch.from_numpy(grammar.forbidden(batch.states))
+        illegal += float(illegal_mass(logits, forbidden).sum())
+        tokens += len(logits)
+    return {"entropy": entropy / tokens, "illegal_mass": illegal / tokens}
 
 
 @torch.no_grad()
 def predict_logits(model: Transformer, batch: Batch) -> Tensor:
-    """(N, V) logits at the positions that a batch asks about, on the CPU as its targets are;
-    wherever the model is.
-    """
+    """Return (N, V) logits at the ``grammar_rows`` of a batch, on the CPU."""
     device = next(model.parameters()).device
     model.eval()
     try:
@@ -198,50 +193,56 @@ def predict_logits(model: Transformer, batch: Batch) -> Tensor:
 
 
 def generated_metrics(pieces: Sequence[Composition]) -> dict[str, float]:
-    """Grammar and music of pieces as they were written; shares are of pieces unless named."""
+    """Return metrics of generated pieces. Shares are of pieces unless a comment says otherwise."""
     results = [piece.result for piece in pieces]
     tokens = np.concatenate([piece.tokens for piece in pieces])
     kinds, values = KINDS[tokens], VALUES[tokens]
     pitches = values[kinds == Kind.NOTE_ON]
     quarters = values[kinds == Kind.TIME_SHIFT].sum() / TICKS_PER_QUARTER
     classes = np.bincount(pitches % 12, minlength=12) / max(1, len(pitches))
+    class_entropy = -(classes * np.log2(np.maximum(classes, 1e-12))).sum()  # bits
     notes = sum(result.notes for result in results)
-    judged = [quality(piece.score) if piece.score else None for piece in pieces]
+    measured = [quality(piece.score) if piece.score else None for piece in pieces]
+    scores = [one.score if one else 0.0 for one in measured]
     return {
         "grammar_score": float(np.mean([result.grammar_score for result in results])),
-        "least_grammar_score": min(result.grammar_score for result in results),
+        "min_grammar_score": min(result.grammar_score for result in results),
         "valid": float(np.mean([result.valid for result in results])),
         "paired_notes": sum(result.paired_notes for result in results) / max(1, notes),  # of notes
         "looped": float(np.mean([looped_share(piece.tokens) for piece in pieces])),  # of tokens
         "notes_per_quarter": float(notes / max(1.0, quarters)),
-        "pitch_class_entropy": float(
-            -(classes * np.log2(np.maximum(classes, 1e-12))).sum()
-        ),  # bits
+        "pitch_class_entropy": float(class_entropy),
         "distinct": distinct_ngram_ratio([piece.tokens for piece in pieces]),
-        "quality_score": float(np.mean([one.score if one else 0.0 for one in judged])),
+        "quality_score": float(np.mean(scores)),
         "in_scale": float(classes[list(_SCALE)].sum()),  # of notes
     }
 
 
 def distinct_ngram_ratio(sequences: Sequence[NDArray[np.integer]]) -> float:
-    """Different runs of eight tokens, as a share of all: 1 where none comes twice."""
-    runs = [tuple(run) for s in sequences if len(s) >= 8 for run in sliding_window_view(s, 8)]
-    return len(set(runs)) / max(1, len(runs))
+    """Return the number of distinct 8-grams of tokens divided by the number of all 8-grams."""
+    ngrams = [
+        tuple(ngram)
+        for tokens in sequences
+        if len(tokens) >= _NGRAM
+        for ngram in sliding_window_view(tokens, _NGRAM)
+    ]
+    return len(set(ngrams)) / max(1, len(ngrams))
 
 
-def _degenerate(metrics: Mapping[str, float]) -> str:
-    if metrics["notes_per_quarter"] < _FEWEST_NOTES:
-        return f"only {metrics['notes_per_quarter']:.2f} notes a quarter"
+def _why_degenerate(metrics: Mapping[str, float]) -> str:
+    if metrics["notes_per_quarter"] < _MIN_NOTES_PER_QUARTER:
+        return f"only {metrics['notes_per_quarter']:.2f} notes per quarter"
     if metrics["looped"] > MAX_LOOPED_SHARE:
-        return f"{metrics['looped']:.0%} of the tokens stand in loops"
-    if metrics["entropy"] < _LEAST_ENTROPY:
-        return f"the entropy is {metrics['entropy']:.3f} nats a token"
+        return f"{metrics['looped']:.0%} of the tokens are in loops"
+    if metrics["entropy"] < _MIN_ENTROPY:
+        return f"the entropy is {metrics['entropy']:.3f} nats per token"
     return ""
 
 
 def save_samples(pieces: Sequence[Composition], folder: Path) -> Path | None:
-    """Keep pieces to be heard (MIDI; tokens where they spell none) and seen (``index.html``, with
-    piano rolls in which every violation is marked). Returns the page.
+    """Write pieces as MIDI (tokens if they are no score) and a page of marked piano rolls.
+
+    Return the path of the page, or None if there are no pieces.
     """
     if not pieces:
         return None

@@ -1,8 +1,8 @@
-"""The mean of two states of a model, which often predicts better than either.
+"""Mean of the weights of two states, which often predicts better than either.
 
-States along a run lie around a minimum; their mean lies nearer its middle (stochastic weight
-averaging, Izmailov et al. 2018, arXiv:1803.05407). So do what a run has started from and what it
-has become (Wortsman et al. 2022, arXiv:2109.01903).
+The mean of two states along a run lies nearer the middle of the minimum around which they lie
+(stochastic weight averaging, Izmailov et al. 2018, arXiv:1803.05407). The same holds for a
+fine-tuned model and the model it started from (Wortsman et al. 2022, arXiv:2109.01903).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -21,52 +21,61 @@ from bicinium.generation.memorization import quotations_path
 from bicinium.model.checkpoint import load_checkpoint, save_checkpoint
 from bicinium.training.run_dir import AVERAGE, MODEL, best_checkpoint, last_checkpoint
 
+_Weights: TypeAlias = dict[str, NDArray[np.floating]]
+
 
 def average_run(run: Path, other: Path | None = None, share: float = 0.5) -> Path:
-    """Write the mean of a run's best and last state to its folder, and return where; with
-    ``other``, the mean of its model and that one, as what it has started from. ``share`` is how
-    much the last, or the other, counts.
+    """Write ``average.safetensors`` to the folder of a run and return its path.
 
-    Raises ConfigError where the folder holds no such states, the other model is of another shape,
-    or the share is not between 0 and 1.
+    It is the mean of the best and the last state of the run, or with ``other`` the mean of the
+    run's model and that model. ``share`` is the weight of the last state, or of ``other``.
+
+    Raises ConfigError if the run has no such states, the models differ in shape, or ``share`` is
+    not between 0 and 1.
     """
     if not 0 < share < 1:
-        raise ConfigError(f"a share of {share:g} makes no mean; it must be between 0 and 1")
+        raise ConfigError(f"share must be between 0 and 1 (got {share:g}).")
     states = () if other else (best_checkpoint(run), last_checkpoint(run))
     if not all(path.is_file() for path in (run / MODEL, *states)):
-        what = "model" if other else "best and a last state"
-        raise ConfigError(f"{run} holds no run with a {what} to be averaged")
+        missing = "a model" if other else "a best and a last state"
+        raise ConfigError(f"{run} is not the folder of a run with {missing} to average.")
     model = load_checkpoint(run / MODEL)
     if other is None:
-        weights, about = _best_and_last(run, share)
+        weights, about = _average_best_and_last(run, share)
     else:
-        given = load_checkpoint(other)
-        if differ := model.config.differing_fields(given.config):
-            raise ConfigError(f"{other} has another {', '.join(differ)} than the model of {run}")
-        weights, about = _mean(model.weights, given.weights, share), {"averaged_with": given.record}
+        second = load_checkpoint(other)
+        if differ := model.config.differing_fields(second.config):
+            raise ConfigError(f"{other} has another {', '.join(differ)} than the model of {run}.")
+        weights = _mean(model.weights, second.weights, share)
+        about = {"averaged_with": second.record}
     record = model.record | about | {"averaged_share": share}
-    record.pop("validation", None)  # which was that of the run's best state
-    to = run / AVERAGE
-    save_checkpoint(to, model.config, weights, record, dtype=np.float16)
+    record.pop("validation", None)  # It was of the best state, not of the mean.
+    average = run / AVERAGE
+    save_checkpoint(average, model.config, weights, record, dtype=np.float16)
     index = quotations_path(run / MODEL)
     if index.is_file():
-        shutil.copyfile(index, quotations_path(to))
-    return to
+        shutil.copyfile(index, quotations_path(average))
+    return average
 
 
-def _best_and_last(
-    run: Path, share: float
-) -> tuple[dict[str, NDArray[np.floating]], dict[str, Any]]:
-    """Their mean, and between what it lies."""
+def _average_best_and_last(run: Path, share: float) -> tuple[_Weights, dict[str, Any]]:
+    """Return the mean weights, and the steps of the two states for the record."""
     best, last = (
         torch.load(path(run), map_location="cpu", weights_only=True)
         for path in (best_checkpoint, last_checkpoint)
     )
-    one, two = ({n: w.float().numpy() for n, w in state["model"].items()} for state in (best, last))
-    return _mean(one, two, share), {"averaged_steps": [best["step"], last["step"]]}
+    first, second = (
+        {name: weight.float().numpy() for name, weight in state["model"].items()}
+        for state in (best, last)
+    )
+    return _mean(first, second, share), {"averaged_steps": [best["step"], last["step"]]}
 
 
 def _mean(
-    one: Mapping[str, NDArray[np.floating]], two: Mapping[str, NDArray[np.floating]], share: float
-) -> dict[str, NDArray[np.floating]]:
-    return {name: (1 - share) * one[name].astype(np.float64) + share * two[name] for name in one}
+    first: Mapping[str, NDArray[np.floating]],
+    second: Mapping[str, NDArray[np.floating]],
+    share: float,
+) -> _Weights:
+    return {
+        name: (1 - share) * first[name].astype(np.float64) + share * second[name] for name in first
+    }

@@ -1,0 +1,64 @@
+"""The pieces of a run: loaded, filtered, split into training and validation sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bicinium.data.piece_record import PieceRecord
+from bicinium.data.shards import load_checked, load_pieces, subsample
+from bicinium.data.sources import KEYBOARD_STYLES
+from bicinium.errors import ConfigError
+from bicinium.training.config import DataSection
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Pieces to train on, named sets of pieces to validate on, and pieces of poor grammar."""
+
+    training: list[PieceRecord]
+    validation: dict[str, list[PieceRecord]]
+    rejected: list[PieceRecord]
+
+
+def load_corpus(data: DataSection) -> Corpus:
+    """Load a prepared corpus as the configuration asks.
+
+    Raises CorpusError if there is none, ConfigError if it has no training or validation pieces.
+    """
+    rejected: list[PieceRecord] = []
+    if data.validate_grammar:
+        pieces, rejected = load_checked(data.prepared, data.min_grammar_score)
+    if not (data.validate_grammar and data.filter_poor_grammar):
+        pieces = load_pieces(data.prepared)
+    pieces = [piece for piece in pieces if piece.style not in data.exclude_styles]
+    training = [piece for piece in pieces if piece.split == "train"]
+    validation = validation_sets(pieces, data.validation_tokens)
+    if not training or not validation:
+        raise ConfigError(
+            f"{data.prepared} has {len(training)} training pieces and "
+            f"{len(pieces) - len(training)} validation pieces; both are needed."
+        )
+    return Corpus(training, validation, rejected)
+
+
+def validation_sets(
+    pieces: Sequence[PieceRecord], max_other_tokens: int
+) -> dict[str, list[PieceRecord]]:
+    """Return the validation pieces by set: all keyboard music, and a sample of other music.
+
+    The first set decides which state of the model is best. Empty sets are left out.
+    """
+    held_out = [piece for piece in pieces if piece.split == "validation"]
+    keyboard = [piece for piece in held_out if piece.style in KEYBOARD_STYLES]
+    other = [piece for piece in held_out if piece.style not in KEYBOARD_STYLES]
+    sets = {"keyboard": keyboard, "other": subsample(other, max_other_tokens)}
+    return {name: chosen for name, chosen in sets.items() if chosen}
+
+
+def piece_repeats(pieces: Sequence[PieceRecord], keyboard_repeats: int) -> NDArray[np.int64]:
+    """Return (P,) how often an epoch shows each piece: keyboard music repeatedly, the rest once."""
+    return np.array([keyboard_repeats if piece.style in KEYBOARD_STYLES else 1 for piece in pieces])

@@ -1,0 +1,77 @@
+"""Reports of steps and validations: to the log of the run, and to the progress bar."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bicinium.training.run_dir import EventKind, RunLog
+from bicinium.training.step import StepResult
+from bicinium.training.validation import ValidationReport
+
+_CONSOLE_LOSSES = ("cross_entropy", "note_pairing", "sequence_coherence", "repetition_penalty")
+
+
+class Reporter:
+    """Logs steps at intervals and validations always. ``status`` is the text of the bar."""
+
+    def __init__(self, log: RunLog, log_every_steps: int) -> None:
+        self.log, self.log_every_steps = log, log_every_steps
+        self.started, self.steps_taken = time.monotonic(), 0  # in this session
+        self._losses = self._validation = ""
+
+    @property
+    def hours(self) -> float:
+        """Hours since this session began."""
+        return (time.monotonic() - self.started) / 3600
+
+    @property
+    def status(self) -> str:
+        """The last losses and the last validation, on a line each."""
+        return f"{self._losses}\n{self._validation}"
+
+    def after_step(self, step: int, result: StepResult, batch_statistics: dict[str, float]) -> None:
+        """Log a step if it is due, and on-policy losses whenever there are any."""
+        self.steps_taken += 1
+        metrics = result.metrics
+        on_policy = {name: v for name, v in metrics.items() if name.startswith("on_policy/")}
+        if step % self.log_every_steps == 0 or step == 1:
+            rate = self.steps_taken / (time.monotonic() - self.started)
+            of_batch = {f"data/{name}": value for name, value in batch_statistics.items()}
+            self.log.metrics(step, metrics | of_batch | {"train/steps_per_second": rate})
+        elif on_policy:
+            self.log.metrics(step, on_policy)
+        self._losses = " ".join(
+            f"{name} {metrics[f'train/{name}']:.3g}"
+            for name in _CONSOLE_LOSSES
+            if f"train/{name}" in metrics
+        )
+
+    def after_validation(self, step: int, report: ValidationReport) -> None:
+        """Log a validation, or why it failed."""
+        if report.error:
+            self.log.event(EventKind.ALERT, step, f"validation failed: {report.error}")
+        if report.metrics:
+            self.log.metrics(step, report.metrics)
+            self.log.event(
+                EventKind.VALIDATION,
+                step,
+                report.summary,
+                samples=report.samples_page,
+                **report.metrics,
+            )
+            self._validation = report.summary
+
+
+def progress_bar(console: Console, visible: bool) -> Progress:
+    """Return a bar with steps, time left and the status of a ``Reporter``."""
+    return Progress(
+        MofNCompleteColumn(),
+        BarColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=console,
+        disable=not visible,
+    )

@@ -1,0 +1,150 @@
+"""Builds everything that a run needs from its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from rich.console import Console
+
+from bicinium.data.sources import STYLES
+from bicinium.errors import ConfigError
+from bicinium.model.checkpoint import Checkpoint, load_checkpoint
+from bicinium.model.transformer import Transformer
+from bicinium.training.batches import TrainingBatches
+from bicinium.training.config import TrainConfig
+from bicinium.training.corpus import Corpus, load_corpus, piece_repeats
+from bicinium.training.dataset import PieceDataset, piece_endings
+from bicinium.training.live_sampler import LiveSampler
+from bicinium.training.monitor import Monitor
+from bicinium.training.optim import build_optimizers, ramp_end_step
+from bicinium.training.run_dir import (
+    EventKind,
+    RunLog,
+    last_checkpoint,
+    write_config,
+    write_quotation_index,
+)
+from bicinium.training.run_state import RunState
+from bicinium.training.step import TrainingStep
+from bicinium.training.validation import Validator
+
+_MAX_NAMED_PIECES = 3  # in an alert
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSetup:
+    """The parts of a run in one process."""
+
+    fabric: Fabric
+    run: Path
+    corpus: Corpus
+    state: RunState
+    step: TrainingStep
+    validator: Validator
+    log: RunLog
+
+
+def build_fabric(config: TrainConfig) -> Fabric:
+    """Return Lightning Fabric with the devices and the precision of the configuration."""
+    training = config.training
+    return Fabric(
+        accelerator=training.accelerator,
+        devices=training.devices,
+        num_nodes=training.num_nodes,
+        strategy=training.strategy,
+        precision=training.precision,
+    )
+
+
+def build_training(fabric: Fabric, config: TrainConfig, run: Path, resume: bool) -> TrainingSetup:
+    """Load the corpus, build model, optimisers and batches, and open the folder of the run.
+
+    With ``resume``, the state is that of the last checkpoint. Raises ConfigError or CorpusError.
+    """
+    config = with_styles(config)
+    training, data, grammar = config.training, config.data, config.training.musical_grammar
+    corpus = load_corpus(data)
+    dataset = PieceDataset(corpus.training, config.model, endings=piece_endings(corpus.training))
+    repeats = piece_repeats(corpus.training, data.keyboard_repeats)
+    batches = TrainingBatches(
+        dataset,
+        repeats,
+        batch_size=training.batch_size,
+        seed=training.seed,
+        condition_dropout=data.condition_dropout,
+        grammar_positions=grammar.positions,
+        lookahead_probability=data.lookahead_probability,
+        process=(fabric.global_rank, fabric.world_size),
+    )
+    torch.manual_seed(training.seed)
+    net = Transformer(config.model)
+    if training.init_from and not resume:
+        load_initial_weights(net, load_checkpoint(training.init_from))
+    model, *optimizers = fabric.setup(net, *build_optimizers(net, training))
+    monitor = Monitor(
+        grammar.grammar_score_threshold,
+        grammar.early_stop_patience,
+        grammar.loss_spike_factor,
+        min(ramp_end_step(grammar), training.max_steps),
+    )
+    corpus_size = len(corpus.training), len(dataset.tokens)
+    state = RunState(config, corpus_size, net, optimizers, monitor)
+    if resume:
+        fabric.barrier()
+        state.restore(last_checkpoint(run), fabric.device)
+    sampler = LiveSampler(net, corpus.training, repeats)
+    return TrainingSetup(
+        fabric,
+        run,
+        corpus,
+        state,
+        TrainingStep(fabric, state, model, batches, sampler),
+        Validator(fabric, config, net, corpus.validation, sampler, run),
+        _open_run(fabric, state, corpus, run, resume),
+    )
+
+
+def with_styles(config: TrainConfig) -> TrainConfig:
+    """Return the configuration with the styles of the corpora as those of the model."""
+    if config.model.styles not in ((), STYLES):
+        raise ConfigError(
+            f"model.styles: {', '.join(config.model.styles)} are not those of the corpora "
+            f"({', '.join(STYLES)}). Leave the key out, or use data.exclude_styles."
+        )
+    return config.model_copy(update={"model": config.model.model_copy(update={"styles": STYLES})})
+
+
+def load_initial_weights(net: Transformer, checkpoint: Checkpoint) -> None:
+    """Copy the weights of a checkpoint. Raises ConfigError if its shape differs."""
+    if differ := net.config.differing_fields(checkpoint.config):
+        raise ConfigError(
+            f"init_from: {checkpoint.name} has another {', '.join(differ)} than this model. "
+            "Configure the model as it was."
+        )
+    net.load_state_dict({name: torch.from_numpy(w) for name, w in checkpoint.weights.items()})
+
+
+def _open_run(fabric: Fabric, state: RunState, corpus: Corpus, run: Path, resume: bool) -> RunLog:
+    """Write the configuration and the quotation index, and return the log."""
+    if fabric.is_global_zero:
+        write_config(run, state.config)
+        if not resume:
+            write_quotation_index(run, corpus.training)
+    log = RunLog(run, Console(stderr=True), fabric.is_global_zero)
+    if rejected := corpus.rejected:
+        action = "left out" if state.config.data.filter_poor_grammar else "trained on all the same"
+        named = "; ".join(f"{one.name} ({one.reason})" for one in rejected[:_MAX_NAMED_PIECES])
+        log.event(
+            EventKind.ALERT,
+            state.step,
+            f"{len(rejected)} pieces have poor grammar and are {action}: {named}",
+        )
+    if resume:
+        log.resume_from(state.step)
+        log.event(
+            EventKind.RESUMED, state.step, f"{state.config.training.max_steps} steps in total"
+        )
+    return log
