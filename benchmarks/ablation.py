@@ -1,12 +1,11 @@
-"""What does each part of grammar-aware training bring? Equal steps, equal seeds, small models.
+"""Ablation of grammar-aware training: small models, equal steps, equal seeds.
 
 Usage: python -m benchmarks ablation [--prepared data/prepared] [--runs runs/ablation]
                                      [--steps 600] [--seeds 1 2 3]
 
-Eight variants (cross-entropy; and the grammar loss, teacher-forced; and on-policy; and of what any
-rule forbids; each with and without the embedding of the automaton's state), some seeds each. Runs
-that are done are not done again, so this can be interrupted. Prints a row for each variant: mean ±
-standard deviation.
+The variants add, one after another, the grammar loss on data, the loss on policy and the component
+"legality" to cross-entropy, each with and without the automaton's state as input. Finished runs are
+not repeated, so the benchmark can be interrupted. It prints mean ± standard deviation over seeds.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ MEASURED = {
 def configuration(
     loss: str, state_embedding: bool, seed: int, steps: int, prepared: Path
 ) -> TrainConfig:
-    """A small model, trained for so many steps, judged by 48 unconstrained pieces of 8 bars.
+    """Return the configuration of a small model, as in the table in docs/training.md.
 
-    Optimiser, attention and inputs are those of the table in docs/training.md.
+    It is evaluated with 48 unconstrained pieces of 8 bars.
     """
     return TrainConfig.model_validate(
         {
@@ -82,7 +81,7 @@ def configuration(
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train what is missing and print the table."""
+    """Train the missing runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prepared", type=Path, default=Path("data/prepared"))
     parser.add_argument("--runs", type=Path, default=Path("runs/ablation"))
@@ -104,7 +103,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def validations(run: Path) -> list[dict[str, float]]:
-    """The validations of a run, in their order."""
+    """Return the validations of a run in order."""
     return [event for event in read_records(run / EVENTS) if event["kind"] == "validation"]
 
 

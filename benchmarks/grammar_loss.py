@@ -1,9 +1,9 @@
-"""What the grammar loss costs, beside a whole training step of the default model.
+"""Cost of the grammar loss relative to a training step of the default model.
 
 Usage: python -m benchmarks grammar_loss [--batch 16] [--length 512] [--rounds 10]
 
-A step is forward, cross-entropy, backward and AdamW in bfloat16 autocast; the same steps are timed
-with the grammar loss and without, in turn. Rows come from random legal pieces.
+A step is forward, cross-entropy, backward and AdamW in bfloat16 autocast. The same steps are timed
+with and without the grammar loss, alternately. The batch is of composed pieces.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bicinium.training.optim import next_token_loss
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Time both kinds of step and print the ratio."""
+    """Time both kinds of step and print the difference."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--length", type=int, default=512)
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
         for with_grammar in (True, False):
             started = time.perf_counter()
             step(model, optimizer, batch, loss if with_grammar else None)
-            if index:  # the first is to warm up
+            if index:  # The first round warms up.
                 seconds[with_grammar].append(time.perf_counter() - started)
     with_it, without = (statistics.median(seconds[key]) for key in (True, False))
     print(
@@ -65,7 +65,7 @@ def step(
     batch: Batch,
     grammar_loss: MusicalGrammarLoss | None,
 ) -> None:
-    """One training step."""
+    """Take one training step."""
     optimizer.zero_grad()
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(batch.inputs)

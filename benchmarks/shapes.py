@@ -1,12 +1,12 @@
-"""Which shape of model, and of data? Small runs of equal steps, each with one thing changed.
+"""Shapes of model and data: small runs of equal steps, each with one change.
 
 Usage: python -m benchmarks shapes [--prepared data/prepared] [--runs runs/shapes]
                                    [--steps 500] [--seed 1] [--only NAME …]
 
-Width, depth, context, dropout, the peak of the learning rate, pieces in all keys instead of in
-C major and A minor, and what grammar loss, foresight and state embedding cost or bring. A step
-shows 4,096 tokens whatever the context. Runs that are done are not done again, so this can be
-interrupted. Prints a row for each: held-out bits a note.
+The changes: width, depth, context, dropout, peak learning rate, pieces in all keys instead of C
+major and A minor, no grammar loss, no look-ahead, no state embedding. A step shows 4,096 tokens
+whatever the context. Finished runs are not repeated, so the benchmark can be interrupted. It prints
+a row for each: held-out bits per note.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from bicinium.training.config import TrainConfig
 from bicinium.training.loop import train
 from bicinium.training.run_dir import MODEL, last_checkpoint, read_metrics
 
-_TOKENS_A_STEP = 4096
+_TOKENS_PER_STEP = 4096
 _SHAPE = {"d_model": 128, "n_layers": 4, "d_ff": 352, "context": 512}
 _ALL_KEYS = "all keys"
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
-    "as it is": {},
+    "default": {},
     "width 192": {"model": {"d_model": 192, "d_ff": 528}},
     "depth 8": {"model": {"n_layers": 8}},
     "depth 2": {"model": {"n_layers": 2}},
     "context 256": {"model": {"context": 256}},
     "context 1024": {"model": {"context": 1024}},
     "dropout 0.1": {"model": {"dropout": 0.1}},
-    "half the rate": {"training": {"learning_rate": 1.5e-3}},
-    "twice the rate": {"training": {"learning_rate": 6e-3}},
+    "half the learning rate": {"training": {"learning_rate": 1.5e-3}},
+    "twice the learning rate": {"training": {"learning_rate": 6e-3}},
     _ALL_KEYS: {},
     "no grammar loss": {"musical_grammar": {"enabled": False}},
-    "nothing foretold": {"data": {"lookahead_probability": 0.0}},
+    "no look-ahead": {"data": {"lookahead_probability": 0.0}},
     "no state embedding": {"model": {"state_embedding": False, "time_heads": 0}},
 }
 
 
 def configuration(variant: str, steps: int, seed: int, prepared: Path) -> TrainConfig:
-    """The default but for its size and for what the variant changes."""
+    """Return the default configuration, smaller, with the change of a variant."""
     changed = VARIANTS[variant]
     model = _SHAPE | changed.get("model", {})
     return TrainConfig.model_validate(
@@ -59,7 +59,7 @@ def configuration(variant: str, steps: int, seed: int, prepared: Path) -> TrainC
             "training": {
                 "seed": seed,
                 "max_steps": steps,
-                "batch_size": _TOKENS_A_STEP // model["context"],
+                "batch_size": _TOKENS_PER_STEP // model["context"],
                 "threads": 1,
                 "musical_grammar": {
                     "validate_every_n_batches": steps,
@@ -81,7 +81,7 @@ def configuration(variant: str, steps: int, seed: int, prepared: Path) -> TrainC
 
 
 def in_all_keys(prepared: Path, to: Path, seed: int) -> Path:
-    """The corpus with each training piece in a key drawn by lot, and the others in their own."""
+    """Return the corpus with each training piece in a random key and the others in their own."""
     if not any(to.glob(SHARDS)):
         rng = np.random.default_rng(seed)
         to.mkdir(parents=True, exist_ok=True)
@@ -94,8 +94,9 @@ def in_all_keys(prepared: Path, to: Path, seed: int) -> Path:
 
 
 def _moved(piece: PieceRecord, semitones: int | None) -> PieceRecord:
-    """A piece in another key, its own where ``semitones`` is None; as it was where that is off the
-    keyboard.
+    """Return a piece transposed, to its own key if ``semitones`` is None.
+
+    It stays as it is if the result leaves the keyboard.
     """
     away = piece.transposition if semitones is None else semitones
     try:
@@ -106,7 +107,7 @@ def _moved(piece: PieceRecord, semitones: int | None) -> PieceRecord:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train what is missing and print the table."""
+    """Train the missing runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prepared", type=Path, default=Path("data/prepared"))
     parser.add_argument("--runs", type=Path, default=Path("runs/shapes"))
@@ -114,7 +115,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     options = parser.parse_args(arguments)
-    print("| variant | parameters | keyboard, bits a note | other | steps a second |")
+    print("| variant | parameters | keyboard, bits per note | other | steps per second |")
     print("|---|---|---|---|---|")
     for variant in options.only:
         prepared = options.prepared
