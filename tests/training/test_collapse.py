@@ -216,7 +216,7 @@ _PROVOCATIONS = {
 @pytest.mark.parametrize(
     ("provoke", "grammar", "why"), _PROVOCATIONS.values(), ids=_PROVOCATIONS.keys()
 )
-def test_a_collapse_is_noticed_and_taken_back_and_the_run_ends_well(
+def test_a_collapse_is_detected_and_rolled_back_and_the_run_ends_healthy(
     go_on: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
     provoke: Callable[[pytest.MonkeyPatch], StepHook | None],
@@ -305,7 +305,7 @@ def test_a_rollback_restores_everything(strolls: Path, tmp_path: Path, at: int) 
     assert (one["step"], one["rollbacks"]) == (other["step"], other["rollbacks"]) == (12, 1)
 
 
-def test_after_a_rollback_rate_weights_and_batches_are_different(
+def test_a_rollback_changes_learning_rate_grammar_weights_and_batches(
     strolls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = TrainingBatches.batch
@@ -332,7 +332,7 @@ def test_after_a_rollback_rate_weights_and_batches_are_different(
     assert all(len(targets[step]) == 1 for step in (*range(4), *range(7, 12)))
 
 
-def test_a_run_that_cannot_be_saved_ends_with_a_report(strolls: Path, tmp_path: Path) -> None:
+def test_too_many_collapses_end_the_run_with_a_report(strolls: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(CollapseError, match="collapsed at step 7 after 2 rollbacks") as caught:
         train(_tiny(strolls, max_rollbacks=2), run, before_step=_nan_at(6, 99))
@@ -349,7 +349,7 @@ def test_a_run_that_cannot_be_saved_ends_with_a_report(strolls: Path, tmp_path: 
     assert (run / "model.safetensors").is_file()
 
 
-def test_a_run_that_collapses_before_its_first_validation_goes_back_to_the_start(
+def test_a_collapse_before_the_first_validation_rolls_back_to_the_start(
     strolls: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -359,7 +359,7 @@ def test_a_run_that_collapses_before_its_first_validation_goes_back_to_the_start
     assert "No state was validated." in (run / COLLAPSE_REPORT).read_text()
 
 
-def test_without_rollback_a_collapse_is_only_told(strolls: Path, tmp_path: Path) -> None:
+def test_without_rollback_a_collapse_is_only_reported(strolls: Path, tmp_path: Path) -> None:
     train(_tiny(strolls, rollback=False), tmp_path / "run", before_step=_nan_at(6, 1))
     told = [event["step"] for event in _events(tmp_path / "run", "collapse")]
     assert told[0] == 7
@@ -371,7 +371,7 @@ def test_without_rollback_a_collapse_is_only_told(strolls: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("fails", ["always", "at first"])
-def test_a_state_that_could_not_be_validated_is_unknown_and_never_best(
+def test_a_state_whose_validation_failed_is_never_best(
     strolls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     compose, calls = LiveSampler.compose, iter(range(99))

@@ -97,7 +97,7 @@ def model(
 
 @pytest.mark.parametrize("network", ["torch", "numpy"])
 @pytest.mark.parametrize("changed", [1, 17, 39])
-def test_changing_a_future_token_leaves_earlier_logits_unchanged(
+def test_earlier_logits_do_not_depend_on_a_later_token(
     model: tuple[Transformer, Decoder],
     tiny_config: ModelConfig,
     shown_along: Callable[..., np.ndarray],
@@ -127,7 +127,7 @@ def test_changing_a_future_token_leaves_earlier_logits_unchanged(
     assert np.abs(before[changed] - after[changed]).max() > 0.1
 
 
-def test_every_logit_has_no_gradient_from_later_inputs(
+def test_logits_have_no_gradient_from_later_inputs(
     model: tuple[Transformer, Decoder], tiny_config: ModelConfig
 ) -> None:
     """Exhaustively: d logits[t] / d input[s] is zero for all s > t and for no s ≤ t."""
@@ -206,7 +206,7 @@ def test_targets_of_validation_batches_are_the_next_tokens(
     assert asked == sum(len(piece.tokens) - 1 for piece in legal_pieces)
 
 
-def test_the_grammar_is_measured_at_the_state_before_the_target(
+def test_the_grammar_state_of_a_position_is_the_one_before_its_target(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
     """All targets of legal music are legal; at the state after them, hardly any would be."""
@@ -229,7 +229,7 @@ def test_the_grammar_is_measured_at_the_state_before_the_target(
     assert np.concatenate(after_legal).mean() < 0.5
 
 
-def test_training_shows_the_model_what_composing_shows_it(
+def test_training_inputs_equal_those_of_composing(
     legal_pieces: list[PieceRecord],
     tiny_config: ModelConfig,
     shown_along: Callable[..., np.ndarray],
@@ -259,7 +259,7 @@ def _tokens_asked_for(windows: list[Any], lengths: np.ndarray) -> list[np.ndarra
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
-def test_one_epoch_asks_for_every_training_token_end_included(
+def test_an_epoch_scores_every_training_token_including_end(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig, epoch: int
 ) -> None:
     """Counted in the batches themselves: as often as the token stands in the pieces, or more."""
@@ -281,7 +281,7 @@ def test_one_epoch_asks_for_every_training_token_end_included(
         assert count[-1] == 1
 
 
-def test_validation_asks_for_every_token_exactly_once(
+def test_validation_scores_every_token_exactly_once(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
     dataset = PieceDataset(legal_pieces, tiny_config)
@@ -362,12 +362,12 @@ def test_training_on_noise_stays_at_chance(tiny_config: ModelConfig, state_embed
     assert _CHANCE - 0.01 < loss < _CHANCE + 0.1
 
 
-def test_training_on_what_can_be_learned_goes_far_below_chance(tiny_config: ModelConfig) -> None:
+def test_training_on_learnable_sequences_goes_far_below_chance(tiny_config: ModelConfig) -> None:
     """The control: the same model, the same steps. Only the first token is anyone's guess."""
     assert _loss_after_training(tiny_config, _counting) < 0.2 * _CHANCE
 
 
-def test_noise_betrays_targets_that_are_not_shifted(tiny_config: ModelConfig) -> None:
+def test_noise_reveals_unshifted_targets(tiny_config: ModelConfig) -> None:
     def unshifted(batch: Batch) -> Batch:
         shown = batch.inputs[..., 0].to(torch.int64)
         return replace(
@@ -377,7 +377,7 @@ def test_noise_betrays_targets_that_are_not_shifted(tiny_config: ModelConfig) ->
     assert _loss_after_training(tiny_config, _noise, unshifted) < 0.5 * _CHANCE
 
 
-def test_noise_betrays_a_missing_causal_mask(
+def test_noise_reveals_a_missing_causal_mask(
     tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attention = F.scaled_dot_product_attention

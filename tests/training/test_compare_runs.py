@@ -45,7 +45,7 @@ def two_runs(tmp_path: Path) -> list[Path]:
     return folders
 
 
-def test_a_row_holds_the_last_numbers_of_the_run_as_it_stands(two_runs: list[Path]) -> None:
+def test_a_row_has_the_last_value_of_each_metric(two_runs: list[Path]) -> None:
     one, other = compare_runs(two_runs)
     assert one == {
         "run": "one",
@@ -63,9 +63,7 @@ def test_a_row_holds_the_last_numbers_of_the_run_as_it_stands(two_runs: list[Pat
     assert other["live/entropy"] is None  # it never measured that
 
 
-def test_the_curves_become_a_picture_in_which_runs_can_be_told_apart(
-    two_runs: list[Path], tmp_path: Path
-) -> None:
+def test_the_plot_shows_each_run_in_its_colour(two_runs: list[Path], tmp_path: Path) -> None:
     plot_curves(two_runs, tmp_path / "both.png")
     plot_curves(two_runs[:1], tmp_path / "one.png")
     both, one = (matplotlib.image.imread(tmp_path / name) for name in ("both.png", "one.png"))
@@ -79,7 +77,7 @@ def test_the_curves_become_a_picture_in_which_runs_can_be_told_apart(
 
 
 @pytest.mark.parametrize("look", [compare_runs, lambda folders: plot_curves(folders, Path("x"))])
-def test_a_folder_that_holds_no_run_is_refused(
+def test_a_folder_without_a_run_is_rejected(
     two_runs: list[Path], tmp_path: Path, refuses: Refuses, look: Callable[[list[Path]], object]
 ) -> None:
     with refuses(RequestError, "nowhere holds no run"):

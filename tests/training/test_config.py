@@ -72,7 +72,7 @@ def test_a_renamed_key_works_and_warns_of_the_new_name(
     assert before == now != TrainConfig()
 
 
-def test_both_names_of_a_key_with_different_values_are_refused(
+def test_old_and_new_name_with_different_values_are_rejected(
     written: Callable[[str], Path], refuses: Refuses
 ) -> None:
     text = "data: {foresight_share: 0.1, lookahead_probability: 0.2}"
@@ -80,7 +80,7 @@ def test_both_names_of_a_key_with_different_values_are_refused(
         load_config(written(text))
 
 
-def test_the_removed_section_is_ignored_if_it_was_off_and_refused_if_it_was_on(
+def test_the_removed_section_is_ignored_if_off_and_rejected_if_on(
     written: Callable[[str], Path], refuses: Refuses
 ) -> None:
     off = load_config(written("training: {tilting: {pieces: null, weight: 0.001}}"))
@@ -101,9 +101,7 @@ def test_the_saved_configuration_of_an_older_run_counts_as_unchanged() -> None:
     assert changed_keys(before, now) == ["data.lookahead_probability (0.1, now 0.4)"]
 
 
-def test_the_yaml_of_the_plan_is_taken_as_it_stands(
-    written: Callable[[str], Path], plan: str
-) -> None:
+def test_the_yaml_of_the_plan_loads_unchanged(written: Callable[[str], Path], plan: str) -> None:
     config = load_config(written(plan))
     said = yaml.safe_load(plan)
     for section, values in (
@@ -124,7 +122,7 @@ def test_the_yaml_of_the_plan_is_taken_as_it_stands(
         *("early_stop_patience", "validate_grammar", "filter_poor_grammar", "min_grammar_score"),
     ],
 )
-def test_a_slip_in_any_key_of_the_plan_is_refused_and_the_key_named(
+def test_a_typo_in_any_key_of_the_plan_is_rejected_and_the_key_named(
     written: Callable[[str], Path], refuses: Refuses, plan: str, key: str
 ) -> None:
     slipped = plan.replace(f"{key}:", f"{key}x:")
@@ -138,7 +136,7 @@ def test_an_empty_file_is_the_default_configuration(written: Callable[[str], Pat
     assert load_config(written("# only a comment\n")) == TrainConfig()
 
 
-def test_values_of_the_file_arrive(written: Callable[[str], Path]) -> None:
+def test_values_of_the_file_are_read(written: Callable[[str], Path]) -> None:
     text = "training: {max_steps: 7, learning_rate: 1e-4}\ndata: {prepared: somewhere}\n"
     config = load_config(written(text))
     assert config.training.max_steps == 7
@@ -161,14 +159,14 @@ def test_values_of_the_file_arrive(written: Callable[[str], Path]) -> None:
         ("data: {zzz: 1}", "data.zzz", "data."),
     ],
 )
-def test_an_unknown_key_is_refused_and_the_nearest_named(
+def test_an_unknown_key_is_rejected_and_the_nearest_named(
     written: Callable[[str], Path], refuses: Refuses, text: str, place: str, nearest: str
 ) -> None:
     with refuses(ConfigError, rf"unknown key {place}; did you mean {nearest}"):
         load_config(written(text))
 
 
-def test_overrides_win_over_the_file(written: Callable[[str], Path]) -> None:
+def test_overrides_take_precedence_over_the_file(written: Callable[[str], Path]) -> None:
     path = written("training: {max_steps: 7, seed: 3}\n")
     config = load_config(
         path,
@@ -188,7 +186,7 @@ def test_overrides_win_over_the_file(written: Callable[[str], Path]) -> None:
     assert config.training.learning_rate == 2e-3
 
 
-def test_of_two_overrides_the_later_wins(written: Callable[[str], Path]) -> None:
+def test_the_later_of_two_overrides_counts(written: Callable[[str], Path]) -> None:
     assert load_config(written(""), ["training.seed=1", "training.seed=2"]).training.seed == 2
 
 
@@ -203,7 +201,7 @@ def test_of_two_overrides_the_later_wins(written: Callable[[str], Path]) -> None
         ("=3", "unknown key"),
     ],
 )
-def test_an_override_that_cannot_be_is_refused(
+def test_an_invalid_override_is_rejected(
     written: Callable[[str], Path], refuses: Refuses, override: str, pattern: str
 ) -> None:
     with refuses(ConfigError, pattern):
@@ -211,7 +209,7 @@ def test_an_override_that_cannot_be_is_refused(
 
 
 @pytest.mark.parametrize("size", [0, 773, 775, 50257])
-def test_another_vocabulary_size_is_refused(
+def test_another_vocabulary_size_is_rejected(
     written: Callable[[str], Path], refuses: Refuses, size: int
 ) -> None:
     with refuses(ConfigError, f"vocab_size is {size}, but there are {VOCAB_SIZE} tokens"):
@@ -242,19 +240,19 @@ def test_another_vocabulary_size_is_refused(
         ("a: b: c", "line 1: mapping values are not allowed here"),
     ],
 )
-def test_a_bad_value_is_refused_in_one_sentence_that_names_the_place(
+def test_an_invalid_value_is_rejected_and_its_place_named(
     written: Callable[[str], Path], refuses: Refuses, text: str, place: str
 ) -> None:
     with refuses(ConfigError, place):
         load_config(written(text))
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+def test_a_missing_file_is_rejected(tmp_path: Path, refuses: Refuses) -> None:
     with refuses(ConfigError, "none.yaml cannot be read as a configuration: No such file"):
         load_config(tmp_path / "none.yaml")
 
 
-def test_a_file_that_is_not_text_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+def test_a_binary_file_is_rejected(tmp_path: Path, refuses: Refuses) -> None:
     path = tmp_path / "noise.yaml"
     path.write_bytes(b"\xff\xfe\x00binary")
     with refuses(ConfigError, "cannot be read"):
@@ -279,7 +277,7 @@ def _changed(before: list[str], now: list[str], path: Path) -> list[str]:
         ("training.batch_size=2", ["training.batch_size (8, now 2)"]),
     ],
 )
-def test_what_decides_model_and_batches_must_stay(
+def test_keys_of_model_and_batches_must_not_change_on_resume(
     written: Callable[[str], Path], setting: str, said: list[str]
 ) -> None:
     path = written("")
@@ -297,11 +295,11 @@ def test_what_decides_model_and_batches_must_stay(
         "data.prepared=elsewhere",
     ],
 )
-def test_the_rest_may_change_between_sessions(written: Callable[[str], Path], setting: str) -> None:
+def test_other_keys_may_change_on_resume(written: Callable[[str], Path], setting: str) -> None:
     assert _changed([], [setting], written("")) == []
 
 
-def test_a_key_that_an_older_version_did_not_know_has_changed(
+def test_a_key_unknown_to_this_version_counts_as_changed(
     written: Callable[[str], Path],
 ) -> None:
     now = load_config(written("")).model_dump(mode="json")

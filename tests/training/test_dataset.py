@@ -84,7 +84,7 @@ def test_training_windows_cover_a_piece_of_any_length(length: int, context: int,
 
 
 @given(length=st.integers(2, 1000), context=st.integers(1, 200))
-def test_validation_windows_ask_once_and_give_all_the_context_there_is(
+def test_validation_windows_score_each_token_once_with_full_context(
     length: int, context: int
 ) -> None:
     windows = tile(length, context, 0, None)
@@ -96,7 +96,7 @@ def test_validation_windows_ask_once_and_give_all_the_context_there_is(
     assert asked.tolist() == [0] + [1] * (length - 1)
 
 
-def test_batches_are_a_function_of_seed_and_step(dataset: PieceDataset) -> None:
+def test_batches_depend_only_on_seed_and_step(dataset: PieceDataset) -> None:
     one, other = _batches(dataset), _batches(dataset)
     steps = [0, 1, 2, one.steps_per_epoch, one.steps_per_epoch * 3 + 1]
     in_order = [one.batch(step) for step in steps]
@@ -104,7 +104,7 @@ def test_batches_are_a_function_of_seed_and_step(dataset: PieceDataset) -> None:
     assert all(map(_same, in_order, backwards))
 
 
-def test_another_seed_another_step_and_another_epoch_give_another_batch(
+def test_batches_differ_between_seeds_steps_and_epochs(
     dataset: PieceDataset,
 ) -> None:
     batches = _batches(dataset)
@@ -114,7 +114,7 @@ def test_another_seed_another_step_and_another_epoch_give_another_batch(
     assert batches.epoch_windows(0) != batches.epoch_windows(1)
 
 
-def test_an_epoch_shows_each_piece_as_often_as_it_is_to_be_repeated(dataset: PieceDataset) -> None:
+def test_an_epoch_repeats_each_piece_as_configured(dataset: PieceDataset) -> None:
     batches = _batches(dataset)
     windows = batches.epoch_windows(0)
     counts = np.bincount([window.piece for window in windows])
@@ -123,7 +123,7 @@ def test_an_epoch_shows_each_piece_as_often_as_it_is_to_be_repeated(dataset: Pie
     assert batches.steps_per_epoch == -(-len(windows) // 4)
 
 
-def test_after_a_rollback_the_same_steps_show_something_else(dataset: PieceDataset) -> None:
+def test_batches_differ_after_a_rollback(dataset: PieceDataset) -> None:
     batches = _batches(dataset)
     assert not _same(batches.batch(1), batches.batch(1, rollbacks=1))
     assert _same(batches.batch(1, rollbacks=2), _batches(dataset).batch(1, rollbacks=2))
@@ -143,7 +143,7 @@ def test_processes_share_the_windows_of_a_batch(dataset: PieceDataset) -> None:
         assert sorted(shares[0] + shares[1]) == sorted(shown((0, 1), step))
 
 
-def test_own_pieces_become_a_window_each_however_wrong_they_are(tiny_config: ModelConfig) -> None:
+def test_on_policy_batches_accept_ungrammatical_pieces(tiny_config: ModelConfig) -> None:
     rng = np.random.default_rng(0)
     pieces = [
         GeneratedPiece(
@@ -166,7 +166,7 @@ def test_own_pieces_become_a_window_each_however_wrong_they_are(tiny_config: Mod
     assert not _same(batch, on_policy_batch(pieces, tiny_config, 100, [1, 3]))
 
 
-def test_the_contents_of_a_batch_are_what_it_holds(dataset: PieceDataset) -> None:
+def test_batch_statistics_match_the_batch(dataset: PieceDataset) -> None:
     windows = [*tile(12, 11, 0, None), *tile(int(dataset.lengths[1]), 22, 1, None)[:1]]
     batch = dataset.batch(windows, np.random.default_rng(0), grammar_positions=10**9)
     contents = batch_statistics(MusicalGrammar(), batch)
@@ -195,7 +195,7 @@ def _condition_columns(batch: Batch, config: ModelConfig) -> dict[str, np.ndarra
     }
 
 
-def test_dropped_conditions_are_dropped_for_the_whole_window_each_by_itself(
+def test_conditions_are_hidden_independently_and_for_whole_windows(
     dataset: PieceDataset,
 ) -> None:
     batches = _batches(dataset, dropout=0.5)
@@ -218,7 +218,7 @@ def test_dropped_conditions_are_dropped_for_the_whole_window_each_by_itself(
 
 
 @pytest.mark.parametrize("dropout", [0.0, 1.0])
-def test_condition_dropout_of_none_and_of_all(dataset: PieceDataset, dropout: float) -> None:
+def test_condition_dropout_of_zero_and_one(dataset: PieceDataset, dropout: float) -> None:
     columns = _condition_columns(_batches(dataset, dropout=dropout).batch(0), dataset.config)
     for name in ("meter", "mode", "bars"):
         assert (columns[name][:, 0] > 0).all() == (dropout == 0)
@@ -243,7 +243,7 @@ def _some_windows(dataset: PieceDataset, seed: int) -> list[Window]:
     ]
 
 
-def test_a_share_of_none_tells_nothing_and_a_share_of_all_something(dataset: PieceDataset) -> None:
+def test_known_spans_follow_their_probability(dataset: PieceDataset) -> None:
     rng = np.random.default_rng(1)
     for window in _some_windows(dataset, 1):
         assert draw_known_spans(rng, window, dataset, 0.0) == (_NOTHING, _NOTHING)
@@ -253,7 +253,7 @@ def test_a_share_of_none_tells_nothing_and_a_share_of_all_something(dataset: Pie
     assert 0.35 < sum(known == (_NOTHING, _NOTHING) for known in half) / len(half) < 0.65
 
 
-def test_known_are_whole_voices_the_end_of_both_or_a_few_bars_of_one(
+def test_known_spans_are_a_voice_the_end_of_both_or_some_bars_of_one(
     dataset: PieceDataset, pieces: list[PieceRecord]
 ) -> None:
     rng = np.random.default_rng(2)
@@ -303,7 +303,7 @@ def _one_by_one(
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_batches_show_what_composing_would_show_token_by_token(
+def test_batches_with_lookahead_equal_the_inputs_of_composing(
     dataset: PieceDataset, pieces: list[PieceRecord], share: float
 ) -> None:
     rng = np.random.default_rng(3)
@@ -323,7 +323,7 @@ def _of_foresight(config: ModelConfig) -> np.ndarray:
     return np.array(embedded + [False] * (REFERENCES + 1))
 
 
-def test_foresight_changes_neither_targets_nor_what_else_is_shown(dataset: PieceDataset) -> None:
+def test_lookahead_changes_only_the_lookahead_inputs(dataset: PieceDataset) -> None:
     windows = _some_windows(dataset, 5)[:6]
     rng = np.random.default_rng(5)
     known = [draw_known_spans(rng, window, dataset, 1.0) for window in windows]
@@ -338,7 +338,7 @@ def test_foresight_changes_neither_targets_nor_what_else_is_shown(dataset: Piece
     assert (blind.inputs[..., ahead] != told.inputs[..., ahead]).any(dim=(1, 2)).all()
 
 
-def test_a_run_with_a_share_of_none_is_one_without(dataset: PieceDataset) -> None:
+def test_lookahead_probability_of_zero_equals_no_lookahead(dataset: PieceDataset) -> None:
     without, none = _batches(dataset), _batches(dataset, lookahead_probability=0.0)
     some = _batches(dataset, lookahead_probability=0.6)
     for step in (0, 1, without.steps_per_epoch):
@@ -350,7 +350,7 @@ def test_a_run_with_a_share_of_none_is_one_without(dataset: PieceDataset) -> Non
         assert _same(some.batch(step), _batches(dataset, lookahead_probability=0.6).batch(step))
 
 
-def test_a_model_without_foresight_is_told_nothing(
+def test_a_model_without_lookahead_gets_no_lookahead_inputs(
     pieces: list[PieceRecord], dataset: PieceDataset
 ) -> None:
     blind = PieceDataset(pieces, dataset.config.model_copy(update={"lookahead": False}))
@@ -359,7 +359,7 @@ def test_a_model_without_foresight_is_told_nothing(
     assert not _of_foresight(blind.config).any()
 
 
-def test_pieces_that_pair_no_notes_can_be_shown_with_foresight(
+def test_pieces_with_unpaired_notes_can_have_lookahead(
     pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
     """A configuration may let them pass; what is told of their notes is then anyone's guess."""
@@ -376,7 +376,9 @@ def test_pieces_that_pair_no_notes_can_be_shown_with_foresight(
         assert torch.equal(told.batch(step).targets, blind.batch(step).targets)
 
 
-def test_grammar_positions_are_real_sorted_and_as_many_as_asked(dataset: PieceDataset) -> None:
+def test_grammar_positions_are_scored_sorted_and_as_many_as_requested(
+    dataset: PieceDataset,
+) -> None:
     batch = _batches(dataset).batch(3)
     rows = batch.grammar_rows.numpy()
     assert len(rows) == len(batch.states) == 50
@@ -384,7 +386,7 @@ def test_grammar_positions_are_real_sorted_and_as_many_as_asked(dataset: PieceDa
     assert (batch.targets.flatten().numpy()[rows] != IGNORE_INDEX).all()
 
 
-def test_padding_is_shown_as_pad_and_never_asked_for(dataset: PieceDataset) -> None:
+def test_padding_is_pad_and_never_a_target(dataset: PieceDataset) -> None:
     batches = ValidationBatches(dataset, 4)
     shortest = min(int(length) for length in dataset.lengths) - 1
     assert shortest > 10
@@ -396,7 +398,7 @@ def test_padding_is_shown_as_pad_and_never_asked_for(dataset: PieceDataset) -> N
     assert all((batches[i].targets != PAD).all() for i in range(len(batches)))
 
 
-def test_validation_is_the_same_every_time_and_tells_all_conditions(dataset: PieceDataset) -> None:
+def test_validation_batches_are_constant_and_show_all_conditions(dataset: PieceDataset) -> None:
     one, other = ValidationBatches(dataset, 3), ValidationBatches(dataset, 3)
     assert len(one) > 1
     for index in range(len(one)):
@@ -406,7 +408,7 @@ def test_validation_is_the_same_every_time_and_tells_all_conditions(dataset: Pie
         assert (columns["bars"][:, 0] > 0).all()
 
 
-def test_validation_pieces_are_held_out_and_parted_by_kind(pieces: list[PieceRecord]) -> None:
+def test_validation_sets_are_held_out_and_split_by_kind(pieces: list[PieceRecord]) -> None:
     sets = validation_sets(pieces, 80_000)
     assert set(sets) == {"keyboard"}  # all of the made-up music counts as keyboard music
     assert {piece.name for piece in sets["keyboard"]} == {
@@ -415,7 +417,7 @@ def test_validation_pieces_are_held_out_and_parted_by_kind(pieces: list[PieceRec
     assert len(sets["keyboard"]) == 2
 
 
-def test_of_the_others_only_so_many_tokens_are_validated(pieces: list[PieceRecord]) -> None:
+def test_the_set_of_other_music_is_limited_in_tokens(pieces: list[PieceRecord]) -> None:
     songs = [
         replace(pieces[0], style="song", split="validation", name=f"song {index}")
         for index in range(40)

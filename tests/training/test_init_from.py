@@ -24,7 +24,7 @@ def _setup(config: TrainConfig, folder: Path) -> TrainingSetup:
     return build_training(fabric, config, folder, resume=False)
 
 
-def test_a_run_starts_with_the_weights_it_is_given(
+def test_a_run_starts_with_the_weights_of_init_from(
     strolls: Path, tmp_path: Path, smallest: Smallest
 ) -> None:
     model = train(smallest(strolls), tmp_path / "first")
@@ -36,14 +36,14 @@ def test_a_run_starts_with_the_weights_it_is_given(
     assert not np.array_equal(fresh["head.weight"], given["head.weight"].astype(np.float32))
 
 
-def test_dropout_may_differ_from_the_first_setup(
+def test_dropout_may_differ_from_the_initial_model(
     strolls: Path, tmp_path: Path, smallest: Smallest
 ) -> None:
     model = train(smallest(strolls), tmp_path / "first")
     _setup(smallest(strolls, {"dropout": 0.1}, init_from=model), tmp_path / "second")
 
 
-def test_weights_of_another_shape_are_refused_with_what_differs(
+def test_weights_of_another_shape_are_rejected(
     strolls: Path, tmp_path: Path, smallest: Smallest
 ) -> None:
     model = train(smallest(strolls), tmp_path / "first")

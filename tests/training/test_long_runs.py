@@ -84,7 +84,7 @@ def _assert_same_end(one: Path, other: Path) -> None:
     assert all(np.array_equal(models[0][name], models[1][name]) for name in models[0])
 
 
-def test_a_run_killed_at_twenty_moments_ends_like_one_that_was_not(
+def test_a_run_killed_twenty_times_ends_with_the_same_weights(
     written: Path, tmp_path: Path, command: list[str], bicinium_train: Callable[..., None]
 ) -> None:
     """kill -9, at moments drawn evenly from the first record of a session on."""
@@ -139,7 +139,7 @@ def _losses(run: Path) -> np.ndarray:
     return np.array([value for _, value in read_metrics(run)["train/cross_entropy"]])
 
 
-def test_two_processes_train_as_one_does(
+def test_two_processes_train_like_one(
     written: Path, tmp_path: Path, bicinium_train: Callable[..., None]
 ) -> None:
     """The same global batch; the curves differ no more than those of two seeds do."""
@@ -186,7 +186,7 @@ main()
 """
 
 
-def test_a_collapse_on_one_rank_takes_both_back(
+def test_a_collapse_on_one_rank_rolls_back_both(
     written: Path, tmp_path: Path, command: list[str], bicinium_train: Callable[..., None]
 ) -> None:
     Path(command[1]).write_text(_NAN_ON_RANK_1)

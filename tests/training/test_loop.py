@@ -125,9 +125,7 @@ def test_a_run_ends_with_a_model_that_composes(uninterrupted: Path) -> None:
         assert piece.result.notes > 0
 
 
-def test_a_run_leaves_its_configuration_its_record_and_its_metrics(
-    uninterrupted: Path, prepared: Path
-) -> None:
+def test_a_run_writes_configuration_record_and_metrics(uninterrupted: Path, prepared: Path) -> None:
     checkpoint = load_checkpoint(uninterrupted / "model.safetensors")
     assert checkpoint.config.styles == STYLES
     assert checkpoint.record["steps"] in (4, _STEPS)
@@ -146,7 +144,7 @@ def test_every_component_is_recorded(uninterrupted: Path) -> None:
     components = {"note_pairing", "sequence_coherence", "repetition_penalty", "velocity"}
     components.add("entropy_floor")
     live = {
-        *("grammar_score", "least_grammar_score", "valid", "paired_notes", "looped", "entropy"),
+        *("grammar_score", "min_grammar_score", "valid", "paired_notes", "looped", "entropy"),
         *("notes_per_quarter", "pitch_class_entropy", "in_scale", "illegal_mass"),
     }
     recorded = {name for line in read_records(uninterrupted / METRICS) for name in line}
@@ -159,7 +157,7 @@ def test_every_component_is_recorded(uninterrupted: Path) -> None:
     }
 
 
-def test_what_the_model_wrote_can_be_heard_and_seen(uninterrupted: Path) -> None:
+def test_samples_are_written_as_midi_and_as_a_page(uninterrupted: Path) -> None:
     for step in (4, 6):
         folder = uninterrupted / "samples" / f"{step:06d}"
         files = {path.name.partition(".")[0]: path for path in folder.iterdir()}
@@ -167,7 +165,7 @@ def test_what_the_model_wrote_can_be_heard_and_seen(uninterrupted: Path) -> None
         assert "<svg" in files["index"].read_text()
 
 
-def test_on_policy_learning_is_recorded_and_can_be_switched_off(
+def test_the_on_policy_loss_is_recorded_and_can_be_switched_off(
     prepared: Path, tmp_path: Path
 ) -> None:
     for name, grammar in (
@@ -199,7 +197,7 @@ def test_the_grammar_loss_starts_after_the_configured_steps(prepared: Path, tmp_
     assert [step for step, _ in measured["on_policy/note_pairing"]] == [5]
 
 
-def test_until_then_a_run_equals_one_without_the_grammar_loss(
+def test_before_the_ramp_a_run_equals_one_without_the_grammar_loss(
     prepared: Path, tmp_path: Path
 ) -> None:
     """Bit for bit, dropout and all: it draws no random numbers either."""
@@ -211,7 +209,7 @@ def test_until_then_a_run_equals_one_without_the_grammar_loss(
     assert waiting["train/gradient_norm"] == bare["train/gradient_norm"]
 
 
-def test_a_run_moves_every_weight(uninterrupted: Path, prepared: Path, tmp_path: Path) -> None:
+def test_training_changes_every_weight(uninterrupted: Path, prepared: Path, tmp_path: Path) -> None:
     fresh = _setup(_config(prepared), tmp_path / "run").state.net.state_dict()
     for name, weight in _weights(uninterrupted).items():
         assert weight.shape == fresh[name].shape
@@ -219,7 +217,7 @@ def test_a_run_moves_every_weight(uninterrupted: Path, prepared: Path, tmp_path:
         assert moved.max() > 1e-3, name
 
 
-def test_validation_reports_the_bits_that_the_decoder_measures(
+def test_bits_of_validation_equal_those_of_the_decoder(
     prepared: Path, tmp_path: Path, shown_along: Callable[..., np.ndarray]
 ) -> None:
     """Bits per note: −log₂ of the probability of all tokens after START, and the bill for what the
@@ -256,7 +254,7 @@ def test_validation_reports_the_bits_that_the_decoder_measures(
 _MEASURED = ("bits_per_note", "illegal_mass")
 
 
-def test_the_live_score_is_that_of_the_pieces_it_wrote(
+def test_the_live_score_is_the_mean_over_reproducible_pieces(
     prepared: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
     """The same weights and the same seed write the same pieces, and the score is their mean."""
@@ -282,7 +280,7 @@ def test_a_finished_run_is_not_overwritten(
     assert (uninterrupted / "model.safetensors").read_bytes() == before
 
 
-def test_the_same_seed_trains_the_same_model_and_another_another(
+def test_only_the_same_seed_trains_the_same_model(
     uninterrupted: Path, prepared: Path, tmp_path: Path
 ) -> None:
     train(_config(prepared), tmp_path / "again")
@@ -291,7 +289,7 @@ def test_the_same_seed_trains_the_same_model_and_another_another(
     assert not _same_weights(uninterrupted, tmp_path / "other")
 
 
-def test_a_run_that_gains_nothing_ends_early(prepared: Path, tmp_path: Path) -> None:
+def test_a_run_without_improvement_stops_early(prepared: Path, tmp_path: Path) -> None:
     """With no learning rate to speak of, the second and third validation are like the first."""
     grammar = {"validate_every_n_batches": 2, "early_stop_patience": 2, "on_policy_weight": 0}
     grammar["ramp_steps"] = 0
@@ -357,7 +355,7 @@ def _signalled(number: int) -> Callable[[], None]:
         pytest.param(5, _power_cut, RuntimeError, id="power cut 5"),
     ],
 )
-def test_an_interrupted_run_ends_like_an_uninterrupted_one(
+def test_an_interrupted_run_ends_with_the_same_weights(
     uninterrupted: Path,
     prepared: Path,
     tmp_path: Path,
@@ -386,7 +384,7 @@ def _twice() -> None:
     ("owner", "function"),
     [(torch.optim.AdamW, "step"), (torch.optim.Muon, "step"), (Monitor, "after_step")],
 )
-def test_a_step_that_was_cut_in_two_is_not_saved(
+def test_an_incomplete_step_is_not_saved(
     uninterrupted: Path,
     prepared: Path,
     tmp_path: Path,
@@ -404,7 +402,7 @@ def test_a_step_that_was_cut_in_two_is_not_saved(
     assert _same_weights(uninterrupted, run)
 
 
-def test_a_validation_that_fails_leaves_the_dropout_on(
+def test_dropout_is_on_after_a_failed_validation(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, seen = Transformer.forward, []
@@ -422,7 +420,7 @@ def test_a_validation_that_fails_leaves_the_dropout_on(
     assert seen.count(True) >= _STEPS
 
 
-def test_styles_that_are_not_those_of_the_corpora_are_refused(
+def test_styles_other_than_those_of_the_corpora_are_rejected(
     prepared: Path, tmp_path: Path, refuses: Refuses
 ) -> None:
     config = _config(prepared)
@@ -431,7 +429,7 @@ def test_styles_that_are_not_those_of_the_corpora_are_refused(
         train(config.model_copy(update={"model": other}), tmp_path / "run")
 
 
-def test_a_run_that_was_interrupted_before_the_grammar_came_ends_like_an_uninterrupted_one(
+def test_interruption_before_the_ramp_does_not_change_the_weights(
     prepared: Path, tmp_path: Path
 ) -> None:
     """Between the validation of the fourth step and the grammar: what the validation drew, and no
@@ -452,7 +450,7 @@ def test_a_run_that_was_interrupted_before_the_grammar_came_ends_like_an_uninter
         (loop, "write_model", 100),
     ],
 )
-def test_a_validation_that_was_interrupted_is_begun_again(
+def test_an_interrupted_validation_is_repeated(
     uninterrupted: Path,
     prepared: Path,
     tmp_path: Path,
@@ -474,7 +472,7 @@ def test_a_validation_that_was_interrupted_is_begun_again(
         assert mine[name] == other[name]
 
 
-def test_ctrl_c_during_validation_acts_at_once(
+def test_ctrl_c_interrupts_a_validation_at_once(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def endless(*_: object) -> None:
@@ -487,14 +485,14 @@ def test_ctrl_c_during_validation_acts_at_once(
     assert "alert" not in _kinds(tmp_path / "run")
 
 
-def test_after_the_run_signals_are_as_they_were(prepared: Path, tmp_path: Path) -> None:
+def test_signal_handlers_are_restored_after_a_run(prepared: Path, tmp_path: Path) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(KeyboardInterrupt):
         train(_config(prepared), tmp_path / "run", before_step=_at(1, _signalled(signal.SIGINT)))
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_a_killed_run_goes_on_from_its_last_checkpoint(
+def test_a_killed_run_resumes_from_its_last_checkpoint(
     uninterrupted: Path, prepared: Path, tmp_path: Path
 ) -> None:
     """kill -9 leaves what was saved every two steps, and nobody to save more."""
@@ -505,7 +503,9 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     assert _same_weights(uninterrupted, killed)
 
 
-def test_a_run_may_be_made_longer(uninterrupted: Path, prepared: Path, tmp_path: Path) -> None:
+def test_a_finished_run_can_be_extended(
+    uninterrupted: Path, prepared: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(uninterrupted, run)
     train(_config(prepared, max_steps=8), run, resume=True)
@@ -514,7 +514,7 @@ def test_a_run_may_be_made_longer(uninterrupted: Path, prepared: Path, tmp_path:
     assert steps == [4, 6, 8]
 
 
-def test_records_of_the_first_session_survive_the_second(prepared: Path, tmp_path: Path) -> None:
+def test_records_of_the_first_session_are_kept_on_resume(prepared: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(RuntimeError):
         train(_config(prepared), run, before_step=_at(5, _power_cut))
@@ -526,9 +526,7 @@ def test_records_of_the_first_session_survive_the_second(prepared: Path, tmp_pat
     assert len(after) > len(before)
 
 
-def test_a_run_that_fails_before_its_first_step_leaves_the_checkpoint_alone(
-    prepared: Path, tmp_path: Path
-) -> None:
+def test_a_failed_resume_does_not_touch_the_checkpoint(prepared: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(RuntimeError):
         train(_config(prepared), run, before_step=_at(3, _power_cut))
@@ -572,7 +570,9 @@ def test_a_run_of_an_earlier_version_is_resumed(
 # ------------------------------------------------------------------ what cannot be resumed
 
 
-def test_resuming_nothing_is_refused(prepared: Path, tmp_path: Path, refuses: Refuses) -> None:
+def test_resuming_without_a_checkpoint_is_rejected(
+    prepared: Path, tmp_path: Path, refuses: Refuses
+) -> None:
     with refuses(ConfigError, "nothing to resume"):
         train(_config(prepared), tmp_path / "run", resume=True)
 
@@ -587,7 +587,7 @@ def test_resuming_nothing_is_refused(prepared: Path, tmp_path: Path, refuses: Re
         ({"data": {"keyboard_repeats": 1}}, r"another data\.keyboard_repeats \(3, now 1\)"),
     ],
 )
-def test_another_model_other_batches_or_another_seed_are_refused(
+def test_resuming_with_another_model_batches_or_seed_is_rejected(
     uninterrupted: Path, prepared: Path, refuses: Refuses, change: dict[str, Any], pattern: str
 ) -> None:
     before = last_checkpoint(uninterrupted).read_bytes()
@@ -602,7 +602,7 @@ def _write_corpus(out: Path, pieces: list[PieceRecord]) -> Path:
     return out
 
 
-def test_another_corpus_is_refused_and_the_same_one_elsewhere_is_not(
+def test_resuming_with_another_corpus_is_rejected_but_it_may_move(
     uninterrupted: Path, prepared: Path, tmp_path: Path, refuses: Refuses
 ) -> None:
     pieces = load_pieces(prepared)
@@ -618,13 +618,13 @@ def test_another_corpus_is_refused_and_the_same_one_elsewhere_is_not(
 # ------------------------------------------------------------------ what cannot be run
 
 
-def test_training_without_a_corpus_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+def test_training_without_a_corpus_is_rejected(tmp_path: Path, refuses: Refuses) -> None:
     with refuses(CorpusError, "There is no prepared corpus"):
         train(_config(tmp_path / "nowhere"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_training_without_validation_pieces_is_refused(
+def test_training_without_validation_pieces_is_rejected(
     midi_folder: Path, tmp_path: Path, refuses: Refuses
 ) -> None:
     prepare(find_sources([midi_folder / "piece-0.mid"]), tmp_path / "one", jobs=1)
@@ -657,7 +657,7 @@ def spoiled(prepared: Path, tmp_path: Path) -> Path:
         ({"validate_grammar": False}, 6, ""),
     ],
 )
-def test_pieces_of_poor_grammar_are_found_and_left_out_as_the_configuration_says(
+def test_pieces_of_poor_grammar_are_reported_and_filtered_as_configured(
     spoiled: Path, tmp_path: Path, data: dict[str, Any], shown: int, said: str
 ) -> None:
     setup = _setup(_config(spoiled, data=data), tmp_path / "run")
@@ -669,7 +669,7 @@ def test_pieces_of_poor_grammar_are_found_and_left_out_as_the_configuration_says
         assert "NOTE_OFF 171 (E7) ends a note that is not sounding" in alerts[0]
 
 
-def test_styles_that_are_left_out_are_neither_shown_nor_validated_on(
+def test_excluded_styles_are_neither_trained_nor_validated_on(
     prepared: Path, tmp_path: Path
 ) -> None:
     others = [piece for piece in load_pieces(prepared) if piece.style != "bach"]
@@ -709,7 +709,7 @@ def test_the_learning_rate_of_the_step_is_used(prepared: Path, tmp_path: Path) -
     assert used == [(step + 1, learning_rate_at(config.training, step)) for step in range(_STEPS)]
 
 
-def test_muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest(
+def test_muon_updates_the_matrices_of_the_blocks_and_adamw_the_rest(
     prepared: Path, tmp_path: Path
 ) -> None:
     state = _setup(_config(prepared), tmp_path / "run").state
@@ -730,7 +730,7 @@ def test_muon_moves_the_matrices_of_the_blocks_and_adamw_the_rest(
     assert (len(matrices), len(vectors)) == (2 * 4, 2 * 2 + 1)
 
 
-def test_adamw_moves_all_where_it_is_asked_to_and_only_matrices_are_decayed(
+def test_adamw_can_update_all_weights_and_decays_only_matrices(
     prepared: Path, tmp_path: Path
 ) -> None:
     setup = _setup(_config(prepared, optimizer="adamw"), tmp_path / "run")
@@ -742,7 +742,7 @@ def test_adamw_moves_all_where_it_is_asked_to_and_only_matrices_are_decayed(
     assert sum(len(group["params"]) for group in groups) == 5 + 2 * 6
 
 
-def test_a_run_of_adamw_alone_goes_on_where_it_stopped(prepared: Path, tmp_path: Path) -> None:
+def test_a_run_with_adamw_alone_resumes(prepared: Path, tmp_path: Path) -> None:
     config = _config(prepared, optimizer="adamw")
     train(config, tmp_path / "whole")
     with pytest.raises(RuntimeError):

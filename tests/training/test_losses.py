@@ -89,7 +89,7 @@ def after_note() -> State:
     return _state_after(_PREFIX)
 
 
-def test_loss_of_a_rule_is_minus_log_of_the_mass_it_leaves(after_note: State) -> None:
+def test_the_loss_of_a_rule_is_minus_log_of_the_legal_mass(after_note: State) -> None:
     total, parts = _loss(_logits(**{f"t{_OFF_E7}": 0.25}), after_note)
     assert parts["note_pairing"] == pytest.approx(-np.log(0.75), abs=1e-5)
     assert parts["velocity"] == pytest.approx(0, abs=1e-5)
@@ -129,9 +129,7 @@ def test_loss_is_zero_when_all_mass_is_legal(after_note: State) -> None:
         ),
     ],
 )
-def test_each_component_answers_for_its_rules(
-    component: str, prefix: list[int], token: int
-) -> None:
+def test_each_component_covers_its_rules(component: str, prefix: list[int], token: int) -> None:
     state = _state_after(prefix)
     loss = MusicalGrammarLoss(_EVEN)
     logits = torch.full((1, VOCAB_SIZE), -1e4)
@@ -178,7 +176,7 @@ def test_gradient_raises_every_legal_token(after_note: State) -> None:
     assert (logits.grad[~legal] > 0).any()
 
 
-def test_gradient_of_pairing_lowers_what_does_not_pair(after_note: State) -> None:
+def test_the_pairing_gradient_lowers_unpaired_notes(after_note: State) -> None:
     logits = torch.zeros(1, VOCAB_SIZE, requires_grad=True)
     _, parts = MusicalGrammarLoss(_EVEN)(logits, torch.tensor([_OFF_C4]), _NOTHING, after_note)
     parts["note_pairing"].backward()
@@ -206,7 +204,7 @@ def test_ignored_positions_count_neither_in_the_sum_nor_in_the_mean(after_note: 
     assert total([IGNORE_INDEX] * 3) == 0
 
 
-def test_a_position_at_which_everything_is_forbidden_does_not_count(after_note: State) -> None:
+def test_positions_that_forbid_every_token_do_not_count(after_note: State) -> None:
     class Nothing(Rule):
         """Only where the metre is unknown, so that the grammar itself can be built."""
 
@@ -231,7 +229,7 @@ def test_a_position_at_which_everything_is_forbidden_does_not_count(after_note: 
     assert [only_it.item(), *(part.item() for part in parts.values())] == [0] * (len(parts) + 1)
 
 
-def test_states_need_not_be_given(legal_walks: Callable[..., list[np.ndarray]]) -> None:
+def test_states_are_computed_if_left_out(legal_walks: Callable[..., list[np.ndarray]]) -> None:
     """Without them rows begin right after START; the answer is the same."""
     walks = legal_walks(3, 1, 60)
     length = max(len(walk) for walk in walks) - 1
@@ -260,7 +258,7 @@ def test_states_need_not_be_given(legal_walks: Callable[..., list[np.ndarray]]) 
     assert float(total) == pytest.approx(1.5 + sum(expected.values()), abs=1e-4)
 
 
-def test_legal_targets_cost_nothing_under_a_model_that_says_only_them(
+def test_a_model_certain_of_legal_targets_has_no_loss(
     legal_walks: Callable[..., list[np.ndarray]],
 ) -> None:
     """The loss never speaks against the data: each target is legal at its own position."""
@@ -271,7 +269,7 @@ def test_legal_targets_cost_nothing_under_a_model_that_says_only_them(
     assert float(total) == pytest.approx(0, abs=1e-5)
 
 
-def test_descent_on_the_grammar_alone_lowers_illegal_mass_a_hundredfold(
+def test_the_grammar_loss_alone_lowers_illegal_mass_a_hundredfold(
     legal_walks: Callable[..., list[np.ndarray]],
 ) -> None:
     """Free logits at every position, no cross-entropy: only the grammar moves them."""
@@ -299,7 +297,7 @@ def test_descent_on_the_grammar_alone_lowers_illegal_mass_a_hundredfold(
 
 
 @pytest.mark.slow
-def test_descent_on_the_grammar_alone_teaches_an_untrained_model(strolls: Path) -> None:
+def test_the_grammar_loss_alone_trains_an_untrained_model(strolls: Path) -> None:
     """No cross-entropy, music it has not seen: the illegal mass falls a hundredfold."""
     pieces = load_pieces(strolls)
     config = ModelConfig(d_model=64, n_layers=2, n_heads=2, d_ff=128, context=128)
@@ -337,13 +335,13 @@ def test_descent_on_the_grammar_alone_teaches_an_untrained_model(strolls: Path) 
     assert illegal() < before / 100
 
 
-def test_illegal_mass_is_the_probability_of_what_is_forbidden() -> None:
+def test_illegal_mass_is_the_probability_of_forbidden_tokens() -> None:
     logits = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]).log()
     forbidden = torch.tensor([[False, True, True], [False, False, False]])
     assert illegal_mass(logits, forbidden).tolist() == pytest.approx([0.5, 0.0])
 
 
-def test_a_callers_own_rule_counts_as_coherence(after_note: State) -> None:
+def test_a_custom_rule_counts_as_sequence_coherence(after_note: State) -> None:
     class NoQuarter(Rule):
         name = "no quarter"
 
@@ -362,7 +360,7 @@ def test_a_callers_own_rule_counts_as_coherence(after_note: State) -> None:
     assert float(without["sequence_coherence"]) == pytest.approx(0, abs=1e-4)
 
 
-def test_grammar_config_may_leave_rules_out() -> None:
+def test_the_grammar_may_have_fewer_rules() -> None:
     only = MusicalGrammar(MusicalGrammarConfig(rules=("order", "pairing")))
     _, parts = MusicalGrammarLoss(_EVEN, only)(
         torch.randn(1, VOCAB_SIZE), torch.tensor([_OFF_C4]), _NOTHING, _state_after(_PREFIX, only)
@@ -380,7 +378,7 @@ def test_grammar_config_may_leave_rules_out() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_avoidance_passes_a_gradcheck_on_a_small_vocabulary(seed: int) -> None:
+def test_semantic_loss_passes_a_gradcheck_on_a_small_vocabulary(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(4, 6, generator=generator, dtype=torch.float64, requires_grad=True)
     forbidden = torch.rand(4, 6, generator=generator) < 0.5
@@ -396,7 +394,7 @@ def test_avoidance_passes_a_gradcheck_on_a_small_vocabulary(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_excess_odds_pass_a_gradcheck_and_are_what_they_say(seed: int) -> None:
+def test_margin_loss_passes_a_gradcheck_and_equals_its_formula(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(4, 6, generator=generator, dtype=torch.float64, requires_grad=True)
     forbidden = torch.rand(4, 6, generator=generator) < 0.5
@@ -410,7 +408,7 @@ def test_excess_odds_pass_a_gradcheck_and_are_what_they_say(seed: int) -> None:
     assert margin_loss(logits.detach(), forbidden, 1e-3)[:2].tolist() == [0, 0]
 
 
-def test_the_margin_still_pulls_where_the_mass_that_is_left_is_small(after_note: State) -> None:
+def test_the_margin_has_a_gradient_at_small_illegal_mass(after_note: State) -> None:
     pulls = []
     for of in ({"margin_weight": 1.0}, {"legality_weight": 1.0}):
         others = {
@@ -475,24 +473,24 @@ def _looped_penalty(targets: list[int], place: int, token: int, on_policy: bool)
 
 
 @pytest.mark.parametrize("place", [_FIRST, _FIRST + 5, len(_LOOPED) - 1])
-def test_a_loop_that_the_model_goes_on_with_is_penalised(place: int) -> None:
+def test_a_loop_continued_by_the_model_is_penalised(place: int) -> None:
     token = _LOOPED[place]
     assert _looped_penalty(_LOOPED, place, token, on_policy=True) == pytest.approx(np.log(2))
 
 
-def test_a_loop_that_the_music_leaves_is_penalised() -> None:
+def test_continuing_a_loop_that_the_music_leaves_is_penalised() -> None:
     left = [*_LOOPED[: _FIRST + 1], token_id(Kind.TIME_SHIFT, 36)]
     penalty = _looped_penalty(left, _FIRST + 1, _LOOPED[_FIRST + 1], on_policy=False)
     assert penalty == pytest.approx(np.log(2))
 
 
-def test_a_loop_that_the_music_itself_goes_on_with_is_not() -> None:
+def test_a_loop_continued_by_the_music_is_not_penalised() -> None:
     for place in (_FIRST, _FIRST + 5):
         assert _looped_penalty(_LOOPED, place, _LOOPED[place], on_policy=False) == 0
 
 
 @pytest.mark.parametrize("on_policy", [False, True])
-def test_what_is_no_loop_yet_is_not_penalised(on_policy: bool) -> None:
+def test_a_beginning_loop_is_not_penalised(on_policy: bool) -> None:
     for place in (2, 10, _FIRST - 1):
         assert _looped_penalty(_LOOPED, place, _LOOPED[place], on_policy) == 0
 
@@ -501,9 +499,7 @@ def test_what_is_no_loop_yet_is_not_penalised(on_policy: bool) -> None:
 
 
 @pytest.mark.parametrize("floor", [0.2, 1.0])
-def test_below_the_entropy_floor_the_loss_pulls_up_and_above_it_not(
-    after_note: State, floor: float
-) -> None:
+def test_the_entropy_floor_acts_only_below_the_floor(after_note: State, floor: float) -> None:
     config = _EVEN.model_copy(update={"entropy_floor": floor, "entropy_weight": 3.0})
     loss, target = MusicalGrammarLoss(config), torch.tensor([_OFF_C4])
     legal = np.flatnonzero(loss.grammar.token_mask(after_note)[0])
@@ -523,7 +519,7 @@ def test_below_the_entropy_floor_the_loss_pulls_up_and_above_it_not(
             assert logits.grad[0, legal[0]] > 0 > logits.grad[0, legal[1]]  # evens them out
 
 
-def test_logits_of_minus_infinity_give_numbers(after_note: State) -> None:
+def test_logits_of_minus_infinity_give_finite_losses(after_note: State) -> None:
     """A model may forbid tokens itself."""
     legal = torch.from_numpy(MusicalGrammar().token_mask(after_note))
     logits = torch.randn(1, VOCAB_SIZE).masked_fill(~legal, -torch.inf).requires_grad_()
@@ -558,7 +554,7 @@ def test_any_torch_model_learns_grammar_from_tokens_alone(
     assert all(float(part.detach()) < 1 for part in parts.values())
 
 
-def test_rows_choose_the_positions_that_count(
+def test_rows_select_the_positions_that_count(
     legal_walks: Callable[..., list[np.ndarray]],
 ) -> None:
     """With states or without, measured on some rows it is the mean over these."""

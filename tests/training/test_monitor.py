@@ -47,7 +47,7 @@ def _judged_from(
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("before", [0, 5, 60])
-def test_a_loss_that_is_not_finite_is_a_collapse_at_once(loss: float, before: int) -> None:
+def test_a_loss_that_is_not_finite_is_a_collapse(loss: float, before: int) -> None:
     monitor = _monitor(spike_factor=0)
     assert [monitor.after_step(2.0) for _ in range(before)] == [""] * before
     assert "the loss is" in monitor.after_step(loss)
@@ -57,7 +57,7 @@ def test_a_loss_that_is_not_finite_is_a_collapse_at_once(loss: float, before: in
 
 
 @pytest.mark.parametrize("leaps", list(product([False, True], repeat=6)), ids=str)
-def test_only_three_leaps_running_are_a_collapse(leaps: tuple[bool, ...]) -> None:
+def test_only_three_consecutive_spikes_are_a_collapse(leaps: tuple[bool, ...]) -> None:
     monitor = _monitor()
     for _ in range(20):
         monitor.after_step(1.0)
@@ -71,7 +71,7 @@ def test_only_three_leaps_running_are_a_collapse(leaps: tuple[bool, ...]) -> Non
     assert said == expected
 
 
-def test_a_leap_is_measured_against_the_median_of_the_last_fifty() -> None:
+def test_spikes_are_relative_to_the_median_of_the_last_fifty_losses() -> None:
     monitor = _monitor()
     for _ in range(50):
         monitor.after_step(1.0)
@@ -83,13 +83,13 @@ def test_a_leap_is_measured_against_the_median_of_the_last_fifty() -> None:
     assert why[2] == "the loss rose from 2.00 to 9.00"
 
 
-def test_the_first_losses_are_no_measure_for_a_leap() -> None:
+def test_spikes_need_twenty_earlier_losses() -> None:
     monitor = _monitor()
     losses = [0.1] * 19 + [50.0] * 3
     assert [monitor.after_step(loss) for loss in losses] == [""] * len(losses)
 
 
-def test_after_a_leap_the_usual_is_found_anew() -> None:
+def test_the_median_restarts_after_a_spike() -> None:
     """Where nothing is rolled back, one leap is told once."""
     monitor = _monitor()
     said = [bool(monitor.after_step(loss)) for loss in [1.0] * 20 + [9.0] * 60]
@@ -98,13 +98,13 @@ def test_after_a_leap_the_usual_is_found_anew() -> None:
 
 
 @given(st.lists(st.floats(0.01, 1000), max_size=120))
-def test_a_factor_of_nothing_sees_no_leap(losses: list[float]) -> None:
+def test_a_spike_factor_of_zero_switches_spikes_off(losses: list[float]) -> None:
     monitor = _monitor(spike_factor=0)
     assert not any(monitor.after_step(loss) for loss in losses)
 
 
 @given(st.lists(st.floats(1.0, 1.99), max_size=120))
-def test_losses_within_the_factor_are_no_leap(losses: list[float]) -> None:
+def test_losses_within_the_factor_are_no_spike(losses: list[float]) -> None:
     monitor = _monitor()
     assert not any(monitor.after_step(loss) for loss in losses)
 
@@ -115,7 +115,7 @@ _WORLD = [(bits, score) for bits in (2.0, 3.0) for score in (0.5, 0.7, 0.9)]
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4])
-def test_best_is_the_healthy_state_of_least_bits_or_else_that_of_highest_score(length: int) -> None:
+def test_best_is_healthy_with_fewest_bits_or_else_has_the_highest_score(length: int) -> None:
     for history in product(_WORLD, repeat=length):
         monitor = _monitor(patience=99)
         found = _judged(monitor, history)
@@ -132,7 +132,7 @@ def test_best_is_the_healthy_state_of_least_bits_or_else_that_of_highest_score(l
 
 
 @pytest.mark.parametrize("length", [3, 4, 5, 6])
-def test_patience_validations_running_in_bad_health_are_a_collapse_once_one_was_well(
+def test_too_many_unhealthy_validations_after_a_healthy_one_are_a_collapse(
     length: int,
 ) -> None:
     """Bits fall always, so that nothing but health is judged."""
@@ -155,7 +155,7 @@ def test_patience_validations_running_in_bad_health_are_a_collapse_once_one_was_
 
 
 @pytest.mark.parametrize("ramp_end_step", [1, 3, 5])
-def test_before_the_grammar_loss_is_in_no_state_is_well_and_none_is_held_against_the_run(
+def test_no_state_is_healthy_or_counted_before_the_ramp_ends(
     ramp_end_step: int,
 ) -> None:
     """Bits are fewest at first, when the loss does not count yet; and some states are well by
@@ -176,7 +176,7 @@ def test_before_the_grammar_loss_is_in_no_state_is_well_and_none_is_held_against
     assert lost.collapse
 
 
-def test_music_that_is_none_is_not_healthy_whatever_its_score() -> None:
+def test_degenerate_music_is_never_healthy() -> None:
     looping = [Validation(step, 2.0 - step / 10, 1.0, "all is loops") for step in range(2, 5)]
     found = _judged(_monitor(), [(2.0, 0.9), *looping])
     assert [one.collapse for one in found] == [""] * 3 + [
@@ -186,7 +186,7 @@ def test_music_that_is_none_is_not_healthy_whatever_its_score() -> None:
     assert found[1].alert == "all is loops"
 
 
-def test_a_run_that_never_was_well_is_not_collapsed_but_somebody_is_told() -> None:
+def test_a_run_that_was_never_healthy_gets_alerts_but_no_collapse() -> None:
     found = _judged(_monitor(), [(9.0 - step, 0.1) for step in range(7)])
     assert not any(one.collapse for one in found)
     told = ["no state has been healthy yet" in one.alert for one in found]
@@ -205,7 +205,7 @@ def test_bits_that_are_not_finite_are_a_collapse_and_never_best(bits: float) -> 
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
-def test_a_run_stops_after_patience_validations_that_gain_in_neither_measure(length: int) -> None:
+def test_a_run_stops_after_too_many_validations_without_improvement(length: int) -> None:
     worlds = product([(2.0, 0.9), (2.0, 0.95), (1.9, 0.9), (1.9995, 0.9)], repeat=length)
     for history in worlds:
         found = _judged(_monitor(), history)
@@ -220,20 +220,20 @@ def test_a_run_stops_after_patience_validations_that_gain_in_neither_measure(len
                 break
 
 
-def test_bits_that_creep_are_no_gain_but_bits_that_fall_are() -> None:
+def test_only_a_real_decrease_of_bits_is_an_improvement() -> None:
     creeping = [(2.0 * 0.9995**step, 0.9) for step in range(4)]
     falling = [(2.0 * 0.998**step, 0.9) for step in range(30)]
     assert _judged(_monitor(), creeping)[-1].stop
     assert not any(one.stop for one in _judged(_monitor(), falling))
 
 
-def test_a_score_that_rises_alone_keeps_the_run_going() -> None:
+def test_a_rising_score_alone_keeps_the_run_going() -> None:
     rising = [(2.0 + step, 0.81 + step / 1000) for step in range(30)]
     assert not any(one.stop for one in _judged(_monitor(), rising))
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
-def test_an_unknown_state_is_never_a_score(length: int) -> None:
+def test_an_unknown_state_changes_nothing_else(length: int) -> None:
     """It is never best, and everything else is judged as though it had not been."""
     for history in product([(2.0, 0.9), (3.0, 0.5), _UNKNOWN], repeat=length):
         monitor, other = _monitor(), _monitor()
@@ -251,7 +251,9 @@ def test_an_unknown_state_is_never_a_score(length: int) -> None:
 
 
 @pytest.mark.parametrize("half", [(None, 0.9), (2.0, None)])
-def test_half_a_measure_is_unknown_too(half: tuple[float | None, float | None]) -> None:
+def test_a_state_with_one_missing_measure_is_unknown(
+    half: tuple[float | None, float | None],
+) -> None:
     monitor = _monitor()
     (found,) = _judged(monitor, [half])
     assert "counts as unknown" in found.alert
@@ -267,7 +269,7 @@ _found = st.one_of(
 
 
 @given(st.lists(st.one_of(_losses, _found), max_size=40), st.integers(0, 40))
-def test_a_monitor_that_was_saved_and_read_goes_on_the_same(
+def test_a_restored_monitor_behaves_the_same(
     history: list[float | tuple[float | None, float | None]], cut: int
 ) -> None:
     def judge(monitor: Monitor, step: int) -> object:
@@ -285,7 +287,7 @@ def test_a_monitor_that_was_saved_and_read_goes_on_the_same(
     assert json.dumps(second.state_dict()) == json.dumps(whole.state_dict())
 
 
-def test_what_the_configuration_says_is_not_taken_from_what_was_saved() -> None:
+def test_settings_are_not_restored_from_a_checkpoint() -> None:
     saved = _monitor().state_dict()
     other = Monitor(0.5, 7, 3.0)
     other.load_state_dict(saved)
@@ -314,7 +316,7 @@ def test_steady_noise_is_no_drift(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_half_of_the_batches_changed_is_drift_told_once(seed: int) -> None:
+def test_drift_of_half_of_the_batches_is_reported_once(seed: int) -> None:
     rng, monitor = np.random.default_rng(seed), DataMonitor()
     for _ in range(200):
         monitor.after_batch(_contents(rng))
@@ -335,7 +337,7 @@ def test_a_style_that_comes_or_goes_is_drift() -> None:
     assert "style/bach was" in told
 
 
-def test_drift_that_ended_is_told_again_when_it_comes_back() -> None:
+def test_returning_drift_is_reported_again() -> None:
     monitor, rng = DataMonitor(), np.random.default_rng(0)
     phases = [False] * 130 + [True] * 30 + [False] * 60 + [True] * 30
     said = [bool(monitor.after_batch(_contents(rng, looped))) for looped in phases]
@@ -343,7 +345,7 @@ def test_drift_that_ended_is_told_again_when_it_comes_back() -> None:
     assert all(later - earlier > 60 for earlier, later in pairwise(np.flatnonzero(said)))
 
 
-def test_what_never_varied_may_vary_a_little() -> None:
+def test_small_changes_of_a_constant_are_no_drift() -> None:
     monitor = DataMonitor()
     for _ in range(100):
         monitor.after_batch({"legal": 1.0})
@@ -351,7 +353,7 @@ def test_what_never_varied_may_vary_a_little() -> None:
     assert any(monitor.after_batch({"legal": 0.97}) for _ in range(40))
 
 
-def test_a_data_monitor_that_was_saved_and_read_goes_on_the_same() -> None:
+def test_a_restored_data_monitor_behaves_the_same() -> None:
     rng = np.random.default_rng(1)
     batches = [_contents(rng, looped=step > 150) for step in range(200)]
     whole, first, second = DataMonitor(), DataMonitor(), DataMonitor()

@@ -33,7 +33,7 @@ def session(tmp_path: Path) -> Session:
     return record
 
 
-def test_what_was_measured_is_read_as_curves(tmp_path: Path) -> None:
+def test_metrics_are_read_as_curves(tmp_path: Path) -> None:
     log = RunLog(tmp_path, Console(file=io.StringIO()))
     log.metrics(10, {"loss": 2.0, "rate": 0.1})
     log.metrics(20, {"loss": 1.0})
@@ -47,9 +47,7 @@ def test_what_was_measured_is_read_as_curves(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_number_that_is_none_is_written_as_json_and_left_out(
-    tmp_path: Path, value: float
-) -> None:
+def test_values_that_are_not_finite_are_null_and_left_out(tmp_path: Path, value: float) -> None:
     log = RunLog(tmp_path, Console(file=io.StringIO()))
     log.metrics(1, {"loss": value, "norm": 3.0})
     log.close()
@@ -62,9 +60,7 @@ def test_a_number_that_is_none_is_written_as_json_and_left_out(
     assert read_metrics(tmp_path) == {"norm": [(1, 3.0)]}
 
 
-def test_a_line_that_a_crash_has_torn_is_left_out_and_the_next_is_whole(
-    tmp_path: Path, session: Session
-) -> None:
+def test_a_line_torn_by_a_crash_is_left_out(tmp_path: Path, session: Session) -> None:
     session([10, 20])
     path = tmp_path / METRICS
     for cut in range(1, len('{"step": 20, "loss": 1}\n')):
@@ -77,9 +73,7 @@ def test_a_line_that_a_crash_has_torn_is_left_out_and_the_next_is_whole(
         path.write_bytes(whole)
 
 
-def test_a_session_that_goes_back_takes_the_place_of_what_it_repeats(
-    tmp_path: Path, session: Session
-) -> None:
+def test_repeated_steps_replace_earlier_ones(tmp_path: Path, session: Session) -> None:
     session([10, 20, 30])  # 0, 1, 2
     session([20, 30, 40])  # 3, 4, 5
     assert read_metrics(tmp_path)["loss"] == [(10, 0), (20, 3), (30, 4), (40, 5)]
@@ -87,7 +81,7 @@ def test_a_session_that_goes_back_takes_the_place_of_what_it_repeats(
     assert read_metrics(tmp_path)["loss"] == [(10, 0), (15, 6)]
 
 
-def test_a_session_that_validates_again_keeps_the_losses_of_that_step(tmp_path: Path) -> None:
+def test_a_repeated_validation_keeps_the_losses_of_its_step(tmp_path: Path) -> None:
     """The checkpoint of a step is written after its losses and before its validation."""
     for last in (22, 30):
         log = RunLog(tmp_path, Console(file=io.StringIO()))
@@ -102,7 +96,7 @@ def test_a_session_that_validates_again_keeps_the_losses_of_that_step(tmp_path: 
 
 
 @given(st.lists(st.integers(0, 12), max_size=40))
-def test_curves_are_the_run_as_it_stands(steps: list[int]) -> None:
+def test_curves_leave_out_undone_steps(steps: list[int]) -> None:
     """A run at step n has nothing to say of the steps after it; what it measured last counts."""
     from tempfile import TemporaryDirectory
 
@@ -117,7 +111,7 @@ def test_curves_are_the_run_as_it_stands(steps: list[int]) -> None:
     assert curves.get("loss", []) == sorted(standing.items())
 
 
-def test_tensorboard_shows_the_run_as_it_stands_too(tmp_path: Path) -> None:
+def test_tensorboard_leaves_out_undone_steps_too(tmp_path: Path) -> None:
     log = RunLog(tmp_path, Console(file=io.StringIO()))
     for step in (10, 20, 30):
         log.metrics(step, {"loss": float(step)})
@@ -139,7 +133,7 @@ def test_events_go_to_the_file_and_to_the_console(tmp_path: Path) -> None:
     assert said.getvalue() == "step 20: rollback: back from step 30 to 20\n"
 
 
-def test_a_log_that_is_not_active_writes_nothing(tmp_path: Path) -> None:
+def test_an_inactive_log_writes_nothing(tmp_path: Path) -> None:
     said = io.StringIO()
     log = RunLog(tmp_path, Console(file=said), active=False)
     log.metrics(1, {"loss": 1.0})
@@ -150,6 +144,6 @@ def test_a_log_that_is_not_active_writes_nothing(tmp_path: Path) -> None:
     assert said.getvalue() == ""
 
 
-def test_of_a_folder_without_records_there_are_none(tmp_path: Path) -> None:
+def test_a_folder_without_records_has_no_metrics(tmp_path: Path) -> None:
     assert read_records(tmp_path / EVENTS) == []
     assert read_metrics(tmp_path) == {}

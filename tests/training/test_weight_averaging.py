@@ -33,7 +33,7 @@ def run(
     return tmp_path
 
 
-def test_the_average_lies_halfway_and_says_between_what(
+def test_the_average_is_halfway_and_records_its_steps(
     run: Path, tiny_config: ModelConfig, random_weights: Callable[..., dict[str, np.ndarray]]
 ) -> None:
     average = load_checkpoint(average_run(run))
@@ -49,7 +49,7 @@ def test_the_average_lies_halfway_and_says_between_what(
     }
 
 
-def test_states_in_bfloat16_are_averaged_too(
+def test_states_in_bfloat16_can_be_averaged(
     run: Path, tiny_config: ModelConfig, random_weights: Callable[..., dict[str, np.ndarray]]
 ) -> None:
     for path in (best_checkpoint(run), last_checkpoint(run)):
@@ -62,11 +62,11 @@ def test_states_in_bfloat16_are_averaged_too(
         np.testing.assert_allclose(weight, (one[name] + other[name]) / 2, rtol=1e-2, atol=1e-2)
 
 
-def test_quotations_are_found_beside_the_average_too(run: Path) -> None:
+def test_the_quotation_index_is_copied_beside_the_average(run: Path) -> None:
     assert quotations_path(average_run(run)).read_bytes() == b"an index"
 
 
-def test_it_may_be_the_average_with_what_the_run_started_from(
+def test_the_average_may_be_with_another_model(
     run: Path, tiny_config: ModelConfig, random_weights: Callable[..., dict[str, np.ndarray]]
 ) -> None:
     start, weights = run / "start.safetensors", random_weights(tiny_config, 7)
@@ -83,14 +83,14 @@ def test_it_may_be_the_average_with_what_the_run_started_from(
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -1.0, float("nan")])
-def test_a_share_that_makes_no_mean_is_refused(
+def test_a_share_outside_zero_and_one_is_rejected(
     run: Path, share: float, refuses: Callable[..., AbstractContextManager[None]]
 ) -> None:
     with refuses(ConfigError, "makes no mean"):
         average_run(run, share=share)
 
 
-def test_a_model_of_another_shape_is_refused(
+def test_a_model_of_another_shape_is_rejected(
     run: Path,
     tiny_config: ModelConfig,
     random_weights: Callable[..., dict[str, np.ndarray]],
@@ -102,7 +102,7 @@ def test_a_model_of_another_shape_is_refused(
         average_run(run, run / "other.safetensors")
 
 
-def test_what_is_no_run_is_refused(
+def test_a_folder_that_is_no_run_is_rejected(
     tmp_path: Path, refuses: Callable[..., AbstractContextManager[None]]
 ) -> None:
     with refuses(ConfigError, "no run with a best and a last state"):
