@@ -24,7 +24,7 @@ import music21
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.formats.musicxml import SpelledNote, parse_musicxml, read_spelled_notes
+from bicinium.formats.musicxml_reader import SpelledNote, parse_musicxml, read_spelled_notes
 from bicinium.formats.spelling import Spelling, line_of_fifths
 from bicinium.music.key import estimate_key
 from bicinium.music.score import TICKS_PER_QUARTER, Note

@@ -11,7 +11,7 @@ import pytest
 
 from bicinium.data.validate import quality_of_file
 from bicinium.formats.midi import write_midi
-from bicinium.formats.musicxml import write_musicxml
+from bicinium.formats.musicxml_writer import write_musicxml
 from bicinium.music.score import Score
 
 MakeScore = Callable[..., Score]

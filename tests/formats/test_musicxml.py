@@ -17,7 +17,8 @@ from benchmarks.musescore import AS_LONG_AS_WRITTEN, kept, musescore, schema, th
 from bicinium.data.sources import find_sources
 from bicinium.errors import ScoreError
 from bicinium.formats.midi import read_midi, write_midi
-from bicinium.formats.musicxml import parse_content, to_musicxml, write_musicxml
+from bicinium.formats.musicxml_reader import parse_content
+from bicinium.formats.musicxml_writer import to_musicxml, write_musicxml
 from bicinium.formats.registry import read_score
 from bicinium.music.content import Content
 from bicinium.music.key import ALL_KEYS

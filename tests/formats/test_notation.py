@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.formats.notation import Bar, Symbol, notate
+from bicinium.formats.notation.notate import notate
+from bicinium.formats.notation.symbols import Bar, Symbol
 from bicinium.music.score import Meter, Note, Score, Voice
 
 METERS = ["2/4", "3/4", "4/4", "6/8", "9/8", "12/8", "3/8", "2/2", "3/2", "5/4", "7/8", "12/16",
           "5/8", "4/2", "9/32", "11/16", "1/4"]  # fmt: skip
-SIGN_TICKS = {"breve": 192, "whole": 96, "half": 48, "quarter": 24, "eighth": 12, "16th": 6,
+NOTE_TYPE_TICKS = {"breve": 192, "whole": 96, "half": 48, "quarter": 24, "eighth": 12, "16th": 6,
               "32nd": 3, "64th": 1.5}  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def signs(*items: tuple[int, int], meter: str = "4/4") -> list[str]:
 
 
 def said(symbol: Symbol) -> str:
-    text = symbol.sign + "." * symbol.dots
+    text = symbol.note_type + "." * symbol.dots
     text = text if symbol.note else f"({text})"
     triplet = "3:" if symbol.tuplet else ""
     return f"{triplet}{text}{' ~' if symbol.tied_to_next else ''}"
@@ -67,7 +68,7 @@ def test_the_signs_fill_every_bar_and_spell_the_score(score):
             for symbol in bar.voices[part]:
                 assert symbol.onset_tick == now
                 now = symbol.end_tick
-                lasts = SIGN_TICKS[symbol.sign] * (2 - 0.5**symbol.dots)
+                lasts = NOTE_TYPE_TICKS[symbol.note_type] * (2 - 0.5**symbol.dots)
                 lasts *= 2 / 3 if symbol.tuplet else 1
                 assert symbol.fills_bar or lasts == pytest.approx(symbol.duration_ticks)
             assert now == bar.end_tick
@@ -102,7 +103,7 @@ def test_tuplets_are_complete_unless_the_bar_is(score):
             for tuplet in {s.tuplet for s in symbols if s.tuplet}:
                 inside = [s for s in symbols if s.tuplet == tuplet]
                 ticks = sum(s.duration_ticks for s in inside)
-                assert ticks == tuplet.ticks or tuplet.onset_tick < bar.start_tick
+                assert ticks == tuplet.duration_ticks or tuplet.onset_tick < bar.start_tick
 
 
 @pytest.mark.parametrize(

@@ -183,18 +183,18 @@ def test_a_compressed_score_is_unpacked(tmp_path):
     [
         ("", "is not well-formed XML"),
         ("<score-partwise><part>", "is not well-formed XML"),
-        ("<html/>", "is XML but not a MusicXML score: it holds <html>"),
-        ("<score-timewise/>", "save it ordered by parts"),
+        ("<html/>", "is not a MusicXML score: its root element is <html>"),
+        ("<score-timewise/>", "Save it as score-partwise"),
         ("<score-partwise/>", "holds no parts"),
-        ("<score-partwise><part/></score-partwise>", "holds no bars"),
+        ("<score-partwise><part/></score-partwise>", "holds no measures"),
         (musicxml(rest(48)), "holds no notes"),
         (musicxml(note("H", 5, 48)), "measure 1, is damaged"),
         (musicxml(note("C", 5, -48)), "measure 1, is damaged: a duration of -48"),
-        (musicxml(note("C", 5, 10**12)), "is damaged: it lasts for over 40000 quarters"),
+        (musicxml(note("C", 5, 10**12)), "is damaged: it is longer than 40000 quarters"),
         (musicxml(note("C", 5, 0).replace("<duration>0", "<duration>x")), "measure 1, is damaged"),
         (
             musicxml("<note><unpitched/><duration>48</duration></note>"),
-            "holds no notes, only 1 of percussion",
+            "holds no notes except 1 of percussion",
         ),
     ],
 )  # fmt: skip

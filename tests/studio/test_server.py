@@ -19,7 +19,7 @@ import pytest
 
 import bicinium
 from bicinium.formats.midi import write_midi
-from bicinium.formats.musicxml import write_musicxml
+from bicinium.formats.musicxml_writer import write_musicxml
 from bicinium.music.score import Score
 from bicinium.studio.score_json import WireScore, wire_score
 from bicinium.studio.server import MOST_BYTES

@@ -1,8 +1,7 @@
-"""Files that music21 reads (kern, ABC, MEI), on the grid.
+"""Read kern, ABC and MEI files with music21, on the grid of 24 ticks to the quarter note.
 
-music21 parses; here its parts become notes. Grace notes and drums are left out, ties joined, chords
-kept. It is imported when a file is read: that takes most of a second, and composing does not need
-it.
+Grace notes and drums are left out, tied notes are joined, chords are kept. music21 is imported when
+a file is read, because its import takes most of a second.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bicinium.errors import NotationFileError, ScoreError
+from bicinium.formats.meter_changes import without_repeats
 from bicinium.music.content import Content, Staff
 from bicinium.music.key import Key
 from bicinium.music.score import (
@@ -26,22 +26,31 @@ from bicinium.music.score import (
 )
 from bicinium.optional_imports import import_optional
 
+# music21's format names, by suffix.
 MUSIC21_FORMATS = {".krn": "humdrum", ".abc": "abc", ".mei": "mei"}
-_MOST_BYTES = 20_000_000
-_VELOCITY = 80
+
+_MAX_BYTES = 20_000_000
+_MAX_REASON_CHARACTERS = 120
+_MAX_DENOMINATOR = 960  # Fractions of a quarter are taken as multiples of 1/960 at the finest.
+_DEFAULT_VELOCITY = 80
+_DEFAULT_QPM = 120.0
 
 
 def read_with_music21(path: Path) -> Content:
-    """Read a file by music21. Raises NotationFileError where it cannot, or finds no notes."""
+    """Read a kern, ABC or MEI file.
+
+    Raises NotationFileError if the file cannot be read or has no notes, and RequestError if music21
+    is not installed.
+    """
     music21 = import_optional("music21", "notation", f"reading {path.suffix} files")
-    form = MUSIC21_FORMATS[path.suffix.lower()]
+    file_format = MUSIC21_FORMATS[path.suffix.lower()]
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise NotationFileError(f"{path} is larger than {_MOST_BYTES:,} bytes: no piece is")
+        if path.stat().st_size > _MAX_BYTES:
+            raise NotationFileError(f"{path} is larger than {_MAX_BYTES:,} bytes.")
         text = path.read_text(encoding="utf-8", errors="replace")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            stream: Any = music21.converter.parseData(text, format=form)
+            stream: Any = music21.converter.parseData(text, format=file_format)
         if isinstance(stream, music21.stream.Opus):
             stream = stream.scores[0]
         stream.toSoundingPitch(inPlace=True)
@@ -49,94 +58,105 @@ def read_with_music21(path: Path) -> Content:
     except ScoreError:
         raise
     except OSError as error:
-        raise NotationFileError(f"{path} cannot be opened: {error.strerror or error}") from error
-    except Exception as error:  # a damaged file makes music21 fail in every way there is
+        raise NotationFileError(f"{path} cannot be opened: {error.strerror or error}.") from error
+    except Exception as error:  # music21 raises errors of every kind for a damaged file.
         reason = re.sub(r"[\s.]+", " ", str(error)).strip() or type(error).__name__
-        raise NotationFileError(f"{path} cannot be read as {form}: {reason[:120]}") from error
+        raise NotationFileError(
+            f"{path} cannot be read as {file_format}: {reason[:_MAX_REASON_CHARACTERS]}."
+        ) from error
 
 
 def _content(stream: Any, path: Path) -> Content:
+    """Return the content of a music21 score, on the grid. ``path`` is for messages."""
     parts = list(stream.parts) or [stream]
-    rounded = 0
-    staves = []
-    for part in parts:
-        staff, off_grid = _staff(part)
-        rounded += off_grid
-        if staff.notes:
-            staves.append(staff)
+    found = [_staff(part) for part in parts]
+    staves = [staff for staff, _ in found if staff.notes]
     if not staves:
-        raise NotationFileError(f"{path} holds no notes")
-    changes = _meters(parts[0])
-    anacrusis = _anacrusis(parts[0], changes[0][1])
-    if anacrusis:
-        shift = changes[0][1].bar_ticks - anacrusis
+        raise NotationFileError(f"{path} holds no notes.")
+    meters = _meter_changes(parts[0])
+    anacrusis_ticks = _anacrusis_ticks(parts[0], meters[0][1])
+    if anacrusis_ticks:
+        shift = meters[0][1].bar_ticks - anacrusis_ticks
         staves = [staff.shift(shift) for staff in staves]
-        changes = [changes[0], *((tick + shift, meter) for tick, meter in changes[1:])]
-    signature = next(iter(parts[0].recurse().getElementsByClass("KeySignature")), None)
+        meters = [meters[0], *((tick + shift, meter) for tick, meter in meters[1:])]
+    fifths, key = _key_signature(parts[0])
     tempo = next(iter(stream.recurse().getElementsByClass("MetronomeMark")), None)
-    qpm = tempo.getQuarterBPM() if tempo is not None else None
-    fifths = int(signature.sharps) if signature is not None else None
-    minor = getattr(signature, "mode", None) == "minor"  # a major one often is a default
-    about = stream.metadata
+    tempo_qpm = tempo.getQuarterBPM() if tempo is not None else None
+    metadata = stream.metadata
     return Content(
         staves=tuple(staves),
-        meters=tuple(changes),
+        meters=tuple(meters),
         fifths=fifths,
-        key=Key.from_signature(fifths, "minor") if fifths is not None and minor else None,
-        tempo_qpm=float(qpm) if qpm else 120.0,
-        anacrusis_ticks=anacrusis,
-        notes_off_grid=rounded,
+        key=key,
+        tempo_qpm=float(tempo_qpm) if tempo_qpm else _DEFAULT_QPM,
+        anacrusis_ticks=anacrusis_ticks,
+        notes_off_grid=sum(off_grid for _, off_grid in found),
         notes_left_out=0,
         tempo_changes=0,
-        title=(about.title or about.movementName or "") if about else "",
-        composer=(about.composer or "") if about else "",
-        rights=" ".join((about.copyright or "").split()) if about else "",
+        title=(metadata.title or metadata.movementName or "") if metadata else "",
+        composer=(metadata.composer or "") if metadata else "",
+        rights=" ".join((metadata.copyright or "").split()) if metadata else "",
     )
 
 
-def _ticks(quarters: Any) -> tuple[int, bool]:
-    """Quarter notes in ticks, rounded, and whether they were on the grid."""
-    exact = Fraction(quarters).limit_denominator(960) * TICKS_PER_QUARTER
+def _nearest_tick(quarters: Any) -> tuple[int, bool]:
+    """Return the nearest tick to a time in quarters, and whether the time lies on the grid."""
+    exact = Fraction(quarters).limit_denominator(_MAX_DENOMINATOR) * TICKS_PER_QUARTER
     return round(exact), exact.denominator == 1
 
 
 def _staff(part: Any) -> tuple[Staff, int]:
-    """The notes of a part, tied ones joined, and how many of them are off the grid."""
+    """Return the notes of a part with ties joined, and the number of notes off the grid."""
     notes: dict[tuple[int, int], Note] = {}  # by onset and pitch
     latest: dict[int, Note] = {}  # by pitch
     off_grid = 0
     for element in part.flatten().notes:
         if element.duration.isGrace or not hasattr(element, "pitches"):
             continue
-        onset, begins_on = _ticks(element.offset)
-        end, ends_on = _ticks(element.offset + element.quarterLength)
-        if end <= onset:
+        onset_tick, onset_on_grid = _nearest_tick(element.offset)
+        offset_tick, offset_on_grid = _nearest_tick(element.offset + element.quarterLength)
+        if offset_tick <= onset_tick:
             continue
-        off_grid += not (begins_on and ends_on)
+        off_grid += not (onset_on_grid and offset_on_grid)
         for single in getattr(element, "notes", None) or (element,):
             pitch, tie = single.pitch.midi, single.tie or element.tie
             if not LOWEST_PITCH <= pitch <= HIGHEST_PITCH:
                 continue
-            start, before = onset, latest.get(pitch)
-            if tie and tie.type in ("stop", "continue") and before and before.offset_tick == onset:
-                start = before.onset_tick
-            latest[pitch] = notes[start, pitch] = Note(start, pitch, end - start, _VELOCITY)
+            start, last = onset_tick, latest.get(pitch)
+            is_continued = tie and tie.type in ("stop", "continue")
+            if is_continued and last and last.offset_tick == onset_tick:
+                start = last.onset_tick
+            note = Note(start, pitch, offset_tick - start, _DEFAULT_VELOCITY)
+            latest[pitch] = notes[start, pitch] = note
     return Staff(part.partName or "", tuple(sorted(notes.values()))), off_grid
 
 
-def _meters(part: Any) -> list[tuple[int, Meter]]:
-    """The metres and from when each counts. Raises ScoreError for one that notation lacks."""
+def _key_signature(part: Any) -> tuple[int | None, Key | None]:
+    """Return the first signature in fifths, and its key if it is minor.
+
+    Many files state "major" by default, so a major key is not trusted.
+    """
+    signature = next(iter(part.recurse().getElementsByClass("KeySignature")), None)
+    if signature is None:
+        return None, None
+    fifths = int(signature.sharps)
+    is_minor = getattr(signature, "mode", None) == "minor"
+    return fifths, Key.from_signature(fifths, "minor") if is_minor else None
+
+
+def _meter_changes(part: Any) -> list[tuple[int, Meter]]:
+    """Return (tick, metre) of each change, the first at 0. Raises ScoreError if one is invalid."""
     meters = {0: COMMON_TIME}
     for signature in part.flatten().getElementsByClass("TimeSignature"):
-        meters[_ticks(signature.offset)[0]] = Meter(signature.numerator, signature.denominator)
-    changes = sorted(meters.items())
-    return [item for i, item in enumerate(changes) if i == 0 or item[1] != changes[i - 1][1]]
+        tick, _ = _nearest_tick(signature.offset)
+        meters[tick] = Meter(signature.numerator, signature.denominator)
+    return without_repeats(sorted(meters.items()))
 
 
-def _anacrusis(part: Any, meter: Meter) -> int:
-    """Ticks of a first bar that is shorter than its metre, 0 where it is full."""
+def _anacrusis_ticks(part: Any, meter: Meter) -> int:
+    """Return the length of a first bar that is shorter than its metre, or 0."""
     bars = list(part.getElementsByClass("Measure"))
     if len(bars) < 2:
         return 0
-    first = _ticks(bars[1].offset - bars[0].offset)[0]
-    return first if 0 < first < meter.bar_ticks else 0
+    ticks, _ = _nearest_tick(bars[1].offset - bars[0].offset)
+    return ticks if 0 < ticks < meter.bar_ticks else 0

@@ -1,103 +1,115 @@
-"""Music files in, whatever their format: the suffix says which reader.
+"""Read music files of every format: the suffix of a file selects its reader.
 
-MIDI and MusicXML are read by bicinium itself, kern, ABC and MEI with music21 (the extra
-``notation``).
+bicinium reads MIDI and MusicXML itself. It reads kern, ABC and MEI with music21 (the extra
+``notation``). To add a format, write a reader and list its suffixes in ``READERS``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from bicinium.errors import ScoreError
 from bicinium.formats.midi import read_midi
 from bicinium.formats.music21_reader import MUSIC21_FORMATS, read_with_music21
-from bicinium.formats.musicxml import MUSICXML_SUFFIXES, read_musicxml
+from bicinium.formats.musicxml_reader import MUSICXML_SUFFIXES, read_musicxml
 from bicinium.music.content import Content
 from bicinium.music.score import Score, Voice
 from bicinium.music.voice_reduction import as_single_voice, reduce_to_two_voices
 
 MIDI_SUFFIXES = (".mid", ".midi")
-NOTATION_SUFFIXES = (*MUSICXML_SUFFIXES, *MUSIC21_FORMATS)
-MUSIC_SUFFIXES = (*MIDI_SUFFIXES, *NOTATION_SUFFIXES)
+
+READERS: dict[str, Callable[[Path], Content]] = {
+    **dict.fromkeys(MIDI_SUFFIXES, read_midi),
+    **dict.fromkeys(MUSICXML_SUFFIXES, read_musicxml),
+    **dict.fromkeys(MUSIC21_FORMATS, read_with_music21),
+}
+MUSIC_SUFFIXES = tuple(READERS)
+NOTATION_SUFFIXES = tuple(suffix for suffix in READERS if suffix not in MIDI_SUFFIXES)
 
 
 def read_music(path: str | Path) -> Content:
-    """Read MIDI, MusicXML (compressed too), kern, ABC or MEI; any other suffix as MIDI.
+    """Read a music file. A suffix without a reader is read as MIDI.
 
-    Raises MidiFileError or NotationFileError where the file cannot be read or has no notes,
-    RequestError where reading it needs what is not installed.
+    Raises MidiFileError or NotationFileError if the file cannot be read or has no notes, and
+    RequestError if a library for it is not installed.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix in MUSICXML_SUFFIXES:
-        return read_musicxml(path)
-    if suffix in MUSIC21_FORMATS:
-        return read_with_music21(path)
-    return read_midi(path)
+    return READERS.get(path.suffix.lower(), read_midi)(path)
 
 
 def read_score(path: str | Path, reduce: bool = False) -> Score:
-    """The two-voice score in a file.
+    """Read a two-voice score.
 
-    Where the file is more than two voices in one metre, ``reduce`` takes its outer voices and its
-    first stretch in one metre; without it that is a ScoreError, as is a file that is less.
+    With ``reduce``, a file with more than two voices gives its outer voices, and one with several
+    metres gives its first section in one metre. Otherwise such a file raises ScoreError. A file
+    with fewer than two voices always does.
     """
     path = Path(path)
     content = read_music(path)
-    if as_single_voice(content, 0):  # to be divided between two hands would tear it apart
-        raise ScoreError(f"{path} has no lower voice: a score of two voices is needed")
+    if as_single_voice(content, 0):  # Splitting a single line between two hands would break it up.
+        raise _missing_voice(path, "lower")
     pieces = reduce_to_two_voices(content)
     first = pieces[0]
     if not reduce:
-        _refuse_more(path, content, len(pieces), first.notes_dropped + first.notes_shortened)
-    silent = [name for name, v in zip(("upper", "lower"), first.score.voices, strict=True)
-              if not v.notes]  # fmt: skip
-    if silent:
-        raise ScoreError(f"{path} has no {silent[0]} voice: a score of two voices is needed")
+        _require_two_voices(path, content, len(pieces), first.notes_dropped + first.notes_shortened)
+    for name, voice in zip(("upper", "lower"), first.score.voices, strict=True):
+        if not voice.notes:
+            raise _missing_voice(path, name)
     return first.score
 
 
 def read_voice(path: str | Path, part: int) -> Score:
-    """The voice ``part`` (0 the upper, 1 the lower) in a file, the other voice silent.
+    """Read one voice: ``part`` 0 is the upper, 1 the lower. The other voice of the score is silent.
 
-    A file of a single line is that voice; of one with two voices, its own upper or lower is taken.
-    More is a ScoreError.
+    A file with a single line gives that line. A file with two voices gives the one that ``part``
+    selects. Any other file raises ScoreError.
     """
     path = Path(path)
     content = read_music(path)
     line = as_single_voice(content, part)
-    if line is None:
-        if len(content.staves) == len(content.meters) == 1:
-            raise ScoreError(
-                f"{path} has notes that sound together in its one staff: give a line alone, or "
-                "each of two voices its own staff"
-            )
-        score = read_score(path)
-        voices = [Voice(()), Voice(())]
-        voices[part] = score.voices[part]
-        return replace(score, voices=tuple(voices))
-    _refuse_more(path, content, 1, 0)
-    return line
+    if line is not None:
+        _require_two_voices(path, content, sections=1, lost_notes=0)
+        return line
+    if len(content.staves) == len(content.meters) == 1:
+        raise ScoreError(
+            f"{path} has notes that sound together in its one staff. "
+            "Give a single line, or two voices on two staves."
+        )
+    score = read_score(path)
+    voices = [Voice(()), Voice(())]
+    voices[part] = score.voices[part]
+    return replace(score, voices=tuple(voices))
 
 
-def _refuse_more(path: Path, content: Content, stretches: int, lost: int) -> None:
-    reduce = f"reduce it to its outer voices: bicinium convert --reduce {path.name} two-voices.mid"
-    if stretches > 1:
+def _missing_voice(path: Path, name: str) -> ScoreError:
+    return ScoreError(f"{path} has no {name} voice: a score of two voices is needed.")
+
+
+def _require_two_voices(path: Path, content: Content, sections: int, lost_notes: int) -> None:
+    """Raise ScoreError if a file is more than one section of two voices on the grid.
+
+    ``lost_notes`` is the number of notes that a reduction to two voices would drop or shorten.
+    """
+    command = f"bicinium convert --reduce {path.name}"
+    if sections > 1:
         tick, meter = content.meters[1]
         raise ScoreError(
-            f"{path} changes its metre to {meter} at tick {tick}, and a score has one; "
-            f"take the stretch before: bicinium convert --reduce {path.name} stretch.mid"
+            f"{path} changes its metre to {meter} at tick {tick}, and a score has only one. "
+            f"Take the section before it: {command} section.mid"
         )
+    outer_voices = f"Reduce it to its outer voices: {command} two-voices.mid"
     if len(content.staves) > 2:
-        raise ScoreError(f"{path} has {len(content.staves)} staves, not two voices; {reduce}")
-    if lost:
+        raise ScoreError(f"{path} has {len(content.staves)} staves, not two voices. {outer_voices}")
+    if lost_notes:
         notes = sum(len(staff.notes) for staff in content.staves)
         raise ScoreError(
-            f"{path} has more than two voices: {lost} of its {notes} notes fit in neither; {reduce}"
+            f"{path} has more than two voices: {lost_notes} of its {notes} notes fit in neither. "
+            f"{outer_voices}"
         )
     if content.notes_off_grid:
         raise ScoreError(
             f"{path} has {content.notes_off_grid} notes off the grid of 24 ticks to the quarter "
-            f"note; round them: bicinium convert --reduce {path.name} rounded.mid"
+            f"note. Round them: {command} rounded.mid"
         )

@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
-from bicinium.formats.musicxml import to_musicxml
+from bicinium.formats.musicxml_writer import to_musicxml
 from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
 

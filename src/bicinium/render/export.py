@@ -57,7 +57,7 @@ def write_score(
 
             write_midi(score, path)
         case "musicxml" | "mxl":
-            from bicinium.formats.musicxml import write_musicxml
+            from bicinium.formats.musicxml_writer import write_musicxml
 
             write_musicxml(score, path, about)
         case "roll.svg":

@@ -6,7 +6,7 @@ import re
 import zlib
 from typing import Any
 
-from bicinium.formats.musicxml import to_musicxml
+from bicinium.formats.musicxml_writer import to_musicxml
 from bicinium.music.score import TICKS_PER_QUARTER, Score
 from bicinium.optional_imports import import_optional
 

@@ -1,0 +1,1 @@
+"""Common Western notation of a score: note values, ties, tuplets, beams, clefs."""
