@@ -16,7 +16,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +30,16 @@ from bicinium.data.corruptions import CORRUPTIONS, OTHER_LOWER_VOICE, other_lowe
 from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.data.shards import load_pieces
 from bicinium.data.sources import KEYBOARD_STYLES
-from bicinium.music import quality
+from bicinium.music.descriptors import QUALITY_METRICS, describe
 from bicinium.music.excerpts import EXCERPT_BARS
 from bicinium.music.logistic import LogisticRegression
-from bicinium.music.quality import METRICS, measure
+from bicinium.music.quality import MODEL_PATH, quality, quality_model
 from bicinium.music.score import Score, Voice
 
 REAL = "music"
 NONSENSE = (*CORRUPTIONS, OTHER_LOWER_VOICE)
 STRENGTH = 0.3  # of scikit-learn's C: smaller pulls the weights more to 0
 WORTH = 0.001  # a metric whose loss raises the log-loss by less than this share is dropped
-WEIGHTS_PATH = Path(quality.__file__).with_name("quality.json")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.fit:
         weights = fit(samples)
         write(weights, samples)
-        quality._weights_of_metrics.cache_clear()
+        quality_model.cache_clear()
     report(samples)
     speed(load_pieces(options.prepared)[::40])
 
@@ -113,9 +112,9 @@ def samples_of(seed: int, piece: PieceRecord, stranger: PieceRecord) -> list[Sam
             made |= {kind: spoil(score, rng) for kind, spoil in CORRUPTIONS.items()}
             made[OTHER_LOWER_VOICE] = other_lower_voice(score, score_of(stranger))
         for kind, made_of_it in made.items():
-            measured = measure(made_of_it)
-            if measured is not None:
-                values = tuple(measured.values())
+            description = describe(made_of_it)
+            values = tuple(description[f"quality/{name}"] for name in QUALITY_METRICS)
+            if not np.isnan(values).all():
                 samples.append(Sample(side, piece.style in KEYBOARD_STYLES, whole, kind, values))
     return samples
 
@@ -146,7 +145,7 @@ def fit(samples: Sequence[Sample]) -> LogisticRegression:
     fitting = [sample for sample in samples if sample.side == "fit"]
     choosing = [sample for sample in samples if sample.side == "choose"]
     scales = scales_of_music(fitting)
-    names = list(METRICS)
+    names = list(QUALITY_METRICS)
     loss = loss_of(names, scales, fitting, choosing)
     print(f"  log-loss with all {len(names)} metrics: {loss:.4f}")
     while True:
@@ -166,14 +165,16 @@ def fit(samples: Sequence[Sample]) -> LogisticRegression:
     return weights_of(model, names, scales)
 
 
-def measured(samples: Sequence[Sample], names: Sequence[str] = tuple(METRICS)) -> np.ndarray:
+def measured(
+    samples: Sequence[Sample], names: Sequence[str] = tuple(QUALITY_METRICS)
+) -> np.ndarray:
     """(N, names) the values of some metrics."""
-    places = [list(METRICS).index(name) for name in names]
+    places = [list(QUALITY_METRICS).index(name) for name in names]
     return np.array([sample.values for sample in samples])[:, places]
 
 
 def scales_of_music(samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
-    return scales_of(measured([s for s in samples if s.kind == REAL]), list(METRICS))
+    return scales_of(measured([s for s in samples if s.kind == REAL]), list(QUALITY_METRICS))
 
 
 def emphasis(samples: Sequence[Sample]) -> np.ndarray:
@@ -217,10 +218,9 @@ def write(weights: LogisticRegression, samples: Sequence[Sample]) -> None:
     document = {
         "made_by": "python -m benchmarks quality_calibration --fit",
         "pieces": sides,
-        "bias": weights.bias,
-        "terms": {name: asdict(term) for name, term in weights.terms.items()},
+        **weights.to_json(),
     }
-    with atomic_write(WEIGHTS_PATH) as temporary:
+    with atomic_write(MODEL_PATH) as temporary:
         temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
@@ -229,12 +229,12 @@ def write(weights: LogisticRegression, samples: Sequence[Sample]) -> None:
 
 def report(samples: Sequence[Sample]) -> None:
     """The tables: areas under the ROC curve, of the score and of each metric alone."""
-    weights = quality._weights_of_metrics()
-    index = {name: place for place, name in enumerate(METRICS)}
+    weights = quality_model(MODEL_PATH)
+    index = {name: place for place, name in enumerate(QUALITY_METRICS)}
     held_out = [sample for sample in samples if sample.side == "held out"]
 
     def judged(sample: Sample) -> float:
-        return weights.log_odds({name: sample.values[index[name]] for name in weights.terms})
+        return weights.log_odds({name: sample.values[index[name]] for name in weights.coefficients})
 
     print(f"\n| held-out music | pieces | {' | '.join(NONSENSE)} |")
     print("|---" * (len(NONSENSE) + 2) + "|")
@@ -254,12 +254,12 @@ def report(samples: Sequence[Sample]) -> None:
     scales = scales_of_music(fitting)
     print(f"\n| metric alone | {' | '.join(NONSENSE)} | kept |")
     print("|---" * (len(NONSENSE) + 2) + "|")
-    for name in METRICS:
+    for name in QUALITY_METRICS:
         chances = regression([name], scales, fitting).decision_function(
             columns(measured(whole, [name]), [name], scales)
         )
         areas = [area(whole, chances.tolist(), kind) for kind in NONSENSE]
-        kept = "yes" if name in weights.terms else "no"
+        kept = "yes" if name in weights.coefficients else "no"
         print(f"| `{name}` | {' | '.join(f'{a:.2f}' for a in areas)} | {kept} |")
 
     print(f"\n| quality_score of held-out | {' | '.join(map(str, QUANTILES))} |")
@@ -285,7 +285,7 @@ def speed(pieces: Sequence[PieceRecord]) -> None:
     scores = [score_of(piece) for piece in pieces]
     started = time.perf_counter()
     for score in scores:
-        quality.quality(score)
+        quality(score)
     milliseconds = 1000 * (time.perf_counter() - started) / len(scores)
     notes = sum(score.note_count for score in scores) / len(scores)
     print(f"\n  {milliseconds:.1f} ms a piece of {notes:.0f} notes")

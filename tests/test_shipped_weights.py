@@ -12,6 +12,7 @@ from bicinium.formats.registry import read_score
 from bicinium.generation.acceptance import bars_played
 from bicinium.generation.critic import Critic
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
+from bicinium.music.descriptors import describe
 
 
 def test_they_are_under_ten_megabytes_and_say_how_they_were_made():
@@ -28,9 +29,11 @@ def test_their_critic_tells_real_music_from_theirs(shared_corpus: Path) -> None:
     critic = Critic.for_model(DEFAULT_MODEL)
     assert critic is not None
     sources = [s for s in find_sources([shared_corpus]) if "invention" in s.path.name]
-    real = [critic.realism(read_score(source.path, reduce=True)) for source in sources]
+    real = [critic.realism(describe(read_score(source.path, reduce=True))) for source in sources]
     asked = {"style": "bach", "bars": 16, "model": DEFAULT_MODEL}
-    first = [critic.realism(p.score) for p in bicinium.compose_many(8, best_of=1, **asked)]
+    first = [
+        critic.realism(describe(p.score)) for p in bicinium.compose_many(8, best_of=1, **asked)
+    ]
     assert np.median(real) > 0.5 > np.median(first)
     chosen = [piece.sheet.realism for piece in bicinium.compose_many(8, **asked)]
     assert np.mean(chosen) > np.mean(first)

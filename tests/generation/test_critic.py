@@ -41,9 +41,9 @@ def _critic(**weights: float) -> Critic:
 def test_likeness_is_the_logistic_of_the_log_odds(made_up_score: MakeScore) -> None:
     score, critic = made_up_score(1, 8), _critic(motion__contrary=2.0)
     odds = 2.0 * describe(score)["motion/contrary"]
-    assert critic.log_odds(score) == pytest.approx(odds)
-    assert critic.realism(score) == pytest.approx(1 / (1 + math.exp(-odds)))
-    assert _critic(motion__contrary=0.0).realism(score) == 0.5
+    assert critic.log_odds(describe(score)) == pytest.approx(odds)
+    assert critic.realism(describe(score)) == pytest.approx(1 / (1 + math.exp(-odds)))
+    assert _critic(motion__contrary=0.0).realism(describe(score)) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_a_long_piece_is_judged_by_its_excerpts(
     made_up_score: MakeScore, bars: int, parts: list[tuple[int, int]]
 ) -> None:
     score, critic = made_up_score(2, bars), _critic(degree__tonic=3.0, texture__both=1.0)
-    alone = [critic.log_odds(extract_bars(score, *part)) for part in parts]
-    assert critic.log_odds(score) == pytest.approx(sum(alone) / len(alone))
+    alone = [critic.log_odds(describe(extract_bars(score, *part))) for part in parts]
+    assert critic.log_odds(describe(score)) == pytest.approx(sum(alone) / len(alone))
 
 
 def test_weights_and_trees_count_alike(made_up_score: MakeScore) -> None:
     score, weights = made_up_score(1, 8), _critic(motion__contrary=2.0).weights
-    alone = Critic(weights).log_odds(score)
-    assert Critic(weights, _A_TREE).log_odds(score) == pytest.approx((alone + 0.25) / 2)
+    alone = Critic(weights).log_odds(describe(score))
+    assert Critic(weights, _A_TREE).log_odds(describe(score)) == pytest.approx((alone + 0.25) / 2)
 
 
 @pytest.mark.parametrize("trees", [None, _A_TREE])

@@ -30,9 +30,9 @@ from bicinium.evaluation.two_sample import (
 )
 from bicinium.music.descriptors import (
     HISTOGRAMS,
-    Counts,
     counterpoint_counts,
     describe,
+    histogram,
     phrase_measures,
     self_similarity,
 )
@@ -163,7 +163,7 @@ def split_works(work_numbers: Integers, rng: np.random.Generator) -> Booleans:
     return in_first[work_numbers]
 
 
-def overlap_area(one: Counts, other: Counts) -> float:
+def overlap_area(one: Floats, other: Floats) -> float:
     """Return the common area of two histograms, each of area 1: 0 to 1."""
     shares = (counts / max(1e-12, counts.sum()) for counts in (one, other))
     return float(np.minimum(*shares).sum())
@@ -189,14 +189,17 @@ def _histogram_distances(
 ) -> tuple[HistogramDistance, ...]:
     return tuple(
         _histogram_distance(
-            name, np.stack([*map(count, real)]), np.stack([*map(count, composed)]), halves
+            name,
+            np.stack([histogram(score, name) for score in real]),
+            np.stack([histogram(score, name) for score in composed]),
+            halves,
         )
-        for name, count in HISTOGRAMS.items()
+        for name in HISTOGRAMS
     )
 
 
 def _histogram_distance(
-    name: str, real: Counts, composed: Counts, halves: Sequence[Booleans]
+    name: str, real: Floats, composed: Floats, halves: Sequence[Booleans]
 ) -> HistogramDistance:
     """Compare (pieces, bins) histograms of single pieces."""
     overlaps, real_overlaps = [], []

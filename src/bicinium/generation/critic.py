@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
 from bicinium.generation.gbdt import GradientBoostedTrees
-from bicinium.music.descriptors import describe
+from bicinium.music.descriptors import Description, describe
 from bicinium.music.excerpts import EXCERPT_BARS, extract_bars
-from bicinium.music.logistic import Coefficient, LogisticRegression
+from bicinium.music.logistic import LogisticRegression, sigmoid
 from bicinium.music.score import Note, Score, Voice
 
 _SOME_MUSIC = Score(
@@ -37,23 +37,24 @@ class Critic:
     weights: LogisticRegression
     trees: GradientBoostedTrees | None = None
 
-    def log_odds(self, score: Score) -> float:
-        """Of a piece; of a longer one, the mean over its excerpts of sixteen bars."""
-        judged = [self._of_numbers(describe(part)) for part in _excerpts(score)]
-        return math.fsum(judged) / len(judged)
+    def log_odds(self, description: Description) -> float:
+        """Return the log-odds of a piece; of a long one, the mean over excerpts of 16 bars."""
+        if description.score.bars <= EXCERPT_BARS:
+            return self._of_numbers(description)
+        rated = [self._of_numbers(describe(part)) for part in _excerpts(description.score)]
+        return math.fsum(rated) / len(rated)
 
-    def _of_numbers(self, measured: dict[str, float]) -> float:
+    def _of_numbers(self, measured: Description) -> float:
         of_weights = self.weights.log_odds(measured)
         return (of_weights + self.trees.log_odds(measured)) / 2 if self.trees else of_weights
 
-    def realism(self, score: Score) -> float:
+    def realism(self, description: Description) -> float:
         """The probability, in [0, 1], that a person wrote it, judged by what was measured."""
-        return (1 + math.tanh(self.log_odds(score) / 2)) / 2  # the logistic function, without exp
+        return sigmoid(self.log_odds(description))
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
         """Write it as JSON, after what is to be known ``about`` it."""
-        terms = {name: asdict(term) for name, term in self.weights.terms.items()}
-        document = about | {"bias": self.weights.bias, "terms": terms}
+        document = about | self.weights.to_json()
         if self.trees:
             document["trees"] = self.trees.as_json()
         with atomic_write(path) as temporary:
@@ -64,12 +65,11 @@ class Critic:
         """Read what ``save`` wrote. Raises CheckpointError where that cannot be read."""
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            terms = {name: Coefficient(**term) for name, term in document["terms"].items()}
             trees = (
                 GradientBoostedTrees.from_json(document["trees"]) if "trees" in document else None
             )
-            critic = cls(LogisticRegression(float(document["bias"]), terms), trees)
-            if not 0 < critic.realism(_SOME_MUSIC) < 1:
+            critic = cls(LogisticRegression.from_json(document), trees)
+            if not 0 < critic.realism(describe(_SOME_MUSIC)) < 1:
                 raise ValueError("what it says is no number")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
             raise CheckpointError(

@@ -11,7 +11,8 @@ from bicinium.generation.conditions import Conditions
 from bicinium.generation.critic import Critic
 from bicinium.generation.memorization import Quotation, QuotationIndex
 from bicinium.music.counterpoint import ends_on_tonic
-from bicinium.music.quality import quality
+from bicinium.music.descriptors import describe
+from bicinium.music.quality import quality_of
 from bicinium.music.score import Score
 
 DEFAULT_BEST_OF = 12  # candidates for each piece, where no other number is asked for (docs/log.md)
@@ -56,7 +57,8 @@ def score_sheet(
 ) -> ScoreSheet:
     """Judge a piece. Without an index, quotations are not looked for."""
     score = composition.score
-    judged = quality(score) if score else None
+    description = describe(score) if score else None
+    judged = quality_of(description) if description else None
     quoted = Quotation(0)
     if index and score:
         quoted = quotation(score, composition.conditions, index)
@@ -66,7 +68,7 @@ def score_sheet(
         checks=_checks(composition.conditions, score),
         quoted_bars=quoted.bars if index else None,
         quoted_from=quoted.source,
-        realism=critic.realism(score) if critic and judged and score else None,
+        realism=critic.realism(description) if critic and judged and description else None,
     )
 
 

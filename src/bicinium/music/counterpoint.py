@@ -27,7 +27,7 @@ _ONSET, _PITCH, _DURATION = 0, 1, 2  # rows of ``Columns``
 _NOTHING = 0  # the pitch of a voice that does not sound
 
 # Unison, thirds, fifth, sixths, octave; the fourth is a dissonance, as it is against a bass.
-_CONSONANT = np.isin(np.arange(12), (0, 3, 4, 7, 8, 9))
+IS_CONSONANT = np.isin(np.arange(12), (0, 3, 4, 7, 8, 9))
 _MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 _MINOR_SCALE = (0, 2, 3, 5, 7, 8, 9, 10, 11)  # natural minor, and its raised sixth and seventh
 _MAJOR_TRIAD, _MINOR_TRIAD = (0, 4, 7), (0, 3, 4, 7)  # a piece in minor may close in major
@@ -66,7 +66,7 @@ def are_dissonant(one: Pitches, other: Pitches) -> Bools:
     """Where the interval is a second, a fourth, a tritone or a seventh, or one of these and
     octaves.
     """
-    return np.asarray(~_CONSONANT[interval_class(one, other)])
+    return np.asarray(~IS_CONSONANT[interval_class(one, other)])
 
 
 def are_parallel(
@@ -76,9 +76,16 @@ def are_parallel(
     one fifth to another. Pitches before and after, of any shapes that go together.
     """
     before, after = interval_class(upper_before, lower_before), interval_class(upper, lower)
+    up = np.subtract(upper, upper_before, dtype=np.int64)
+    return are_parallel_moves(before, after, up, np.subtract(lower, lower_before, dtype=np.int64))
+
+
+def are_parallel_moves(before: Pitches, after: Pitches, up: Pitches, down: Pitches) -> Bools:
+    """Return where two voices that move by ``up`` and ``down`` semitones, in one direction, keep a
+    perfect interval class: octave (or unison) or fifth.
+    """
     perfect = (after == OCTAVE) | (after == FIFTH)
-    steps = np.sign(np.subtract(upper, upper_before, dtype=np.int64))
-    together = (steps != 0) & (steps == np.sign(np.subtract(lower, lower_before, dtype=np.int64)))
+    together = (up != 0) & (np.sign(up) == np.sign(down))
     return np.asarray(perfect & (before == after) & together)
 
 
