@@ -1,4 +1,4 @@
-"""What the tests of whole runs share."""
+"""Fixtures for tests of whole runs: a corpus, a tiny configuration, the plan's configuration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BARS = 4
 
 
 def _stroll(seed: int) -> Score:
-    """Two voices that stroll through C major, quarters over halves."""
+    """Return a random walk of two voices through C major, quarters over halves."""
     rng = np.random.default_rng(seed)
     voices = []
     for lowest, length in ((60, 24), (48, 48)):
@@ -62,7 +62,7 @@ def strolls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def smallest() -> Callable[..., TrainConfig]:
-    """(corpus, fields of the model, other fields of training) → a run of two steps of one layer."""
+    """Return a function (corpus, model fields, training fields) → two steps of one layer."""
 
     def config(prepared: Path, model: dict[str, Any] | None = None, **training: Any) -> TrainConfig:
         shape = {"d_model": 16, "n_layers": 1, "n_heads": 2, "d_ff": 32, "context": 96}
@@ -82,7 +82,7 @@ def smallest() -> Callable[..., TrainConfig]:
 
 @pytest.fixture(scope="session")
 def plan() -> str:
-    """The configuration that the user wrote, key for key."""
+    """The configuration of the plan, key for key."""
     return """
 model:
   mode: "transformer"

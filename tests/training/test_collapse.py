@@ -1,7 +1,7 @@
-"""A run that collapses is noticed, taken back, and ends well; where it may not be taken back, not.
+"""Collapse and rollback: a run that is damaged recovers with a rollback, and not without.
 
-The run is a small one, of four-bar pieces in quarters and halves, but a whole one: it learns until
-what it writes unaided is grammatical, and then something is done to it.
+The model is small and learns four-bar pieces of quarters and halves. It is trained until its
+unconstrained pieces are grammatical, and then the run is damaged.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _config(data: Path, max_steps: int = _END, **grammar: Any) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def well(strolls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run stopped at the step _WELL, in good health."""
+    """A run stopped at the step _WELL, in a healthy state."""
     run = tmp_path_factory.mktemp("runs") / "well"
 
     def until_well(state: RunState) -> None:
@@ -106,9 +106,9 @@ def _scores(run: Path) -> list[tuple[int, float]]:
 def go_on(
     well: Path, strolls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Path]:
-    """(hook, what of the grammar's configuration is different) → the run, gone on to its end.
+    """Return a function that resumes a copy of the healthy run and trains it to its end.
 
-    It does not stop early, so that all have as many steps.
+    Early stopping is off, so that all runs have the same number of steps.
     """
     _never_stop_early(monkeypatch)
     numbers = iter(range(10))
@@ -123,13 +123,13 @@ def go_on(
 
 
 def _final_score(run: Path) -> float:
-    """The grammar score of the last state; 0 where it could not even be measured."""
+    """Return the grammar score of the last state; 0 if it could not be measured."""
     step, score = _scores(run)[-1]
     assert torch.load(last_checkpoint(run), weights_only=True)["step"] == _END
     return score if step == _END else 0.0
 
 
-# ------------------------------------------------------------------ what is done to the run
+# ------------------------------------------------------------------ damage
 
 
 def _noise(_: pytest.MonkeyPatch) -> StepHook:
@@ -177,9 +177,9 @@ def _learning_rate(monkeypatch: pytest.MonkeyPatch) -> StepHook:
 
 
 def _loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The training data is one token, again and again, until something is done about it.
+    """The training data is one repeated token until a rollback.
 
-    (Where it lasts for 60 of the 80 steps, the last 20 heal this small model without a rollback.)
+    It must last to the end: 20 steps of good data heal this small model without a rollback.
     """
     looped = GeneratedPiece(
         np.array([START, *[_LOOPED_TOKEN] * 127], np.int16), "4/4", "major", "bach", _BARS, 0
@@ -209,7 +209,7 @@ _PROVOCATIONS = {
 }
 
 
-# ------------------------------------------------------------------ and what becomes of it
+# ------------------------------------------------------------------ recovery
 
 
 @pytest.mark.slow
@@ -244,7 +244,7 @@ def test_a_collapse_is_detected_and_rolled_back_and_the_run_ends_healthy(
 
 
 def _tiny(data: Path, max_steps: int = 12, **grammar: Any) -> TrainConfig:
-    """A run of seconds, too short to learn anything; any state counts as well."""
+    """Return a run of seconds, too short to learn. Every state counts as healthy."""
     config = _config(
         data, max_steps, **{"validate_every_n_batches": 4, "live_bars": 1, "live_pieces": 2}
         | {"grammar_score_threshold": 0, "on_policy_weight": 0, "early_stop_patience": 9}
@@ -260,7 +260,7 @@ def _tiny(data: Path, max_steps: int = 12, **grammar: Any) -> TrainConfig:
 
 
 def _nan_at(step: int, times: int) -> StepHook:
-    """Hook that sets the weights to NaN at a step, the first so many times that it comes."""
+    """Return a hook that sets the weights to NaN at a step, the first ``times`` times."""
     left = [times]
 
     def overwrite(state: RunState) -> None:

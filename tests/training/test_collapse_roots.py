@@ -1,8 +1,8 @@
-"""What made an earlier model collapse, each cause with a test that would have caught it.
+"""Causes of an earlier model's collapse, each with a test that would have caught it.
 
-It saw the future (no causal mask), it was asked for what it was shown (targets not shifted), and it
-was never asked for END. A model so trained has a fine loss and composes nothing. Here the loss on
-pure noise tells: whoever beats chance there has been told the answer.
+That model saw the future (no causal mask), had targets that were not shifted, and never had END as
+a target. Such a model has a low loss and composes nothing. Noise reveals it: a loss below chance on
+random tokens means that the model sees the answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The training configuration: what a YAML file may say, and how it is told that it may not."""
+"""The training configuration: keys, values, renamed keys and error messages."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_an_invalid_override_is_rejected(
 def test_another_vocabulary_size_is_rejected(
     written: Callable[[str], Path], refuses: Refuses, size: int
 ) -> None:
-    with refuses(ConfigError, f"vocab_size is {size}, but there are {VOCAB_SIZE} tokens"):
+    with refuses(ConfigError, rf"vocab_size must be {VOCAB_SIZE} \(got {size}\)"):
         load_config(written(f"model: {{vocab_size: {size}}}"))
 
 
@@ -228,7 +228,7 @@ def test_another_vocabulary_size_is_rejected(
         ("training: {musical_grammar: {ramp_after_steps: -1}}", "ramp_after_steps"),
         ("training: 3", "training"),
         ("model: {mode: lstm}", "model.mode"),
-        ("model: {d_model: 30}", "d_model=30"),
+        ("model: {d_model: 30}", "d_model must be a multiple"),
         ("model: {n_heads: 0}", "model.n_heads"),
         ("model: {n_layers: 0}", "model.n_layers"),
         ("model: {context: 0}", "model.context"),
@@ -259,7 +259,7 @@ def test_a_binary_file_is_rejected(tmp_path: Path, refuses: Refuses) -> None:
         load_config(path)
 
 
-# ------------------------------------------------------------------ what may change in a run
+# ------------------------------------------------------------------ changes on resume
 
 
 def _changed(before: list[str], now: list[str], path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""A run that starts from another's weights: what it learned is there from the first step."""
+"""Runs that start from the weights of another model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What takes minutes: runs that are killed, runs of two processes, the user's own configuration."""
+"""Tests that take minutes: killed runs, runs of two processes, the configuration of the plan."""
 
 from __future__ import annotations
 
@@ -201,13 +201,13 @@ def test_a_collapse_on_one_rank_rolls_back_both(
     assert np.isfinite(ranks[0]["state"]["head"]).all()
 
 
-# ------------------------------------------------------------------ the user's configuration
+# ------------------------------------------------------------------ the plan's configuration
 
 
 def test_the_configuration_of_the_plan_trains_validates_and_ends_by_itself(
     plan: str, strolls: Path, tmp_path: Path, bicinium_train: Callable[..., None]
 ) -> None:
-    """Shorter than it would be: 110 steps of batches of two short pieces."""
+    """Shortened: 110 steps of batches of two short pieces."""
     path, run = tmp_path / "musical_grammar.yaml", tmp_path / "run"
     path.write_text(plan)
     shorter = {"max_steps": 110, "batch_size": 2, "warmup_steps": 20, "threads": 1}

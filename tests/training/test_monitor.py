@@ -1,4 +1,4 @@
-"""The judge of a run: pure logic, so small histories are enumerated."""
+"""Monitors of a run. They are pure logic, so all short histories are enumerated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _monitor(patience: int = _PATIENCE, spike_factor: float = 2.0) -> Monitor:
 def _judged(
     monitor: Monitor, history: Sequence[tuple[float | None, float | None] | Validation]
 ) -> list[ValidationOutcome]:
-    """What the monitor finds in (bits per note, grammar score) after (bits, score)."""
+    """Return the outcomes of validations with these (bits per note, grammar score)."""
     return _judged_from(monitor, 1, history)
 
 
@@ -90,7 +90,7 @@ def test_spikes_need_twenty_earlier_losses() -> None:
 
 
 def test_the_median_restarts_after_a_spike() -> None:
-    """Where nothing is rolled back, one leap is told once."""
+    """Without rollback a spike is reported once."""
     monitor = _monitor()
     said = [bool(monitor.after_step(loss)) for loss in [1.0] * 20 + [9.0] * 60]
     assert sum(said) == 1
@@ -135,7 +135,7 @@ def test_best_is_healthy_with_fewest_bits_or_else_has_the_highest_score(length: 
 def test_too_many_unhealthy_validations_after_a_healthy_one_are_a_collapse(
     length: int,
 ) -> None:
-    """Bits fall always, so that nothing but health is judged."""
+    """Bits always decrease, so that only health matters."""
     for health in product([True, False], repeat=length):
         history = [(9.0 - step, 0.9 if well else 0.5) for step, well in enumerate(health)]
         found = _judged(_monitor(), history)
@@ -158,9 +158,7 @@ def test_too_many_unhealthy_validations_after_a_healthy_one_are_a_collapse(
 def test_no_state_is_healthy_or_counted_before_the_ramp_ends(
     ramp_end_step: int,
 ) -> None:
-    """Bits are fewest at first, when the loss does not count yet; and some states are well by
-    chance.
-    """
+    """Before the ramp, bits are lowest and some states have a good score by chance."""
     early = [(1.0 + step / 9, (0.9, 0.5)[step % 2]) for step in range(ramp_end_step - 1)]
     monitor = Monitor(_THRESHOLD, 1, 2.0, ramp_end_step)
     found = _judged(monitor, early)
@@ -234,7 +232,7 @@ def test_a_rising_score_alone_keeps_the_run_going() -> None:
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
 def test_an_unknown_state_changes_nothing_else(length: int) -> None:
-    """It is never best, and everything else is judged as though it had not been."""
+    """It is never best, and all other outcomes are as if it were not there."""
     for history in product([(2.0, 0.9), (3.0, 0.5), _UNKNOWN], repeat=length):
         monitor, other = _monitor(), _monitor()
         found = _judged(monitor, history)
@@ -294,7 +292,7 @@ def test_settings_are_not_restored_from_a_checkpoint() -> None:
     assert (other.threshold, other.patience, other.spike_factor) == (0.5, 7, 3.0)
 
 
-# ------------------------------------------------------------------ what the batches hold
+# ------------------------------------------------------------------ drift of the data
 
 
 def _contents(rng: np.random.Generator, looped: bool = False) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The records of a run, whatever a crash or a rollback has left of them."""
+"""Records of a run, also after crashes and rollbacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Session = Callable[[Sequence[int]], None]
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
-    """Record these steps as one session of the run, each value being a new one."""
+    """Return a function that records steps as one session, each with a new value."""
     numbers = iter(range(10_000))
 
     def record(steps: Sequence[int]) -> None:
@@ -82,7 +82,7 @@ def test_repeated_steps_replace_earlier_ones(tmp_path: Path, session: Session) -
 
 
 def test_a_repeated_validation_keeps_the_losses_of_its_step(tmp_path: Path) -> None:
-    """The checkpoint of a step is written after its losses and before its validation."""
+    """A checkpoint is written between the losses and the validation of its step."""
     for last in (22, 30):
         log = RunLog(tmp_path, Console(file=io.StringIO()))
         if last == 22:
@@ -97,7 +97,7 @@ def test_a_repeated_validation_keeps_the_losses_of_its_step(tmp_path: Path) -> N
 
 @given(st.lists(st.integers(0, 12), max_size=40))
 def test_curves_leave_out_undone_steps(steps: list[int]) -> None:
-    """A run at step n has nothing to say of the steps after it; what it measured last counts."""
+    """At step n, records of later steps are undone, and the last value of a step counts."""
     from tempfile import TemporaryDirectory
 
     standing: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""The mean of two states of a run, as a model to compose with."""
+"""Averages of two states of a run, or of two models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bicinium.training.weight_averaging import average_run
 def run(
     tmp_path: Path, tiny_config: ModelConfig, random_weights: Callable[..., dict[str, np.ndarray]]
 ) -> Path:
-    """What the average looks at: two states and the model file."""
+    """Folder with two states and a model file."""
     best_checkpoint(tmp_path).parent.mkdir()
     for seed, path in enumerate((best_checkpoint(tmp_path), last_checkpoint(tmp_path))):
         weights = {n: torch.from_numpy(w) for n, w in random_weights(tiny_config, seed).items()}

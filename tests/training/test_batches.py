@@ -1,5 +1,7 @@
-"""Windows and batches: pure functions of seed and step. (That targets are the next tokens, and that
-an epoch shows every one, stands in test_collapse_roots.)"""
+"""Batches as pure functions of seed and step.
+
+``test_collapse_roots`` checks that targets are the next tokens and that an epoch shows them all.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bicinium.data.piece_record import PieceRecord
 from bicinium.data.shards import load_pieces
@@ -30,7 +30,6 @@ from bicinium.training.batches import (
     draw_known_spans,
     on_policy_batch,
 )
-from bicinium.training.corpus import validation_sets
 from bicinium.training.dataset import Batch, PieceDataset
 from bicinium.training.live_sampler import GeneratedPiece
 from bicinium.training.losses import IGNORE_INDEX
@@ -69,31 +68,6 @@ def _same(one: Batch, other: Batch) -> bool:
         and torch.equal(one.grammar_rows, other.grammar_rows)
         and np.array_equal(one.states.tick, other.states.tick)
     )
-
-
-@given(length=st.integers(2, 1000), context=st.integers(1, 200), seed=st.integers(0, 1000))
-def test_training_windows_cover_a_piece_of_any_length(length: int, context: int, seed: int) -> None:
-    windows = tile(length, context, 0, np.random.default_rng(seed))
-    asked = np.zeros(length, np.int64)
-    for window in windows:
-        assert window.start == window.first_scored < window.stop <= length - 1
-        assert window.stop - window.start == min(context, length - 1)  # all full
-        asked[window.start + 1 : window.stop + 1] += 1
-    assert (asked[1:] >= 1).all()
-    assert len(windows) == -(-(length - 1) // context)  # no more than are needed
-
-
-@given(length=st.integers(2, 1000), context=st.integers(1, 200))
-def test_validation_windows_score_each_token_once_with_full_context(
-    length: int, context: int
-) -> None:
-    windows = tile(length, context, 0, None)
-    asked = np.zeros(length, np.int64)
-    for window in windows:
-        assert window.start <= window.first_scored < window.stop
-        assert window.stop - window.start == min(context, length - 1)
-        asked[window.first_scored + 1 : window.stop + 1] += 1
-    assert asked.tolist() == [0] + [1] * (length - 1)
 
 
 def test_batches_depend_only_on_seed_and_step(dataset: PieceDataset) -> None:
@@ -406,23 +380,3 @@ def test_validation_batches_are_constant_and_show_all_conditions(dataset: PieceD
         columns = _condition_columns(one[index], dataset.config)
         assert (columns["meter"][:, 0] > 0).all()
         assert (columns["bars"][:, 0] > 0).all()
-
-
-def test_validation_sets_are_held_out_and_split_by_kind(pieces: list[PieceRecord]) -> None:
-    sets = validation_sets(pieces, 80_000)
-    assert set(sets) == {"keyboard"}  # all of the made-up music counts as keyboard music
-    assert {piece.name for piece in sets["keyboard"]} == {
-        piece.name for piece in pieces if piece.split == "validation"
-    }
-    assert len(sets["keyboard"]) == 2
-
-
-def test_the_set_of_other_music_is_limited_in_tokens(pieces: list[PieceRecord]) -> None:
-    songs = [
-        replace(pieces[0], style="song", split="validation", name=f"song {index}")
-        for index in range(40)
-    ]
-    few = validation_sets([*pieces, *songs], 5 * len(pieces[0].tokens))
-    assert 5 <= len(few["other"]) <= 8
-    assert len(few["keyboard"]) == 2
-    assert len(validation_sets(songs, 10**9)["other"]) == 40
