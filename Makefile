@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CORPUS ?= ../shared/corpus ../shared/corpus_openscore
 CONFIG ?= configs/training_configs/default_model.yaml
 
-.PHONY: setup compose train prepare test test-slow check metrics bench clean
+.PHONY: setup compose train prepare test test-slow check metrics docs bench clean
 
 compose: $(VENV)/base
 	$(BIN)/bicinium compose -n 4 --bars 16 --out out
@@ -47,9 +47,14 @@ check: $(VENV)/dev
 metrics: $(VENV)/dev
 	$(BIN)/python tools/metrics.py
 
+# the documentation site, in site/index.html
+docs: $(VENV)/dev
+	$(PIP) --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet
+
 bench: $(VENV)/dev
 	$(PIP) --constraint constraints.txt --editable '.[bench]'
 	BICINIUM_CORPUS=$(firstword $(CORPUS)) $(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) out site
