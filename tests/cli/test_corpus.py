@@ -84,7 +84,7 @@ def test_corpus_fetch_lists_licences_and_fails_without_a_server(
     assert listed.status == 0
     assert len(listed.out.splitlines()) == 15
     assert re.search(r"J\. S\. Bach, Invention 1 \(.+; typeset by .+\)", listed.out)
-    run_cli("corpus", "fetch", "fugues").assert_error("'fugues' is not in the catalogue")
+    run_cli("corpus", "fetch", "fugues").assert_error("'fugues' is not a group of the catalogue")
     monkeypatch.setattr(fetch.time, "sleep", lambda seconds: None)
     failed = run_cli("corpus", "fetch", "arabesque", "--server", "http://127.0.0.1:9/")
     assert failed.status == 1

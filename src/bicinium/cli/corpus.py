@@ -91,22 +91,22 @@ def corpus_fetch(
 
     After Ctrl-C the same command continues. Exit status 1 if a download fails.
     """
-    from bicinium.data.download import Fetched, Work, catalogue, fetch
+    from bicinium.data.download import CatalogueEntry, Download, Outcome, catalogue, download
 
-    def line(work: Work) -> str:
-        return f"{work.composer}, {work.title} ({work.licence}; typeset by {work.maintainer})"
+    def line(entry: CatalogueEntry) -> str:
+        return f"{entry.composer}, {entry.title} ({entry.licence}; typeset by {entry.maintainer})"
 
-    def say(done: Fetched) -> None:
+    def print_outcome(done: Download) -> None:
         reason = f": {done.reason}" if done.reason else ""
-        typer.echo(f"{done.outcome:<11}  {line(done.work)}{reason}")
+        typer.echo(f"{done.outcome:<11}  {line(done.entry)}{reason}")
 
-    works = catalogue(groups or [])
+    entries = catalogue(groups or [])
     if only_list:
-        for work in works:
-            typer.echo(f"{work.group:<14}  {line(work)}")
+        for entry in entries:
+            typer.echo(f"{entry.group:<14}  {line(entry)}")
         return
-    outcomes = fetch(works, out, server, progress=say)
-    failed = sum(done.outcome == "failed" for done in outcomes)
+    outcomes = download(entries, out, server, progress=print_outcome)
+    failed = sum(done.outcome is Outcome.FAILED for done in outcomes)
     typer.echo(
         f"{len(outcomes) - failed} of {len(outcomes)} works are in {out}; "
         f"prepare them with: bicinium corpus prepare {out}"

@@ -1,25 +1,25 @@
-"""Downloading the catalogue's works so that nothing half-done is ever taken for whole.
+"""Download the works of the catalogue with pooch.
 
-A file is written beside its place and moved there when it is complete and readable MIDI; what broke
-off is gone on with from where it was. ``fetched.json`` records the hash of what came, so that a
-later run knows a damaged file, and a server that sends something else than before is not believed.
-The folder gets a manifest with licence and attribution, and is then a source like any other.
+A file appears in its place only when it is complete and is readable MIDI. ``fetched.json`` records
+the hash of every download, so that a later run notices a damaged file, and rejects a file that is
+not the one it was. The folder gets a manifest with licence and attribution; ``prepare`` reads it.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
-import http.client
 import json
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
+from typing import IO, Any
+
+import pooch
+import requests
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import CorpusError, MidiFileError
@@ -27,16 +27,17 @@ from bicinium.formats.midi import read_midi
 
 MUTOPIA = "https://www.mutopiaproject.org/"
 _ATTEMPTS = 4
-_FIRST_PAUSE_SECONDS = 1.0  # doubled at each attempt
+_FIRST_PAUSE_SECONDS = 1.0  # doubled before each further attempt
 _TIMEOUT_SECONDS = 20.0  # without a byte
-_MOST_BYTES = 10_000_000
-_BLOCK = 65_536
-_TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # statuses after which trying again helps
+_MAX_BYTES = 10_000_000
+_RETRY_STATUSES = (408, 425, 429, 500, 502, 503, 504)
+
+pooch.get_logger().setLevel("WARNING")
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """A work of the catalogue. ``path`` is below the server's address."""
+class CatalogueEntry:
+    """A work of the catalogue. ``path`` is relative to the address of the server."""
 
     group: str
     path: str
@@ -48,173 +49,180 @@ class Work:
     cluster: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What became of a work: "fetched", "had already" or "failed", with the reason."""
+class Outcome(StrEnum):
+    """What became of a download."""
 
-    work: Work
-    outcome: str
+    FETCHED = "fetched"
+    PRESENT = "had already"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """The outcome for one work, with the reason if it failed."""
+
+    entry: CatalogueEntry
+    outcome: Outcome
     reason: str = ""
 
 
-class _TemporaryError(Exception):
-    """A failure after which trying again may help."""
-
-
-def catalogue(groups: Sequence[str] = ()) -> list[Work]:
-    """The works of the groups, or all. Raises CorpusError for a group that is none."""
+def catalogue(groups: Sequence[str] = ()) -> list[CatalogueEntry]:
+    """Return the works of the groups, or all. Raises CorpusError for an unknown group."""
     text = (files("bicinium.data") / "catalogue.csv").read_text(encoding="utf-8")
-    works = [Work(**row) for row in csv.DictReader(text.splitlines())]
-    known = list(dict.fromkeys(work.group for work in works))
+    entries = [CatalogueEntry(**row) for row in csv.DictReader(text.splitlines())]
+    known = list(dict.fromkeys(entry.group for entry in entries))
     for group in groups:
         if group not in known:
-            raise CorpusError(f"{group!r} is not in the catalogue; there are {', '.join(known)}")
-    return [work for work in works if not groups or work.group in groups]
+            raise CorpusError(
+                f"{group!r} is not a group of the catalogue. The groups are {', '.join(known)}."
+            )
+    return [entry for entry in entries if not groups or entry.group in groups]
 
 
-def fetch(
-    works: Sequence[Work],
+def download(
+    entries: Sequence[CatalogueEntry],
     out: Path,
     server: str = MUTOPIA,
     *,
-    progress: Callable[[Fetched], None] = lambda done: None,
+    progress: Callable[[Download], None] = lambda done: None,
     pause_seconds: float = _FIRST_PAUSE_SECONDS,
     timeout_seconds: float = _TIMEOUT_SECONDS,
-) -> list[Fetched]:
-    """Download the works into the folder ``out``, and say of each what became of it.
+) -> list[Download]:
+    """Download the works into the folder ``out`` and return the outcome of each.
 
-    What is there already and has its recorded hash is not asked for again. Can be interrupted at
-    any time.
+    A file that is there with its recorded hash is not downloaded again. An interrupted run can be
+    repeated. Raises CorpusError if the folder cannot be written to, or if ``server`` is not a URL.
     """
     if not server.startswith(("http://", "https://")):
-        raise CorpusError(f"{server} is not the address of a server: it begins with https://")
+        raise CorpusError(f"--server must begin with http:// or https:// (got {server}).")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CorpusError(f"{out} cannot be written to: {error.strerror or error}") from error
+        raise CorpusError(f"{out} cannot be written to: {error.strerror or error}.") from error
     record_path = out / "fetched.json"
-    record = _read_record(record_path)
-    outcomes = []
-    for work in works:
-        done = _fetch_one(work, out, server, record, pause_seconds, timeout_seconds)
-        if done.outcome == "fetched":
-            _write_json(record_path, record)
-        outcomes.append(done)
+    hashes = _read_hashes(record_path)
+    downloads = []
+    for entry in entries:
+        address = server.rstrip("/") + "/" + urllib.parse.quote(entry.path)
+        done = _download(
+            entry, address, out, hashes, _MidiDownloader(timeout_seconds), pause_seconds
+        )
+        if done.outcome is Outcome.FETCHED:
+            _write_hashes(record_path, hashes)
+        downloads.append(done)
         progress(done)
-    _write_manifest(out, {work.path: work for work in [*catalogue(), *works]}, record)
-    return outcomes
+    _write_manifest(out, {entry.path: entry for entry in [*catalogue(), *entries]}, hashes)
+    return downloads
 
 
-def _fetch_one(
-    work: Work,
+def _download(
+    entry: CatalogueEntry,
+    address: str,
     out: Path,
-    server: str,
-    record: dict[str, str],
+    hashes: dict[str, str],
+    downloader: _MidiDownloader,
     pause_seconds: float,
-    timeout_seconds: float,
-) -> Fetched:
-    target = out / work.path
-    if target.is_file() and _hash(target) == record.get(work.path):
-        return Fetched(work, "had already")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
-    address = server.rstrip("/") + "/" + urllib.parse.quote(work.path)
+) -> Download:
+    """Download one work, with further attempts after temporary failures."""
+    target = out / entry.path
+    known = hashes.get(entry.path)
+    if target.is_file() and known == pooch.file_hash(str(target)):
+        return Download(entry, Outcome.PRESENT)
+    target.unlink(missing_ok=True)  # pooch would keep a file whose hash is not known.
     reason = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(pause_seconds * 2 ** (attempt - 1))
         try:
-            _download(address, partial, timeout_seconds)
-            read_midi(partial)
-        except _TemporaryError as error:
-            reason = str(error)
-            continue
+            pooch.retrieve(address, known, target.name, target.parent, downloader=downloader)
         except (CorpusError, MidiFileError) as error:
-            partial.unlink(missing_ok=True)
-            return Fetched(work, "failed", str(error).replace(str(partial), address))
-        came = _hash(partial)
-        if record.setdefault(work.path, came) != came:
-            partial.unlink()
-            return Fetched(work, "failed", f"{address} sends another file than it did before; "
-                           f"delete {out / 'fetched.json'} to accept it")  # fmt: skip
-        partial.replace(target)
-        return Fetched(work, "fetched")
-    return Fetched(work, "failed", f"{reason}; gave up after {_ATTEMPTS} attempts")
-
-
-def _download(address: str, partial: Path, timeout_seconds: float) -> None:
-    """Fill ``partial``, going on from what it holds. Raises _TemporaryError or CorpusError."""
-    have = partial.stat().st_size if partial.is_file() else 0
-    request = urllib.request.Request(address, headers={"User-Agent": "bicinium"})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-    try:
-        with urllib.request.urlopen(request, timeout=timeout_seconds) as answer:
-            goes_on = answer.status == 206 and _first_byte(answer) == have
-            if answer.status == 206 and not goes_on:
-                partial.unlink(missing_ok=True)
-                raise _TemporaryError(f"{address} sent another part than was asked for")
-            with partial.open("ab" if goes_on else "wb") as file:
-                _copy(answer, file.write, (have if goes_on else 0), address)
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing is left to send, or the file has changed
-            partial.unlink(missing_ok=True)
-            raise _TemporaryError(f"{address} has no more than was fetched before") from error
-        if error.code in _TEMPORARY:
-            raise _TemporaryError(f"{address} answers {error.code} {error.reason}") from error
-        raise CorpusError(f"{address} answers {error.code} {error.reason}") from error
-    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        cause = getattr(error, "reason", None) or str(error) or type(error).__name__
-        raise _TemporaryError(f"{address} broke off: {cause}") from error
-
-
-def _first_byte(answer: http.client.HTTPResponse) -> int:
-    """Where a partial answer begins: of ``bytes 100-199/200``, 100."""
-    unit, _, span = (answer.headers.get("Content-Range") or "").partition(" ")
-    first = span.partition("-")[0]
-    return int(first) if unit == "bytes" and first.isdecimal() else -1
-
-
-def _copy(
-    answer: http.client.HTTPResponse, write: Callable[[bytes], object], have: int, address: str
-) -> None:
-    promised = answer.length  # what the header says is still to come
-    came = 0
-    while block := answer.read(_BLOCK):
-        came += len(block)
-        if have + came > _MOST_BYTES:
-            raise CorpusError(
-                f"{address} sends over {_MOST_BYTES:,} bytes: no MIDI file is so long"
+            return Download(entry, Outcome.FAILED, str(error))
+        except ValueError:  # pooch: the hash is not the known one
+            reason = (
+                f"{address} sends another file than before. Delete {out / 'fetched.json'} to "
+                "accept it."
             )
-        write(block)
-    if promised is not None and came < promised:
-        raise _TemporaryError(f"{address} broke off after {came} of {promised} bytes")
+            return Download(entry, Outcome.FAILED, reason)
+        except requests.RequestException as error:
+            reason = _reason(address, error)
+            if not _is_temporary(error):
+                return Download(entry, Outcome.FAILED, reason)
+        else:
+            hashes[entry.path] = pooch.file_hash(str(target))
+            return Download(entry, Outcome.FETCHED)
+    return Download(entry, Outcome.FAILED, f"{reason}; gave up after {_ATTEMPTS} attempts")
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _is_temporary(error: requests.RequestException) -> bool:
+    """Return whether another attempt may help."""
+    if isinstance(error, requests.TooManyRedirects):
+        return False
+    return error.response is None or error.response.status_code in _RETRY_STATUSES
 
 
-def _read_record(path: Path) -> dict[str, str]:
+def _reason(address: str, error: requests.RequestException) -> str:
+    if error.response is not None and not error.response.ok:
+        return f"{address} answers {error.response.status_code} {error.response.reason}"
+    return f"{address} failed: {error}"
+
+
+class _MidiDownloader:
+    """A downloader for pooch that accepts only complete, readable MIDI of a limited size.
+
+    pooch gives it a temporary file, which it moves into place if nothing is raised here.
+    """
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._http = pooch.HTTPDownloader(
+            timeout=timeout_seconds, headers={"User-Agent": "bicinium"}
+        )
+
+    def __call__(self, url: str, output_file: str, caller: Any) -> None:
+        with Path(output_file).open("wb") as file:
+            self._http(url, _LimitedFile(file, url), caller)
+        try:
+            read_midi(Path(output_file))
+        except MidiFileError as error:
+            raise MidiFileError(str(error).replace(output_file, url)) from error
+
+
+class _LimitedFile:
+    """A file that raises CorpusError when more than the largest MIDI file is written to it."""
+
+    def __init__(self, file: IO[bytes], url: str) -> None:
+        self._file, self._url = file, url
+
+    def write(self, block: bytes) -> int:
+        if self._file.tell() + len(block) > _MAX_BYTES:
+            raise CorpusError(
+                f"{self._url} sends over {_MAX_BYTES:,} bytes, which is too long for a MIDI file"
+            )
+        return self._file.write(block)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _read_hashes(path: Path) -> dict[str, str]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return {str(name): str(digest) for name, digest in record.items()}
+        hashes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return {str(name): str(digest) for name, digest in hashes.items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise CorpusError(f"{path} is damaged; delete it to fetch all anew") from error
+        raise CorpusError(f"{path} is damaged. Delete it to download everything again.") from error
 
 
-def _write_json(path: Path, record: dict[str, str]) -> None:
+def _write_hashes(path: Path, hashes: dict[str, str]) -> None:
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", "utf-8")
+        temporary.write_text(json.dumps(hashes, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
-def _write_manifest(out: Path, works: dict[str, Work], record: dict[str, str]) -> None:
-    """Who wrote and typeset what is there, under which licence; ``prepare`` reads it."""
-    names = [field.name for field in fields(Work)]
+def _write_manifest(out: Path, entries: dict[str, CatalogueEntry], hashes: dict[str, str]) -> None:
+    """Write who composed and typeset what is in the folder, and under which licence."""
+    names = [field.name for field in fields(CatalogueEntry)]
     rows = [
-        [*asdict(works[path]).values(), record[path]]
-        for path in sorted(record)
-        if path in works and (out / path).is_file()
+        [*asdict(entries[path]).values(), hashes[path]]
+        for path in sorted(hashes)
+        if path in entries and (out / path).is_file()
     ]
     path = out / "manifest.csv"
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
