@@ -44,10 +44,10 @@ def test_corpus_prepare_rejects_missing_and_empty_sources(
     run_cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("BICINIUM_CORPUS", raising=False)
-    run_cli("corpus", "prepare").assert_error("name a folder of MIDI files")
-    run_cli("corpus", "prepare", "absent").assert_error("there is no corpus at absent")
+    run_cli("corpus", "prepare").assert_error("No folder is given")
+    run_cli("corpus", "prepare", "absent").assert_error("There is no corpus at absent")
     (tmp_path / "empty").mkdir()
-    run_cli("corpus", "prepare", "empty").assert_error("there are no MIDI files below empty")
+    run_cli("corpus", "prepare", "empty").assert_error("There are no music files below empty")
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 

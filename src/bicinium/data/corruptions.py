@@ -1,6 +1,6 @@
-"""Nonsense made of real music: what a measure of quality must tell from the original.
+"""Corruptions of real music: negative examples for a measure of quality.
 
-Each class breaks one thing and leaves the rest as it was, so that no cheap clue gives it away.
+Each corruption breaks one thing and leaves the rest as it was, so that no simple clue reveals it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Corruption = Callable[[Score, np.random.Generator], Score]
 
 
 def shuffled_notes(score: Score, rng: np.random.Generator) -> Score:
-    """The pitches of each voice in another order; the rhythm stays."""
+    """Shuffle the pitches of each voice and keep the rhythm."""
     return _with_pitches(
         score, [rng.permutation([note.pitch for note in voice.notes]) for voice in score.voices]
     )
 
 
 def reordered_notes(score: Score, rng: np.random.Generator) -> Score:
-    """The notes of each voice in another order, each with its length and the rest after it."""
+    """Shuffle the notes of each voice, each with its duration and the rest after it."""
     voices = []
     for voice in score.voices:
         ends = [note.onset_tick for note in voice.notes[1:]] + [score.end_tick]
@@ -39,7 +39,7 @@ def reordered_notes(score: Score, rng: np.random.Generator) -> Score:
 
 
 def random_pitches(score: Score, rng: np.random.Generator) -> Score:
-    """Any pitch of each voice's range, at random; the rhythm stays."""
+    """Draw random pitches from the range of each voice and keep the rhythm."""
     pitches = []
     for voice in score.voices:
         own = [note.pitch for note in voice.notes] or [60]
@@ -48,7 +48,7 @@ def random_pitches(score: Score, rng: np.random.Generator) -> Score:
 
 
 def random_in_key(score: Score, rng: np.random.Generator) -> Score:
-    """Any pitch of each voice's range that is in the scale of the key."""
+    """Draw random pitches of the scale from the range of each voice and keep the rhythm."""
     key = score.key or Key(0, "major")
     scale = [(key.tonic + step) % 12 for step in _SCALES[key.mode]]
     pitches = []
@@ -61,14 +61,13 @@ def random_in_key(score: Score, rng: np.random.Generator) -> Score:
 
 
 def shuffled_bars(score: Score, rng: np.random.Generator) -> Score:
-    """The bars, both voices together, in another order; a note over a barline goes on as far as
-    the next lets it."""
+    """Shuffle the bars of both voices together. A note over a barline lasts until the next note."""
     order = rng.permutation(score.bars).tolist()
     return _bars(score, order)
 
 
 def looped_bar(score: Score, rng: np.random.Generator) -> Score:
-    """One bar in which both voices begin notes, again and again."""
+    """Repeat one bar in which both voices begin notes."""
     bar = score.meter.bar_ticks
     played = [{note.onset_tick // bar for note in voice.notes} for voice in score.voices]
     both = sorted(set.intersection(*played)) or sorted(set.union(*played))
@@ -76,9 +75,9 @@ def looped_bar(score: Score, rng: np.random.Generator) -> Score:
 
 
 def other_lower_voice(score: Score, other: Score) -> Score:
-    """The lower voice of another piece of the same metre, moved to this one's key and range.
+    """Take the lower voice of another piece in the same metre, moved to this key and range.
 
-    It is begun again where it is too short.
+    A voice that is too short is repeated.
     """
     bar, lower = score.meter.bar_ticks, other.voices[-1]
     period = max(1, -(-lower.end_tick // bar)) * bar
@@ -105,7 +104,7 @@ def _with_pitches(score: Score, pitches: Sequence[np.ndarray]) -> Score:
 
 
 def _bars(score: Score, order: Sequence[int]) -> Score:
-    """The score's bars in the given order, as many as are named."""
+    """Return the score with its bars in this order, which may repeat or omit bars."""
     bar = score.meter.bar_ticks
     voices = []
     for voice in score.voices:

@@ -1,8 +1,8 @@
-"""The corpus that comes with music21, as pairs of voices: true two-voice counterpoint, no download.
+"""The corpus that music21 includes, as pairs of voices: real counterpoint without a download.
 
-Only repertoires of voices that move by themselves are named here. Of the string quartets, those
-that our OpenScore collection trains on too (where both are prepared, duplicates are dropped): the
-others may be among the works that were held out of it as a test.
+Only repertoires with independent voices are listed. Of the string quartets, only those that the
+OpenScore collection has in its training split are listed: the others may be among the works that it
+holds out as a test. If both corpora are prepared, duplicates are dropped.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _LICENCE = "as distributed with music21 (corpus/license.txt)"
 
 @dataclass(frozen=True, slots=True)
 class Repertoire:
-    """Some files of music21's corpus.
+    """Some files of the corpus.
 
-    ``cluster`` finds the work in a file's name; of a mass in kern the file itself says the work.
+    ``cluster`` matches the work in the name of a file. A kern file itself names its work.
     """
 
     pattern: str
@@ -59,14 +59,16 @@ REPERTOIRES = (
     Repertoire("beethoven/opus59no3/*.mxl", "L. van Beethoven", "quartet", _QUARTET, "opus59no3"),
     Repertoire("beethoven/opus133.mxl", "L. van Beethoven", "quartet", _QUARTET),
 )  # fmt: skip
-_KEYBOARD = re.compile(r"bwv(7[7-9]\d|8\d\d|9\d\d)\b")  # Bach's keyboard works are no chorales
+_KEYBOARD = re.compile(r"bwv(7[7-9]\d|8\d\d|9\d\d)\b")  # Bach's keyboard works
 
 
 def music21_sources() -> Iterator[SourceFile]:
-    """The files of every repertoire. Raises CorpusError where music21 is not installed."""
+    """Yield the files of every repertoire. Raises CorpusError if music21 is not installed."""
     package = find_spec("music21")
     if package is None or package.origin is None:
-        raise CorpusError("the music21 corpus needs music21: pip install 'bicinium[notation]'")
+        raise CorpusError(
+            "The music21 corpus needs music21. Install it with pip install 'bicinium[notation]'."
+        )
     root = Path(package.origin).parent / "corpus"
     found: list[SourceFile] = []
     for repertoire in REPERTOIRES:
@@ -74,7 +76,7 @@ def music21_sources() -> Iterator[SourceFile]:
             if not _KEYBOARD.match(path.stem):
                 found.append(_source(repertoire, path, root))
     if not found:
-        raise CorpusError(f"music21's corpus is not at {root}; install music21 with its corpus")
+        raise CorpusError(f"There is no music21 corpus at {root}. Install music21 with its corpus.")
     music: dict[str, float] = {}
     for source in found:
         music[source.cluster] = music.get(source.cluster, 0.0) + source.path.stat().st_size

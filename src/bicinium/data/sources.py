@@ -1,8 +1,8 @@
-"""Where music comes from: folders of files, with or without a manifest, and the catalogue's names.
+"""Find music files, with what a manifest says about them, and split them into train and validation.
 
-A manifest (``manifest.csv``, and ``analysis.csv`` beside it) says of each file who wrote it, which
-licence it has, and which ``cluster`` of works it belongs to; it is found in the folder or in one
-above it. Without one a file stands for itself.
+A manifest, ``manifest.csv`` with ``analysis.csv`` beside it, has the composer, the licence and the
+``cluster`` of works of each file. It lies in the folder or in one above it. Without a manifest,
+every file is a cluster of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from bicinium.errors import CorpusError
 from bicinium.formats.registry import MUSIC_SUFFIXES
 
-CORPUS_VARIABLE = "BICINIUM_CORPUS"  # folders, separated like PATH, for when none is named
+CORPUS_VARIABLE = "BICINIUM_CORPUS"  # default folders, separated as in PATH
 
 _BAROQUE = ("Handel", "Couperin", "Rameau", "Scarlatti", "Fischer")
 _CLASSICAL = (
@@ -35,24 +35,30 @@ STYLES = (
     "bach", "baroque", "classical", "romantic", "study", "song", "accompaniment", "quartet",
     "chorale", "palestrina", "monteverdi", "corelli",
 )  # fmt: skip
-KEYBOARD_STYLES = ("bach", "baroque", "classical", "romantic", "study")  # what the model is for
+KEYBOARD_STYLES = (
+    "bach",
+    "baroque",
+    "classical",
+    "romantic",
+    "study",
+)  # for composing
 
-_ALWAYS_HELD_OUT = 0.06  # of all clusters, those whose names draw lowest
-_LEAST_HELD_OUT = 0.08  # of a collection's music
-_MOST_HELD_OUT = 0.12  # a cluster that would go beyond is passed over
-_PARENTS_SEARCHED = 3  # for a manifest
+_ALWAYS_HELD_OUT = 0.06  # share of clusters, by the hash of their names
+_MIN_HELD_OUT = 0.08  # share of a collection's music
+_MAX_HELD_OUT = 0.12  # A cluster that would exceed it is skipped.
+_MAX_PARENTS = 3  # folders above that are searched for a manifest
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file and what is known about it.
+    """A file and what is known about it.
 
-    ``pairs`` names the pairs of voices to take from a file of many: "outer", "inner" (the second
-    voice from either side); without it the file is music for two hands.
+    ``pairs`` names the pairs of voices to take from a file of many voices: "outer", or "inner" (the
+    second voice from either side). Without pairs, the file is music for two hands.
     """
 
     path: Path
-    name: str  # the path below its source's folder
+    name: str  # the path relative to the folder of the source
     composer: str = ""
     title: str = ""
     licence: str = ""
@@ -65,14 +71,15 @@ class SourceFile:
 
 
 def find_sources(folders: Sequence[Path | str]) -> Iterator[SourceFile]:
-    """Every music file below the folders, in a fixed order; ``music21`` is that package's corpus.
+    """Yield every music file below the folders, in a fixed order.
 
-    Without folders, those in BICINIUM_CORPUS. Raises CorpusError where there are none.
+    The name ``music21`` stands for the corpus of that package. Without folders, those of the
+    environment variable BICINIUM_CORPUS are searched. Raises CorpusError if there are no files.
     """
     if not folders:
         folders = [part for part in os.environ.get(CORPUS_VARIABLE, "").split(os.pathsep) if part]
     if not folders:
-        raise CorpusError(f"name a folder of MIDI files, or set {CORPUS_VARIABLE}")
+        raise CorpusError(f"No folder is given. Name a folder of music, or set {CORPUS_VARIABLE}.")
     for folder in map(Path, folders):
         if folder.is_file():
             yield from _described([folder])
@@ -84,19 +91,19 @@ def find_sources(folders: Sequence[Path | str]) -> Iterator[SourceFile]:
             yield from music21_sources()
         else:
             raise CorpusError(
-                f"there is no corpus at {folder}, and it is not in the catalogue (music21)"
+                f"There is no corpus at {folder}. Name a folder of music, or music21."
             )
 
 
 def _music_files(folder: Path) -> list[Path]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in MUSIC_SUFFIXES)
     if not paths:
-        raise CorpusError(f"there are no MIDI files below {folder}, nor other notation")
+        raise CorpusError(f"There are no music files below {folder}.")
     return paths
 
 
 def _described(paths: Sequence[Path], folder: Path | None = None) -> Iterator[SourceFile]:
-    """The files with what the nearest manifest says; a side for each cluster."""
+    """Yield the files with what the nearest manifest says, and the split of their cluster."""
     root = _manifest_root(paths, folder)
     base = root or folder
     manifest = _table(base / "manifest.csv") if base else {}
@@ -107,7 +114,7 @@ def _described(paths: Sequence[Path], folder: Path | None = None) -> Iterator[So
         row = manifest.get(name, {})
         return label + (row.get("cluster") or analysis.get(name, {}).get("cluster") or name)
 
-    music: dict[str, float] = {}  # of each cluster, how much there is of it
+    music: dict[str, float] = {}  # the amount of music of each cluster
     for name, row in manifest.items():
         music[cluster_of(name)] = music.get(cluster_of(name), 0.0) + _notes(row)
     if not manifest:
@@ -139,9 +146,9 @@ def _below(path: Path, base: Path | None) -> str:
 
 
 def _manifest_root(paths: Sequence[Path], folder: Path | None) -> Path | None:
-    """The folder, or one of those above it, whose manifest names these files."""
+    """Return the folder, or one above it, whose manifest names these files."""
     start = folder or paths[0].parent
-    for root in [start, *start.resolve().parents[:_PARENTS_SEARCHED]]:
+    for root in [start, *start.resolve().parents[:_MAX_PARENTS]]:
         manifest = _table(root / "manifest.csv")
         if root == start and folder and manifest:
             return root
@@ -153,7 +160,7 @@ def _manifest_root(paths: Sequence[Path], folder: Path | None) -> Path | None:
 
 
 def _notes(row: Mapping[str, str]) -> float:
-    """How much music a manifest's row stands for: its notes, or 1 where it does not say."""
+    """Return the number of notes of a row of a manifest; 1 if it is not known."""
     counts = [value for name, value in row.items() if name.startswith("notes_")]
     return sum(float(count) for count in counts if count.isdecimal()) or 1.0
 
@@ -169,7 +176,7 @@ def _table(path: Path) -> dict[str, dict[str, str]]:
                 if None in row:
                     raise CorpusError(
                         f"{path}, line {reader.line_num} has more cells than the header has "
-                        "columns: quote what holds a comma"
+                        "columns. Put cells that hold a comma in quotes."
                     )
                 table[row["path"]] = row
     except KeyError as error:
@@ -180,30 +187,32 @@ def _table(path: Path) -> dict[str, dict[str, str]]:
 
 
 def held_out(music: Mapping[str, float]) -> set[str]:
-    """The clusters of a collection that are validated on, given how much music each holds.
+    """Return the clusters of the validation split, from the amount of music of each cluster.
 
-    By their names: those that draw under 6 % always, so that a work stays where it was as a
-    collection grows; then the next, until 8 % of the music is held out. One that would bring it
-    over 12 % is passed over: no single work is to fill the validation.
+    The hash of its name gives each cluster a number in [0, 1). Those under 6 % are always held out,
+    so that a work keeps its split when the collection grows. Then the next clusters are added until
+    8 % of the music is held out. A cluster that would bring it over 12 % is skipped: no single work
+    should fill the validation split.
     """
     total = sum(music.values())
     chosen = {cluster for cluster in music if split_of(cluster) == "validation"}
     amount = sum(music[cluster] for cluster in chosen)
-    for cluster in sorted(music, key=_draw):
-        if amount >= _LEAST_HELD_OUT * total:
+    for cluster in sorted(music, key=hash_fraction):
+        if amount >= _MIN_HELD_OUT * total:
             break
-        if cluster not in chosen and amount + music[cluster] <= _MOST_HELD_OUT * total:
+        if cluster not in chosen and amount + music[cluster] <= _MAX_HELD_OUT * total:
             chosen.add(cluster)
             amount += music[cluster]
     return chosen
 
 
 def split_of(cluster: str) -> str:
-    """The side of a cluster by its name alone, before a collection fills up its share."""
-    return "validation" if _draw(cluster) < _ALWAYS_HELD_OUT else "train"
+    """Return the split of a cluster by its name alone, before a collection fills up its share."""
+    return "validation" if hash_fraction(cluster) < _ALWAYS_HELD_OUT else "train"
 
 
-def _draw(cluster: str) -> float:
+def hash_fraction(cluster: str) -> float:
+    """Return the number in [0, 1) that the name of a cluster is hashed to."""
     return int(hashlib.sha256(cluster.encode()).hexdigest()[:8], 16) / 16**8
 
 

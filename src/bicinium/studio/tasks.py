@@ -22,6 +22,7 @@ from bicinium.music.key import Key
 from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
 from bicinium.music.voice_reduction import as_single_voice
 from bicinium.render.export import write_score
+from bicinium.reports.rule_descriptions import describe_rule
 from bicinium.reports.verdicts import FileVerdict
 from bicinium.studio.piano_samples import piano
 from bicinium.studio.schemas import Wish
@@ -118,7 +119,7 @@ def explain(score: Score, style: str | None, model: Path) -> Iterator[dict[str, 
         "rules": [
             {
                 "name": rule.name,
-                "says": " ".join((type(rule).__doc__ or "").replace("`", "").split()),
+                "says": describe_rule(rule.name),
                 "score": result.rule_scores[rule.name],
             }
             for rule in composer.grammar.rules
