@@ -1,1 +1,1 @@
-"""Music files in and out: MIDI, MusicXML, kern, ABC, MEI."""
+"""Read and write music files: MIDI, MusicXML, kern, ABC, MEI."""

@@ -1,1 +1,1 @@
-"""Scores as pages, pictures and sound."""
+"""Render scores as pages, pictures and sound."""

@@ -1,8 +1,8 @@
-"""Engraved scores: SVG, PNG and PDF.
+"""Engrave scores as SVG, PNG and PDF.
 
-Verovio sets the MusicXML that ``to_musicxml`` writes; Typst, which brings its own text font, makes
-PNG and PDF of the SVG. Both come with the extra ``engraving``. SVG and PNG hold the whole piece on
-one page as tall as it needs, up to six metres; PDF has pages of A4.
+Verovio engraves the MusicXML of ``musicxml_writer``. Typst, which has its own text font, converts
+the SVG to PNG and PDF. The extra ``engraving`` installs both. SVG and PNG hold the whole piece on
+one page of up to six metres. PDF has pages of A4.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from bicinium.formats.musicxml_writer import to_musicxml
 from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
 
-_A4_WIDTH, _A4_HEIGHT = 2100, 2970  # tenths of a millimetre, which Verovio counts in
-_TALLEST = 60_000  # Verovio begins another page there
+_A4_WIDTH, _A4_HEIGHT = 2100, 2970  # Verovio's unit: tenths of a millimetre
+_MAX_PAGE_HEIGHT = 60_000  # Verovio starts another page beyond this height.
 _SCALE = 40
-_PIXELS_AN_INCH = 120
+_PIXELS_PER_INCH = 120
 _SVG = "http://www.w3.org/2000/svg"
 _FONT = "Leipzig"
 _TITLE_SIZE = "640px"
@@ -49,14 +49,14 @@ _OPTIONS = {
 
 
 def write_svg(score: Score, path: str | Path) -> None:
-    """Write the engraved score as one SVG image. Raises RequestError where it needs more pages."""
+    """Write the engraved score as one SVG image. Raises RequestError if it needs more pages."""
     page = _only_page(score, path)
     with atomic_write(Path(path)) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
 def write_png(score: Score, path: str | Path) -> None:
-    """Write the engraved score as one PNG image. Raises RequestError where it needs more pages."""
+    """Write the engraved score as one PNG image. Raises RequestError if it needs more pages."""
     data = png_from_svg(_only_page(score, path))
     with atomic_write(Path(path)) as temporary:
         temporary.write_bytes(data)
@@ -65,7 +65,7 @@ def write_png(score: Score, path: str | Path) -> None:
 def write_pdf(score: Score, path: str | Path) -> None:
     """Write the engraved score as PDF on A4."""
     pages = engrave(score, one_page=False)
-    data = _compiled(pages, "pdf", score.title, score.composer)
+    data = _compile_with_typst(pages, "pdf", score.title, score.composer)
     with atomic_write(Path(path)) as temporary:
         temporary.write_bytes(data)
 
@@ -74,23 +74,26 @@ def _only_page(score: Score, path: str | Path) -> str:
     pages = engrave(score, one_page=True)
     if len(pages) > 1:
         raise RequestError(
-            f"{path} would need {len(pages)} pages for {score.bars} bars, and an image has one: "
-            "write a PDF"
+            f"{path} would need {len(pages)} pages for {score.bars} bars, and an image has one. "
+            "Instead, write a PDF."
         )
     return pages[0]
 
 
 def engrave(score: Score, one_page: bool) -> list[str]:
-    """The pages of a score as SVG; more than ``one_page`` where it is too long for one."""
+    """Return the pages of a score as SVG.
+
+    With ``one_page``, a score that is too long for the tallest page still has more than one.
+    """
     verovio = _verovio()
     verovio.enableLog(verovio.LOG_OFF)
     toolkit = verovio.toolkit()
     toolkit.setOptions(
         _OPTIONS
-        | {"pageHeight": _TALLEST if one_page else _A4_HEIGHT, "adjustPageHeight": one_page}
+        | {"pageHeight": _MAX_PAGE_HEIGHT if one_page else _A4_HEIGHT, "adjustPageHeight": one_page}
     )
     toolkit.loadData(to_musicxml(score))
-    return [_finished(toolkit.renderToSVG(page + 1)) for page in range(toolkit.getPageCount())]
+    return [_finish(toolkit.renderToSVG(page + 1)) for page in range(toolkit.getPageCount())]
 
 
 def _verovio() -> Any:
@@ -98,17 +101,19 @@ def _verovio() -> Any:
 
 
 def png_from_svg(svg: str) -> bytes:
-    """An SVG image as PNG, on white."""
-    return _compiled([svg], "png")
+    """Return an SVG image as PNG, on white."""
+    return _compile_with_typst([svg], "png")
 
 
-def _compiled(pages: Sequence[str], form: str, title: str = "", author: str = "") -> bytes:
-    """SVG pages as one PDF, or one page as PNG, each page as large as its image."""
+def _compile_with_typst(
+    pages: Sequence[str], file_format: str, title: str = "", author: str = ""
+) -> bytes:
+    """Return SVG pages as one PDF, or one page as PNG. Each page is as large as its image."""
     typst = import_optional("typst", "engraving", "an engraved score")
     with tempfile.TemporaryDirectory() as folder:
-        about = f"title: {json.dumps(title)}, author: {json.dumps(author)}, date: none"
+        metadata = f"title: {json.dumps(title)}, author: {json.dumps(author)}, date: none"
         source = [
-            f"#set document({about})",
+            f"#set document({metadata})",
             "#set page(width: auto, height: auto, margin: 0pt, fill: white)",
         ]
         for number, page in enumerate(pages):
@@ -119,25 +124,25 @@ def _compiled(pages: Sequence[str], form: str, title: str = "", author: str = ""
             )
         main = Path(folder, "pages.typ")
         main.write_text("\n".join(source), encoding="utf-8")
-        options = {"ppi": float(_PIXELS_AN_INCH)} if form == "png" else {}
-        compiled: bytes = typst.compile(str(main), format=form, **options)
+        options = {"ppi": float(_PIXELS_PER_INCH)} if file_format == "png" else {}
+        compiled: bytes = typst.compile(str(main), format=file_format, **options)
         return compiled
 
 
 def _size(svg: str) -> tuple[float, float]:
-    """Width and height in points; Verovio's pixels are tenths of a millimetre, scaled."""
+    """Return the width and height in points. Verovio's pixels are scaled tenths of a millimetre."""
     found = re.search(r'<svg[^>]* width="([\d.]+)px" height="([\d.]+)px"', svg)
     assert found is not None
     pixel = 72 / 254 * 100 / _SCALE
     return float(found[1]) * pixel, float(found[2]) * pixel
 
 
-# Verovio writes the note of a metronome mark as text in its music font, which no machine has. It
-# becomes an outline here, from the data that come with Verovio, so that the image needs no font.
+# Verovio writes the note of a metronome mark as text in its music font, which browsers lack. Its
+# outline, from the data that come with Verovio, makes the image independent of fonts.
 
 
-def _finished(svg: str) -> str:
-    """The image with its music signs in text as outlines, and a title larger than the rest."""
+def _finish(svg: str) -> str:
+    """Return the image with music signs in text as outlines, and with a larger title."""
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     root = ElementTree.fromstring(svg)
@@ -145,8 +150,8 @@ def _finished(svg: str) -> str:
         for text in [child for child in parent if child.tag == f"{{{_SVG}}}text"]:
             signs = [e for e in text.iter() if e.get("font-family") == _FONT and e.text]
             if signs:
-                parent.insert(list(parent).index(text), _outlined(text, signs))
-            _drop_empty(text)
+                parent.insert(list(parent).index(text), _outline_signs(text, signs))
+            _prune_empty(text)
     head = next((e for e in root.iter() if e.get("class", "").startswith("pgHead")), None)
     for words in list(head.iter() if head is not None else ())[:8]:
         if words.text and words.get("font-size"):
@@ -155,8 +160,8 @@ def _finished(svg: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _outlined(text: Element, signs: Sequence[Element]) -> Element:
-    """The music signs that begin a text, as outlines; the text then begins after them."""
+def _outline_signs(text: Element, signs: Sequence[Element]) -> Element:
+    """Return the music signs at the start of a text as outlines, and remove them from the text."""
     group = Element(f"{{{_SVG}}}g")
     x, y = float(text.get("x", "0")), float(text.get("y", "0"))
     for span in signs:
@@ -169,7 +174,7 @@ def _outlined(text: Element, signs: Sequence[Element]) -> Element:
             x += advance * scale
         span.text = None
     words = [e for e in text.iter() if e.text and e.text.strip()]
-    if words:  # a space at the beginning would be dropped
+    if words:  # A leading space would be dropped.
         words[0].text = (words[0].text or "").lstrip()
         x += 0.25 * _font_size(words[0])
     text.set("x", f"{x:g}")
@@ -180,19 +185,19 @@ def _font_size(element: Element) -> float:
     return float(element.get("font-size", "0").removesuffix("px"))
 
 
-def _drop_empty(element: Element) -> bool:
-    """Drop the white space of the layout of the file and what then is empty; is all of it empty?"""
+def _prune_empty(element: Element) -> bool:
+    """Remove layout white space and empty children. Return whether the element is empty."""
     element.tail = element.tail if element.tail and element.tail.strip() else None
     element.text = element.text if element.text and element.text.strip() else None
     for child in list(element):
-        if _drop_empty(child):
+        if _prune_empty(child):
             element.remove(child)
     return not (element.text or element.tail or len(element))
 
 
 @cache
 def _glyph(code: str) -> tuple[dict[str, str], float]:
-    """The outline of a sign of the music font, and how far it moves the pen."""
+    """Return the outline of a sign of the music font, and its advance width."""
     data = Path(_verovio().__file__).parent / "data"
     path = ElementTree.parse(data / _FONT / f"{code}.xml").find("path")
     listed = ElementTree.parse(data / f"{_FONT}.xml").iter("g")

@@ -1,79 +1,105 @@
-"""A score to a file, in the format that the file's name ends with."""
+"""Write a score to a file: the suffix of the file selects its format.
+
+To add a format, write a function that writes a score to a path and list it in ``WRITERS``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bicinium.errors import RequestError
+from bicinium.formats.midi import write_midi
+from bicinium.formats.musicxml_writer import write_musicxml
 from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
+from bicinium.render.audio import write_ogg, write_wav
+from bicinium.render.engraving import write_pdf, write_png, write_svg
+from bicinium.render.piano_roll import write_piano_roll
 
-# What is for listening can be performed; what is for reading never is.
-OUTPUT_FORMATS = ("mid", "musicxml", "mxl", "svg", "png", "pdf", "roll.svg", "wav", "ogg")
-_OTHER_NAMES = {"midi": "mid", "xml": "musicxml"}
 
-_VEROVIO = ("verovio", "engraving", "an engraved score")
-_TYPST = ("typst", "engraving", "an engraved score")
-_SYNTHESISER = ("midirenderer", "sound", "sound")
-_NEEDS = {
-    "svg": (_VEROVIO,),
-    "png": (_VEROVIO, _TYPST),
-    "pdf": (_VEROVIO, _TYPST),
-    "wav": (_SYNTHESISER,),
-    "ogg": (_SYNTHESISER, ("soundfile", "sound", "OGG")),
+@dataclass(frozen=True, slots=True)
+class Library:
+    """An optional library that a format needs, and the extra that installs it."""
+
+    module: str
+    extra: str
+    purpose: str  # for the error message: "PURPOSE needs MODULE"
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """How one format is written."""
+
+    write: Callable[..., None]  # (score, path), and the keywords below if they are set
+    libraries: tuple[Library, ...] = ()
+    takes_metadata: bool = False  # keyword ``metadata``
+    takes_perform: bool = False  # keyword ``perform``; only for sound, never for notation
+
+
+_VEROVIO = Library("verovio", "engraving", "an engraved score")
+_TYPST = Library("typst", "engraving", "an engraved score")
+_SYNTHESIZER = Library("midirenderer", "sound", "sound")
+_VORBIS = Library("soundfile", "sound", "OGG")
+
+WRITERS: dict[str, Writer] = {
+    "mid": Writer(write_midi),
+    "musicxml": Writer(write_musicxml, takes_metadata=True),
+    "mxl": Writer(write_musicxml, takes_metadata=True),
+    "svg": Writer(write_svg, (_VEROVIO,)),
+    "png": Writer(write_png, (_VEROVIO, _TYPST)),
+    "pdf": Writer(write_pdf, (_VEROVIO, _TYPST)),
+    "roll.svg": Writer(write_piano_roll),
+    "wav": Writer(write_wav, (_SYNTHESIZER,), takes_perform=True),
+    "ogg": Writer(write_ogg, (_SYNTHESIZER, _VORBIS), takes_perform=True),
 }
+OUTPUT_FORMATS = tuple(WRITERS)
+_ALIASES = {"midi": "mid", "xml": "musicxml"}
 
 
 def output_format(path: Path) -> str:
-    """The format that a file's name ends with. Raises RequestError where there is none such."""
+    """Return the format that the suffix of a file selects. Raises RequestError if none does."""
     name = path.name.lower()
-    for form in sorted((*OUTPUT_FORMATS, *_OTHER_NAMES), key=len, reverse=True):
-        if name.endswith(f".{form}"):
-            return _OTHER_NAMES.get(form, form)
-    raise RequestError(f"{path} names no format that can be written: {', '.join(OUTPUT_FORMATS)}")
+    for suffix in sorted((*WRITERS, *_ALIASES), key=len, reverse=True):
+        if name.endswith(f".{suffix}"):
+            return _ALIASES.get(suffix, suffix)
+    raise RequestError(f"{path} names no format that can be written: {', '.join(OUTPUT_FORMATS)}.")
 
 
-def require_libraries(form: str) -> None:
-    """Raise RequestError where what writes a format is not installed, before any work is done."""
-    for module, extra, purpose in _NEEDS.get(form, ()):
-        import_optional(module, extra, purpose)
+def require_libraries(output_format: str) -> None:
+    """Raise RequestError if a library that a format needs is not installed."""
+    if output_format in WRITERS:
+        for library in WRITERS[output_format].libraries:
+            import_optional(library.module, library.extra, library.purpose)
 
 
 def write_score(
     score: Score,
     path: str | Path,
-    about: Mapping[str, str] | None = None,
+    metadata: Mapping[str, str] | None = None,
     perform: bool = False,
+    *,
+    about: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a score. ``about`` is kept in MusicXML; ``perform`` is for WAV and OGG.
+    """Write a score in the format of the file's suffix.
 
-    Raises RequestError for a format that is none or whose libraries are not installed.
+    ``metadata`` is stored in MusicXML. ``perform`` plays WAV and OGG with expressive timing.
+    ``about`` is the former name of ``metadata``.
+
+    Raises RequestError for an unknown format or a library that is not installed.
     """
+    if about is not None:
+        warnings.warn(
+            "write_score(about=) is now write_score(metadata=).", DeprecationWarning, stacklevel=2
+        )
+        metadata = about
     path = Path(path)
-    match output_format(path):
-        case "mid":
-            from bicinium.formats.midi import write_midi
-
-            write_midi(score, path)
-        case "musicxml" | "mxl":
-            from bicinium.formats.musicxml_writer import write_musicxml
-
-            write_musicxml(score, path, about)
-        case "roll.svg":
-            from bicinium.render.piano_roll import write_piano_roll
-
-            write_piano_roll(score, path)
-        case "wav" | "ogg" as form:
-            from bicinium.render import audio
-
-            (audio.write_wav if form == "wav" else audio.write_ogg)(score, path, perform)
-        case "svg" | "png" | "pdf" as form:
-            from bicinium.render import engraving
-
-            write = {
-                "svg": engraving.write_svg,
-                "png": engraving.write_png,
-                "pdf": engraving.write_pdf,
-            }
-            write[form](score, path)
+    writer = WRITERS[output_format(path)]
+    keywords: dict[str, object] = {}
+    if writer.takes_metadata:
+        keywords["metadata"] = metadata
+    if writer.takes_perform:
+        keywords["perform"] = perform
+    writer.write(score, path, **keywords)

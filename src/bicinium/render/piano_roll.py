@@ -1,24 +1,28 @@
-"""Piano rolls as SVG: time to the right, pitch upwards, the two voices in two colours, bars, marks.
+"""Draw piano rolls as SVG: time to the right, pitch upwards, one colour for each voice.
 
-One drawing for the validator's page, which brings its own colours, and for images that stand alone.
+The same drawing serves HTML pages, which set its colours, and images that stand alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from bicinium.atomic_write import atomic_write
-from bicinium.music.score import Meter, Score, pitch_name
+from bicinium.music.score import VOICES, Meter, Score, pitch_name
 
-_TICK_PIXELS = 1.5
-_PITCH_PIXELS = 6
-_MARGIN = 44
-_MOST_TICKS = 96 * 400  # what is longer is drawn so far
+_PIXELS_PER_TICK = 1.5
+_PIXELS_PER_SEMITONE = 6
+_MARGIN_PIXELS = 44  # left and right
+_TOP_PIXELS = 16  # above the highest pitch, for the bar numbers
+_BOTTOM_PIXELS = 22  # below the lowest pitch, for the numbers of marks
+_MARGIN_SEMITONES = 2  # above the highest and below the lowest note
+_MIN_NOTE_PIXELS = 2.0
+_MAX_TICKS = 96 * 400  # A longer piece is drawn only up to here.
 
-# The colours have names so that a page around the image can set them for light and dark.
+# CSS variables name the colours, so that a page can set them for light and dark.
 PIANO_ROLL_CSS = """svg text { font: 10px system-ui, sans-serif; fill: var(--ink); }
 .part0 { fill: var(--upper); } .part1 { fill: var(--lower); } .other { fill: #888; }
 .open { fill-opacity: .35; stroke: var(--wrong); stroke-dasharray: 3 2; }
@@ -33,7 +37,7 @@ LIGHT_COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class RollNote:
-    """A note to draw, however it came about; ``closed`` is False where it never ended."""
+    """A note to draw. ``closed`` is False if it never ends."""
 
     part: int
     pitch: int
@@ -44,14 +48,14 @@ class RollNote:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place to point at, and what to say there."""
+    """A vertical line at ``tick`` with a message."""
 
     tick: int
     message: str
 
 
 def roll_notes(score: Score) -> list[RollNote]:
-    """The notes of a score."""
+    """Return the notes of a score for drawing."""
     return [
         RollNote(part, note.pitch, note.onset_tick, note.offset_tick)
         for part, voice in enumerate(score.voices)
@@ -67,7 +71,7 @@ def write_piano_roll(score: Score, path: str | Path) -> None:
 
 
 def standalone_svg(drawing: str) -> str:
-    """A drawing of ``draw_piano_roll`` with paper and colours of its own."""
+    """Return a drawing of ``draw_piano_roll`` with a white background and fixed colours."""
     style = PIANO_ROLL_CSS
     for name, colour in LIGHT_COLOURS.items():
         style = style.replace(f"var(--{name})", colour)
@@ -77,59 +81,95 @@ def standalone_svg(drawing: str) -> str:
 
 
 def draw_piano_roll(notes: Sequence[RollNote], marks: Sequence[Mark], meter: Meter) -> str:
-    """The piano roll as an SVG element without colours; see ``PIANO_ROLL_CSS``."""
+    """Return the piano roll as an SVG element; see ``PIANO_ROLL_CSS`` for its colours.
+
+    The result is empty if there are neither notes nor marks.
+    """
     if not notes and not marks:
         return ""
-    low = min((note.pitch for note in notes), default=60) - 2
-    high = max((note.pitch for note in notes), default=60) + 2
     ends = [note.offset_tick for note in notes] + [mark.tick for mark in marks]
-    last_tick = min(max(ends), _MOST_TICKS)
-    height = (high - low + 1) * _PITCH_PIXELS
-    width = last_tick * _TICK_PIXELS + 2 * _MARGIN
+    canvas = _Canvas(
+        lowest=min((note.pitch for note in notes), default=60) - _MARGIN_SEMITONES,
+        highest=max((note.pitch for note in notes), default=60) + _MARGIN_SEMITONES,
+        last_tick=min(max(ends), _MAX_TICKS),
+    )
+    width = canvas.last_tick * _PIXELS_PER_TICK + 2 * _MARGIN_PIXELS
+    height = canvas.bottom + _BOTTOM_PIXELS
+    return "".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" '
+            f'role="img" aria-label="piano roll with {len(marks)} violations">',
+            *_bar_lines(canvas, meter),
+            *_octave_lines(canvas),
+            *(_note(canvas, note) for note in notes if note.onset_tick < canvas.last_tick),
+            *_marks(canvas, marks),
+            "</svg>",
+        ]
+    )
 
-    def x(tick: int) -> float:
-        return _MARGIN + tick * _TICK_PIXELS
 
-    def y(pitch: int) -> int:
-        return (high - pitch) * _PITCH_PIXELS + 16
+@dataclass(frozen=True, slots=True)
+class _Canvas:
+    """The pitches and ticks of a drawing, and their coordinates in pixels."""
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height + 38}" '
-        f'role="img" aria-label="piano roll with {len(marks)} violations">'
-    ]
-    for bar, tick in enumerate(range(0, last_tick + 1, meter.bar_ticks)):
-        parts.append(
-            f'<line class="bar" x1="{x(tick)}" x2="{x(tick)}" y1="16" y2="{height + 16}"/>'
-        )
-        parts.append(f'<text x="{x(tick) + 2}" y="11">{bar + 1}</text>')
-    for pitch in range(low, high + 1):
+    lowest: int
+    highest: int
+    last_tick: int
+
+    @property
+    def bottom(self) -> int:
+        return (self.highest - self.lowest + 1) * _PIXELS_PER_SEMITONE + _TOP_PIXELS
+
+    def x(self, tick: int) -> float:
+        return _MARGIN_PIXELS + tick * _PIXELS_PER_TICK
+
+    def y(self, pitch: int) -> int:
+        """Return the top edge of a pitch."""
+        return (self.highest - pitch) * _PIXELS_PER_SEMITONE + _TOP_PIXELS
+
+
+def _bar_lines(canvas: _Canvas, meter: Meter) -> Iterator[str]:
+    for bar, tick in enumerate(range(0, canvas.last_tick + 1, meter.bar_ticks)):
+        x = canvas.x(tick)
+        yield f'<line class="bar" x1="{x}" x2="{x}" y1="{_TOP_PIXELS}" y2="{canvas.bottom}"/>'
+        yield f'<text x="{x + 2}" y="11">{bar + 1}</text>'
+
+
+def _octave_lines(canvas: _Canvas) -> Iterator[str]:
+    """Yield a line and a label at each C."""
+    x1, x2 = canvas.x(0), canvas.x(canvas.last_tick)
+    for pitch in range(canvas.lowest, canvas.highest + 1):
         if pitch % 12 == 0:
-            at = y(pitch) + _PITCH_PIXELS / 2
-            parts.append(f'<text x="4" y="{y(pitch) + 6}">{pitch_name(pitch)}</text>')
-            parts.append(
-                f'<line class="octave" x1="{x(0)}" x2="{x(last_tick)}" y1="{at}" y2="{at}"/>'
-            )
-    for note in notes:
-        if note.onset_tick >= last_tick:
-            continue
-        kind = f"part{note.part}" if note.part < 2 else "other"
-        length = max(2.0, (min(note.offset_tick, last_tick) - note.onset_tick) * _TICK_PIXELS - 1)
-        parts.append(
-            f'<rect class="{kind}{"" if note.closed else " open"}" x="{x(note.onset_tick)}" '
-            f'y="{y(note.pitch)}" width="{length:.1f}" height="{_PITCH_PIXELS - 1}">'
-            f"<title>{pitch_name(note.pitch)}</title></rect>"
-        )
-    free_from = 0.0  # where the next number can stand without covering the one before
+            y = canvas.y(pitch) + _PIXELS_PER_SEMITONE / 2
+            yield f'<text x="4" y="{canvas.y(pitch) + 6}">{pitch_name(pitch)}</text>'
+            yield f'<line class="octave" x1="{x1}" x2="{x2}" y1="{y}" y2="{y}"/>'
+
+
+def _note(canvas: _Canvas, note: RollNote) -> str:
+    css_class = f"part{note.part}" if note.part < VOICES else "other"
+    if not note.closed:
+        css_class += " open"
+    ticks = min(note.offset_tick, canvas.last_tick) - note.onset_tick
+    width = max(_MIN_NOTE_PIXELS, ticks * _PIXELS_PER_TICK - 1)
+    return (
+        f'<rect class="{css_class}" x="{canvas.x(note.onset_tick)}" y="{canvas.y(note.pitch)}" '
+        f'width="{width:.1f}" height="{_PIXELS_PER_SEMITONE - 1}">'
+        f"<title>{pitch_name(note.pitch)}</title></rect>"
+    )
+
+
+def _marks(canvas: _Canvas, marks: Sequence[Mark]) -> Iterator[str]:
+    """Yield the marks with their numbers. A number that would cover the previous is left out."""
+    free_x = 0.0
     for number, mark in enumerate(marks, start=1):
-        if mark.tick > last_tick:
+        if mark.tick > canvas.last_tick:
             continue
-        at, message = x(mark.tick), escape(mark.message)
-        parts.append(
-            f'<g><title>{number}. {message}</title><line class="mark" x1="{at}" x2="{at}" y1="16" '
-            f'y2="{height + 16}"/><circle class="flag" cx="{at}" cy="{height + 18}" r="4"/></g>'
+        x, bottom = canvas.x(mark.tick), canvas.bottom
+        yield (
+            f"<g><title>{number}. {escape(mark.message)}</title>"
+            f'<line class="mark" x1="{x}" x2="{x}" y1="{_TOP_PIXELS}" y2="{bottom}"/>'
+            f'<circle class="flag" cx="{x}" cy="{bottom + 2}" r="4"/></g>'
         )
-        if at >= free_from:
-            parts.append(f'<text x="{at - 3}" y="{height + 34}">{number}</text>')
-            free_from = at + 7 * len(str(number)) + 4
-    parts.append("</svg>")
-    return "".join(parts)
+        if x >= free_x:
+            yield f'<text x="{x - 3}" y="{bottom + 18}">{number}</text>'
+            free_x = x + 7 * len(str(number)) + 4
