@@ -1,1 +1,1 @@
-"""Scores: notes in integer ticks, and the files they come from and go to."""
+"""Musical values and measures: notes, scores, keys, counterpoint, descriptors."""

@@ -1,8 +1,8 @@
-"""Two voices against each other: where something happens that counterpoint has a name for.
+"""Measures of two-voice counterpoint: parallels, crossings, dissonances, cadences.
 
-Pure functions over a ``Score`` of two voices, the upper (0) and the lower (1). Each definition
-stands here once: evaluation and ranking count by it, and ``generation.constraints`` promises that
-there is nothing to count. An interval is the distance of two pitches, whichever voice is on top.
+These are pure functions over a ``Score`` of two voices, the upper (0) and the lower (1). Each
+definition stands here once: evaluation and ranking count by it, and ``generation.constraints``
+prevents what it counts. An interval is the distance of two pitches, whichever voice is on top.
 """
 
 from __future__ import annotations
@@ -21,59 +21,59 @@ Pitches: TypeAlias = NDArray[np.integer[Any]]
 PitchRange: TypeAlias = tuple[int, int]  # the lowest and the highest pitch
 
 UPPER, LOWER = 0, 1
-OCTAVE, FIFTH = 0, 7  # interval classes; a unison is an octave here
-SPAN_TICKS = TICKS_PER_QUARTER  # notes that begin closer together lie under one hand
+OCTAVE, FIFTH = 0, 7  # interval classes; a unison counts as an octave
+SPAN_TICKS = TICKS_PER_QUARTER  # One hand plays notes that start closer together than this.
 _ONSET, _PITCH, _DURATION = 0, 1, 2  # rows of ``Columns``
-_NOTHING = 0  # the pitch of a voice that does not sound
+_SILENT = 0  # the pitch of a voice that does not sound
 
-# Unison, thirds, fifth, sixths, octave; the fourth is a dissonance, as it is against a bass.
+# Unison, thirds, fifth, sixths, octave. The fourth is a dissonance, as it is against a bass.
 IS_CONSONANT = np.isin(np.arange(12), (0, 3, 4, 7, 8, 9))
 _MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
-_MINOR_SCALE = (0, 2, 3, 5, 7, 8, 9, 10, 11)  # natural minor, and its raised sixth and seventh
-_MAJOR_TRIAD, _MINOR_TRIAD = (0, 4, 7), (0, 3, 4, 7)  # a piece in minor may close in major
+_MINOR_SCALE = (0, 2, 3, 5, 7, 8, 9, 10, 11)  # natural minor with the raised sixth and seventh
+_MAJOR_TRIAD, _MINOR_TRIAD = (0, 4, 7), (0, 3, 4, 7)  # A piece in minor may close in major.
 
 
 class NoteLocation(NamedTuple):
-    """A note, by its voice and its onset."""
+    """A note, identified by its voice and its onset."""
 
     voice: int
     tick: int
 
 
 class Parallel(NamedTuple):
-    """Both voices move in parallel to the notes that begin at ``tick``."""
+    """A parallel octave or fifth, between the notes that start at ``tick`` and those before."""
 
     tick: int
     interval: Literal["octave", "fifth"]
 
 
 class TickRange(NamedTuple):
-    """From ``start_tick`` to ``end_tick``, exclusive."""
+    """The ticks from ``start_tick`` to ``end_tick``, exclusive."""
 
     start_tick: int
     end_tick: int
 
 
-# ------------------------------------------------------------------ what is asked of pitches
+# ------------------------------------------------------------------ intervals and scales
 
 
 def interval_class(one: Pitches, other: Pitches) -> Pitches:
-    """The distance of two pitches in semitones, octaves left out: 0 to 11."""
+    """Return the distance of two pitches in semitones, modulo the octave: 0 to 11."""
     return np.abs(np.subtract(one, other, dtype=np.int64)) % 12
 
 
 def are_dissonant(one: Pitches, other: Pitches) -> Bools:
-    """Where the interval is a second, a fourth, a tritone or a seventh, or one of these and
-    octaves.
-    """
+    """Return where the interval is a second, fourth, tritone or seventh, or a compound of one."""
     return np.asarray(~IS_CONSONANT[interval_class(one, other)])
 
 
 def are_parallel(
     upper_before: Pitches, upper: Pitches, lower_before: Pitches, lower: Pitches
 ) -> Bools:
-    """Where both voices move in the same direction from one octave (or unison) to another, or from
-    one fifth to another. Pitches before and after, of any shapes that go together.
+    """Return where two voices make parallel octaves (or unisons) or fifths.
+
+    Both move in the same direction between intervals of one perfect class. The arguments may have
+    any shapes that broadcast.
     """
     before, after = interval_class(upper_before, lower_before), interval_class(upper, lower)
     up = np.subtract(upper, upper_before, dtype=np.int64)
@@ -90,32 +90,31 @@ def are_parallel_moves(before: Pitches, after: Pitches, up: Pitches, down: Pitch
 
 
 def scale_pitch_classes(key: Key) -> frozenset[int]:
-    """The pitch classes of a key; in minor both the natural and the raised sixth and seventh."""
+    """Return the pitch classes of a key. Minor has the natural and the raised sixth and seventh."""
     steps = _MINOR_SCALE if key.mode == "minor" else _MAJOR_SCALE
     return frozenset((key.tonic + step) % 12 for step in steps)
 
 
 def tonic_triad(key: Key) -> frozenset[int]:
-    """The pitch classes that a piece in this key may close on; in minor either third."""
+    """Return the pitch classes of the final chord in a key. Minor allows either third."""
     steps = _MINOR_TRIAD if key.mode == "minor" else _MAJOR_TRIAD
     return frozenset((key.tonic + step) % 12 for step in steps)
 
 
 def strong_beat_ticks(meter: Meter) -> tuple[int, ...]:
-    """The strong beats of a bar: the downbeat, and the middle of four beats (4/4, 12/8)."""
+    """Return the strong beats of a bar: the downbeat, and the middle of four beats (4/4, 12/8)."""
     four_beats = meter.bar_ticks == 4 * meter.beat_ticks
     return (0, meter.bar_ticks // 2) if four_beats else (0,)
 
 
-# ------------------------------------------------------------------ what is asked of two voices
+# ------------------------------------------------------------------ two voices
 
 
 def parallels(score: Score) -> list[Parallel]:
-    """Parallel octaves (and unisons) and fifths.
+    """Return the parallel octaves (with unisons) and fifths.
 
-    Both voices move at the same tick, each directly, without a rest, from a note that ends there to
-    one of another pitch that begins there, in the same direction, and the interval class before and
-    after is the same perfect one (see ``are_parallel``).
+    Both voices move at the same tick without a rest, each from a note that ends there to one of
+    another pitch that starts there. For direction and intervals see ``are_parallel``.
     """
     upper, lower = _lines(score)
     ticks, i, j = np.intersect1d(
@@ -135,7 +134,7 @@ def parallels(score: Score) -> list[Parallel]:
 
 
 def voice_crossings(score: Score) -> list[TickRange]:
-    """Where both voices sound and the lower is above the upper, one stretch for each two notes.
+    """Return where the lower voice sounds above the upper, one range for each pair of notes.
 
     A unison is not a crossing.
     """
@@ -144,7 +143,7 @@ def voice_crossings(score: Score) -> list[TickRange]:
         np.concatenate([upper[_ONSET], _offset(upper), lower[_ONSET], _offset(lower)])
     )
     u, low = (pitches_at(line, edges) for line in (upper, lower))
-    crossed = np.flatnonzero((u != _NOTHING) & (low > u))
+    crossed = np.flatnonzero((u != _SILENT) & (low > u))
     return [
         TickRange(*pair)
         for pair in zip(edges[crossed].tolist(), edges[crossed + 1].tolist(), strict=True)
@@ -152,33 +151,35 @@ def voice_crossings(score: Score) -> list[TickRange]:
 
 
 def strong_beat_dissonances(score: Score) -> list[int]:
-    """The ticks of the strong beats on which both voices sound and are dissonant.
+    """Return the ticks of the strong beats on which both voices sound and are dissonant.
 
-    What sounds at a tick is what sounds after all that begins and ends there.
+    Notes that start at a tick sound there. Notes that end at a tick do not.
     """
     bars = np.arange(score.bars)[:, None] * score.meter.bar_ticks
     ticks = (bars + strong_beat_ticks(score.meter)).ravel()
     upper, lower = (pitches_at(line, ticks) for line in _lines(score))
-    both = (upper != _NOTHING) & (lower != _NOTHING)
+    both = (upper != _SILENT) & (lower != _SILENT)
     return ticks[both & are_dissonant(upper, lower)].tolist()
 
 
-# ------------------------------------------------------------------ what is asked of each voice
+# ------------------------------------------------------------------ one voice
 
 
-def large_leaps(score: Score, most: int) -> list[NoteLocation]:
-    """Notes more than ``most`` semitones from the note before, whatever rest is between."""
-    return _places(score, (np.abs(_changes(notes[_PITCH])) > most for notes in _lines(score)))
+def large_leaps(score: Score, max_semitones: int) -> list[NoteLocation]:
+    """Return notes more than ``max_semitones`` from the previous note, with or without a rest."""
+    return _places(
+        score, (np.abs(_changes(notes[_PITCH])) > max_semitones for notes in _lines(score))
+    )
 
 
 def notes_outside_key(score: Score, key: Key) -> list[NoteLocation]:
-    """Notes that are not in the key's scale (see ``scale_pitch_classes``)."""
+    """Return notes outside the scale of a key (see ``scale_pitch_classes``)."""
     inside = list(scale_pitch_classes(key))
     return _places(score, (~np.isin(notes[_PITCH] % 12, inside) for notes in _lines(score)))
 
 
 def notes_outside_range(score: Score, ranges: Sequence[PitchRange]) -> list[NoteLocation]:
-    """Notes below or above the range of their voice."""
+    """Return notes below or above the range of their voice."""
     return _places(
         score,
         (
@@ -188,21 +189,23 @@ def notes_outside_range(score: Score, ranges: Sequence[PitchRange]) -> list[Note
     )
 
 
-def wide_hand_spans(score: Score, semitones: int) -> list[NoteLocation]:
-    """Notes farther than ``semitones`` from another note of the voice that begins less than a
-    quarter note before: one hand does not reach both.
+def wide_hand_spans(score: Score, max_semitones: int) -> list[NoteLocation]:
+    """Return notes that a hand cannot reach together with a recent note.
+
+    They lie more than ``max_semitones`` from a note of their voice that starts less than a quarter
+    note earlier.
     """
-    return _places(score, (_are_wide(notes, semitones) for notes in _lines(score)))
+    return _places(score, (_are_wide(notes, max_semitones) for notes in _lines(score)))
 
 
-def _are_wide(notes: NoteArray, semitones: int) -> Bools:
+def _are_wide(notes: NoteArray, max_semitones: int) -> Bools:
     wide = np.zeros(notes.shape[1], np.bool_)
     for back in range(1, min(SPAN_TICKS, notes.shape[1])):
         change = notes[:, back:] - notes[:, :-back]
         near = change[_ONSET] < SPAN_TICKS
         if not near.any():
             break
-        wide[back:] |= near & (np.abs(change[_PITCH]) > semitones)
+        wide[back:] |= near & (np.abs(change[_PITCH]) > max_semitones)
     return wide
 
 
@@ -221,10 +224,10 @@ def _times_before(values: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def voices_off_tonic(score: Score, key: Key) -> list[int]:
-    """The voices that do not close.
+    """Return the voices that do not end on the tonic chord.
 
-    The lower closes where its last note is the tonic and sounds in the last bar, the upper where
-    its last note belongs to the tonic triad (see ``tonic_triad``). A voice without notes does not.
+    The lower voice must end on the tonic and sound in the last bar. The upper voice must end on a
+    note of the tonic triad (see ``tonic_triad``). A voice without notes does not end on it.
     """
     upper, lower = (score.voices[voice].notes for voice in (UPPER, LOWER))
     last_bar = score.end_tick - score.meter.bar_ticks
@@ -236,37 +239,44 @@ def voices_off_tonic(score: Score, key: Key) -> list[int]:
 
 
 def ends_on_tonic(score: Score, key: Key) -> bool:
-    """Whether both voices close (see ``voices_off_tonic``)."""
+    """Return whether both voices end on the tonic chord (see ``voices_off_tonic``)."""
     return not voices_off_tonic(score, key)
 
 
 def dominant(key: Key) -> int:
-    """The pitch class of the fifth degree."""
+    """Return the pitch class of the fifth degree."""
     return (key.tonic + 7) % 12
 
 
 def dominant_seventh(key: Key) -> set[int]:
-    """The pitch classes of the chord on the fifth degree, with its leading note in minor too."""
+    """Return the pitch classes of the dominant seventh chord, with the leading note in minor."""
     return {(key.tonic + degree) % 12 for degree in (7, 11, 2, 5)}
 
 
 def has_authentic_bass(score: Score, key: Key) -> bool:
-    """Whether the lower voice ends on the tonic, and what it had before that is the dominant: the
-    bass of an authentic cadence. Repetitions of the tonic, at any height, count as one.
+    """Return whether the lower voice ends with the dominant and the tonic.
+
+    This is the bass of an authentic cadence. Repeated tonics, in any octave, count as one.
     """
     classes = [note.pitch % 12 for note in score.voices[LOWER].notes]
-    before = next((one for one in reversed(classes) if one != key.tonic), None)
-    return classes[-1:] == [key.tonic] and before == dominant(key)
+    penultimate = next((each for each in reversed(classes) if each != key.tonic), None)
+    return classes[-1:] == [key.tonic] and penultimate == dominant(key)
 
 
 def latest_final_onset_tick(meter: Meter, bars: int) -> int:
-    """The middle beat of the last bar (the second of three): who has not closed must begin to."""
+    """Return the middle beat of the last bar, by which the final notes must start.
+
+    It is the second beat of three.
+    """
     beats = meter.bar_ticks // meter.beat_ticks
     return (bars - 1) * meter.bar_ticks + beats // 2 * meter.beat_ticks
 
 
 def voices_not_at_rest(score: Score, key: Key) -> list[int]:
-    """The voices that do not close, or begin a note after the middle of the last bar."""
+    """Return the voices that end off the tonic chord, or start a note after the middle beat.
+
+    The middle beat is that of the last bar (see ``latest_final_onset_tick``).
+    """
     last, still_open = (
         latest_final_onset_tick(score.meter, score.bars),
         voices_off_tonic(score, key),
@@ -279,20 +289,23 @@ def voices_not_at_rest(score: Score, key: Key) -> list[int]:
 
 
 def comes_to_rest(score: Score, key: Key) -> bool:
-    """Whether both voices close and have done by the middle of the last bar."""
+    """Return whether both voices reach their final note by the middle of the last bar."""
     return not voices_not_at_rest(score, key)
 
 
-# ------------------------------------------------------------------ lines
+# ------------------------------------------------------------------ helpers
 
 
 def pitches_at(notes: NoteArray, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The pitch of a voice after all that begins and ends at each tick; 0 where it rests."""
+    """Return the pitch of a voice at each tick, 0 if it rests.
+
+    A note that starts at the tick sounds there. One that ends there does not.
+    """
     if not notes.shape[1]:
         return np.zeros(len(ticks), np.int64)
     latest = np.searchsorted(notes[_ONSET], ticks, side="right") - 1
     sounds = (latest >= 0) & (_offset(notes)[latest] > ticks)
-    return np.where(sounds, notes[_PITCH][latest], _NOTHING)
+    return np.where(sounds, notes[_PITCH][latest], _SILENT)
 
 
 def _lines(score: Score) -> tuple[NoteArray, NoteArray]:
@@ -304,12 +317,12 @@ def _offset(notes: NoteArray) -> NDArray[np.int64]:
 
 
 def _changes(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How much each value is more than the one before; 0 for the first."""
+    """Return the difference of each value to the previous one, 0 for the first."""
     return np.diff(values, prepend=values[:1])
 
 
 def _places(score: Score, marked: Iterable[Bools]) -> list[NoteLocation]:
-    """The notes that are marked, in each voice."""
+    """Return the marked notes. ``marked`` has one mask for each voice."""
     return [
         NoteLocation(voice, tick)
         for voice, (notes, where) in enumerate(zip(_lines(score), marked, strict=True))

@@ -1,4 +1,4 @@
-"""Some bars of a score."""
+"""Extract some bars of a score."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 from bicinium.music.score import NoteArray, NoteSequence, Score, Voice, note_array
 
-EXCERPT_BARS = 16  # as many as music is measured in, where pieces of all lengths are compared
+EXCERPT_BARS = 16  # the common length to which pieces are cut before they are compared
 
 
 def extract_bars(score: Score, first_bar: int, bars: int) -> Score:
-    """Some bars of a score, the first counted from 0. Notes held over either end are cut there."""
+    """Return some bars of a score, counted from bar 0. Notes held over either end are cut."""
     start = first_bar * score.meter.bar_ticks
     end = start + bars * score.meter.bar_ticks
     return replace(
@@ -26,7 +26,7 @@ def extract_bars(score: Score, first_bar: int, bars: int) -> Score:
 
 
 def _between(notes: NoteArray, start: int, end: int) -> NoteArray:
-    """The columns of what sounds in [start, end), counted from ``start``."""
+    """Return the notes that sound in [start, end), cut to it and counted from ``start``."""
     onset, offset = np.maximum(notes[0], start), np.minimum(notes[0] + notes[2], end)
     sounds = onset < offset
     return np.stack([onset - start, notes[1], offset - onset, notes[3]])[:, sounds]

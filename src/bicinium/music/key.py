@@ -1,4 +1,4 @@
-"""Keys: their names, their signatures, and how to find the one a piece is in."""
+"""Keys: names, signatures, and key estimation from notes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bicinium.errors import ScoreError
 
 Mode = Literal["major", "minor"]
 
-# Semitones over C of each step of the scale, and what a sign after it adds.
+# Semitones of each step above C, and of each accidental.
 STEP_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 ACCIDENTAL_SEMITONES = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
 _MAJOR_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _MINOR_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 
-# How well each pitch class above the tonic fits a major and a minor key, as listeners rated it:
+# Listeners' ratings of how well each pitch class above the tonic fits a major and a minor key:
 # Krumhansl, Cognitive Foundations of Musical Pitch (1990), table 2.1 (Krumhansl & Kessler 1982).
 _MAJOR_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
@@ -36,7 +36,10 @@ class Key:
 
     @classmethod
     def parse(cls, text: str) -> Key:
-        """Read ``D minor``, ``Bb major``, ``F# minor`` or, for short, ``Dm`` and ``Bb``."""
+        """Parse ``D minor``, ``Bb major``, ``F# minor``, or ``Dm`` and ``Bb`` for short.
+
+        Raises ScoreError for anything else.
+        """
         words = text.replace("-", " ").split()
         name, mode = (words[0], words[1].lower()) if len(words) == 2 else (text.strip(), "")
         if not mode:
@@ -47,13 +50,13 @@ class Key:
             or alteration not in ACCIDENTAL_SEMITONES
             or mode not in ("major", "minor")
         ):
-            raise ScoreError(f"{text!r} is not a key: write it like 'D minor' or 'Bb major'")
+            raise ScoreError(f"{text!r} is not a key. Write it like 'D minor' or 'Bb major'.")
         tonic = (STEP_SEMITONES[step] + ACCIDENTAL_SEMITONES[alteration]) % 12
         return cls(tonic, "minor" if mode == "minor" else "major")
 
     @classmethod
     def from_signature(cls, fifths: int, mode: Mode) -> Key:
-        """The key with ``fifths`` sharps (flats where negative)."""
+        """Return the key with ``fifths`` sharps (negative for flats)."""
         return cls((fifths * 7 + (9 if mode == "minor" else 0)) % 12, mode)
 
     def __str__(self) -> str:
@@ -62,13 +65,16 @@ class Key:
 
     @property
     def display_name(self) -> str:
-        """The name as it is printed: ``E♭ major``, ``F♯ minor``."""
+        """Return the name with musical accidentals: ``E♭ major``, ``F♯ minor``."""
         tonic, mode = str(self).split()
         return f"{tonic.replace('#', '♯').replace('b', '♭')} {mode}"
 
     @property
     def fifths(self) -> int:
-        """Sharps in the signature, flats where negative: -5 to 6 in major, -6 to 5 in minor."""
+        """Return the sharps in the signature (negative for flats).
+
+        The range is -5 to 6 in major and -6 to 5 in minor.
+        """
         relative_major, flats = (self.tonic + 3, 6) if self.mode == "minor" else (self.tonic, 5)
         return (relative_major * 7 + flats) % 12 - flats
 
@@ -77,12 +83,12 @@ class Key:
 
     @property
     def semitones_to_reference(self) -> int:
-        """The shortest way to C major or A minor, -5 to 6 semitones."""
-        home = 9 if self.mode == "minor" else 0
-        return (home - self.tonic + 5) % 12 - 5
+        """Return the shortest transposition to the reference key of the mode: -5 to 6 semitones."""
+        reference = 9 if self.mode == "minor" else 0
+        return (reference - self.tonic + 5) % 12 - 5
 
 
-# What tokens are written in, by mode.
+# The keys to which music is transposed before it is encoded as tokens, by mode.
 REFERENCE_KEYS: dict[str, Key] = {
     "major": Key(0, "major"),
     "minor": Key(9, "minor"),
@@ -97,7 +103,7 @@ _TONICS = np.array([key.tonic for key in ALL_KEYS])
 
 
 def _key_profiles() -> np.ndarray:
-    """(24, 12): the standardised profile of each of ALL_KEYS, by pitch class."""
+    """Return (24, 12) standardised profiles of ALL_KEYS, by pitch class."""
     rows = [
         np.roll(_MINOR_PROFILE if key.mode == "minor" else _MAJOR_PROFILE, key.tonic)
         for key in ALL_KEYS
@@ -115,11 +121,11 @@ def estimate_key(
     final_bass: int | None = None,
     fifths: int | None = None,
 ) -> Key:
-    """The key whose profile correlates best with how long each pitch class sounds.
+    """Return the key whose profile correlates best with the total duration of each pitch class.
 
-    Krumhansl-Schmuckler key finding (Krumhansl 1990, chapter 4), with two hints that scores give
-    and audio does not: the signature (``fifths``) favours its two keys, and the pitch class of
-    the last bass note (``final_bass``) the keys it is the tonic of.
+    This is Krumhansl-Schmuckler key finding (Krumhansl 1990, chapter 4) with two hints that scores
+    give and audio does not. The signature (``fifths``) favours its two keys. The pitch class of the
+    last bass note (``final_bass``) favours the keys of which it is the tonic.
     """
     weights = np.asarray(pitch_class_ticks, dtype=float)
     centred = weights - weights.mean()

@@ -1,10 +1,10 @@
-"""Keyboard music to two voices: the upper line of the right hand, the lower line of the left.
+"""Reduce keyboard music to two voices: the right hand's upper line, the left hand's lower line.
 
-Two staves are the two hands; of more, the highest and the lowest are taken. One staff is split:
-of notes that start together the highest and the lowest go to the two voices, a single note goes to
-the voice whose last note is nearer. Within a hand, a new note ends the one before, unless it starts
-inside the hand (below a sounding upper note, above a sounding lower one): that is an inner voice
-and left out.
+- Two staves are the two hands. Of more, the highest and the lowest are taken.
+- One staff is split. Of notes that start together, the highest and the lowest go to the two voices.
+  A single note goes to the voice whose last note is nearer.
+- Within a hand, a new note ends the previous one. But a note that starts inside the hand (below a
+  sounding upper note, above a sounding lower note) is an inner voice and is left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NO_NOTES: NoteArray = np.zeros((4, 0), np.int64)
 
 @dataclass(frozen=True, slots=True)
 class VoiceReduction:
-    """A two-voice score and what was lost on the way to it."""
+    """A two-voice score, and the notes lost in the reduction to it."""
 
     score: Score
     method: ReductionMethod
@@ -42,13 +42,14 @@ class VoiceReduction:
 
     @property
     def dropped_share(self) -> float:
-        """Share of the source's notes that are not in the score."""
+        """Return the share of the source's notes that are not in the score."""
         return self.notes_dropped / max(1, self.notes_dropped + self.score.note_count)
 
 
 def as_single_voice(content: Content, part: int) -> Score | None:
-    """The score whose voice ``part`` is all of ``content`` and whose other voice is silent; None
-    where the content is more than one line, or changes its metre.
+    """Return a score whose voice ``part`` is all of ``content`` and whose other voice is silent.
+
+    The result is None if the content has more than one line or changes its metre.
     """
     if len(content.staves) > 1 or len(content.meters) > 1:
         return None
@@ -70,9 +71,9 @@ def as_single_voice(content: Content, part: int) -> Score | None:
 
 
 def reduce_to_two_voices(content: Content) -> list[VoiceReduction]:
-    """One two-voice score for each stretch of ``content`` in one metre.
+    """Return one two-voice score for each section of ``content`` in one metre.
 
-    A note that sounds across a change of metre ends there. Stretches without notes are left out.
+    A note that sounds across a change of metre ends there. Sections without notes are left out.
     """
     upper, lower, neither, method = _hands(content.staves)
     last_end = max(_end_tick(hand) for hand in (upper, lower, neither))
@@ -112,7 +113,7 @@ def reduce_to_two_voices(content: Content) -> list[VoiceReduction]:
 
 
 def _hands(staves: Sequence[Staff]) -> tuple[NoteArray, NoteArray, NoteArray, ReductionMethod]:
-    """Notes of the upper hand, of the lower, of neither, and how they were told apart."""
+    """Return the notes of the upper hand, the lower hand and neither, and the method."""
     if len(staves) == 1:
         upper, lower, neither = _split(staves[0].notes)
         return note_array(upper), note_array(lower), note_array(neither), "split"
@@ -132,7 +133,7 @@ def _end_tick(notes: NoteArray) -> int:
 
 
 def _between(notes: NoteArray, start: int, end: int) -> NoteArray:
-    """The notes that begin in [start, end), cut at ``end`` and counted from ``start``."""
+    """Return the notes that start in [start, end), cut at ``end`` and counted from ``start``."""
     if start == 0 and _end_tick(notes) <= end:
         return notes
     onset = notes[0]
@@ -150,13 +151,13 @@ class _Line:
 
 
 def _line(notes: NoteArray, highest: bool) -> _Line:
-    """The outer line of one hand; ``notes`` are in the order of onset, then pitch."""
+    """Return the outer line of one hand. ``notes`` are ordered by onset, then pitch."""
     onset = notes[0]
     changes = onset[1:] != onset[:-1]
     if (changes & (onset[1:] >= (onset + notes[2])[:-1])).all():  # no chords, no overlaps
         return _Line(notes, 0, 0)
     outer = np.append(changes, True) if highest else np.append(True, changes)  # of each chord
-    line = notes[:, outer[: onset.size]]  # a copy, which may be changed
+    line = notes[:, outer[: onset.size]]  # a copy, which is changed below
     dropped = onset.size - line.shape[1]
     onset, pitch, duration, _ = line
     overlaps = onset[:-1] + duration[:-1] > onset[1:]
@@ -178,8 +179,10 @@ def _line(notes: NoteArray, highest: bool) -> _Line:
 def _without_inner(
     onsets: list[int], pitches: list[int], durations: list[int], outward: int
 ) -> tuple[list[int], list[int]]:
-    """Which notes of a line stay, and how long each then lasts: what starts inside a sounding note
-    is an inner voice; what does not ends it.
+    """Return the indices of the notes to keep, and their new durations.
+
+    A note that starts on the inner side of a sounding note is an inner voice. Any other note ends
+    the sounding one. ``outward`` is 1 if the outer side is above, else -1.
     """
     stays: list[int] = []
     lengths: list[int] = []
@@ -194,7 +197,7 @@ def _without_inner(
 
 
 def _split(notes: Sequence[Note]) -> tuple[list[Note], list[Note], list[Note]]:
-    """Divide one staff between two hands; the third list holds what neither could take."""
+    """Divide one staff between two hands. The third list holds the notes of neither."""
     upper: list[Note] = []
     lower: list[Note] = []
     neither: list[Note] = []
