@@ -17,7 +17,8 @@ from pathlib import Path
 import joblib
 
 from bicinium.data.import_sources import import_sources
-from bicinium.data.sources import SourceFile, find_sources
+from bicinium.data.source_file import SourceFile
+from bicinium.data.sources import find_sources
 from bicinium.formats.midi import read_midi
 from bicinium.music.voice_reduction import reduce_to_two_voices
 from bicinium.tokenizer.codec import encode

@@ -1,10 +1,10 @@
-"""How well quality_score tells music from nonsense; with --fit, its weights are fitted anew.
+"""Measure how well quality_score separates music from corrupted music; --fit fits it again.
 
 Usage: python -m benchmarks quality_calibration --prepared FOLDER [--fit] [--pieces 3200]
 
 FOLDER is what ``bicinium corpus prepare`` wrote, best with --min-quality-score 0. Weights are
 fitted on pieces of its training side and everything is measured on pieces of works of the other
-side: each piece whole and its last 16 bars, against seven kinds of nonsense made of it. A metric
+side: each piece whole and its last 16 bars, against seven corruptions of it. A metric
 without which the fit is as good (on a third of the works of the training side) is dropped. Prints
 the tables of docs/quality.md; --fit writes src/bicinium/music/quality.json.
 """
@@ -37,14 +37,14 @@ from bicinium.music.quality import MODEL_PATH, quality, quality_model
 from bicinium.music.score import Score, Voice
 
 REAL = "music"
-NONSENSE = (*CORRUPTIONS, OTHER_LOWER_VOICE)
-STRENGTH = 0.3  # of scikit-learn's C: smaller pulls the weights more to 0
-WORTH = 0.001  # a metric whose loss raises the log-loss by less than this share is dropped
+CORRUPTED = (*CORRUPTIONS, OTHER_LOWER_VOICE)
+INVERSE_REGULARISATION = 0.3  # C of scikit-learn
+MIN_GAIN = 0.001  # A metric is dropped if that raises the log-loss by a smaller share.
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One piece or one nonsense made of it, measured."""
+    """The metrics of one piece, or of one corruption of it."""
 
     side: str  # "fit", "choose" or "held out"
     keyboard: bool
@@ -54,7 +54,7 @@ class Sample:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure, fit where asked, print the tables."""
+    """Measure, fit if asked to, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prepared", type=Path, default=Path("data/prepared"))
     parser.add_argument("--fit", action="store_true")
@@ -69,13 +69,13 @@ def main(arguments: Sequence[str]) -> None:
     speed(load_pieces(options.prepared)[::40])
 
 
-def gather(pieces: Sequence[PieceRecord], most: int) -> list[Sample]:
-    """Measure all keyboard pieces and as many others as fill up ``most``, evenly."""
+def gather(pieces: Sequence[PieceRecord], max_pieces: int) -> list[Sample]:
+    """Measure all keyboard pieces, and an even sample of others up to ``max_pieces``."""
     keyboard = [piece for piece in pieces if piece.style in KEYBOARD_STYLES]
     others = [piece for piece in pieces if piece.style not in KEYBOARD_STYLES]
     held_out = [piece for piece in others if piece.split == "validation"]
     trained = [piece for piece in others if piece.split == "train"]
-    room = max(1, most - len(keyboard)) // 2
+    room = max(1, max_pieces - len(keyboard)) // 2
     chosen = [*keyboard, *evenly(held_out, room), *evenly(trained, room)]
     alike: dict[tuple[str, str, str], list[PieceRecord]] = {}
     for piece in chosen:
@@ -99,7 +99,7 @@ def evenly(pieces: Sequence[PieceRecord], count: int) -> list[PieceRecord]:
 
 
 def samples_of(seed: int, piece: PieceRecord, stranger: PieceRecord) -> list[Sample]:
-    """A piece and its nonsense, whole and as its last bars."""
+    """Measure a piece and its corruptions, whole and as their last bars."""
     rng = np.random.default_rng([seed, 1])
     side = "held out" if piece.split == "validation" else "fit"
     if side == "fit" and hashlib.sha256(piece.cluster.encode()).digest()[0] % 3 == 0:
@@ -120,7 +120,7 @@ def samples_of(seed: int, piece: PieceRecord, stranger: PieceRecord) -> list[Sam
 
 
 def last_bars(score: Score, bars: int) -> Score:
-    """The end of a piece, from a barline on."""
+    """Return the last bars of a piece."""
     if score.bars <= bars:
         return score
     cut = (score.bars - bars) * score.meter.bar_ticks
@@ -141,7 +141,7 @@ def last_bars(score: Score, bars: int) -> Score:
 
 
 def fit(samples: Sequence[Sample]) -> LogisticRegression:
-    """Logistic regression on z and |z| of each metric; what is not worth its place is dropped."""
+    """Fit the logistic regression, dropping metrics that do not reduce the log-loss."""
     fitting = [sample for sample in samples if sample.side == "fit"]
     choosing = [sample for sample in samples if sample.side == "choose"]
     scales = scales_of_music(fitting)
@@ -154,7 +154,7 @@ def fit(samples: Sequence[Sample]) -> LogisticRegression:
             for name in names
         }
         least = min(without, key=lambda name: without[name])
-        if without[least] > loss * (1 + WORTH):
+        if without[least] > loss * (1 + MIN_GAIN):
             break
         names.remove(least)
         loss = min(loss, without[least])
@@ -168,7 +168,7 @@ def fit(samples: Sequence[Sample]) -> LogisticRegression:
 def measured(
     samples: Sequence[Sample], names: Sequence[str] = tuple(QUALITY_METRICS)
 ) -> np.ndarray:
-    """(N, names) the values of some metrics."""
+    """Return (N, names) the values of some metrics."""
     places = [list(QUALITY_METRICS).index(name) for name in names]
     return np.array([sample.values for sample in samples])[:, places]
 
@@ -178,8 +178,8 @@ def scales_of_music(samples: Sequence[Sample]) -> dict[str, tuple[float, float]]
 
 
 def emphasis(samples: Sequence[Sample]) -> np.ndarray:
-    """Real music counts as much as all nonsense together, keyboard music twice."""
-    share = {REAL: 1.0} | dict.fromkeys(NONSENSE, 1 / len(NONSENSE))
+    """Weight real music as much as all corruptions together, and keyboard music twice."""
+    share = {REAL: 1.0} | dict.fromkeys(CORRUPTED, 1 / len(CORRUPTED))
     return np.array([share[s.kind] * (2.0 if s.keyboard else 1.0) for s in samples])
 
 
@@ -190,7 +190,7 @@ def is_real(samples: Sequence[Sample]) -> np.ndarray:
 def regression(
     names: Sequence[str], scales: dict[str, tuple[float, float]], samples: Sequence[Sample]
 ) -> SklearnRegression:
-    model = SklearnRegression(C=STRENGTH, max_iter=3000, tol=1e-3)
+    model = SklearnRegression(C=INVERSE_REGULARISATION, max_iter=3000, tol=1e-3)
     return model.fit(
         columns(measured(samples, names), names, scales),
         is_real(samples),
@@ -210,7 +210,7 @@ def loss_of(
 
 
 def write(weights: LogisticRegression, samples: Sequence[Sample]) -> None:
-    """quality.json, with the command that made it."""
+    """Write quality.json, with the command that made it."""
     sides = {
         side: sum(s.kind == REAL and s.whole and s.side == side for s in samples)
         for side in ("fit", "choose", "held out")
@@ -228,7 +228,7 @@ def write(weights: LogisticRegression, samples: Sequence[Sample]) -> None:
 
 
 def report(samples: Sequence[Sample]) -> None:
-    """The tables: areas under the ROC curve, of the score and of each metric alone."""
+    """Print the areas under the ROC curve, of the score and of each metric alone."""
     weights = quality_model(MODEL_PATH)
     index = {name: place for place, name in enumerate(QUALITY_METRICS)}
     held_out = [sample for sample in samples if sample.side == "held out"]
@@ -236,8 +236,8 @@ def report(samples: Sequence[Sample]) -> None:
     def judged(sample: Sample) -> float:
         return weights.log_odds({name: sample.values[index[name]] for name in weights.coefficients})
 
-    print(f"\n| held-out music | pieces | {' | '.join(NONSENSE)} |")
-    print("|---" * (len(NONSENSE) + 2) + "|")
+    print(f"\n| held-out music | pieces | {' | '.join(CORRUPTED)} |")
+    print("|---" * (len(CORRUPTED) + 2) + "|")
     for label, keep in (
         ("all, whole", lambda s: s.whole),
         ("keyboard, whole", lambda s: s.whole and s.keyboard),
@@ -246,25 +246,25 @@ def report(samples: Sequence[Sample]) -> None:
     ):
         chosen = [sample for sample in held_out if keep(sample)]
         count = sum(sample.kind == REAL for sample in chosen)
-        areas = [area(chosen, [judged(s) for s in chosen], kind) for kind in NONSENSE]
+        areas = [area(chosen, [judged(s) for s in chosen], kind) for kind in CORRUPTED]
         print(f"| {label} | {count} | {' | '.join(f'{a:.3f}' for a in areas)} |")
 
     whole = [sample for sample in held_out if sample.whole]
     fitting = [sample for sample in samples if sample.side != "held out"]
     scales = scales_of_music(fitting)
-    print(f"\n| metric alone | {' | '.join(NONSENSE)} | kept |")
-    print("|---" * (len(NONSENSE) + 2) + "|")
+    print(f"\n| metric alone | {' | '.join(CORRUPTED)} | kept |")
+    print("|---" * (len(CORRUPTED) + 2) + "|")
     for name in QUALITY_METRICS:
         chances = regression([name], scales, fitting).decision_function(
             columns(measured(whole, [name]), [name], scales)
         )
-        areas = [area(whole, chances.tolist(), kind) for kind in NONSENSE]
+        areas = [area(whole, chances.tolist(), kind) for kind in CORRUPTED]
         kept = "yes" if name in weights.coefficients else "no"
         print(f"| `{name}` | {' | '.join(f'{a:.2f}' for a in areas)} | {kept} |")
 
     print(f"\n| quality_score of held-out | {' | '.join(map(str, QUANTILES))} |")
     print("|---" * (len(QUANTILES) + 1) + "|")
-    for kind in (REAL, *NONSENSE):
+    for kind in (REAL, *CORRUPTED):
         scores = [1 / (1 + np.exp(-judged(s))) for s in whole if s.kind == kind]
         row = np.percentile(scores, QUANTILES)
         print(f"| {kind} | {' | '.join(f'{q:.2f}' for q in row)} |")
@@ -274,7 +274,7 @@ QUANTILES = (1, 5, 25, 50, 75, 95, 99)
 
 
 def area(samples: Sequence[Sample], judged: Sequence[float], kind: str) -> float:
-    """Area under the ROC curve of real music against one kind of nonsense."""
+    """Return the area under the ROC curve of real music against one corruption."""
     chosen = [(s.kind == REAL, j) for s, j in zip(samples, judged, strict=True)
               if s.kind in (REAL, kind)]  # fmt: skip
     truths, values = zip(*chosen, strict=True)

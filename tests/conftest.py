@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from bicinium.data.prepare import prepare
-from bicinium.data.sources import find_sources, split_of
+from bicinium.data.sources import find_sources
+from bicinium.data.split import split_of
 from bicinium.formats.midi import write_midi
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import save_checkpoint

@@ -21,7 +21,9 @@ from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.data.prepare import MANIFEST_NAME, SUMMARY_NAME, prepare
 from bicinium.data.select import dropped_share
 from bicinium.data.shards import load_pieces, write_shards
-from bicinium.data.sources import SourceFile, find_sources, split_of
+from bicinium.data.source_file import SourceFile
+from bicinium.data.sources import find_sources
+from bicinium.data.split import split_of
 from bicinium.errors import CorpusError
 from bicinium.formats.midi import write_midi
 from bicinium.grammar import MusicalGrammarValidator

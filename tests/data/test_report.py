@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bicinium.data.piece_record import pitches_and_durations, score_of
+from bicinium.data.piece_record import RejectReason, pitches_and_durations, score_of
 from bicinium.data.prepare import prepare
 from bicinium.data.report import corpus_report
 from bicinium.data.shards import load_pieces
@@ -89,3 +90,31 @@ def test_what_is_no_prepared_corpus_is_one_sentence(
     (folder / "manifest.csv").unlink()
     with refuses(CorpusError, "manifest.csv cannot be read. Run 'bicinium corpus prepare' again"):
         corpus_report(folder)
+
+
+def test_an_unreadable_file_is_counted_by_its_reason_and_not_by_its_name(
+    midi_folder: Path, tmp_path: Path
+) -> None:
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    (odd / "too short.mid").write_text("no music")
+    records = prepare(find_sources([midi_folder, odd]), tmp_path / "prepared", jobs=1)
+    assert records[-1].rejection.reason is RejectReason.UNREADABLE
+    page = _Page(corpus_report(tmp_path / "prepared"))
+    assert "cannot be read" in page.text
+    assert "too short.mid" in page.text
+    assert not re.search(r"kept\s*too short", page.text)
+
+
+def test_a_manifest_from_before_the_column_of_reasons_gives_the_same_page(folder: Path) -> None:
+    page = corpus_report(folder)
+    path = folder / "manifest.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["reject_reason"]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    assert corpus_report(folder) == page

@@ -9,15 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bicinium.data.sources import (
-    CORPUS_VARIABLE,
-    STYLES,
-    SourceFile,
-    find_sources,
-    hash_fraction,
-    held_out,
-    split_of,
-)
+from bicinium.data.source_file import SourceFile
+from bicinium.data.sources import CORPUS_VARIABLE, STYLES, find_sources
+from bicinium.data.split import hash_fraction, held_out, split_of
 from bicinium.errors import CorpusError
 
 Refuses = Callable[..., AbstractContextManager[None]]

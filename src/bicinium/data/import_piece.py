@@ -16,7 +16,7 @@ import numpy as np
 
 from bicinium.data.duplicates import fingerprint
 from bicinium.data.piece_record import PieceRecord, Rejection, RejectReason
-from bicinium.data.sources import SourceFile
+from bicinium.data.source_file import SourceFile
 from bicinium.errors import BiciniumError, CorpusError
 from bicinium.formats.midi import read_midi, write_midi
 from bicinium.formats.registry import read_music

@@ -17,7 +17,7 @@ from rich.progress import Progress
 from bicinium.data.import_cache import ImportCache, code_hash
 from bicinium.data.import_piece import import_files
 from bicinium.data.piece_record import PieceRecord
-from bicinium.data.sources import SourceFile
+from bicinium.data.source_file import SourceFile
 from bicinium.errors import CorpusError
 from bicinium.optional_imports import import_optional
 
@@ -42,24 +42,28 @@ def import_sources(
         raise CorpusError("--jobs must be at least 1, or -1 for one process a core (got 0).")
     version = code_hash()
     keys = [_cache_key(source, version) for source in sources]
-    imported: dict[int, list[PieceRecord]] = {}
     with ImportCache(cache) as store:
         known = store.load(key for key in keys if key)
-        to_read = [i for i, key in enumerate(keys) if not key or key not in known]
-        chunks = [to_read[i : i + CHUNK_FILES] for i in range(0, len(to_read), CHUNK_FILES)]
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task("importing", total=len(to_read))
-            work = _in_parallel([[sources[i] for i in chunk] for chunk in chunks], jobs, cluster)
-            for chunk, files in zip(chunks, work, strict=True):
-                imported.update(zip(chunk, files, strict=True))
-                store.save({key: _to_text(imported[i]) for i in chunk if (key := keys[i])})
-                progress.advance(bar, len(chunk))
+        files = {i: _from_text(known[key]) for i, key in enumerate(keys) if key in known}
+        missing = [i for i in range(len(sources)) if i not in files]
+        for chunk, imported in _import_chunks(sources, missing, jobs, cluster):
+            files.update(zip(chunk, imported, strict=True))
+            store.save({keys[i]: _to_text(files[i]) for i in chunk if keys[i]})
         store.retain({key for key in keys if key})
-    return [
-        _with_source(record, source)
-        for i, source in enumerate(sources)
-        for record in (imported[i] if i in imported else _from_text(known[keys[i]]))
-    ]
+    return [_with_source(record, source) for i, source in enumerate(sources) for record in files[i]]
+
+
+def _import_chunks(
+    sources: Sequence[SourceFile], indices: Sequence[int], jobs: int, cluster: str | None
+) -> Iterator[tuple[Sequence[int], list[list[PieceRecord]]]]:
+    """Yield the indices and the records of each chunk of files; show a progress bar."""
+    chunks = [indices[i : i + CHUNK_FILES] for i in range(0, len(indices), CHUNK_FILES)]
+    work = _in_parallel([[sources[i] for i in chunk] for chunk in chunks], jobs, cluster)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("importing", total=len(indices))
+        for chunk, imported in zip(chunks, work, strict=True):
+            yield chunk, imported
+            progress.advance(bar, len(chunk))
 
 
 def _in_parallel(

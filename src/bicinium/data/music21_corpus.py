@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from bicinium.data.sources import SourceFile, held_out
+from bicinium.data.source_file import SourceFile
+from bicinium.data.split import held_out
 from bicinium.errors import CorpusError
 
 _LICENCE = "as distributed with music21 (corpus/license.txt)"

@@ -19,7 +19,7 @@ from bicinium.data.import_sources import import_sources
 from bicinium.data.piece_record import PieceRecord
 from bicinium.data.select import select
 from bicinium.data.shards import write_shards
-from bicinium.data.sources import SourceFile
+from bicinium.data.source_file import SourceFile
 from bicinium.errors import CorpusError
 
 MANIFEST_NAME = "manifest.csv"

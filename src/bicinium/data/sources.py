@@ -1,4 +1,4 @@
-"""Find music files, with what a manifest says about them, and split them into train and validation.
+"""Find music files, with what a manifest says about them and the split of each.
 
 A manifest, ``manifest.csv`` with ``analysis.csv`` beside it, has the composer, the licence and the
 ``cluster`` of works of each file. It lies in the folder or in one above it. Without a manifest,
@@ -8,12 +8,12 @@ every file is a cluster of its own.
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from bicinium.data.source_file import SourceFile
+from bicinium.data.split import held_out
 from bicinium.errors import CorpusError
 from bicinium.formats.registry import MUSIC_SUFFIXES
 
@@ -43,31 +43,7 @@ KEYBOARD_STYLES = (
     "study",
 )  # for composing
 
-_ALWAYS_HELD_OUT = 0.06  # share of clusters, by the hash of their names
-_MIN_HELD_OUT = 0.08  # share of a collection's music
-_MAX_HELD_OUT = 0.12  # A cluster that would exceed it is skipped.
 _MAX_PARENTS = 3  # folders above that are searched for a manifest
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """A file and what is known about it.
-
-    ``pairs`` names the pairs of voices to take from a file of many voices: "outer", or "inner" (the
-    second voice from either side). Without pairs, the file is music for two hands.
-    """
-
-    path: Path
-    name: str  # the path relative to the folder of the source
-    composer: str = ""
-    title: str = ""
-    licence: str = ""
-    credit: str = ""
-    cluster: str = ""
-    style: str = ""
-    opus: str = ""
-    split: str = "train"  # or "validation"
-    pairs: tuple[str, ...] = ()
 
 
 def find_sources(folders: Sequence[Path | str]) -> Iterator[SourceFile]:
@@ -184,36 +160,6 @@ def _table(path: Path) -> dict[str, dict[str, str]]:
     except (OSError, ValueError, csv.Error) as error:
         raise CorpusError(f"{path} cannot be read: {error}") from error
     return table
-
-
-def held_out(music: Mapping[str, float]) -> set[str]:
-    """Return the clusters of the validation split, from the amount of music of each cluster.
-
-    The hash of its name gives each cluster a number in [0, 1). Those under 6 % are always held out,
-    so that a work keeps its split when the collection grows. Then the next clusters are added until
-    8 % of the music is held out. A cluster that would bring it over 12 % is skipped: no single work
-    should fill the validation split.
-    """
-    total = sum(music.values())
-    chosen = {cluster for cluster in music if split_of(cluster) == "validation"}
-    amount = sum(music[cluster] for cluster in chosen)
-    for cluster in sorted(music, key=hash_fraction):
-        if amount >= _MIN_HELD_OUT * total:
-            break
-        if cluster not in chosen and amount + music[cluster] <= _MAX_HELD_OUT * total:
-            chosen.add(cluster)
-            amount += music[cluster]
-    return chosen
-
-
-def split_of(cluster: str) -> str:
-    """Return the split of a cluster by its name alone, before a collection fills up its share."""
-    return "validation" if hash_fraction(cluster) < _ALWAYS_HELD_OUT else "train"
-
-
-def hash_fraction(cluster: str) -> float:
-    """Return the number in [0, 1) that the name of a cluster is hashed to."""
-    return int(hashlib.sha256(cluster.encode()).hexdigest()[:8], 16) / 16**8
 
 
 def _style_of(composer: str) -> str:
