@@ -29,11 +29,17 @@ MAX_REQUEST_TYPES = 4
 # Places that may miss a target, with the reason in one line.
 EXCEPTIONS: dict[str, str] = {
     "cli.compose.compose": "its signature is the table of the 30 options",
+    "generation.conditions.Conditions": "values of one piece; a request has several pieces",
+    "generation.config.GenerationConfig": "options of the token loop, which training sets as well",
+    "generation.constraints.base.BatchConditions": "arrays of a batch; holds no option",
+    "generation.constraints.base.CadencePlan": "drawn by the program; holds no option",
+    "generation.fixed_notes.FixedNotes": "the given music, not an option",
+    "generation.fixed_notes.FixedNotesBatch": "arrays of a batch; holds no option",
 }
 
 # Types that describe what to compose, old names and new. The target counts those that exist.
 REQUEST_TYPES = re.compile(
-    r"Wish|WireGiven|Asked|Request|ComposeRequest|\w*Conditions|Given|GivenNotes|FixedNotes\w*"
+    r"Wish|WireGiven|Asked|Request|ComposeRequest|\w*Conditions|Given|GivenNotes|FixedNotes(Batch)?"
     r"|Sampling|Constraints|Manner|GenerationConfig|Closing|CadencePlan|Pieces"
 )
 REQUEST_PACKAGES = ("request", "api", "generation", "model", "studio", "cli")

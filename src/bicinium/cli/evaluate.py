@@ -43,7 +43,6 @@ def evaluate(
     from bicinium.evaluation.html_report import installed_audio, installed_engraver, render_report
     from bicinium.evaluation.listening_test import render_listening_test
     from bicinium.evaluation.summary import format_table, summary_rows
-    from bicinium.model.checkpoint import DEFAULT_MODEL
 
     unconstrained = resolve_renamed(unconstrained, unaided, "--unconstrained", "--unaided")
     if listen:
@@ -53,14 +52,7 @@ def evaluate(
     with report_write_errors(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
     with stage_progress() as progress:
-        evaluation = run_evaluation(
-            DEFAULT_MODEL if model == "default" else Path(model),
-            data,
-            pieces,
-            seed,
-            progress,
-            unconstrained,
-        )
+        evaluation = run_evaluation(_model_path(model), data, pieces, seed, progress, unconstrained)
         document = evaluation.as_json()
         write_page(out / "report.json", json.dumps(document, indent=2) + "\n")
         html = render_report(
@@ -91,9 +83,8 @@ def doctor(
     from dataclasses import asdict
 
     from bicinium.evaluation.diagnostics import diagnose
-    from bicinium.model.checkpoint import DEFAULT_MODEL
 
-    checks = diagnose(DEFAULT_MODEL if model == "default" else Path(model))
+    checks = diagnose(_model_path(model))
     if as_json:
         print_json({"checks": [asdict(check) for check in checks]})
     else:
@@ -101,3 +92,10 @@ def doctor(
             typer.echo(f"{'ok    ' if one.passed else 'FAILED'}  {one.check}: {one.evidence}")
     if not all(one.passed for one in checks):
         raise typer.Exit(1)
+
+
+def _model_path(model: str) -> Path:
+    """Return the path of a model file; 'default' is the built-in model."""
+    from bicinium.model.checkpoint import DEFAULT_MODEL
+
+    return DEFAULT_MODEL if model == "default" else Path(model)
