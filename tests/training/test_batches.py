@@ -181,8 +181,8 @@ def test_conditions_are_hidden_independently_and_for_whole_windows(
         assert (columns["bars_left"][unknown_bars] == 0).all()
         assert (columns["bars_left"][~unknown_bars][:, 0] > 0).all()
         for name in ("meter", "mode", "bars"):
-            told = columns[name] > 0
-            assert (told == told[:, :1])[real].all()
+            shown = columns[name] > 0
+            assert (shown == shown[:, :1])[real].all()
         patterns |= set(
             zip(
                 *(tuple(columns[name][:, 0] > 0) for name in ("meter", "mode", "bars")), strict=True
@@ -199,7 +199,7 @@ def test_condition_dropout_of_zero_and_one(dataset: PieceDataset, dropout: float
         assert (columns[name] > 0).any() == (dropout == 0)
 
 
-# ------------------------------------------------------------------ what is told beforehand
+# ------------------------------------------------------------------ lookahead
 
 _NOTHING, _FAR = (0, 0), 2**30
 
@@ -221,8 +221,10 @@ def test_known_spans_follow_their_probability(dataset: PieceDataset) -> None:
     rng = np.random.default_rng(1)
     for window in _some_windows(dataset, 1):
         assert draw_known_spans(rng, window, dataset, 0.0) == (_NOTHING, _NOTHING)
-    told = [draw_known_spans(rng, window, dataset, 1.0) for window in _some_windows(dataset, 1) * 8]
-    assert sum(known == (_NOTHING, _NOTHING) for known in told) == 0
+    spans = [
+        draw_known_spans(rng, window, dataset, 1.0) for window in _some_windows(dataset, 1) * 8
+    ]
+    assert sum(known == (_NOTHING, _NOTHING) for known in spans) == 0
     half = [draw_known_spans(rng, window, dataset, 0.5) for window in _some_windows(dataset, 1) * 8]
     assert 0.35 < sum(known == (_NOTHING, _NOTHING) for known in half) / len(half) < 0.65
 
@@ -254,16 +256,18 @@ def test_known_spans_are_a_voice_the_end_of_both_or_some_bars_of_one(
 def _one_by_one(
     piece: PieceRecord, window: Window, known: KnownSpans, config: ModelConfig
 ) -> np.ndarray:
-    """The rows of a window's inputs as composing makes them, from the notes of the score."""
+    """Return the inputs of a window as composing encodes them, from the notes of the score."""
     grammar = MusicalGrammar()
     state = grammar.initial_state(
         1, bar_ticks=Meter.parse(piece.meter).bar_ticks, bars=piece.bars,
         transposition=piece.transposition,
     )  # fmt: skip
-    told = PieceConditions.of(config, [piece.meter], [piece.mode], [piece.style], [piece.bars])
+    conditions = PieceConditions.of(
+        config, [piece.meter], [piece.mode], [piece.style], [piece.bars]
+    )
     limits = np.array([known])
     lines = NoteIndex([[note_array(line) for line in _voices(piece)]])
-    foresight = Lookahead(lines, np.array([0]), limits[..., 0], limits[..., 1])
+    lookahead = Lookahead(lines, np.array([0]), limits[..., 0], limits[..., 1])
     so_far, only = GrowingNoteIndex(1), np.zeros(1, np.intp)
     rows = []
     for token in piece.tokens[: window.stop].tolist():
@@ -271,7 +275,7 @@ def _one_by_one(
         so_far.update(state, only, np.array([token]))
         past = BarLag(so_far, only)
         rows.append(
-            encode_inputs(config, state, np.array([token], np.int32), told, past, foresight)
+            encode_inputs(config, state, np.array([token], np.int32), conditions, past, lookahead)
         )
     return np.concatenate(rows)[window.start :]
 
@@ -290,8 +294,8 @@ def test_batches_with_lookahead_equal_the_inputs_of_composing(
         np.testing.assert_array_equal(row[: window.stop - window.start], expected)
 
 
-def _of_foresight(config: ModelConfig) -> np.ndarray:
-    """Which columns of the features tell of notes to come; those not embedded do not."""
+def _lookahead_columns(config: ModelConfig) -> np.ndarray:
+    """Return a mask of the input columns that show notes ahead of time."""
     prefixes = ("known_", "next_", "until_", "beat_")
     embedded = [name.startswith(prefixes) for name in input_sizes(config)]
     return np.array(embedded + [False] * (REFERENCES + 1))
@@ -301,15 +305,15 @@ def test_lookahead_changes_only_the_lookahead_inputs(dataset: PieceDataset) -> N
     windows = _some_windows(dataset, 5)[:6]
     rng = np.random.default_rng(5)
     known = [draw_known_spans(rng, window, dataset, 1.0) for window in windows]
-    blind, told = (
+    blind, sighted = (
         dataset.batch(windows, np.random.default_rng(6), 0.3, 50, known=one)
         for one in (None, known)
     )
-    assert torch.equal(blind.targets, told.targets)
-    assert torch.equal(blind.grammar_rows, told.grammar_rows)
-    ahead = torch.from_numpy(_of_foresight(dataset.config))
-    assert torch.equal(blind.inputs[..., ~ahead], told.inputs[..., ~ahead])
-    assert (blind.inputs[..., ahead] != told.inputs[..., ahead]).any(dim=(1, 2)).all()
+    assert torch.equal(blind.targets, sighted.targets)
+    assert torch.equal(blind.grammar_rows, sighted.grammar_rows)
+    ahead = torch.from_numpy(_lookahead_columns(dataset.config))
+    assert torch.equal(blind.inputs[..., ~ahead], sighted.inputs[..., ~ahead])
+    assert (blind.inputs[..., ahead] != sighted.inputs[..., ahead]).any(dim=(1, 2)).all()
 
 
 def test_lookahead_probability_of_zero_equals_no_lookahead(dataset: PieceDataset) -> None:
@@ -330,13 +334,13 @@ def test_a_model_without_lookahead_gets_no_lookahead_inputs(
     blind = PieceDataset(pieces, dataset.config.model_copy(update={"lookahead": False}))
     batch = _batches(blind, lookahead_probability=1.0).batch(0)
     assert batch.inputs.shape[-1] == len(input_sizes(blind.config)) + REFERENCES + 1
-    assert not _of_foresight(blind.config).any()
+    assert not _lookahead_columns(blind.config).any()
 
 
 def test_pieces_with_unpaired_notes_can_have_lookahead(
     pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
-    """A configuration may let them pass; what is told of their notes is then anyone's guess."""
+    """A configuration may let them pass. Their lookahead is then undefined, but nothing fails."""
     rng = np.random.default_rng(7)
     spoiled = []
     for piece in pieces:
@@ -345,9 +349,9 @@ def test_pieces_with_unpaired_notes_can_have_lookahead(
         spoiled.append(replace(piece, tokens=piece.tokens[stays]))
     silent = replace(pieces[0], tokens=pieces[0].tokens[:2])
     broken = PieceDataset([*spoiled, silent], tiny_config, spare_slots=3)
-    told, blind = (_batches(broken, lookahead_probability=share) for share in (1.0, 0.0))
-    for step in range(told.steps_per_epoch):
-        assert torch.equal(told.batch(step).targets, blind.batch(step).targets)
+    sighted, blind = (_batches(broken, lookahead_probability=share) for share in (1.0, 0.0))
+    for step in range(sighted.steps_per_epoch):
+        assert torch.equal(sighted.batch(step).targets, blind.batch(step).targets)
 
 
 def test_grammar_positions_are_scored_sorted_and_as_many_as_requested(

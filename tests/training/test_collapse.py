@@ -361,9 +361,9 @@ def test_a_collapse_before_the_first_validation_rolls_back_to_the_start(
 
 def test_without_rollback_a_collapse_is_only_reported(strolls: Path, tmp_path: Path) -> None:
     train(_tiny(strolls, rollback=False), tmp_path / "run", before_step=_nan_at(6, 1))
-    told = [event["step"] for event in _events(tmp_path / "run", "collapse")]
-    assert told[0] == 7
-    assert 8 in told  # the validation, of weights that are not finite
+    reported = [event["step"] for event in _events(tmp_path / "run", "collapse")]
+    assert reported[0] == 7
+    assert 8 in reported  # the validation, of weights that are not finite
     assert _events(tmp_path / "run", "rollback") == []
     last = torch.load(last_checkpoint(tmp_path / "run"), weights_only=True)
     assert last["step"] == 12
@@ -391,8 +391,8 @@ def test_a_state_whose_validation_failed_is_never_best(
         train(_tiny(strolls), run)
         state = torch.load(last_checkpoint(run), weights_only=True)
         assert state["monitor"]["best"]["step"] in (8, 12)
-    told = [event["message"] for event in _events(run, "alert") if event["step"] == 4]
-    assert any("no room on the disk" in message for message in told)
-    assert any("counts as unknown" in message for message in told)
+    reported = [event["message"] for event in _events(run, "alert") if event["step"] == 4]
+    assert any("no room on the disk" in message for message in reported)
+    assert any("counts as unknown" in message for message in reported)
     assert 4 not in dict(_scores(run))
     assert _events(run, "rollback") == []

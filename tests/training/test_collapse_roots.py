@@ -111,10 +111,10 @@ def test_earlier_logits_do_not_depend_on_a_later_token(
     other = walk.copy()
     other[changed:] = np.random.default_rng(changed).integers(0, VOCAB_SIZE, len(walk) - changed)
     other[changed] = (walk[changed] + 1) % VOCAB_SIZE
-    told = PieceConditions.of(tiny_config, ["4/4"], ["major"], ["bach"], [8])
+    conditions = PieceConditions.of(tiny_config, ["4/4"], ["major"], ["bach"], [8])
 
     def logits(tokens: np.ndarray) -> np.ndarray:
-        seen = shown_along(tiny_config, tokens[:40], told, bar_ticks=96, bars=8)
+        seen = shown_along(tiny_config, tokens[:40], conditions, bar_ticks=96, bars=8)
         transformer, decoder = model
         if network == "torch":
             with torch.no_grad():
@@ -147,7 +147,7 @@ def test_logits_have_no_gradient_from_later_inputs(
 
 
 class _Given(torch.nn.Module):
-    """Stands in for the embedding and gives the same vectors whatever is asked."""
+    """Stands in for the embedding and gives the same vectors whatever is looked up."""
 
     def __init__(self, vectors: torch.Tensor) -> None:
         super().__init__()
@@ -161,8 +161,8 @@ class _Given(torch.nn.Module):
 
 
 def _check_targets_are_the_next_tokens(batch: Batch, pieces: list[PieceRecord]) -> int:
-    """Find each row in the piece it comes from, compare, and count the targets asked for."""
-    asked = 0
+    """Find each row in the piece it comes from, compare, and count the scored targets."""
+    scored = 0
     spelled = [piece.tokens.tolist() for piece in pieces]
     for seen, targets in zip(batch.inputs[..., 0].tolist(), batch.targets.tolist(), strict=True):
         inputs = seen[: seen.index(PAD)] if PAD in seen else seen
@@ -180,30 +180,30 @@ def _check_targets_are_the_next_tokens(batch: Batch, pieces: list[PieceRecord]) 
             for following_one in following
         )
         assert set(padding) <= {IGNORE_INDEX}
-        asked += sum(target != IGNORE_INDEX for target in real)
-    return asked
+        scored += sum(target != IGNORE_INDEX for target in real)
+    return scored
 
 
 def test_targets_of_training_batches_are_the_next_tokens(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
     batches = _training(PieceDataset(legal_pieces, tiny_config))
-    asked = sum(
+    scored = sum(
         _check_targets_are_the_next_tokens(batches.batch(step), legal_pieces)
         for step in range(batches.steps_per_epoch)
     )
-    assert asked >= sum(len(piece.tokens) - 1 for piece in legal_pieces)
+    assert scored >= sum(len(piece.tokens) - 1 for piece in legal_pieces)
 
 
 def test_targets_of_validation_batches_are_the_next_tokens(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
     batches = ValidationBatches(PieceDataset(legal_pieces, tiny_config), 5)
-    asked = sum(
+    scored = sum(
         _check_targets_are_the_next_tokens(batches[index], legal_pieces)
         for index in range(len(batches))
     )
-    assert asked == sum(len(piece.tokens) - 1 for piece in legal_pieces)
+    assert scored == sum(len(piece.tokens) - 1 for piece in legal_pieces)
 
 
 def test_the_grammar_state_of_a_position_is_the_one_before_its_target(
@@ -234,11 +234,13 @@ def test_training_inputs_equal_those_of_composing(
     tiny_config: ModelConfig,
     shown_along: Callable[..., np.ndarray],
 ) -> None:
-    """Windows of a long piece carry the same features as the piece composed token by token."""
+    """Windows of a long piece have the same inputs as the piece composed token by token."""
     piece = max(legal_pieces, key=lambda piece: len(piece.tokens))
-    told = PieceConditions.of(tiny_config, [piece.meter], [piece.mode], [piece.style], [piece.bars])
-    asked = {"bar_ticks": Meter.parse(piece.meter).bar_ticks, "bars": piece.bars}
-    composed = shown_along(tiny_config, piece.tokens, told, **asked)
+    conditions = PieceConditions.of(
+        tiny_config, [piece.meter], [piece.mode], [piece.style], [piece.bars]
+    )
+    options = {"bar_ticks": Meter.parse(piece.meter).bar_ticks, "bars": piece.bars}
+    composed = shown_along(tiny_config, piece.tokens, conditions, **options)
     dataset = PieceDataset([legal_pieces[0], piece, legal_pieces[1]], tiny_config)
     windows = tile(len(piece.tokens), tiny_config.context, 1, np.random.default_rng(0))
     assert len(windows) > 3

@@ -218,20 +218,20 @@ def test_training_changes_every_weight(uninterrupted: Path, prepared: Path, tmp_
 def test_bits_of_validation_equal_those_of_the_decoder(
     prepared: Path, tmp_path: Path, shown_along: Callable[..., np.ndarray]
 ) -> None:
-    """Bits per note: −log₂ of the probability of all tokens after START, and the bill for what the
-    model was told (key, bars, style), by the notes; here taken token by token from numpy."""
+    """Bits per note are −log₂ of the probability of all tokens after START plus the bits of the
+    conditions (key, bars, style). They are computed here token by token in numpy."""
     path = train(_config(prepared, context=1024, max_steps=4), tmp_path / "run")
     checkpoint: Checkpoint = load_checkpoint(path)
     pieces = [piece for piece in load_pieces(prepared) if piece.split == "validation"]
     grammar, decoder = MusicalGrammar(), Decoder(checkpoint.config, checkpoint.weights)
     bits = illegal = 0.0
     for piece in pieces:
-        asked = {"bar_ticks": Meter.parse(piece.meter).bar_ticks, "bars": piece.bars}
-        told = PieceConditions.of(
+        options = {"bar_ticks": Meter.parse(piece.meter).bar_ticks, "bars": piece.bars}
+        conditions = PieceConditions.of(
             checkpoint.config, [piece.meter], [piece.mode], [piece.style], [piece.bars]
         )
-        seen = shown_along(checkpoint.config, piece.tokens, told, **asked)
-        state = grammar.initial_state(1, transposition=piece.transposition, **asked)
+        seen = shown_along(checkpoint.config, piece.tokens, conditions, **options)
+        state = grammar.initial_state(1, transposition=piece.transposition, **options)
         decoder.start(1)
         for row, token, following in zip(seen, piece.tokens, piece.tokens[1:], strict=False):
             grammar.advance(state, np.array([token]))

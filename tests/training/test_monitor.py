@@ -187,8 +187,8 @@ def test_degenerate_music_is_never_healthy() -> None:
 def test_a_run_that_was_never_healthy_gets_alerts_but_no_collapse() -> None:
     found = _judged(_monitor(), [(9.0 - step, 0.1) for step in range(7)])
     assert not any(one.collapse for one in found)
-    told = ["no state has been healthy yet" in one.alert for one in found]
-    assert told == [False, False, True, False, False, True, False]
+    reported = ["no state has been healthy yet" in one.alert for one in found]
+    assert reported == [False, False, True, False, False, True, False]
 
 
 @pytest.mark.parametrize("bits", [math.nan, math.inf])
@@ -330,9 +330,9 @@ def test_a_style_that_comes_or_goes_is_drift() -> None:
     for _ in range(130):
         monitor.after_batch(_contents(rng))
     said = [monitor.after_batch({"legal": 1.0, "style/new": 1.0}) for _ in range(20)]
-    told = " ".join(said)
-    assert "style/new was 0.000" in told
-    assert "style/bach was" in told
+    reported = " ".join(said)
+    assert "style/new was 0.000" in reported
+    assert "style/bach was" in reported
 
 
 def test_returning_drift_is_reported_again() -> None:

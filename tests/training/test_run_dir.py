@@ -137,7 +137,7 @@ def test_an_inactive_log_writes_nothing(tmp_path: Path) -> None:
     said = io.StringIO()
     log = RunLog(tmp_path, Console(file=said), active=False)
     log.metrics(1, {"loss": 1.0})
-    log.event("alert", 1, "nobody hears it")
+    log.event("alert", 1, "not written")
     log.resume_from(10)
     log.close()
     assert list(tmp_path.iterdir()) == []
