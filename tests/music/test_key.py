@@ -57,7 +57,7 @@ def test_reads_a_key_however_it_is_written(text: str, key: Key) -> None:
     ["", "m", "H major", "D dorian", "Dmin", "D# # minor", "Cx", "C major key", "minor", "4"],
 )
 def test_what_is_not_a_key_is_refused(text: str, refuses) -> None:
-    with refuses(ScoreError, "is not a key: write it like 'D minor' or 'Bb major'"):
+    with refuses(ScoreError, "is not a key. Write it like 'D minor'"):
         Key.parse(text)
 
 

@@ -67,7 +67,7 @@ class TestMeter:
 
     @pytest.mark.parametrize("text", ["", "3", "3/", "/4", "3:4", "3/4/4", "-3/4", "3.5/4", "C"])
     def test_what_is_not_written_like_a_metre_is_refused(self, text: str, refuses) -> None:
-        with refuses(ScoreError, "is not a metre: write it like 3/4"):
+        with refuses(ScoreError, "is not a metre. Write it like 3/4"):
             Meter.parse(text)
 
     @pytest.mark.parametrize("text", ["0/4", "33/4", "4/0", "4/3", "4/64"])
@@ -89,8 +89,8 @@ class TestVoice:
             ([(0, 60, 24), (23, 62, 24)], "overlap at tick 23: C4 and D4"),
             ([(0, 60, 24), (0, 64, 24)], "overlap at tick 0: C4 and E4"),
             ([(24, 60, 24), (0, 62, 24)], "overlap at tick 0"),
-            ([(0, 60, 0)], "last a tick or more"),
-            ([(0, 60, -3)], "last a tick or more"),
+            ([(0, 60, 0)], "last at least one tick"),
+            ([(0, 60, -3)], "last at least one tick"),
             ([(-1, 60, 24)], "start at tick 0 or later"),
             ([(0, 20, 24)], "pitch 20 at tick 0 is not on the piano"),
             ([(24, 109, 24)], "pitch 109 at tick 24 is not on the piano"),

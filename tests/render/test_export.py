@@ -162,3 +162,11 @@ def test_the_roll_stands_alone_in_two_colours_with_its_bars(tmp_path, made_up_sc
     parts = [sum(e.get("class") == f"part{part}" for e in root.iter()) for part in (0, 1)]
     assert parts == [len(voice.notes) for voice in score.voices]
     assert sum(e.get("class") == "bar" for e in root.iter()) >= 4
+
+
+def test_the_former_keyword_for_metadata_warns_and_works(tmp_path, made_up_score):
+    path = tmp_path / "piece.musicxml"
+    with pytest.warns(DeprecationWarning, match="metadata="):
+        write_score(made_up_score(1, bars=1), path, about={"seed": "7"})
+    fields = ElementTree.parse(path).getroot().iter("miscellaneous-field")
+    assert {field.get("name"): field.text for field in fields} == {"seed": "7"}
