@@ -22,10 +22,11 @@ from bicinium.api import load_composer
 from bicinium.data.piece_record import score_of
 from bicinium.data.shards import load_pieces
 from bicinium.errors import RequestError
+from bicinium.generation.composer import Composer
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
+from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints.config import Constraints
-from bicinium.generation.engine import Composer
 from bicinium.generation.fixed_notes import NO_TICKS, FixedNotes, fix_around_gap, fix_voice
 from bicinium.model.checkpoint import DEFAULT_MODEL
 from bicinium.music.counterpoint import parallels, strong_beat_dissonances
@@ -135,7 +136,7 @@ def complete(
     best: list[Composition] = []
     for candidate in range(candidates):
         seeds = [1000 * candidate + index for index in range(len(asked))]
-        done = composer.compose(asked, seeds, constraints=constraints)
+        done = composer.compose(asked, seeds, GenerationConfig(constraints=constraints))
         best = [max(pair, key=goodness) for pair in zip(best or done, done, strict=True)]
     return best
 

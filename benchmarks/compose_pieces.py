@@ -22,6 +22,7 @@ from bicinium.api import load_composer
 from bicinium.generation.acceptance import bars_played
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
+from bicinium.generation.config import GenerationConfig
 from bicinium.model.checkpoint import DEFAULT_MODEL
 from bicinium.music.key import ALL_KEYS
 from bicinium.music.score import Meter
@@ -48,7 +49,9 @@ def main(arguments: Sequence[str]) -> None:
         for first in range(0, len(asked), BATCH):
             seeds = list(range(first, min(first + BATCH, len(asked))))
             composer = load_composer(options.model)
-            pieces += composer.compose(asked[first : first + BATCH], seeds, use_grammar=use_grammar)
+            pieces += composer.compose(
+                asked[first : first + BATCH], seeds, GenerationConfig(use_grammar=use_grammar)
+            )
         seconds = time.perf_counter() - started
         tokens = sum(len(piece.tokens) for piece in pieces)
         print(f"\n{'with' if use_grammar else 'without'} grammar: {len(pieces)} pieces of "

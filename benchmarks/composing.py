@@ -30,10 +30,12 @@ from bicinium.api import load_composer, load_quotations
 from bicinium.data.piece_record import score_of
 from bicinium.data.shards import load_pieces
 from bicinium.data.sources import KEYBOARD_STYLES
+from bicinium.generation.composer import Composer
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.constraints.config import STRENGTHS, Constraints, broken
-from bicinium.generation.engine import Composer
+from bicinium.generation.config import GenerationConfig
+from bicinium.generation.constraints.config import STRENGTHS, Constraints
+from bicinium.generation.constraints.registry import count_violations
 from bicinium.generation.memorization import QuotationIndex
 from bicinium.model.checkpoint import DEFAULT_MODEL
 from bicinium.music.counterpoint import ends_on_tonic
@@ -80,7 +82,9 @@ def asked(options: argparse.Namespace) -> None:
     composer = load_composer(options.model)
     wanted = asked_for(options.pieces, composer)
     started = time.perf_counter()
-    pieces = composer.compose(wanted, range(len(wanted)), constraints=Constraints())
+    pieces = composer.compose(
+        wanted, range(len(wanted)), GenerationConfig(constraints=Constraints())
+    )
     seconds = time.perf_counter() - started
     print(f"{len(pieces)} pieces of 4 to 64 bars in {seconds:.0f} s")
     share("valid", [piece.result.valid for piece in pieces])
@@ -136,10 +140,14 @@ def constraints(options: argparse.Namespace) -> None:
         for strength in (0.0, 0.5, 1.0):
             used = replace(Constraints.none(), **{name: strength})
             started = time.process_time()
-            pieces = composer.compose(wanted, seeds, constraints=used if strength else None)
+            pieces = composer.compose(
+                wanted, seeds, GenerationConfig(constraints=used if strength else None)
+            )
             seconds = time.process_time() - started
             judged = replace(Constraints.none(), **{name: 1.0})
-            times = sum(broken(scored(piece), piece.conditions, judged)[name] for piece in pieces)
+            times = sum(
+                count_violations(scored(piece), piece.conditions, judged)[name] for piece in pieces
+            )
             notes = sum(piece.result.notes for piece in pieces)
             tokens = sum(len(piece.tokens) for piece in pieces)
             line += (
@@ -188,7 +196,7 @@ def speed(options: argparse.Namespace) -> None:
     first = []
     for seed in range(20):
         started = time.perf_counter()
-        next(composer.stream(one, seed, constraints=Constraints()))
+        next(composer.stream(one, seed, GenerationConfig(constraints=Constraints())))
         first.append(1000 * (time.perf_counter() - started))
     print(
         f"  first note of a stream: median {np.median(first):.1f} ms, at most {max(first):.1f} ms"
@@ -212,7 +220,7 @@ def rate(
 ) -> float:
     """Tokens of finished pieces a second; what was drawn in vain costs time only."""
     started = time.perf_counter()
-    pieces = composer.compose(asked, seeds, constraints=used)
+    pieces = composer.compose(asked, seeds, GenerationConfig(constraints=used))
     return sum(len(p.tokens) for p in pieces) / (time.perf_counter() - started)
 
 

@@ -44,13 +44,15 @@ from bicinium.evaluation.reference_music import (
     repertoire,
 )
 from bicinium.evaluation.two_sample import cross_validated_auc
+from bicinium.generation.candidates import Finished
+from bicinium.generation.composer import Composer
 from bicinium.generation.composition import Composition
+from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.critic import Critic, critic_path
-from bicinium.generation.engine import Composer, GenerationConfig
 from bicinium.generation.gbdt import GradientBoostedTrees, Tree
 from bicinium.generation.memorization import QuotationIndex, quotations_path
-from bicinium.generation.rerank import DEFAULT_BEST_OF, best_of_each, each_candidate
+from bicinium.generation.rerank import DEFAULT_BEST_OF, Selection
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.music.descriptors import describe, lines
 from bicinium.music.score import Score
@@ -61,6 +63,7 @@ CHUNK = 64  # excerpts
 FOLDS = 5
 TREES, LEAVES = 400, 6
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)  # of scikit-learn's C
+CONFIG = GenerationConfig(constraints=Constraints())
 _ONSET, _PITCH = 0, 1  # rows of ``Columns``
 _BOUNDS = (-7, -2, 0, 1, 3, 8)  # of steps: leap, third, step down; same; up
 _PLACES = 8  # of the bar, and of the piece
@@ -118,22 +121,15 @@ def compose(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     for first in range(len(answered.excerpts), len(chosen), CHUNK):
         some = chosen[first : first + CHUNK]
-        asked, seeds = each_candidate(
+        results = composer.generate(
             [one.conditions(composer.config) for one in some],
             range(first, first + len(some)),
-            options.candidates,
+            CONFIG,
+            Selection(options.candidates),
         )
-        manner = GenerationConfig(constraints=Constraints(), candidates=options.candidates)
-        found, _ = composer.attempt(asked, seeds, manner)
+        found = {one.index: list(one.valid) for one in results if isinstance(one, Finished)}
         answered.excerpts += some
-        answered.candidates += [
-            [
-                found[place]
-                for place in range(i * options.candidates, (i + 1) * options.candidates)
-                if place in found
-            ]
-            for i in range(len(some))
-        ]
+        answered.candidates += [found.get(i, []) for i in range(len(some))]
         with atomic_write(options.pieces) as temporary:
             temporary.write_bytes(pickle.dumps(answered))
         seconds = time.perf_counter() - started
@@ -314,13 +310,12 @@ def choose(answered: Answered, model: Path, most: int) -> None:
         *((count, critic, f"best of {count}") for count in range(2, most + 1)),
         (most, None, f"best of {most} without the critic"),
     ):
-        flat = {
-            i * best_of + place: piece
+        selection = Selection(best_of, index, judge)
+        chosen = {
+            i: selection.best([selection.candidate(piece) for piece in some[:best_of]], CONFIG)
             for i, some in enumerate(answered.candidates)
-            for place, piece in enumerate(some[:best_of])
-            if piece.score
+            if some
         }
-        chosen = best_of_each(flat, best_of, index, judge)
         real = [answered.excerpts[i] for i in chosen]
         scores = [one.matching_bars(chosen[i].score) for i, one in zip(chosen, real, strict=True)]
         found = compare([one.score for one in real], scores, [one.work for one in real])

@@ -20,8 +20,7 @@ import numpy as np
 
 from bicinium.data.sources import find_sources
 from bicinium.formats.midi import read_midi, write_midi
-from bicinium.generation.engine import DEFAULT_SAMPLING
-from bicinium.generation.sampling import draw, probabilities
+from bicinium.generation.sampling import DEFAULT_SAMPLING, draw, probabilities
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, ValidationResult
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder

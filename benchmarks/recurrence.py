@@ -20,13 +20,15 @@ import numpy as np
 from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.data.shards import load_pieces
 from bicinium.errors import BiciniumError
+from bicinium.generation.composer import Composer
+from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints.config import Constraints
-from bicinium.generation.engine import DEFAULT_SAMPLING, Composer, GenerationConfig
+from bicinium.generation.sampling import DEFAULT_SAMPLING
 from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
 from bicinium.model.inputs.motif_predictor import NO_PREDICTION, MotifPrediction, MotifPredictor
 from bicinium.music.excerpts import EXCERPT_BARS, extract_bars
 from bicinium.music.score import Score
-from bicinium.request import Request
+from bicinium.request import ComposeRequest
 
 LENGTHS = (4, 8, 16, 32, 64)  # bars
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
@@ -94,9 +96,9 @@ def share_of(score: Score) -> float:
 
 def composed(composer: Composer, strength: float, count: int) -> list[Score]:
     """First candidates, as users get them but for that."""
-    asked = Request().conditions(range(count), composer.styles)
-    manner = GenerationConfig(
+    asked = ComposeRequest().conditions(range(count), composer.styles)
+    config = GenerationConfig(
         replace(DEFAULT_SAMPLING, motif_strength=strength), constraints=Constraints()
     )
-    pieces, _ = composer.attempt(asked, range(count), manner)
-    return [piece.score for piece in pieces.values() if piece.score]
+    pieces = composer.compose(asked, range(count), config)
+    return [piece.score for piece in pieces if piece.score]

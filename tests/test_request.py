@@ -16,10 +16,12 @@ from bicinium.errors import MidiFileError, NotationFileError, RequestError, Scor
 from bicinium.formats.midi import write_midi
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.fixed_notes import ALL_TICKS, fix_around_gap, fix_opening, fix_voice
+from bicinium.generation.sampling import DEFAULT_SAMPLING
+from bicinium.generation.subject import parse_subject
 from bicinium.music.key import Key
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.render.export import write_score
-from bicinium.request import Request, parse_subject
+from bicinium.request import ComposeRequest
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -27,7 +29,7 @@ _STYLES = ("bach", "classical")
 
 
 def _one(seed: int = 0, **asked: Any) -> Conditions:
-    (conditions,) = Request(**asked).conditions([seed], _STYLES)
+    (conditions,) = ComposeRequest(**asked).conditions([seed], _STYLES)
     return conditions
 
 
@@ -49,9 +51,9 @@ def file(score: Score, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_is_left_open_is_drawn_by_the_seed() -> None:
     seeds = range(40)
-    drawn = Request().conditions(seeds, _STYLES)
-    assert drawn == Request().conditions(seeds, _STYLES)
-    assert drawn[7:8] == Request().conditions([7], _STYLES)
+    drawn = ComposeRequest().conditions(seeds, _STYLES)
+    assert drawn == ComposeRequest().conditions(seeds, _STYLES)
+    assert drawn[7:8] == ComposeRequest().conditions([7], _STYLES)
     assert len({str(one.key) for one in drawn}) > 6
     assert {str(one.meter) for one in drawn} == {"2/4", "3/4", "4/4", "6/8"}
     assert {one.style for one in drawn} == {"bach", "classical"}
@@ -88,7 +90,7 @@ def test_a_subject_is_read_note_by_note() -> None:
 )
 def test_pitches_are_scientific(word: str, pitch: int | None, refuses: Refuses) -> None:
     if pitch is None:
-        with refuses(RequestError, f"'{word}:1/4' .* out of the piano's range, A0 to C8"):
+        with refuses(RequestError, f"'{word}:1/4' .* off the keyboard, A0 to C8"):
             parse_subject(f"{word}:1/4")
     else:
         assert parse_subject(f"{word}:1/4").notes[0].pitch == pitch
@@ -116,19 +118,19 @@ def test_a_subject_that_is_written_down_reads_back(words: list[tuple[int | None,
 @pytest.mark.parametrize(
     ("text", "pattern"),
     [
-        ("", "the subject has no notes"),
-        ("r:1/4", "the subject has no notes"),
-        ("D4:1/8 H4:1/8", "'H4:1/8' in the subject is no note: write it like D4:1/8"),
-        ("D4", "'D4' in the subject is no note"),
-        ("D##4:1/8", "'D##4:1/8' in the subject is no note"),
-        ("D4:1/8,E4:1/8", "is no note"),
-        ("D4:-1/8", "is no note"),
-        ("D4:1/0", "is no note"),
-        ("D4:" + "9" * 5000, "is no note"),
-        ("D4:0", "does not fit on the grid of 96 to a whole"),
-        ("D4:1/7", "'D4:1/7' in the subject does not fit on the grid of 96 to a whole"),
-        ("r:1/128", "does not fit on the grid"),
-        ("D9:1/8", "'D9:1/8' in the subject is out of the piano's range"),
+        ("", "The subject has no notes"),
+        ("r:1/4", "The subject has no notes"),
+        ("D4:1/8 H4:1/8", "'H4:1/8' in the subject is not a note. Write a note like D4:1/8"),
+        ("D4", "'D4' in the subject is not a note"),
+        ("D##4:1/8", "'D##4:1/8' in the subject is not a note"),
+        ("D4:1/8,E4:1/8", "is not a note"),
+        ("D4:-1/8", "is not a note"),
+        ("D4:1/0", "is not a note"),
+        ("D4:" + "9" * 5000, "is not a note"),
+        ("D4:0", "off the grid of 96 to a whole note"),
+        ("D4:1/7", "'D4:1/7' in the subject is off the grid of 96"),
+        ("r:1/128", "off the grid"),
+        ("D9:1/8", "'D9:1/8' in the subject is off the keyboard"),
     ],
 )
 def test_a_subject_that_is_none_is_refused(text: str, pattern: str, refuses: Refuses) -> None:
@@ -164,7 +166,7 @@ def test_the_answer_is_the_subject_lower_down(answer: str, semitones: int, octav
 
 def test_a_subject_says_its_key_and_the_seed_the_rest() -> None:
     text = "A4:1/8 B4:1/8 C5:1/8 D5:1/8 E5:1/4 G#4:1/4 A4:1/2"
-    drawn = Request(subject=text).conditions(range(10), _STYLES)
+    drawn = ComposeRequest(subject=text).conditions(range(10), _STYLES)
     assert {str(one.key) for one in drawn} == {"A minor"}
     assert len({str(one.meter) for one in drawn}) > 1
     assert str(_one(subject=text, key="C major").key) == "C major"
@@ -173,13 +175,19 @@ def test_a_subject_says_its_key_and_the_seed_the_rest() -> None:
 @pytest.mark.parametrize(
     ("asked", "pattern"),
     [
-        ({"subject": "D4:1", "meter": "4/4", "bars": 2}, "no room in 2 bars: ask for 3 or more"),
-        ({"subject": "D4:3", "meter": "2/4", "bars": 9}, "no room in 9 bars: ask for 13 or more"),
-        ({"subject": "D4:1", "meter": "4/4", "bars": 0}, "no room in 0 bars: ask for 3 or more"),
-        ({"subject": "B0:1/4", "bars": 8}, "lies so low that the lower voice cannot answer it"),
-        ({"subject": "D4:11", "bars": 99}, "the subject cannot be composed with: .* at most 960"),
-        ({"subject": "r:9 r:9 r:9 D4:1", "bars": 99}, "the subject cannot be composed with"),
-        ({"subject": "D4:1", "answer": "third"}, "answer 'third' is not one of octave, fifth"),
+        (
+            {"subject": "D4:1", "meter": "4/4", "bars": 2},
+            "2 bars leave no room .* Choose 3 bars",
+        ),
+        (
+            {"subject": "D4:3", "meter": "2/4", "bars": 9},
+            "9 bars leave no room .* Choose 13 bars",
+        ),
+        ({"subject": "D4:1", "meter": "4/4", "bars": 0}, "got 0"),
+        ({"subject": "B0:1/4", "bars": 8}, "too low for an answer"),
+        ({"subject": "D4:11", "bars": 99}, "The subject cannot be composed with: .* at most 960"),
+        ({"subject": "r:9 r:9 r:9 D4:1", "bars": 99}, "The subject cannot be composed with"),
+        ({"subject": "D4:1", "answer": "third"}, "answer must be one of octave, fifth"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -220,7 +228,7 @@ def test_what_is_asked_for_beside_a_file_holds(file: Path) -> None:
 
 
 def test_all_seeds_are_given_the_same(file: Path) -> None:
-    drawn = Request(upper=file).conditions(range(12), _STYLES)
+    drawn = ComposeRequest(upper=file).conditions(range(12), _STYLES)
     assert all(one.fixed_notes == drawn[0].fixed_notes for one in drawn)
     assert {one.style for one in drawn} == {"bach", "classical"}
 
@@ -250,12 +258,12 @@ def test_the_anacrusis_of_a_file_stays_empty_before_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "asked", "pattern"),
     [
-        (RequestError, {"bars": 0}, "0 bars cannot be composed: ask for 1 to 256"),
-        (RequestError, {"bars": 257}, "257 bars cannot be composed"),
-        (RequestError, {"tempo": 0}, "tempo 0 must be 20 to 300"),
+        (RequestError, {"bars": 0}, "bars must be between 1 and 256 .got 0"),
+        (RequestError, {"bars": 257}, "got 257"),
+        (RequestError, {"tempo": 0}, "tempo must be between 20 and 300 .* .got 0"),
         (ScoreError, {"key": "H"}, "'H' is not a key"),
         (ScoreError, {"meter": "5/7"}, "5/7 is not a metre"),
-        (RequestError, {"rewrite_bars": (1, 2)}, "name both a file and the bars, like 3-4"),
+        (RequestError, {"rewrite_bars": (1, 2)}, "both a file and the bars, like 3-4"),
     ],
 )
 def test_wrong_words_are_refused(
@@ -268,18 +276,18 @@ def test_wrong_words_are_refused(
 @pytest.mark.parametrize(
     ("asked", "pattern"),
     [
-        ({"continue_from": None, "bars": 0}, "0 bars cannot go on after 8 that are given"),
-        ({"continue_from": None, "bars": 8}, "8 bars cannot go on after 8 that are given"),
-        ({"continue_from": None, "bars": 300}, "300 bars cannot be composed"),
-        ({"continue_from": None, "tempo": 0}, "tempo 0 must be 20 to 300"),
-        ({"upper": None, "bars": 9}, "what is given has 8 bars, not 9"),
-        ({"lower": None, "bars": 0}, "what is given has 8 bars, not 0"),
-        ({"lower": None, "meter": "4/4"}, "what is given is in 3/4, not in 4/4"),
-        ({"upper": None, "subject": "D4:1/4"}, "upper and subject cannot be asked for together"),
-        ({"upper": None, "lower": None}, "upper and lower cannot be asked for together: choose"),
-        ({"rewrite": None}, "to rewrite bars, name both a file and the bars"),
-        ({"rewrite": None, "rewrite_bars": (8, 9)}, "bars 8 to 9 cannot .*: the piece has bars 1"),
-        ({"rewrite": None, "rewrite_bars": (4, 3)}, "bars 4 to 3 cannot be rewritten"),
+        ({"continue_from": None, "bars": 0}, "0 bars cannot continue 8 bars"),
+        ({"continue_from": None, "bars": 8}, "8 bars cannot continue 8 bars"),
+        ({"continue_from": None, "bars": 300}, "got 300"),
+        ({"continue_from": None, "tempo": 0}, "tempo must be between 20 and 300 .* .got 0"),
+        ({"upper": None, "bars": 9}, "The given score has 8 bars, not 9"),
+        ({"lower": None, "bars": 0}, "The given score has 8 bars, not 0"),
+        ({"lower": None, "meter": "4/4"}, "The given score is in 3/4, not in 4/4"),
+        ({"upper": None, "subject": "D4:1/4"}, "upper and subject cannot be combined"),
+        ({"upper": None, "lower": None}, "upper and lower cannot be combined. Choose"),
+        ({"rewrite": None}, "rewrite needs both a file and the bars"),
+        ({"rewrite": None, "rewrite_bars": (8, 9)}, "Bars 8 to 9 cannot .* has bars 1"),
+        ({"rewrite": None, "rewrite_bars": (4, 3)}, "Bars 4 to 3 cannot be rewritten"),
         ({"rewrite": None, "rewrite_bars": (1, 2), "bars": 4}, "has 8 bars, not 4"),
     ],
     ids=str,
@@ -360,3 +368,43 @@ def test_a_note_that_the_grammar_does_not_know_is_refused(tmp_path: Path, refuse
     for name in ("continue_from", "upper"):
         with refuses(RequestError, pattern):
             _one(**{name: tmp_path / "long.mid"})
+
+
+# ------------------------------------------------------------------ options by name
+
+
+def test_options_are_those_of_the_request_and_of_the_sampling() -> None:
+    request = ComposeRequest.from_options(n=2, seed=5, temperature=0.5, model="a.safetensors")
+    assert request.sampling == replace(DEFAULT_SAMPLING, temperature=0.5)
+    assert (list(request.seeds), request.model) == ([5, 6], Path("a.safetensors"))
+    assert (request.candidates, ComposeRequest(use_grammar=False).candidates) == (12, 1)
+
+
+def test_unknown_options_are_refused_with_the_nearest_name() -> None:
+    with pytest.raises(TypeError, match="unknown option 'metre'; the nearest is 'meter'"):
+        ComposeRequest.from_options(metre="3/4")
+
+
+def test_renamed_and_removed_options_are_reported(refuses: Refuses) -> None:
+    with pytest.warns(DeprecationWarning, match="recurrence was renamed motif_strength"):
+        assert ComposeRequest.from_options(recurrence=2.0).sampling.motif_strength == 2.0
+    with pytest.warns(DeprecationWarning, match="repetition_penalty was removed"):
+        assert ComposeRequest.from_options(repetition_penalty=0.0) == ComposeRequest()
+    with refuses(RequestError, "repetition_penalty was removed"):
+        ComposeRequest.from_options(repetition_penalty=1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n": 0}, "n must be 1 or more"),
+        ({"best_of": 0}, "best_of must be 1 or more"),
+        ({"seed": -1}, "seed must be 0 or more"),
+        ({"max_quote": -1}, "max_quote must be 0 or more"),
+        ({"max_quote": 3, "use_grammar": False}, "with the grammar on"),
+        ({"answer": "fifth"}, "answer needs a subject"),
+    ],
+)
+def test_contradictions_are_refused(options: dict, message: str, refuses: Refuses) -> None:
+    with refuses(RequestError, message):
+        ComposeRequest.from_options(**options)

@@ -28,9 +28,10 @@ from bicinium.evaluation.grammar_statistics import grammar_statistics
 from bicinium.evaluation.likelihood import Likelihood, measure_likelihood
 from bicinium.evaluation.paired_pieces import compose_pairs
 from bicinium.evaluation.reference_music import Excerpt, choose_excerpts, repertoire
+from bicinium.generation.composer import Composer
 from bicinium.generation.conditions import Conditions
+from bicinium.generation.config import GenerationConfig
 from bicinium.generation.critic import Critic
-from bicinium.generation.engine import Composer, GenerationConfig
 from bicinium.generation.memorization import QuotationIndex
 from bicinium.generation.sampling import Sampling
 from bicinium.model.checkpoint import DEFAULT_MODEL, Checkpoint, load_checkpoint
@@ -172,7 +173,7 @@ def _composer(model: Checkpoint, chain: MarkovChain | None = None) -> Composer:
 def _unaided(composer: Composer, task: Task) -> Numbers:
     """At temperature 1, nothing cut off, nothing masked."""
     found = grammar_statistics(
-        composer.compose(task.short, task.seeds, Sampling(), use_grammar=False)
+        composer.compose(task.short, task.seeds, GenerationConfig(Sampling(), use_grammar=False))
     )
     return {_VALID: found.valid, _PAIRED: found.paired}
 

@@ -1,198 +1,222 @@
-"""What a caller asks for, in words and files, turned into the conditions of pieces.
+"""``ComposeRequest``: what to compose, for the command line, Python and the studio.
 
-Whatever is left open is drawn, by the seed, from what the corpus makes likely.
+A request is in words and files. ``conditions`` turns it into the conditions of each piece; what is
+left open is drawn, by the seed, from the distribution of keyboard music.
 """
 
 from __future__ import annotations
 
-import re
+import difflib
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bicinium.errors import BiciniumError, RequestError
 from bicinium.formats.registry import read_score, read_voice
 from bicinium.generation.conditions import Conditions, draw_key, draw_meter, draw_style
-from bicinium.generation.fixed_notes import (
-    FixedNotes,
-    fix_around_gap,
-    fix_opening,
-    fix_voice,
-    subject,
-)
-from bicinium.grammar import MusicalGrammarValidator
-from bicinium.music.key import ACCIDENTAL_SEMITONES, STEP_SEMITONES, Key, estimate_key
-from bicinium.music.score import (
-    HIGHEST_PITCH,
-    LOWEST_PITCH,
-    TICKS_PER_QUARTER,
-    Meter,
-    Note,
-    Score,
-    Voice,
-    note_array,
-)
+from bicinium.generation.config import GenerationConfig
+from bicinium.generation.constraints.config import DEFAULT_CONSTRAINTS, Constraints
+from bicinium.generation.fixed_notes import FixedNotes, fix_around_gap, fix_opening, fix_voice
+from bicinium.generation.rerank import DEFAULT_BEST_OF
+from bicinium.generation.sampling import DEFAULT_SAMPLING, Sampling
+from bicinium.generation.subject import INTERVALS, fix_subject, parse_subject
+from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator
+from bicinium.model.checkpoint import DEFAULT_MODEL
+from bicinium.music.key import Key, estimate_key
+from bicinium.music.score import Meter, Score, Voice, note_array
 from bicinium.tokenizer.codec import encode
 
 DEFAULT_BARS = 16
-_CONTINUED_BARS = 8  # beyond what is given
-_WHOLE_NOTE_TICKS = 4 * TICKS_PER_QUARTER
-_SHARE = r"(\d{1,4}(?:/[1-9]\d{0,3})?)$"  # of a whole note
-_NOTE = re.compile(rf"([A-Ga-g])([#b♯♭]?)(-?\d):{_SHARE}|[rR]:{_SHARE}")
-_ANSWERS = {"octave": 0, "fifth": 7}  # semitones above the subject, before it moves to the bass
-_ANSWER_MEAN_PITCH = 52  # about which the lower voice's answer is to lie
+_CONTINUATION_BARS = 8  # added to a piece that is continued
+_SOURCES = ("continue_from", "upper", "lower", "rewrite", "subject")
+_FILES = ("continue_from", "upper", "lower", "rewrite", "model")
+_RENAMED = {"recurrence": "motif_strength"}
+_REMOVED = {"repetition_penalty": 0.0}  # and the value at which it had no effect
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked for. All is optional; at most one of the files and the subject.
+class ComposeRequest:
+    """A request for ``n`` pieces. Every field may be left out; at most one source is given.
 
-    key like ``D minor``, meter like ``3/4``, tempo in quarter notes a minute. continue_from: a
-    score that is to go on, to ``bars`` bars in all. upper, lower: a voice to which the other is to
-    be written. rewrite: a score of which the bars ``rewrite_bars`` (first, last) are composed anew.
-    subject: like ``D4:1/8 E4:1/8 r:1/4``, with which the upper voice opens, and which the lower
-    answers at the ``octave`` or the ``fifth``.
+    Raises RequestError if fields contradict each other.
     """
 
-    key: str | None = None
-    meter: str | None = None
-    bars: int | None = None
-    tempo: float | None = None
-    style: str | None = None
-    continue_from: Path | None = None
-    upper: Path | None = None
-    lower: Path | None = None
-    rewrite: Path | None = None
-    rewrite_bars: tuple[int, int] | None = None
-    subject: str | None = None
-    answer: str = "octave"
+    n: int = 4  # pieces
+    seed: int = 0  # of the first piece; the next has the next seed
+    best_of: int | None = None  # candidates for each piece; None: 12, or 1 without the grammar
+    key: str | None = None  # like "D minor"
+    meter: str | None = None  # like "3/4"
+    bars: int | None = None  # exact; None: 16, or what the source implies
+    tempo: float | None = None  # quarter notes a minute; None: the model's choice
+    style: str | None = None  # like "bach"; None: drawn from the keyboard styles
+    continue_from: Path | None = None  # a score to continue, to ``bars`` bars in all
+    upper: Path | None = None  # an upper voice to which the lower is written
+    lower: Path | None = None  # a lower voice to which the upper is written
+    rewrite: Path | None = None  # a score of which some bars are composed anew
+    rewrite_bars: tuple[int, int] | None = None  # the first and last of these bars, from 1
+    subject: str | None = None  # like "D4:1/8 E4:1/8 r:1/4": opens the piece, answered below
+    answer: str = "octave"  # the interval of the answer: "octave" or "fifth"
+    sampling: Sampling = DEFAULT_SAMPLING
+    constraints: Constraints | None = DEFAULT_CONSTRAINTS  # None: the grammar only
+    max_quote: int | None = None  # bars of the training set that a piece may quote; None: any
+    use_grammar: bool = True  # False: no token is forbidden
+    grammar: MusicalGrammar | None = None  # None: the default grammar
+    model: Path = DEFAULT_MODEL  # a checkpoint
 
     def __post_init__(self) -> None:
-        names = ("continue_from", "upper", "lower", "rewrite", "subject")
-        chosen = [name for name in names if getattr(self, name) is not None]
-        if len(chosen) > 1:
-            raise RequestError(f"{' and '.join(chosen)} cannot be asked for together: choose one")
+        for option in ("n", "best_of"):
+            count = getattr(self, option)
+            if count is not None and count < 1:
+                raise RequestError(f"{option} must be 1 or more (got {count}).")
+        if self.seed < 0:
+            raise RequestError(f"seed must be 0 or more (got {self.seed}).")
+        sources = [name for name in _SOURCES if getattr(self, name) is not None]
+        if len(sources) > 1:
+            raise RequestError(f"{' and '.join(sources)} cannot be combined. Choose one of them.")
         if (self.rewrite is None) != (self.rewrite_bars is None):
-            raise RequestError("to rewrite bars, name both a file and the bars, like 3-4")
-        if self.answer not in _ANSWERS:
-            raise RequestError(f"answer {self.answer!r} is not one of {', '.join(_ANSWERS)}")
+            raise RequestError("rewrite needs both a file and the bars, like 3-4.")
+        if self.answer not in INTERVALS:
+            raise RequestError(
+                f"answer must be one of {', '.join(INTERVALS)} (got {self.answer!r})."
+            )
         if self.answer != "octave" and self.subject is None:
-            raise RequestError("there is no subject to answer: name one, or leave the answer out")
+            raise RequestError("answer needs a subject. Name one, or leave the answer out.")
+        if self.max_quote is not None and (self.max_quote < 0 or not self.use_grammar):
+            raise RequestError(
+                f"max_quote must be 0 or more, with the grammar on (got {self.max_quote})."
+            )
+
+    @classmethod
+    def from_options(cls, **options: Any) -> ComposeRequest:
+        """Return a request from the names of its fields and of the fields of ``Sampling``.
+
+        Renamed options still work, with a DeprecationWarning. Raises TypeError for unknown names
+        and RequestError for values outside their limits.
+        """
+        options = _current(options)
+        sampling_names = {field.name for field in fields(Sampling)}
+        sampling = {name: options.pop(name) for name in sampling_names & options.keys()}
+        names = {field.name for field in fields(cls)}
+        if unknown := sorted(options.keys() - names):
+            near = difflib.get_close_matches(unknown[0], names | sampling_names, n=1, cutoff=0.0)
+            raise TypeError(f"unknown option {unknown[0]!r}; the nearest is {near[0]!r}")
+        for name in _FILES:
+            if options.get(name) is not None:
+                options[name] = Path(options[name])
+        base = options.pop("sampling", DEFAULT_SAMPLING)
+        return cls(**options, sampling=replace(base, **sampling))
+
+    @property
+    def seeds(self) -> range:
+        """The seed of each piece."""
+        return range(self.seed, self.seed + self.n)
+
+    @property
+    def candidates(self) -> int:
+        """Candidates for each piece."""
+        if self.best_of is not None:
+            return self.best_of
+        return DEFAULT_BEST_OF if self.use_grammar else 1
+
+    @property
+    def config(self) -> GenerationConfig:
+        """How tokens are drawn."""
+        return GenerationConfig(self.sampling, self.use_grammar, self.constraints)
 
     def conditions(self, seeds: Sequence[int], styles: Sequence[str]) -> list[Conditions]:
-        """The conditions of one piece for each seed; ``styles`` are those that the model has
-        learned. Raises RequestError, ScoreError and their like where none can be so.
+        """Return the conditions of one piece for each seed.
+
+        ``styles`` are those that the model has learned. Raises RequestError, ScoreError or another
+        BiciniumError for a request that cannot be fulfilled.
         """
         source = self._source()
-        bars, fixed_notes = self._with(source) if source else (self._bars, None)
-        asked = []
+        fixed = self._fixed(source) if source else None
+        pieces = []
         for seed in seeds:
             rng = np.random.default_rng([seed, 2**16])
             key, meter, style = draw_key(rng), draw_meter(rng), draw_style(rng, styles)
             if self.key is not None:
                 key = Key.parse(self.key)
-            elif source:
-                key = source.key or source.estimated_key or key
-            elif self.subject is not None:
-                key = _key_of_line(self._motif())
             if self.meter is not None:
                 meter = Meter.parse(self.meter)
-            elif source:
-                meter = source.meter
-            if source and meter != source.meter:
-                raise RequestError(f"what is given is in {source.meter}, not in {meter}")
-            if self.subject is not None:
-                fixed_notes = self._opening(Score((Voice(()), Voice(())), bars, meter, key))
-            tempo = source.tempo_qpm if source and self.tempo is None else self.tempo
-            style = style if self.style is None else self.style
-            asked.append(Conditions(key, meter, bars, tempo, style, fixed_notes))
-        return asked
+            if self.style is not None:
+                style = self.style
+            if source and fixed:
+                pieces.append(self._piece_from(source, fixed, key, style))
+                continue
+            bars = DEFAULT_BARS if self.bars is None else self.bars
+            piece = Conditions(key, meter, bars, self.tempo, style)
+            pieces.append(self._with_subject(piece) if self.subject is not None else piece)
+        return pieces
 
-    @property
-    def _bars(self) -> int:
-        return DEFAULT_BARS if self.bars is None else self.bars
+    def _piece_from(
+        self, source: Score, fixed: tuple[int, FixedNotes], key: Key, style: str | None
+    ) -> Conditions:
+        """Return the conditions of a piece that starts from a score."""
+        if self.meter is not None and Meter.parse(self.meter) != source.meter:
+            raise RequestError(f"The given score is in {source.meter}, not in {self.meter}.")
+        if self.key is None:
+            key = source.key or source.estimated_key or key
+        tempo = source.tempo_qpm if self.tempo is None else self.tempo
+        bars, fixed_notes = fixed
+        return Conditions(key, source.meter, bars, tempo, style, fixed_notes)
+
+    def _with_subject(self, piece: Conditions) -> Conditions:
+        """Return the conditions with a subject and its answer, in the key of the subject."""
+        subject = parse_subject(self.subject or "")
+        key = piece.key if self.key is not None else _key_of_line(subject)
+        bars_alone = -(-subject.end_tick // piece.meter.bar_ticks)
+        alone = Score((subject, Voice(())), bars_alone, piece.meter, key)
+        _check_grammar(alone, "The subject")
+        empty = Score((Voice(()), Voice(())), piece.bars, piece.meter, key)
+        return replace(piece, key=key, fixed_notes=fix_subject(subject, self.answer, empty))
 
     def _source(self) -> Score | None:
-        """The score that the piece starts from; None where it starts from nothing."""
+        """Return the score that the piece starts from, if any."""
         for part, path in enumerate((self.upper, self.lower)):
             if path is not None:
-                return _legal(read_voice(path, part), path)
+                return _check_grammar(read_voice(path, part), str(path))
         path = self.continue_from or self.rewrite
-        return _legal(read_score(path), path) if path else None
+        return _check_grammar(read_score(path), str(path)) if path else None
 
-    def _with(self, source: Score) -> tuple[int, FixedNotes]:
-        """How many bars, and what is given of them."""
+    def _fixed(self, source: Score) -> tuple[int, FixedNotes]:
+        """Return the number of bars, and the notes of the source that stay."""
         if self.continue_from:
-            bars = source.bars + _CONTINUED_BARS if self.bars is None else self.bars
+            bars = source.bars + _CONTINUATION_BARS if self.bars is None else self.bars
             return bars, fix_opening(source, bars)
         if self.bars not in (None, source.bars):
-            raise RequestError(f"what is given has {source.bars} bars, not {self.bars}")
+            raise RequestError(f"The given score has {source.bars} bars, not {self.bars}.")
         if self.rewrite_bars:
             return source.bars, fix_around_gap(source, *self.rewrite_bars)
         part = 0 if self.upper else 1
         return source.bars, fix_voice(source.voices[part], part, source)
 
-    def _motif(self) -> Voice:
-        return parse_subject(self.subject or "")
 
-    def _opening(self, like: Score) -> FixedNotes:
-        motif = self._motif()
-        alone = -(-motif.end_tick // like.meter.bar_ticks)
-        _legal(replace(like, voices=(motif, Voice(())), bars=alone), "the subject")
-        answer = _answer(motif, alone * like.meter.bar_ticks, _ANSWERS[self.answer])
-        if answer.end_tick >= like.end_tick:
-            least = answer.end_tick // like.meter.bar_ticks + 1
-            raise RequestError(
-                f"subject and answer leave no room in {like.bars} bars: ask for {least} or more"
+def _current(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options by their present names. Raises RequestError for a removed one that matters."""
+    current = {}
+    for name, value in options.items():
+        if name in _RENAMED:
+            new = _RENAMED[name]
+            warnings.warn(f"{name} was renamed {new}.", DeprecationWarning, stacklevel=4)
+            current[new] = value
+        elif name in _REMOVED:
+            if value not in (None, _REMOVED[name]):
+                raise RequestError(f"{name} was removed. Leave it out.")
+            warnings.warn(
+                f"{name} was removed and has no effect.", DeprecationWarning, stacklevel=4
             )
-        return subject(motif, answer, like, alone)
+        else:
+            current[name] = value
+    return current
 
 
-def parse_subject(text: str) -> Voice:
-    """Read ``D4:1/8 E4:1/8 F#4:1/4 r:1/8``: a pitch (C4 is middle C) and a share of a whole note.
-    Rests at its end count for nothing.
-
-    Raises RequestError where a word is none, off the keyboard or off the grid of 24 to the quarter.
-    """
-    notes: list[Note] = []
-    tick = 0
-    for word in text.split():
-        found = _NOTE.match(word)
-        if not found:
-            raise RequestError(
-                f"{word!r} in the subject is no note: write it like D4:1/8, a rest like r:1/8"
-            )
-        ticks = Fraction(found[4] or found[5]) * _WHOLE_NOTE_TICKS
-        if ticks.denominator != 1 or ticks < 1:
-            raise RequestError(f"{word!r} in the subject does not fit on the grid of 96 to a whole")
-        if found[1]:
-            step = STEP_SEMITONES[found[1].upper()] + ACCIDENTAL_SEMITONES[found[2]]
-            pitch = 12 * (int(found[3]) + 1) + step
-            if not LOWEST_PITCH <= pitch <= HIGHEST_PITCH:
-                raise RequestError(f"{word!r} in the subject is out of the piano's range, A0 to C8")
-            notes.append(Note(tick, pitch, int(ticks)))
-        tick += int(ticks)
-    if not notes:
-        raise RequestError("the subject has no notes: write them like 'D4:1/8 E4:1/8'")
-    return Voice(tuple(notes))
-
-
-def _answer(motif: Voice, later_ticks: int, semitones: int) -> Voice:
-    """The subject in the lower voice: transposed, and moved by octaves to where that voice lies."""
-    mean = float(note_array(motif.notes)[1].mean()) + semitones
-    semitones -= 12 * max(1, round((mean - _ANSWER_MEAN_PITCH) / 12))
-    notes = [Note(n.onset_tick + later_ticks, n.pitch + semitones, n.duration_ticks, n.velocity)
-             for n in motif.notes]  # fmt: skip
-    if min(note.pitch for note in notes) < LOWEST_PITCH:
-        raise RequestError("the subject lies so low that the lower voice cannot answer it")
-    return Voice(tuple(notes))
-
-
-def _legal(score: Score, name: Path | str) -> Score:
-    """The score, where the grammar has nothing against it."""
+def _check_grammar(score: Score, name: str) -> Score:
+    """Return the score. Raises RequestError if the grammar does not allow it."""
     try:
         tokens = encode(score)
     except BiciniumError as error:
@@ -204,6 +228,7 @@ def _legal(score: Score, name: Path | str) -> Score:
 
 
 def _key_of_line(line: Voice) -> Key:
+    """Return the most likely key; a subject usually begins or ends on the tonic."""
     columns = note_array(line.notes)
-    first = int(columns[1, 0])  # a subject most often begins or ends on the tonic
+    first = int(columns[1, 0])
     return estimate_key(np.bincount(columns[1] % 12, weights=columns[2], minlength=12), first)

@@ -14,20 +14,20 @@ import pytest
 
 from bicinium import api, studio
 from bicinium.generation.constraints.config import DESCRIPTIONS, Constraints
-from bicinium.generation.engine import DEFAULT_SAMPLING
 from bicinium.generation.rerank import DEFAULT_BEST_OF
+from bicinium.generation.sampling import DEFAULT_SAMPLING
 
 
 def test_help_states_the_default_number_of_candidates(run_cli: Callable[..., Any]) -> None:
-    assert f"keep the best; {DEFAULT_BEST_OF} if left out" in run_cli("compose", "--help").words
+    assert f"the best is kept (default: {DEFAULT_BEST_OF})" in run_cli("compose", "--help").words
 
 
 def test_help_and_studio_slider_show_the_default_sampling(
     run_cli: Callable[..., Any],
 ) -> None:
     words = run_cli("compose", "--help").words
-    assert f"{DEFAULT_SAMPLING.temperature:g} if left out" in words
-    assert f"{DEFAULT_SAMPLING.top_p:g} if left out" in words
+    assert f"(default: {DEFAULT_SAMPLING.temperature:g})" in words
+    assert f"(default: {DEFAULT_SAMPLING.top_p:g})" in words
     page = Path(studio.__file__).parent / "static" / "index.html"
     slider = re.search(r'<input name="temperature"[^>]*', page.read_text(encoding="utf-8"))
     assert slider is not None
@@ -87,16 +87,16 @@ def test_compose_without_grammar_writes_token_files_and_exits_with_1(
 @pytest.mark.parametrize(
     ("arguments", "pattern"),
     [
-        (["--bars", "0"], "0 bars cannot be composed: ask for 1 to 256"),
+        (["--bars", "0"], r"bars must be between 1 and 256 \(got 0\)"),
         (["--key", "H"], "'H' is not a key"),
         (["--meter", "5/7"], "5/7 is not a metre"),
-        (["--meter", "13/16"], "13/16 is not one the model has learned"),
-        (["--style", "salieri"], "'salieri' is not one the model has learned"),
-        (["--tempo", "1000"], "tempo 1000 must be"),
-        (["-n", "0"], "0 pieces cannot be composed"),
-        (["--seed", "-1"], "seed -1 must be 0 or more"),
-        (["--top-p", "0"], "top-p 0.0 must be"),
-        (["--temperature", "-1"], "temperature -1.0 must be"),
+        (["--meter", "13/16"], "has not learned the metre 13/16"),
+        (["--style", "salieri"], "has not learned the style 'salieri'"),
+        (["--tempo", "1000"], "tempo must be between .* .got 1000"),
+        (["-n", "0"], "n must be 1 or more .got 0"),
+        (["--seed", "-1"], "seed must be 0 or more"),
+        (["--top-p", "0"], "--top-p must be over 0"),
+        (["--temperature", "-1"], "--temperature must be over 0"),
         (["--out", "valid.mid/below"], "cannot be written to"),
     ],
 )
@@ -164,7 +164,7 @@ def test_compose_writes_every_requested_format(
 
 @pytest.mark.parametrize(
     ("formats", "pattern"),
-    [("mid,doc", "names no format that can be written"), (",", "no format is asked for")],
+    [("mid,doc", "names no format that can be written"), (",", "--formats names no format")],
 )
 def test_compose_rejects_unknown_formats(
     run_cli: Callable[..., Any], tiny_model: Path, tmp_path: Path, formats: str, pattern: str
@@ -200,3 +200,14 @@ def test_compose_does_not_import_heavy_packages(tiny_model: Path, tmp_path: Path
     assert json.loads(ran.stdout)["pieces"][0]["valid"]
     assert ran.stderr.splitlines()[-1] == "loaded:"
     assert (tmp_path / "out" / "bicinium-0000.mid").is_file()
+
+
+def test_renamed_options_still_work_with_a_note(
+    run_cli: Callable[..., Any], tiny_model: Path
+) -> None:
+    command = ("compose", "-n", 1, "--bars", 1, "--model", tiny_model, "--json")
+    old, new = (run_cli(*command, option, 2.0) for option in ("--recurrence", "--motif-strength"))
+    assert "recurrence was renamed motif_strength" in old.err
+    assert json.loads(old.out)["pieces"][0]["tokens"] == json.loads(new.out)["pieces"][0]["tokens"]
+    run_cli(*command, "--repetition-penalty", 1).assert_error("repetition_penalty was removed")
+    run_cli(*command, "--constraint", "rhythm=1").assert_error("rhythm was removed")

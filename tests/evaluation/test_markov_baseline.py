@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.baselines.markov import MarkovChain, MarkovDecoder
+from bicinium.generation.composer import Composer
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.engine import Composer, GenerationConfig
+from bicinium.generation.config import GenerationConfig
 from bicinium.generation.sampling import Sampling
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder
@@ -80,7 +81,7 @@ def test_a_composer_writes_with_it_however_many_pieces_there_are(tiny_model: Pat
     checkpoint, chain = load_checkpoint(tiny_model), MarkovChain([PIECE], repeats=[1], order=1)
     composer = Composer(checkpoint).with_decoder(cast(Decoder, MarkovDecoder(chain)))
     asked = [Conditions(Key.parse("C major"), COMMON_TIME, 16)] * 8
-    pieces = composer.compose(asked, range(8), Sampling(), use_grammar=False)
+    pieces = composer.compose(asked, range(8), GenerationConfig(Sampling(), use_grammar=False))
     rngs = [np.random.default_rng([seed, 0]) for seed in range(8)]
     drawn = composer.draw(asked, rngs, GenerationConfig(Sampling(), use_grammar=False))
     assert [piece.tokens.tolist() for piece in pieces] == [tokens.tolist() for tokens in drawn]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -13,9 +14,10 @@ import pytest
 
 from bicinium.api import compose
 from bicinium.errors import CheckpointError
+from bicinium.generation.config import GenerationConfig
 from bicinium.generation.critic import Critic, critic_path
 from bicinium.generation.gbdt import GradientBoostedTrees
-from bicinium.generation.rerank import best_of_each, score_sheet
+from bicinium.generation.rerank import Selection, score_sheet
 from bicinium.music.descriptors import describe
 from bicinium.music.excerpts import extract_bars
 from bicinium.music.logistic import Coefficient, LogisticRegression
@@ -96,25 +98,27 @@ def test_what_is_no_critic_is_refused(tmp_path: Path, refuses: Refuses, text: st
         Critic.load(path)
 
 
-def test_the_candidate_is_kept_that_the_critic_takes_for_real_most(tiny_model: Path) -> None:
-    pieces = {
-        i: compose(bars=4, key="C major", meter="3/4", seed=i, best_of=1, model=tiny_model)
+def test_the_candidate_that_the_critic_finds_most_real_is_chosen(tiny_model: Path) -> None:
+    pieces = [
+        compose(bars=4, key="C major", meter="3/4", seed=i, best_of=1, model=tiny_model,
+                constraints=None)
         for i in range(6)
-    }
+    ]  # fmt: skip
     taken = []
     for weight in (4.0, -4.0):
         critic = Critic(
             LogisticRegression(0.0, {"pitch/upper_mean": Coefficient(70.0, 10.0, weight, 0.0)})
         )
-        chosen = best_of_each(pieces, 3, None, critic)
-        assert chosen.keys() == {0, 1}
-        for i, best in chosen.items():
-            some = [pieces[place] for place in range(3 * i, 3 * i + 3)]
-            totals = [score_sheet(piece, None, critic).total for piece in some]
-            assert best.sheet is not None
-            assert best.sheet.total == max(totals)
-            assert best.tokens is some[totals.index(max(totals))].tokens
-        taken.append([best.seed for best in chosen.values()])
+        selection = Selection(6, critic=critic)
+        candidates = [selection.candidate(piece) for piece in pieces]
+        kinds = Counter(one.adherence for one in candidates)
+        equals = [one for one in candidates if one.adherence == kinds.most_common(1)[0][0]]
+        assert len(equals) > 1
+        best = selection.best(equals, GenerationConfig())
+        assert critic.log_odds(best.descriptors) == max(
+            critic.log_odds(one.descriptors) for one in equals
+        )
+        taken.append(best.composition.seed)
     assert taken[0] != taken[1]
 
 

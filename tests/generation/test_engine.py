@@ -1,585 +1,112 @@
-"""Pieces come out as they were asked for, even from a model that has learned nothing."""
+"""The token loop: how deep the model lies below a request, and what processors may do."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import replace
+import sys
+from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-import mido
 import numpy as np
 import pytest
 
-from bicinium.errors import CancelledError, RequestError
-from bicinium.formats.midi import read_midi
-from bicinium.generation import engine as composing
-from bicinium.generation.acceptance import bars_played, longest_rest, most_bars_alike
-from bicinium.generation.composition import Composition
-from bicinium.generation.conditions import MAX_BARS, Conditions
-from bicinium.generation.constraints.config import Constraints
-from bicinium.generation.engine import Composer, GenerationConfig, NoteEvent
-from bicinium.generation.fixed_notes import fix_voice
-from bicinium.generation.guidance import GuidedDecoder
+from bicinium import api
+from bicinium.errors import CancelledError
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.config import GenerationConfig
+from bicinium.generation.constraints import Constraints
+from bicinium.generation.engine import BarsWritten, Written
 from bicinium.generation.sampling import Sampling
-from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, MusicalGrammarValidator
-from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder
-from bicinium.music.counterpoint import has_authentic_bass, latest_final_onset_tick
-from bicinium.music.key import ALL_KEYS, Key
-from bicinium.music.score import Meter, Note, Score, Voice
-from bicinium.reports.verdicts import validate_file
-from bicinium.tokenizer.codec import decode, encode
-from bicinium.tokenizer.vocabulary import END, KINDS, START, VALUES, Kind, tempo_bin, token_id
+from bicinium.music.key import Key
+from bicinium.music.score import Meter
+from bicinium.tokenizer.vocabulary import END, START
 
-Refuses = Callable[..., AbstractContextManager[None]]
-
-_METERS = ("2/4", "3/4", "4/4", "6/8")
-_C, _D_MINOR = Key.parse("C major"), Key.parse("D minor")
+_MAX_FRAMES = 6
 
 
-@pytest.fixture(scope="module")
-def composer(tiny_model: Path) -> Composer:
-    return Composer(load_checkpoint(tiny_model))
+class _Traced(Decoder):
+    """A decoder that notes the functions that have called it."""
+
+    callers: ClassVar[list[list[str]]] = []
+
+    def step(self, features: np.ndarray) -> np.ndarray:
+        frame, names = sys._getframe(), []
+        while frame and names[-1:] != ["compose"]:
+            names.append(frame.f_code.co_name)
+            frame = frame.f_back
+        self.callers.append(names)
+        return super().step(features)
 
 
-def _asked(**differently: object) -> Conditions:
-    values: dict[str, object] = {"key": _D_MINOR, "meter": Meter(3, 4), "bars": 4}
-    return Conditions(**(values | differently))  # type: ignore[arg-type]
+@pytest.fixture
+def traced(tiny_model: Path) -> Iterator[list[list[str]]]:
+    composer = api.load_composer(tiny_model)
+    original = composer.decoder
+    composer.decoder = copy(original)
+    composer.decoder.__class__ = _Traced
+    _Traced.callers.clear()
+    yield _Traced.callers
+    composer.decoder = original
 
 
-@pytest.fixture(scope="module")
-def pieces(composer: Composer) -> list[Composition]:
-    """Every key, and every common metre six times, of one to nine bars."""
-    conditions = [
-        _asked(key=key, meter=Meter.parse(_METERS[i % 4]), bars=1 + i % 9)
-        for i, key in enumerate(ALL_KEYS)
-    ]
-    return composer.compose(conditions, range(len(conditions)))
-
-
-def test_every_piece_of_a_random_model_is_valid(pieces: list[Composition]) -> None:
-    validator = MusicalGrammarValidator()
-    for piece in pieces:
-        asked = piece.conditions
-        result = validator.validate_sequence(piece.tokens, asked.meter, asked.bars)
-        assert result.valid, result.violations[:1]
-        assert piece.result.valid
-        assert piece.result.grammar_score == 1.0
-        assert piece.result.notes == piece.score.note_count > 0
-
-
-def test_pieces_have_exactly_the_bars_metre_and_key_that_were_asked_for(
-    pieces: list[Composition],
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_the_model_lies_few_frames_below_the_request(
+    tiny_model: Path, traced: list[list[str]], guidance: float
 ) -> None:
-    for piece in pieces:
-        assert piece.score.bars == piece.conditions.bars
-        assert piece.score.meter == piece.conditions.meter
-        assert piece.score.key == piece.conditions.key
-        assert len(piece.score.voices) == 2
+    api.compose(bars=1, best_of=2, style="bach", guidance=guidance, model=tiny_model)
+    assert traced
+    direct = [names for names in traced if "__call__" not in names]
+    guided = [names for names in traced if "__call__" in names]
+    assert bool(guided) == (guidance != 1)
+    for names in direct:
+        assert (names[0], names[-1]) == ("step", "compose")
+        assert len(names) <= _MAX_FRAMES, names
+    for names in guided:  # the second run of the network is called by a processor
+        assert len(names) <= _MAX_FRAMES + 1, names
 
 
-def test_a_piece_that_is_to_close_is_told_so_unless_its_end_is_given(composer: Composer) -> None:
-    """At so little strength, what the constraint itself does is nothing."""
-    line = Score((Voice((Note(0, 74, 48), Note(144, 74, 72))), Voice(())), 4, Meter(3, 4), _D_MINOR)
-    closing = replace(Constraints.none(), close=1e-12)
-    for given, told in ((None, True), (fix_voice(line.voices[0], 0, line), False)):
-        both = [
-            composer.attempt([_asked(fixed_notes=given)], [3], GenerationConfig(constraints=one))[
-                0
-            ][0].tokens
-            for one in (closing, Constraints.none())
-        ]
-        assert np.array_equal(*both) == (not told)
+def _conditions(bars: int) -> Conditions:
+    return Conditions(Key.parse("C major"), Meter(4, 4), bars, style="bach")
 
 
-@pytest.mark.parametrize(
-    ("asked", "of_bach", "of_others"),
-    [(None, (1.5, 1.0), (1.0, 0.0)), (0.7, (0.7, 0.7), (0.7, 0.7))],
-)
-def test_keyboard_music_keeps_to_its_style_and_figures_where_nothing_is_asked(
-    composer: Composer, monkeypatch: pytest.MonkeyPatch,
-    asked: float | None, of_bach: tuple[float, float], of_others: tuple[float, float],
-) -> None:  # fmt: skip
-    """Guidance and recurrence, as they come to where they are used."""
-    told: dict[str, set[float]] = {}
-
-    def guided(decoder: Decoder, guidance: np.ndarray) -> GuidedDecoder:
-        told["guidance"] = set(guidance.tolist())
-        return GuidedDecoder(decoder, guidance)
-
-    def leaning(logits: np.ndarray, *others: Any) -> np.ndarray:
-        told["motif_strength"] = set(others[-1].tolist())
-        return logits
-
-    monkeypatch.setattr("bicinium.generation.engine.GuidedDecoder", guided)
-    monkeypatch.setattr("bicinium.generation.engine.apply_motif_bias", leaning)
-    manner = GenerationConfig(Sampling(guidance=asked, motif_strength=asked))
-    for style, (guidance, motif_strength) in (("bach", of_bach), (None, of_others)):
-        told.clear()
-        composer.draw([_asked(style=style)], [np.random.default_rng(1)], manner)
-        assert told["guidance"] == {guidance}
-        assert told.get("motif_strength", {0.0}) == {motif_strength}
+def test_bars_are_reported_before_the_piece_is_finished(tiny_model: Path) -> None:
+    engine = api.load_composer(tiny_model).engine
+    rngs = [np.random.default_rng(seed) for seed in (1, 2)]
+    pieces = [_conditions(2), _conditions(3)]
+    events = list(engine.write(pieces, rngs, GenerationConfig(Sampling())))
+    for place, piece in enumerate(pieces):
+        own = [event for event in events if event.place == place]
+        bars = [event.bars for event in own if isinstance(event, BarsWritten)]
+        assert bars == sorted(bars)
+        assert bars[-1] == piece.bars
+        assert isinstance(own[-1], Written)
+        assert (own[-1].tokens[0], own[-1].tokens[-1]) == (START, END)
 
 
-def _notes(score: Score) -> tuple[tuple[int, int, int], ...]:
-    lines = enumerate(score.voices)
-    return tuple((part, n.onset_tick, n.pitch) for part, line in lines for n in line.notes)
+def test_a_piece_that_no_token_can_continue_just_stops(tiny_model: Path) -> None:
+    engine = api.load_composer(tiny_model).engine
+    crossed = Constraints(range=1, ranges=((21, 33), (96, 108)))
+    rngs = [np.random.default_rng(seed) for seed in range(20)]
+    config = GenerationConfig(Sampling(), constraints=crossed)
+    drawn = engine.draw([_conditions(4)] * 20, rngs, config)
+    assert len(drawn) == 20
+    assert any(tokens[-1] != END for tokens in drawn)
 
 
-def test_what_is_not_had_at_once_is_drawn_again_only_where_a_piece_has_no_candidate(
-    composer: Composer,
-) -> None:
-    """Three pieces of three candidates: of the first the second is had at once, of the second none
-    until the third draw of its last, of the third all.
-    """
-    meter = Meter(3, 4)
-    asked = _asked(key=_C, meter=meter, bars=1)  # in which both voices play
-    drawn = {}
-    for seed in range(9):
-        for draw in range(3):
-            (tokens,) = composer.draw([asked], [np.random.default_rng([seed, draw])])
-            drawn[_notes(decode(tokens, meter))] = seed, draw
-    assert len(drawn) == 27
-    refused = []
-
-    def accept(score: Score, asked: Conditions) -> str:
-        if drawn[_notes(score)] in ((1, 0), (5, 2), (6, 0), (7, 0), (8, 0)):
-            return ""
-        refused.append(drawn[_notes(score)])
-        return "not this one"
-
-    pieces, reasons = composer.attempt(
-        [asked] * 9, range(9), GenerationConfig(candidates=3), accept=accept
+def test_the_loop_stops_as_soon_as_it_is_cancelled(tiny_model: Path) -> None:
+    engine = api.load_composer(tiny_model).engine
+    answers = iter([False, False, True])
+    steps = engine.steps(
+        [_conditions(4)], [np.random.default_rng(0)], GenerationConfig(), lambda: next(answers)
     )
-    assert {i: piece.draws for i, piece in pieces.items()} == {1: 1, 5: 3, 6: 1, 7: 1, 8: 1}
-    assert reasons == dict.fromkeys((0, 2, 3, 4), "not this one")
-    again = [(seed, draw) for seed in (3, 4, 5) for draw in range(3)]
-    assert sorted(refused) == sorted([(0, 0), (2, 0), *again[:-1]])
-
-
-@pytest.mark.parametrize("dies_away", [0.0, 1.0])
-def test_pieces_close_on_the_last_downbeat_or_by_the_middle_of_the_bar_and_may_die_away_until_then(
-    composer: Composer, monkeypatch: pytest.MonkeyPatch, dies_away: float
-) -> None:
-    """In 3/4 all close on the downbeat; elsewhere most do."""
-    monkeypatch.setattr("bicinium.generation.engine._DIES_AWAY", dies_away)
-    for meter in map(Meter.parse, _METERS):
-        asked = [_asked(meter=meter, bars=3)] * 24
-        late = 0
-        for piece in composer.compose(asked, range(24), constraints=Constraints()):
-            last = max(voice.notes[-1].onset_tick for voice in piece.score.voices)
-            assert last <= latest_final_onset_tick(meter, 3)
-            late += last > 2 * meter.bar_ticks
-        if dies_away:
-            assert late > 0
-        else:
-            assert late == 0 if meter == Meter(3, 4) else 0 < late < 12
-
-
-def test_as_many_pieces_close_from_the_dominant_as_are_asked_for(composer: Composer) -> None:
-    asked = [_asked(bars=4)] * 16
-    rest = replace(Constraints(), parallels=0.0)
-    for share, least, most in ((1.0, 16, 16), (0.5, 4, 13), (0.0, 0, 8)):
-        constraints = replace(rest, authentic=share)
-        pieces = composer.compose(asked, range(16), constraints=constraints)
-        heard = [has_authentic_bass(one.score, one.conditions.key) for one in pieces]
-        assert least <= sum(heard) <= most
-
-
-def test_what_no_hand_can_play_is_drawn_again_unless_the_tempo_was_asked_for(
-    composer: Composer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bicinium.generation.acceptance._FASTEST", 0.0)
-    manner = GenerationConfig(constraints=Constraints())
-    for tempo, draws in ((None, 8), (90.0, 1)):
-        asked = [_asked(bars=1, tempo_qpm=tempo)] * 6
-        pieces, _ = composer.attempt(asked, range(6), manner)
-        found = [piece.draws for piece in pieces.values()]
-        assert (min(found) == 8) == (draws == 8)
-
-
-def test_tokens_are_the_piece_moved_to_c_major_or_a_minor(pieces: list[Composition]) -> None:
-    for piece in pieces:
-        home = decode(piece.tokens, piece.conditions.meter)
-        away = -piece.conditions.key.semitones_to_reference
-        assert home.transpose(away).voices == piece.score.voices
-        assert piece.tokens[0] == START
-        assert piece.tokens[-1] == END
-
-
-def test_both_voices_play_and_no_bar_is_stuck_or_every_draw_was_used(
-    pieces: list[Composition],
-) -> None:
-    for piece in pieces:
-        well = most_bars_alike(piece.score) <= 2 and all(
-            2 * len(bars_played(piece.score, part)) >= piece.score.bars
-            and longest_rest(piece.score, part) <= 5
-            for part in (0, 1)
-        )
-        assert well or piece.draws == 8
-        assert 1 <= piece.draws <= 8
-    assert sum(piece.draws == 1 for piece in pieces) > 0
-
-
-def test_under_constraints_the_key_asked_for_is_heard_or_every_draw_was_used(
-    composer: Composer,
-) -> None:
-    asked = [_asked(key=key) for key in ALL_KEYS[::4]]
-    for piece in composer.compose(asked, range(6), constraints=Constraints()):
-        assert piece.score is not None
-        assert piece.score.profile_key == piece.conditions.key or piece.draws == 8
-    free = composer.compose(asked, range(6), constraints=Constraints.none())
-    assert any(
-        piece.draws < 8 and piece.score.profile_key != piece.conditions.key for piece in free
-    )
-
-
-def test_without_grammar_a_random_model_breaks_rules(composer: Composer) -> None:
-    drawn = composer.compose([_asked(bars=2)] * 3, range(3), use_grammar=False)
-    for piece in drawn:
-        assert not piece.result.valid
-        assert piece.result.violations
-        assert piece.result.grammar_score < 0.5
-        assert piece.score is None
-        assert piece.draws == 1
-
-
-@pytest.mark.parametrize("share", [0.05, 1.0])
-def test_slips_on_purpose_are_as_frequent_as_asked_for(share: float) -> None:
-    """Drawn from the model that ships, which hardly makes any by itself."""
-    composer = Composer(load_checkpoint(), dtype=np.float32)
-    asked = [_asked(bars=8)] * 12
-    rngs = np.random.default_rng(3).spawn(len(asked))
-    manner = GenerationConfig(use_grammar=False, max_tokens=150, slips=share)
-    wrong = tokens = 0
-    for piece in composer.draw(asked, rngs, manner):
-        states = composer.grammar.states_along([piece], bar_ticks=96, bars=8)
-        before = states.take(np.arange(1, len(piece)))
-        wrong += int((composer.grammar.broken_rule(before, piece[1:]) >= 0).sum())
-        tokens += len(piece) - 1
-    assert 0.8 * share < wrong / tokens < 2 * share
-
-
-def test_with_slips_some_notes_are_of_any_pitch() -> None:
-    composer = Composer(load_checkpoint(), dtype=np.float32)
-    asked = [_asked(bars=8)] * 12
-
-    def steps(share: float) -> np.ndarray:
-        """The semitones from each note of a voice to its next."""
-        rngs = np.random.default_rng(3).spawn(len(asked))
-        manner = GenerationConfig(use_grammar=False, max_tokens=150, slips=share)
-        found = []
-        for piece in composer.draw(asked, rngs, manner):
-            states = composer.grammar.states_along([piece], bar_ticks=96, bars=8, spare_slots=3)
-            begins = np.flatnonzero(KINDS[piece] == Kind.NOTE_ON)
-            part = states.part[begins + 1]
-            found += [np.diff(VALUES[piece[begins[part == voice]]]) for voice in (0, 1)]
-        return np.abs(np.concatenate(found))
-
-    as_it_is, astray = steps(0.0), steps(0.1)
-    assert (as_it_is > 24).mean() < 0.02
-    assert 0.05 < (astray > 24).mean() < 0.2  # to the note and from it, of 88 pitches
-
-
-@pytest.mark.parametrize("away", [-5, -1, 0, 3, 6])
-def test_ranges_hold_in_the_key_in_which_the_piece_sounds(composer: Composer, away: int) -> None:
-    ranges = ((60, 67), (48, 55))
-    narrow = composer.with_grammar(MusicalGrammar(MusicalGrammarConfig(ranges=ranges)))
-    drawn = narrow.compose([_asked(key=_C.transpose(away), bars=8)] * 6, range(6))
-    pitches = [[n.pitch for p in drawn for n in p.score.voices[part].notes] for part in (0, 1)]
-    for part, (low, high) in enumerate(ranges):
-        assert low <= min(pitches[part])
-        assert max(pitches[part]) <= high
-        assert len(set(pitches[part])) > 4  # the range is used, not only kept
-    assert all(piece.result.valid for piece in drawn)
-
-
-def test_another_grammar_leaves_the_first_composer_as_it_was(composer: Composer) -> None:
-    before = composer.compose([_asked()], [1])[0]
-    composer.with_grammar(MusicalGrammar(MusicalGrammarConfig(ranges=((60, 67), (48, 55)))))
-    np.testing.assert_array_equal(composer.compose([_asked()], [1])[0].tokens, before.tokens)
-
-
-@pytest.mark.parametrize("tempo", [20.0, 57.5, 120.0, 300.0])
-def test_the_tempo_is_as_asked_and_its_token_the_nearest(composer: Composer, tempo: float) -> None:
-    piece = composer.compose([_asked(tempo_qpm=tempo)], [0])[0]
-    assert piece.score.tempo_qpm == tempo
-    assert piece.tokens[1] == token_id(Kind.TEMPO, tempo_bin(tempo))
-    assert piece.result.valid
-
-
-def test_tempi_are_each_pieces_own(composer: Composer) -> None:
-    slow, free, fast = composer.compose(
-        [_asked(tempo_qpm=40), _asked(), _asked(tempo_qpm=200)], [0, 0, 0]
-    )
-    assert (slow.score.tempo_qpm, fast.score.tempo_qpm) == (40, 200)
-    alone = composer.compose([_asked()], [0])[0]
-    assert free.score.tempo_qpm == alone.score.tempo_qpm
-    assert 29 < free.score.tempo_qpm < 241
-
-
-def test_the_same_seed_gives_the_same_piece_and_another_another(composer: Composer) -> None:
-    one, again, other = (composer.compose([_asked()], [seed])[0] for seed in (5, 5, 6))
-    np.testing.assert_array_equal(one.tokens, again.tokens)
-    assert one.score == again.score
-    assert one.tokens.tolist() != other.tokens.tolist()
-
-
-def test_a_piece_does_not_depend_on_its_company(composer: Composer) -> None:
-    together = composer.compose([_asked(bars=b) for b in (1, 6, 3)], [3, 4, 5])
-    alone = composer.compose([_asked(bars=6)], [4])[0]
-    np.testing.assert_array_equal(together[1].tokens, alone.tokens)
-
-
-def test_colder_sampling_is_tamer(composer: Composer) -> None:
-    """At temperature near 0 the model says always the same, whatever the seed."""
-    cold = Sampling(temperature=0.001)
-    one, other = composer.compose([_asked(bars=1)] * 2, [1, 2], cold)
-    np.testing.assert_array_equal(one.tokens, other.tokens)
-
-
-@pytest.mark.parametrize("bars", [4, 1])  # of the short ones hardly any is in its key
-def test_progress_counts_the_pieces_that_are_done(composer: Composer, bars: int) -> None:
-    told: list[tuple[int, int]] = []
-    composer.compose(
-        [_asked(bars=bars)] * 3,
-        range(3),
-        progress=lambda *done: told.append(done),
-        constraints=Constraints(),
-    )
-    assert told == [(1, 3), (2, 3), (3, 3)]
-
-
-def test_drawing_ahead_changes_no_piece(
-    composer: Composer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked, seeds = [_asked(bars=bars) for bars in (1, 4, 2)], range(3)
-    ahead = composer.compose(asked, seeds)
-    monkeypatch.setattr(composing, "_DRAWN_AHEAD", 1)
-    one_by_one = composer.compose(asked, seeds)
-    assert max(piece.draws for piece in one_by_one) > 2
-    assert [piece.draws for piece in ahead] == [piece.draws for piece in one_by_one]
-    for piece, same in zip(ahead, one_by_one, strict=True):
-        np.testing.assert_array_equal(piece.tokens, same.tokens)
-
-
-def test_pieces_are_the_same_from_several_processes(
-    composer: Composer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked, seeds = [_asked(bars=8) for _ in range(20)], range(20)
-    drawn = []
-    for available_cores in (1, 2):
-        monkeypatch.setattr(composing, "available_cores", lambda n=available_cores: n)
-        drawn.append(composer.compose(asked, seeds))
-    for here, there in zip(*drawn, strict=True):
-        np.testing.assert_array_equal(here.tokens, there.tokens)
-
-
-def test_several_processes_can_be_stopped(
-    composer: Composer, monkeypatch: pytest.MonkeyPatch, refuses: Refuses
-) -> None:
-    monkeypatch.setattr(composing, "available_cores", lambda: 2)
-    manner = GenerationConfig(cancelled=lambda: True)
-    with refuses(CancelledError, "composing was stopped"):
-        composer.attempt([_asked(bars=32)] * 20, range(20), manner)
-
-
-def test_seeds_must_be_as_many_as_pieces(composer: Composer, refuses: Refuses) -> None:
-    with refuses(RequestError, "2 pieces need as many seeds, not 1"):
-        composer.compose([_asked()] * 2, [1])
-
-
-def test_a_long_piece_slides_far_beyond_the_context(composer: Composer) -> None:
-    piece = composer.compose([_asked(bars=MAX_BARS, meter=Meter(4, 4))], [0])[0]
-    assert len(piece.tokens) > 3 * composer.config.context
-    assert piece.result.valid
-    assert piece.score.bars == MAX_BARS
-
-
-# ------------------------------------------------------------------ what cannot be asked
-
-
-@pytest.mark.parametrize("bars", [0, -1, MAX_BARS + 1])
-def test_a_number_of_bars_that_cannot_be_is_refused(bars: int, refuses: Refuses) -> None:
-    with refuses(RequestError, f"{bars} bars cannot be composed"):
-        _asked(bars=bars)
-
-
-@pytest.mark.parametrize("tempo", [0, 19.9, 301, float("nan")])
-def test_a_tempo_that_cannot_be_is_refused(tempo: float, refuses: Refuses) -> None:
-    with refuses(RequestError, "tempo"):
-        _asked(tempo_qpm=tempo)
-
-
-def test_a_metre_that_was_not_learned_is_refused(composer: Composer, refuses: Refuses) -> None:
-    with refuses(RequestError, "metre 13/16 is not one the model has learned: 2/4, 3/4"):
-        composer.compose([_asked(), _asked(meter=Meter(13, 16))], [0, 1])
-
-
-def test_a_style_that_was_left_out_of_training_is_refused(
-    tiny_model: Path, refuses: Refuses
-) -> None:
-    known = load_checkpoint(tiny_model)
-    style = known.config.styles[0]
-    record = {"config": {"data": {"exclude_styles": [style]}}}
-    with refuses(RequestError, f"style '{style}' is not one the model has learned"):
-        Composer(replace(known, record=record)).compose([_asked(style=style)], [0])
-
-
-def test_a_style_that_was_not_learned_is_refused(composer: Composer, refuses: Refuses) -> None:
-    with refuses(RequestError, "style 'salieri' .* learned: bach, classical"):
-        composer.compose([_asked(style="salieri")], [0])
-    assert composer.compose([_asked(style="bach")], [0])[0].result.valid
-
-
-# ------------------------------------------------------------------ files
-
-
-def test_a_saved_piece_reads_back_as_it_was(pieces: list[Composition], tmp_path: Path) -> None:
-    for index, piece in enumerate(pieces[:8]):
-        path = piece.save(tmp_path / f"{index}.mid")
-        assert path == tmp_path / f"{index}.mid"
-        content = read_midi(path)
-        assert [staff.name for staff in content.staves] == ["right", "left"][: len(content.staves)]
-        voices = [voice.notes for voice in piece.score.voices if voice.notes]
-        assert [staff.notes for staff in content.staves] == voices
-        assert content.notes_off_grid == 0
-        assert content.meters == ((0, piece.conditions.meter),)
-        assert content.tempo_qpm == pytest.approx(piece.score.tempo_qpm, abs=0.01)
-        assert validate_file(path).valid
-
-
-def test_mido_finds_every_note_of_a_saved_piece_paired(
-    pieces: list[Composition], tmp_path: Path
-) -> None:
-    """A judge that is not ours."""
-    for index, piece in enumerate(pieces[:8]):
-        midi = mido.MidiFile(piece.save(tmp_path / f"{index}.mid"))
-        begun = ended = 0
-        for track in midi.tracks:
-            tick, sounding = 0, {}
-            for message in track:
-                tick += message.time
-                if message.type == "note_on" and message.velocity:
-                    assert message.note not in sounding
-                    sounding[message.note] = tick
-                    begun += 1
-                elif message.type in ("note_on", "note_off"):
-                    assert sounding.pop(message.note) < tick
-                    ended += 1
-            assert not sounding
-            assert tick == piece.score.end_tick
-        assert begun == ended == piece.result.notes
-
-
-def test_what_spells_no_score_is_saved_as_tokens(composer: Composer, tmp_path: Path) -> None:
-    narrow = MusicalGrammar(MusicalGrammarConfig(ranges=((60, 84), (36, 60))))
-    asked = _asked(key=_C.transpose(5), bars=2)
-    piece = composer.with_grammar(narrow).compose([asked], [0], use_grammar=False)[0]
-    path = piece.save(tmp_path / "wild.mid")
-    assert path == tmp_path / "wild.tokens.json"
-    assert [found.name for found in tmp_path.iterdir()] == ["wild.tokens.json"]
-    about = json.loads(path.read_text())
-    assert about == {
-        "tokens": piece.tokens.tolist(), "meter": "3/4", "bars": 2, "transposition": 5
-    }  # fmt: skip
-    verdict = validate_file(path, MusicalGrammarValidator(narrow))
-    assert not verdict.valid
-    assert verdict.violations == piece.result.violations
-
-
-@pytest.mark.parametrize("told", [{"transposition": 90}, {"transposition": 10**30}, {"bars": "2"}])
-def test_a_token_file_that_says_what_cannot_be_is_refused(tmp_path: Path, told: dict) -> None:
-    path = tmp_path / "wrong.tokens.json"
-    path.write_text(json.dumps({"tokens": [START, END]} | told))
-    verdict = validate_file(path)
-    assert not verdict.valid
-    assert verdict.checked_as == "nothing"
-    assert "is not a token file" in verdict.violations[0].message
-
-
-# ------------------------------------------------------------------ as it is made
-
-
-def _events(score: Score) -> list[NoteEvent]:
-    """What a score's notes are as events: by tick, voice, ends before beginnings."""
-    second = 60 / (24 * score.tempo_qpm)
-    found = []
-    for voice, line in enumerate(score.voices):
-        for n in line.notes:
-            found.append(NoteEvent(n.offset_tick, n.offset_tick * second, voice, n.pitch, 0))
-            found.append(NoteEvent(n.onset_tick, n.onset_tick * second, voice, n.pitch, n.velocity))
-    return sorted(found, key=lambda event: (event.tick, event.voice, event.begins))
-
-
-def _assert_same(streamed: list[NoteEvent], expected: list[NoteEvent]) -> None:
-    for one, other in zip(streamed, expected, strict=True):
-        assert (one.tick, one.voice, one.pitch, one.velocity, one.begins) == (
-            other.tick, other.voice, other.pitch, other.velocity, other.begins
-        )  # fmt: skip
-        assert one.second == pytest.approx(other.second)
-
-
-@pytest.mark.parametrize("tempo", [None, 50.0, 300.0])
-@pytest.mark.parametrize("seed", range(4))
-def test_what_is_streamed_is_the_first_draw_of_the_seed(
-    composer: Composer, seed: int, tempo: float | None
-) -> None:
-    asked = _asked(key=ALL_KEYS[5 * seed], bars=3 + seed, tempo_qpm=tempo)
-    (tokens,) = composer.draw([asked], [np.random.default_rng([seed, 0])])
-    away = -asked.key.semitones_to_reference
-    drawn = decode(tokens, asked.meter).transpose(away)
-    expected = _events(replace(drawn, tempo_qpm=tempo or drawn.tempo_qpm))
-    streamed = list(composer.stream(asked, seed))
-    _assert_same(streamed, expected)
-    assert streamed[0].begins
-    assert not streamed[-1].begins
-
-
-def test_where_the_first_draw_is_the_piece_the_piece_is_streamed(composer: Composer) -> None:
-    for seed in range(6):
-        piece = composer.compose([_asked()], [seed])[0]
-        if piece.draws == 1:
-            assert piece.score is not None
-            _assert_same(list(composer.stream(_asked(), seed)), _events(piece.score))
-
-
-def test_given_notes_are_streamed_as_loud_as_they_were_given(composer: Composer) -> None:
-    line = Voice(
-        tuple(Note(24 * i, 60 + i, 24, velocity) for i, velocity in enumerate([1, 50, 127]))
-    )
-    given = fix_voice(line, 0, Score((line, Voice()), 2, Meter(3, 4)))
-    asked = _asked(bars=2, fixed_notes=given)
-    piece = composer.compose([asked], [3])[0]
-    assert piece.score is not None
-    streamed = list(composer.stream(asked, 3))
-    _assert_same(streamed, _events(piece.score))
-    assert [e.velocity for e in streamed if e.begins and e.voice == 0] == [1, 50, 127]
-
-
-def test_notes_are_streamed_long_before_the_piece_is_finished(
-    composer: Composer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps = []
-    step = Decoder.step
-    monkeypatch.setattr(Decoder, "step", lambda self, seen: steps.append(1) or step(self, seen))
-    streamed = composer.stream(_asked(bars=MAX_BARS, meter=Meter(4, 4)), 0)
-    assert not steps
-    assert next(streamed).begins
-    assert len(steps) < 10
-    assert all(event.second >= 0 for event in streamed)
-    assert len(steps) > 100
-
-
-def test_what_cannot_be_composed_cannot_be_streamed(composer: Composer, refuses: Refuses) -> None:
-    with refuses(RequestError, "style 'salieri'"):
-        next(composer.stream(_asked(style="salieri"), 0))
-
-
-def test_the_walk_to_tokens_and_back_loses_nothing(pieces: list[Composition]) -> None:
-    for piece in pieces:
-        home = decode(piece.tokens, piece.conditions.meter)
-        np.testing.assert_array_equal(encode(home), piece.tokens)
+    with pytest.raises(CancelledError):
+        list(steps)
+
+
+def test_nothing_runs_before_the_first_step_is_asked_for(tiny_model: Path) -> None:
+    engine = api.load_composer(tiny_model).engine
+    rng = np.random.default_rng(0)
+    engine.steps([_conditions(4)], [rng], GenerationConfig())
+    assert rng.random() == np.random.default_rng(0).random()

@@ -16,17 +16,17 @@ from hypothesis import given as forall
 from hypothesis import strategies as st
 
 from bicinium.errors import RequestError
+from bicinium.generation.composer import Composer
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.engine import Composer
 from bicinium.generation.fixed_notes import (
     FixedNotes,
     FixedNotesBatch,
     fix_around_gap,
     fix_opening,
     fix_voice,
-    subject,
 )
+from bicinium.generation.subject import fix_entries
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.inputs.lookahead import Lookahead
@@ -118,7 +118,7 @@ def _subjects(draw: st.DrawFn) -> FixedNotes:
     answer = _later(motif, alone * meter.bar_ticks)
     bars = -(-answer.end_tick // meter.bar_ticks) + draw(st.integers(0, 3))
     like = Score((_SILENCE, _SILENCE), bars, meter, tempo_qpm=96.0)
-    given = subject(motif, answer, like, alone)
+    given = fix_entries(motif, answer, like, alone * like.meter.bar_ticks)
     assume(_is_legal(given.score))
     return given
 
@@ -329,7 +329,7 @@ def test_an_opening_is_gone_on_from_by_both_voices(composer: Composer) -> None:
 def test_the_lower_voice_answers_a_subject_that_stood_alone(composer: Composer) -> None:
     motif = _line((0, 24), (24, 48), (84, 36))
     like = Score((_SILENCE, _SILENCE), 8, Meter(3, 4), tempo_qpm=96.0)
-    given = subject(motif, _later(motif, 144), like, 2)
+    given = fix_entries(motif, _later(motif, 144), like, 2 * like.meter.bar_ticks)
     (piece,) = _composed(composer, [given], [Key.parse("A minor")])
     assert piece.score is not None
     upper, lower = piece.score.voices

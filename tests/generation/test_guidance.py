@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bicinium.generation.guidance import GuidedDecoder
+from bicinium.generation.guidance import Guidance, guidance_scale
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.encode import PieceConditions, mask_style
@@ -45,24 +47,31 @@ def _plain(decoder: Decoder, seen: np.ndarray) -> np.ndarray:
 
 
 def _guided(
-    decoder: Decoder, seen: np.ndarray, guidance: Sequence[float], kept: Sequence[int] = ()
+    decoder: Decoder,
+    seen: np.ndarray,
+    scale: Sequence[float],
+    kept: Sequence[int] = (),
+    context: int = 256,
 ) -> np.ndarray:
-    """(N, T, V); from half of the way on only the pieces ``kept``, if any are named."""
-    guided, rows, logits = GuidedDecoder(decoder, np.array(guidance)), np.arange(len(seen)), []
+    """Return (N, T, V) logits; from halfway on only the pieces ``kept``, if any are named."""
+    guidance, rows, logits = Guidance(decoder, np.array(scale), context), np.arange(len(seen)), []
+    conditional = copy(decoder)
+    conditional.start(len(seen))
     for place in range(seen.shape[1]):
         if kept and place == seen.shape[1] // 2:
             rows = np.array(kept)
             logits = [before[rows] for before in logits]
-            guided.keep(rows)
-        logits.append(guided.step(seen[rows, place]))
+            conditional.keep(rows)
+        batch: Any = SimpleNamespace(rows=rows, inputs=seen[rows, place])
+        guided, _ = guidance(batch, conditional.step(batch.inputs), np.ones(1, np.bool_))
+        logits.append(guided)
     return np.stack(logits, axis=1)
 
 
 def test_what_is_said_without_the_style_looks_back_less_far(
-    decoder: Decoder, seen: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+    decoder: Decoder, seen: Callable[..., np.ndarray]
 ) -> None:
-    monkeypatch.setattr("bicinium.generation.guidance._CONTEXT", 4)
-    near = _guided(decoder, seen("bach"), [0.0] * 3)
+    near = _guided(decoder, seen("bach"), [0.0] * 3, context=4)
     np.testing.assert_allclose(near, _plain(decoder.looking_back(4), seen(None)))
     far = _plain(decoder, seen(None))
     np.testing.assert_allclose(near[:, :4], far[:, :4])
@@ -83,7 +92,8 @@ def test_only_the_style_is_forgotten(
 
 def test_at_1_it_is_the_model_itself(decoder: Decoder, seen: Callable[..., np.ndarray]) -> None:
     told = seen("bach")
-    np.testing.assert_array_equal(_guided(decoder, told, [1, 1, 1]), _plain(decoder, told))
+    found = _guided(decoder, told, [1, 1, 1])
+    np.testing.assert_allclose(found, _plain(decoder, told), rtol=0, atol=1e-9)
 
 
 def test_what_the_style_makes_likelier_counts_so_many_times(
@@ -99,7 +109,7 @@ def test_what_the_style_makes_likelier_counts_so_many_times(
         np.testing.assert_allclose(logits[row], expected, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("kept", [(0, 1), (2, 0), (1,)])
+@pytest.mark.parametrize("kept", [(0, 1), (0, 2), (1,)])
 def test_pieces_that_go_on_alone_stay_as_they_were(
     decoder: Decoder, seen: Callable[..., np.ndarray], kept: tuple[int, ...]
 ) -> None:
@@ -109,12 +119,24 @@ def test_pieces_that_go_on_alone_stay_as_they_were(
     np.testing.assert_allclose(alone, together, rtol=0, atol=1e-9)
 
 
-def test_two_can_be_guided_by_one_decoder(
+def test_two_batches_can_share_one_decoder(
     decoder: Decoder, seen: Callable[..., np.ndarray]
 ) -> None:
-    told = seen("bach")
-    one, other = (GuidedDecoder(decoder, np.full(3, times)) for times in (1.5, 2.0))
+    inputs = seen("bach")
+    one, other = (Guidance(decoder, np.full(3, scale)) for scale in (1.5, 2.0))
+    plain = _plain(decoder, inputs[:, :4])
     for place in range(4):
-        first, second = one.step(told[:, place]), other.step(told[:, place])
+        batch: Any = SimpleNamespace(rows=np.arange(3), inputs=inputs[:, place])
+        first, second = (g(batch, plain[:, place], np.ones(1))[0] for g in (one, other))
         assert not np.allclose(first, second)
-    np.testing.assert_allclose(first, _guided(decoder, told[:, :4], [1.5] * 3)[:, 3])
+    np.testing.assert_allclose(first, _guided(decoder, inputs[:, :4], [1.5] * 3)[:, 3])
+
+
+@pytest.mark.parametrize(
+    ("requested", "is_keyboard", "scale"),
+    [(None, True, 1.5), (None, False, 1.0), (0.7, True, 0.7), (0.7, False, 0.7)],
+)
+def test_the_default_depends_on_the_style(
+    requested: float | None, is_keyboard: bool, scale: float
+) -> None:
+    assert guidance_scale(requested, is_keyboard) == scale

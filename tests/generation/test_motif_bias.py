@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.generation.motif_bias import GAINS, apply_motif_bias
+from bicinium.generation.motif_bias import GAINS, apply_motif_bias, motif_strength
 from bicinium.grammar import MusicalGrammar, State
 from bicinium.model.inputs.bar_lag import BarLag
 from bicinium.model.inputs.motif_predictor import CONFIDENCES
@@ -21,6 +21,7 @@ from bicinium.tokenizer.vocabulary import BLOCKS, KINDS, VOCAB_SIZE, Kind, token
 _NOTE_ON = BLOCKS[Kind.NOTE_ON].ids
 _FIGURE = (60, 62, 65, 64)  # C D F E, in eighths
 _NOTHING = np.zeros((1, VOCAB_SIZE))
+_EVERYTHING = np.ones((1, VOCAB_SIZE), np.bool_)
 
 
 def _at(pitches: tuple[int, ...], place: int, sooner: int = 0) -> tuple[State, BarLag]:
@@ -43,6 +44,7 @@ def _gains(
 ) -> dict[int, float]:
     """Of each pitch that is likelier than without leaning, its odds to C8, in nats."""
     state, past = _at(pitches, place)
+    allowed = _EVERYTHING if allowed is None else allowed
     after = apply_motif_bias(_NOTHING, allowed, state, past, np.array([strength]))[0, _NOTE_ON]
     over = after - after[-1]
     return {int(p): float(over[p - 21]) for p in np.flatnonzero(over) + 21}
@@ -95,7 +97,7 @@ def test_a_note_that_repeats_the_one_before_gains_nothing() -> None:
 def test_nothing_gains_at_another_tick() -> None:
     for sooner in (0, 6):
         state, past = _at(_FIGURE * 3, 11, sooner)
-        leaning = apply_motif_bias(_NOTHING, None, state, past, np.ones(1))
+        leaning = apply_motif_bias(_NOTHING, _EVERYTHING, state, past, np.ones(1))
         assert np.array_equal(leaning, _NOTHING) == (sooner > 0)
 
 
@@ -105,8 +107,8 @@ def test_how_likely_a_note_is_at_all_stays_and_so_does_everything_else(
 ) -> None:
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 4, (1, VOCAB_SIZE))
-    allowed = rng.random((1, VOCAB_SIZE)) < 0.5 if masked else None
-    counted = np.ones(VOCAB_SIZE, np.bool_) if allowed is None else allowed[0]
+    allowed = rng.random((1, VOCAB_SIZE)) < 0.5 if masked else _EVERYTHING
+    counted = allowed[0]
     state, past = _at(_FIGURE * 4, 15)
     leaning = apply_motif_bias(logits, allowed, state, past, np.array([strength]))
     is_note = np.zeros(VOCAB_SIZE, np.bool_)
@@ -122,3 +124,13 @@ def test_how_likely_a_note_is_at_all_stays_and_so_does_everything_else(
         np.testing.assert_allclose(odds[1] - odds[0], strength * GAINS[7])
     else:
         np.testing.assert_allclose(leaning[0, others], logits[0, others])
+
+
+@pytest.mark.parametrize(
+    ("requested", "is_keyboard", "strength"),
+    [(None, True, 1.0), (None, False, 0.0), (0.7, True, 0.7), (0.7, False, 0.7)],
+)
+def test_the_default_depends_on_the_style(
+    requested: float | None, is_keyboard: bool, strength: float
+) -> None:
+    assert motif_strength(requested, is_keyboard) == strength

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bicinium.errors import RequestError
-from bicinium.generation.sampling import Sampling, draw, penalise, probabilities
+from bicinium.generation.sampling import Sampling, draw, probabilities
 
 _P = np.array([0.4, 0.3, 0.2, 0.1])
 _LOGITS = np.log(_P)[None].astype(np.float32)
@@ -167,50 +167,6 @@ def test_draws_come_as_often_as_they_are_likely() -> None:
 
 
 # ------------------------------------------------------------------ what came of late
-
-
-def test_a_penalty_is_taken_off_for_each_time_whatever_the_sign() -> None:
-    """Token 0 came twice, 1 once, 3 three times; -1 is none."""
-    logits = np.array([[2.0, -2.0, 0.5, -0.5]])
-    recent = np.array([[-1, 0, 3, 1, 3, 0, 3, -1]])
-    assert penalise(logits, recent, 0.75).tolist() == [[0.5, -2.75, 0.5, -2.75]]
-    assert logits.tolist() == [[2.0, -2.0, 0.5, -0.5]]
-    assert recent.tolist() == [[-1, 0, 3, 1, 3, 0, 3, -1]]
-
-
-_SIZE = 12
-
-
-@given(
-    logits=st.lists(st.floats(-40, 40), min_size=_SIZE, max_size=_SIZE),
-    recent=st.lists(st.integers(-1, _SIZE - 1), min_size=1, max_size=16),
-    penalty=st.floats(0.01, 10),
-)
-def test_what_came_again_is_less_likely_in_proportion_and_nothing_else_moves(
-    logits: list[float], recent: list[int], penalty: float
-) -> None:
-    before = np.array([logits])
-    after = penalise(before, np.array([recent]), penalty)
-    times = np.array([recent.count(token) for token in range(_SIZE)])
-    np.testing.assert_allclose(before[0] - after[0], penalty * times, atol=1e-12)
-    assert (after[0, times > 0] < before[0, times > 0]).all()
-    np.testing.assert_array_equal(after[0, times == 0], before[0, times == 0])
-    p, q = (probabilities(scores, None, Sampling())[0] for scores in (before, after))
-    odds = np.log(q) - np.log(p)  # against a token that did not come, ``penalty`` for each time
-    np.testing.assert_allclose(odds - odds.max(), -penalty * (times - times.min()), atol=1e-6)
-
-
-def test_each_row_is_penalised_for_what_came_in_it() -> None:
-    logits = np.zeros((3, 4))
-    recent = np.array([[0, 0], [1, -1], [-1, -1]])
-    assert penalise(logits, recent, 1.0).tolist() == [[-2, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 0]]
-
-
-def test_a_penalty_of_none_changes_nothing() -> None:
-    np.testing.assert_array_equal(penalise(_LOGITS, np.array([[0, 0, 1]]), 0.0), _LOGITS)
-
-
-# ------------------------------------------------------------------ what cannot be asked
 
 
 @pytest.mark.parametrize(

@@ -12,170 +12,181 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bicinium.cli.options import AsJson, Perform
-from bicinium.cli.output import check_writable, print_error, print_json, report_write_errors
+from bicinium.cli.output import (
+    check_writable,
+    print_deprecations,
+    print_error,
+    print_json,
+    report_write_errors,
+)
 from bicinium.cli.progress import progress_bar
 from bicinium.errors import RequestError
 
 if TYPE_CHECKING:
     from bicinium.generation.composition import Composition
-    from bicinium.generation.engine import NoteEvent
+    from bicinium.generation.streaming import NoteEvent
+    from bicinium.request import ComposeRequest
 
 
 def compose(
+    context: typer.Context,
     n: Annotated[
-        int | None, typer.Option("-n", help="How many pieces; 4, or 1 of a stream.")
+        int | None, typer.Option("-n", help="Number of pieces (default: 4, or 1 with --stream).")
     ] = None,
-    bars: Annotated[
-        int | None, typer.Option(help="Length of each piece, exact; 16 if left out.")
-    ] = None,
-    key: Annotated[str | None, typer.Option(help="Like 'D minor'; drawn if left out.")] = None,
-    meter: Annotated[str | None, typer.Option(help="Like 3/4; drawn if left out.")] = None,
+    bars: Annotated[int | None, typer.Option(help="Length in bars (default: 16).")] = None,
+    key: Annotated[str | None, typer.Option(help="Key, like 'D minor' (default: random).")] = None,
+    meter: Annotated[str | None, typer.Option(help="Metre, like 3/4 (default: random).")] = None,
     tempo: Annotated[
-        float | None, typer.Option(help="Quarter notes a minute; the model's choice if left out.")
+        float | None, typer.Option(help="Quarter notes a minute (default: the model's choice).")
     ] = None,
     style: Annotated[
-        str | None, typer.Option(help="Like bach or classical; drawn if left out.")
+        str | None, typer.Option(help="Style, like bach (default: a random keyboard style).")
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same piece.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the first piece; equal seeds, equal pieces.")
+    ] = 0,
     best_of: Annotated[
         int | None,
-        typer.Option(help="Compose so many for each piece, and keep the best; 12 if left out."),
+        typer.Option(help="Candidates for each piece, of which the best is kept (default: 12)."),
     ] = None,
     continue_from: Annotated[
-        Path | None, typer.Option("--continue", help="A score to go on from, to --bars in all.")
+        Path | None, typer.Option("--continue", help="A score to continue, to --bars bars in all.")
     ] = None,
     upper: Annotated[
-        Path | None, typer.Option(help="An upper voice; the lower is written to it.")
+        Path | None, typer.Option(help="An upper voice, to which the lower is written.")
     ] = None,
     lower: Annotated[
-        Path | None, typer.Option(help="A lower voice; the upper is written to it.")
+        Path | None, typer.Option(help="A lower voice, to which the upper is written.")
     ] = None,
     rewrite: Annotated[
-        Path | None, typer.Option(help="A score; --rewrite-bars of it are composed anew.")
+        Path | None, typer.Option(help="A score of which --rewrite-bars are composed anew.")
     ] = None,
-    rewrite_bars: Annotated[str | None, typer.Option(help="The bars to rewrite, like 3-4.")] = None,
+    rewrite_bars: Annotated[
+        str | None, typer.Option(help="First and last bar to rewrite, like 3-4.")
+    ] = None,
     subject: Annotated[
         str | None,
-        typer.Option(help="Opens the piece, like 'D4:1/8 E4:1/8 r:1/4'; the lower voice answers."),
+        typer.Option(
+            help="Opening of the upper voice, like 'D4:1/8 E4:1/8 r:1/4'; it is answered."
+        ),
     ] = None,
-    answer: Annotated[str, typer.Option(help="Of the subject: at the octave or fifth.")] = "octave",
+    answer: Annotated[
+        str, typer.Option(help="Interval of the answer: octave or fifth.")
+    ] = "octave",
     temperature: Annotated[
-        float | None, typer.Option(help="Under 1 is tamer, over 1 wilder; 1 if left out.")
+        float | None,
+        typer.Option(help="Under 1 more predictable, over 1 more varied (default: 1)."),
     ] = None,
     top_p: Annotated[
-        float | None, typer.Option(help="Draw from the likeliest tokens only; 0.99 if left out.")
+        float | None, typer.Option(help="Probability of the tokens drawn from (default: 0.99).")
     ] = None,
-    top_k: Annotated[int, typer.Option(help="Draw from the k likeliest tokens; 0 is all.")] = 0,
+    top_k: Annotated[
+        int | None, typer.Option(help="Number of tokens drawn from (default: 0, all).")
+    ] = None,
     min_p: Annotated[
-        float, typer.Option(help="Draw from tokens this much as likely as the likeliest.")
-    ] = 0.0,
-    repetition_penalty: Annotated[
-        float, typer.Option(help="Nats off a note for each time it came of late.")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="Least probability beside the most likely token (default: 0)."),
+    ] = None,
     guidance: Annotated[
         float | None,
-        typer.Option(help="How much the style counts; left out: 1.5 in keyboard styles, else 1."),
+        typer.Option(help="Guidance on style (default: 1.5 in keyboard styles, else 1)."),
     ] = None,
     motif_strength: Annotated[
         float | None,
-        typer.Option(
-            help="How much figures come again; 1 in keyboard styles, else 0, if left out."
-        ),
+        typer.Option(help="Bias to repeated motifs (default: 1 in keyboard styles, else 0)."),
     ] = None,
     constraint: Annotated[
         list[str] | None,
-        typer.Option(help="Like leap=1 or max_leap=9; strengths are 0 (off) to 1. 'list' shows."),
+        typer.Option(help="Setting, like leap=1 or max_leap=9; 'list' shows all of them."),
     ] = None,
     no_constraints: Annotated[
-        bool, typer.Option("--no-constraints", help="Nothing but the grammar.")
+        bool, typer.Option("--no-constraints", help="Turn all constraints off.")
     ] = False,
     max_quote: Annotated[
-        int | None, typer.Option(help="Refuse pieces that quote more bars of the training set.")
+        int | None, typer.Option(help="Most bars of the training set that a piece may quote.")
     ] = None,
-    no_grammar: Annotated[
-        bool, typer.Option("--no-grammar", help="Let the model err: no token is forbidden.")
-    ] = False,
-    model: Annotated[Path | None, typer.Option(help="A checkpoint; else the one built in.")] = None,
-    out: Annotated[Path, typer.Option(help="The folder for the files.")] = Path("out"),
+    no_grammar: Annotated[bool, typer.Option("--no-grammar", help="Forbid no token.")] = False,
+    model: Annotated[
+        Path | None, typer.Option(help="Checkpoint (default: the shipped one).")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the files.")] = Path("out"),
     formats: Annotated[
-        str, typer.Option(help="Of mid, musicxml, mxl, svg, png, pdf, roll.svg, wav, ogg.")
+        str, typer.Option(help="Any of mid, musicxml, mxl, svg, png, pdf, roll.svg, wav, ogg.")
     ] = "mid",
     perform: Perform = False,
     streamed: Annotated[
-        bool,
-        typer.Option("--stream", help="Print one piece's notes as they are made; no files."),
+        bool, typer.Option("--stream", help="Print the notes of one piece as they are composed.")
     ] = False,
     as_json: AsJson = False,
+    recurrence: Annotated[float | None, typer.Option(hidden=True)] = None,
+    repetition_penalty: Annotated[float | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Compose two-voice pieces and write them as MIDI, scores, images and sound."""
-    from bicinium.api import Asked, compose_many, stream
-    from bicinium.generation.constraints.config import Constraints
-    from bicinium.model.checkpoint import DEFAULT_MODEL
+    from bicinium.api import stream
 
     if constraint and "list" in constraint:
         _print_constraints()
         return
-    if constraint and no_constraints:
-        raise RequestError("--constraint and --no-constraints contradict each other: leave one out")
-    wanted = Constraints.none() if no_constraints else Constraints.parse(constraint or [])
-    asked = Asked(
-        key=key,
-        meter=meter,
-        bars=bars,
-        tempo=tempo,
-        style=style,
-        continue_from=continue_from,
-        upper=upper,
-        lower=lower,
-        rewrite=rewrite,
-        rewrite_bars=_bar_numbers(rewrite_bars),
-        subject=subject,
-        answer=answer,
-        top_k=top_k,
-        min_p=min_p,
-        repetition_penalty=repetition_penalty,
-        constraints=wanted,
-        max_quote=max_quote,
-        use_grammar=not no_grammar,
-        model=model or DEFAULT_MODEL,
-    )
-    if temperature is not None:
-        asked["temperature"] = temperature
-    if top_p is not None:
-        asked["top_p"] = top_p
-    if guidance is not None:
-        asked["guidance"] = guidance
-    if motif_strength is not None:
-        asked["motif_strength"] = motif_strength
+    with print_deprecations():
+        request = _request(context.params)
     if streamed:
         if n not in (None, 1) or best_of not in (None, 1) or formats != "mid" or as_json:
             raise RequestError(
-                "--stream is one piece and writes no files: leave -n, --best-of, --formats and "
-                "--json out"
+                "--stream composes one piece and writes no files. Leave out -n, --best-of, "
+                "--formats and --json."
             )
-        for event in stream(seed=seed, **asked):
+        for event in stream(request=request):
             _print_event(event)
         return
-    suffixes = _suffixes(formats)
+    _compose_files(request, out, _suffixes(formats), perform, as_json)
+
+
+# Parameters that are not options of the request.
+_OUTPUT = ("constraint", "no_constraints", "no_grammar", "out", "formats", "perform", "streamed")
+
+
+def _request(parameters: dict[str, Any]) -> ComposeRequest:
+    """Turn the parameters of the command into a request; their names are those of its options."""
+    from bicinium.generation.constraints import Constraints
+    from bicinium.request import ComposeRequest
+
+    settings, none = parameters["constraint"], parameters["no_constraints"]
+    if settings and none:
+        raise RequestError("--constraint and --no-constraints contradict each other. Use one.")
+    options = {
+        name: value
+        for name, value in parameters.items()
+        if value is not None and name not in (*_OUTPUT, "as_json")
+    }
+    if "rewrite_bars" in options:
+        options["rewrite_bars"] = _bar_numbers(options["rewrite_bars"])
+    return ComposeRequest.from_options(
+        **options,
+        constraints=Constraints.none() if none else Constraints.parse(settings or []),
+        use_grammar=not parameters["no_grammar"],
+    )
+
+
+def _compose_files(
+    request: ComposeRequest, out: Path, suffixes: list[str], perform: bool, as_json: bool
+) -> None:
+    """Compose the pieces, write a file of each in every format, and print what they are."""
+    from bicinium.api import compose_many
+
     check_writable(out)
     started = time.perf_counter()
     with progress_bar() as progress:
-        pieces = compose_many(
-            4 if n is None else n, seed=seed, best_of=best_of, progress=progress, **asked
-        )
+        pieces = compose_many(request=request, progress=progress)
     seconds = time.perf_counter() - started
+    rows = []
     with report_write_errors(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
-        files = [
-            list(
-                dict.fromkeys(
-                    piece.save(out / f"bicinium-{piece.seed:04d}.{suffix}", perform)
-                    for suffix in suffixes
-                )
-            )
-            for piece in pieces
-        ]
-    rows = [_piece_row(piece, paths) for piece, paths in zip(pieces, files, strict=True)]
+        for piece in pieces:
+            paths = [
+                piece.save(out / f"bicinium-{piece.seed:04d}.{suffix}", perform)
+                for suffix in suffixes
+            ]
+            rows.append(_piece_row(piece, list(dict.fromkeys(paths))))
     tokens_per_second = sum(len(piece.tokens) for piece in pieces) / seconds
     if as_json:
         print_json({"pieces": rows, "tokens_per_second": round(tokens_per_second)})
@@ -186,12 +197,12 @@ def compose(
 
 
 def _suffixes(formats: str) -> list[str]:
-    """The formats that a list like ``mid,musicxml`` names, in its order, all of them possible."""
+    """Read a list of formats like ``mid,musicxml``. Raises an error for one not installed."""
     from bicinium.render.export import output_format, require_libraries
 
     names = [name.strip().lower() for name in formats.split(",") if name.strip()]
     if not names:
-        raise RequestError("no format is asked for: leave --formats out, or name one")
+        raise RequestError("--formats names no format. Leave it out, or name one.")
     suffixes = list(dict.fromkeys(output_format(Path(f"*.{name}")) for name in names))
     for suffix in suffixes:
         require_libraries(suffix)
@@ -226,19 +237,19 @@ def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
 
 def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
     typer.echo(
-        "key       metre  bars  notes  tempo  style      grammar  quality  critic  obeys  quotes"
+        "key       metre  bars  notes  tempo  style      grammar  quality  realism  adheres  quotes"
         "  file"
     )
     for row in rows:
         tempo = f"{row['tempo']:.0f}" if row["tempo"] else "-"
         word = "valid" if row["valid"] else f"{row['grammar_score']:.3f}"
         quality = "-" if row["quality_score"] is None else f"{row['quality_score']:.2f}"
-        critic = "-" if row["realism"] is None else f"{row['realism']:.2f}"
-        obeys = "-" if row["adherence"] is None else f"{row['adherence']:.0%}"
+        realism = "-" if row["realism"] is None else f"{row['realism']:.2f}"
+        adherence = "-" if row["adherence"] is None else f"{row['adherence']:.0%}"
         quotes = "-" if row["quoted_bars"] is None else str(row["quoted_bars"])
         typer.echo(
             f"{row['key']:<9} {row['meter']:<6} {row['bars']:>4}  {row['notes']:>5}  {tempo:>5}  "
-            f"{row['style'] or '-':<9}  {word:<7}  {quality:>7}  {critic:>6}  {obeys:>5}  "
+            f"{row['style'] or '-':<9}  {word:<7}  {quality:>7}  {realism:>7}  {adherence:>7}  "
             f"{quotes:>6}  {row['path']}"
         )
     for row in rows:
@@ -248,16 +259,16 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
 
 
 def _remarks(row: dict[str, Any]) -> Iterator[str]:
-    """What the score sheet holds against a piece."""
+    """Return remarks on what a piece lacks."""
     missed = [name for name, holds in row["checks"].items() if not holds]
     if missed:
-        yield f"not as asked: {', '.join(missed)}"
+        yield f"not as requested: {', '.join(missed)}"
     if row["quoted_bars"]:
         yield f"quotes {row['quoted_bars']} bars of {row['quoted_from']}"
 
 
 def _print_constraints() -> None:
-    """What ``--constraint`` knows, as it takes it, with the values when nothing is said."""
+    """Print every setting of ``--constraint`` with its default and its description."""
     from bicinium.generation.constraints.config import DESCRIPTIONS, Constraints
 
     usual = Constraints()
@@ -269,18 +280,16 @@ def _print_constraints() -> None:
 
 
 def _print_event(event: NoteEvent) -> None:
-    """One line of JSON, at once."""
+    """Print one line of JSON and flush it."""
     from dataclasses import asdict
 
     typer.echo(json.dumps(asdict(event)))
     sys.stdout.flush()
 
 
-def _bar_numbers(text: str | None) -> tuple[int, int] | None:
-    """``3-4`` or ``3`` as first and last."""
-    if text is None:
-        return None
+def _bar_numbers(text: str) -> tuple[int, int]:
+    """Read ``3-4`` or ``3`` as the first and the last bar."""
     first, _, last = text.partition("-")
     if not first.strip().isdecimal() or not (last or first).strip().isdecimal():
-        raise RequestError(f"{text!r} names no bars: write them like 3-4")
+        raise RequestError(f"--rewrite-bars must be like 3-4 (got {text!r}).")
     return int(first), int(last or first)

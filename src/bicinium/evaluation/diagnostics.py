@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bicinium.errors import CheckpointError
+from bicinium.generation.composer import Composer
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.engine import Composer, GenerationConfig
+from bicinium.generation.config import GenerationConfig
 from bicinium.generation.sampling import Sampling, draw, probabilities
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, ValidationResult
 from bicinium.grammar.loops import MAX_LOOPED_SHARE, looped_share

@@ -28,8 +28,9 @@ from bicinium.evaluation.reference_music import (
     load_evaluation_corpus,
     repertoire,
 )
+from bicinium.generation.composer import Composer
+from bicinium.generation.config import GenerationConfig
 from bicinium.generation.critic import Critic
-from bicinium.generation.engine import Composer
 from bicinium.generation.memorization import QuotationIndex, quotations_path
 from bicinium.generation.processes import available_cores
 from bicinium.generation.sampling import Sampling
@@ -174,7 +175,12 @@ def _generate(
     seeds = [seed + index for index in range(count)]
     without_mask, with_mask = (
         grammar_statistics(
-            composer.compose(conditions, seeds, Sampling(), use_grammar, _stage(report, stage))
+            composer.compose(
+                conditions,
+                seeds,
+                GenerationConfig(Sampling(), use_grammar=use_grammar),
+                progress=_stage(report, stage),
+            )
         )
         for use_grammar, stage in ((False, "generating unconstrained"), (True, "generating masked"))
     )

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bicinium.evaluation.reference_music import Excerpt
+from bicinium.generation.candidates import MAX_ATTEMPTS, Finished
+from bicinium.generation.composer import Composer
 from bicinium.generation.composition import Composition
+from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.critic import Critic
-from bicinium.generation.engine import Composer, GenerationConfig
 from bicinium.generation.memorization import QuotationIndex
-from bicinium.generation.rerank import DEFAULT_BEST_OF, best_of_each, each_candidate
+from bicinium.generation.rerank import DEFAULT_BEST_OF, Selection
 from bicinium.music.score import Score
 
 
@@ -26,7 +28,7 @@ class PairedPieces:
     compositions: list[Composition]
     scores: list[Score]
     failures: int  # excerpts for which no acceptable piece was found
-    attempts_per_piece: float  # of all candidates; 1 for each excerpt that failed
+    attempts_per_piece: float  # draws of all candidates
 
 
 def compose_pairs(
@@ -39,20 +41,21 @@ def compose_pairs(
     candidates_per_piece: int = DEFAULT_BEST_OF,
 ) -> PairedPieces:
     """Compose a piece for each excerpt with the default sampling, constraints and ranking."""
-    conditions, seeds = each_candidate(
+    results = composer.generate(
         [excerpt.conditions(composer.config) for excerpt in excerpts],
         range(seed, seed + len(excerpts)),
-        candidates_per_piece,
+        GenerationConfig(constraints=Constraints()),
+        Selection(candidates_per_piece, index, critic),
+        progress,
     )
-    config = GenerationConfig(constraints=Constraints(), candidates=candidates_per_piece)
-    candidates, given_up = composer.attempt(conditions, seeds, config, progress)
-    best = best_of_each(candidates, candidates_per_piece, index, critic)
+    finished = {result.index: result for result in results if isinstance(result, Finished)}
     pairs = [
         (excerpt, piece, excerpt.matching_bars(piece.score))
         for i, excerpt in enumerate(excerpts)
-        if (piece := best.get(i)) and piece.score
+        if (piece := finished[i].composition if i in finished else None) and piece.score
     ]
-    attempts = sum(piece.draws for piece in candidates.values()) + len(given_up)
+    attempts = sum(result.draws for result in finished.values())
+    attempts += MAX_ATTEMPTS * candidates_per_piece * (len(excerpts) - len(finished))
     return PairedPieces(
         excerpts=[excerpt for excerpt, _, _ in pairs],
         compositions=[piece for _, piece, _ in pairs],

@@ -1,109 +1,98 @@
-"""Why a finished piece is drawn again.
+"""Which finished pieces are rejected, and which are outliers beside real keyboard music.
 
-Some reasons forbid it; the others are a pity, and where no draw is better, such a piece is kept.
-The limits are those of real keyboard music (docs/decisions.md).
+A violation rejects a candidate. An outlier is a measure beyond its limits in ``OUTLIER_RULES``: the
+piece is drawn again, and kept only if no attempt has fewer outliers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from enum import Enum
 from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bicinium.data.sources import KEYBOARD_STYLES
-from bicinium.generation.composition import Composition
-from bicinium.generation.conditions import Conditions
-from bicinium.generation.constraints.config import Constraints, broken
-from bicinium.music.descriptors import self_similarity
 from bicinium.music.score import TICKS_PER_QUARTER, Score, note_array
 
-NOTHING_FOLLOWS = "grammar, constraints and given notes together left nothing that could follow"
-OTHER_KEY = "another key is heard"  # the least of what is a pity
-TOO_FAST = "no hand plays so fast"
-TOO_SILENT = "one voice hardly plays, or rests too long"
-NOT_BEGUN = "nothing sounds in its first bar"
-OUT_OF_PLACE = "one voice lies as high or as low as none does"
-STUCK = "a bar comes again and again"
-RECURRENCE = "its melodies come again as seldom or as often as none do"
-PITIES = (TOO_SILENT, NOT_BEGUN, OUT_OF_PLACE, RECURRENCE, STUCK, TOO_FAST, OTHER_KEY)
+if TYPE_CHECKING:
+    from bicinium.generation.rerank import Candidate
 
-_PITCH = 1  # the row of ``Columns``
-_LEAST_PLAYED = 0.5  # of the bars, by each voice
-_LONGEST_REST = 5  # bars running that a voice is silent; 98 % of keyboard excerpts have no longer
-_MOST_ALIKE = 2  # bars running that are the same; 99 % of keyboard excerpts have no more
-_UPPER, _A_FIGURE = 0, 4  # nor, in the upper voice, bars of so many notes
-_PLACES = ((59, 86), (33, 65))  # mean pitch of each voice, as it sounds; 99 % of excerpts (log.md)
-# How alike the melodies of bars are, by the bars they are apart (``descriptors.self_similarity``):
-# 98 % of excerpts lie between (log.md). That says nothing of less than eight bars, nor where there
-# are fewer such pairs than they are apart.
-_KEYBOARD_RECURS = {1: (0.16, 0.72), 2: (0.12, 0.72), 4: (0.11, 0.78), 8: (0.08, 0.95)}
-_OTHER_RECURS = {1: (0.18, 0.77), 2: (0.14, 0.77), 4: (0.10, 0.68), 8: (0.05, 0.71)}
-_FEWEST_TO_RECUR = 8
-_FASTEST = 12.0  # notes a second, of a voice in its fullest bar; 98 % of keyboard pieces have fewer
+_UPPER, _LOWER = 0, 1
+_MIN_MOTIF_NOTES = 4  # of the upper voice in a bar that counts as repeated
+_MIN_BARS_TO_RECUR = 8
 
 
-def why_drawn_again(
-    piece: Composition,
-    constraints: Constraints | None,
-    accept: Callable[[Score, Conditions], str] | None,
-) -> str:
-    """The reason; nothing where there is none. See ``Composer.attempt``."""
-    asked, score = piece.conditions, piece.score
-    if score is None:
-        return NOTHING_FOLLOWS
-    if constraints:
-        faults = broken(score, asked, constraints)
-        if at_fault := [name for name in faults if faults[name] and constraints.forbids(name)]:
-            return f"it breaks {', '.join(at_fault)}"
-    if accept and (why := accept(score, asked)):
-        return why
-    if asked.fixed_notes:
-        return ""
-    if not _both_play(score):
-        return TOO_SILENT
-    if all(0 not in bars_played(score, part) for part in range(len(score.voices))):
-        return NOT_BEGUN
-    if max(most_bars_alike(score), most_bars_alike(score, _UPPER, _A_FIGURE)) > _MOST_ALIKE:
-        return STUCK
-    under_constraints = constraints is not None and any(constraints.strengths.values())
-    if not under_constraints:
-        return ""
-    if any(
-        not low <= float(np.mean(note_array(voice.notes)[_PITCH])) <= high
-        for voice, (low, high) in zip(score.voices, _PLACES, strict=True)
-    ):
-        return OUT_OF_PLACE
-    if not _recurs(score, asked.style in KEYBOARD_STYLES):
-        return RECURRENCE
-    if asked.tempo_qpm is None and notes_a_second(score) > _FASTEST:
-        return TOO_FAST
-    return OTHER_KEY if score.profile_key != asked.key else ""
+class RejectReason(Enum):
+    """Why a finished piece is rejected."""
+
+    DEAD_END = "dead end"  # no token may come next
+    BREAKS_CONSTRAINT = "breaks a constraint"  # one at full strength
+    QUOTES = "quotes"  # more bars of the training set than max_quote
+    NOT_ACCEPTED = "not accepted"  # by the caller's own test
 
 
-def _both_play(score: Score) -> bool:
-    return all(
-        len(bars_played(score, part)) >= _LEAST_PLAYED * score.bars
-        and longest_rest(score, part) <= _LONGEST_REST
-        for part in range(len(score.voices))
-    )
+class Rejection(NamedTuple):
+    """A reason and what it is about: names of constraints, or what is quoted."""
+
+    reason: RejectReason
+    detail: str = ""
 
 
-def _recurs(score: Score, keyboard: bool) -> bool:
-    """Whether its melodies come again neither more seldom nor more often than in real music."""
-    if score.bars < _FEWEST_TO_RECUR:
-        return True
-    found = self_similarity(score)
-    limits = _KEYBOARD_RECURS if keyboard else _OTHER_RECURS
-    return all(
-        low <= found[f"melody_recurs_{lag}"] <= high
-        for lag, (low, high) in limits.items()
-        if 2 * lag <= score.bars
-    )
+class OutlierRule(NamedTuple):
+    """A measure of a piece and the limits within which most real pieces lie.
+
+    A measure of NaN does not apply to the piece.
+    """
+
+    name: str
+    measure: Callable[[Candidate], float]
+    low: float
+    high: float
+
+    def is_outlier(self, candidate: Candidate) -> bool:
+        """Return whether the measure lies beyond its limits."""
+        value = self.measure(candidate)
+        return not math.isnan(value) and not self.low <= value <= self.high
+
+
+def _of_score(measure: Callable[[Score], float]) -> Callable[[Candidate], float]:
+    """Turn a measure of scores into one of candidates."""
+    return lambda candidate: measure(candidate.score)
+
+
+def _melody_recurs(lag_bars: int) -> Callable[[Candidate], float]:
+    """Measure how alike melodies are that many bars apart, in pieces long enough to tell."""
+
+    def measure(candidate: Candidate) -> float:
+        if candidate.score.bars < max(_MIN_BARS_TO_RECUR, 2 * lag_bars):
+            return math.nan
+        return candidate.descriptors[f"motif/melody_recurs_{lag_bars}"]
+
+    return measure
+
+
+# Limits hold for 98 to 99 % of keyboard excerpts (docs/decisions.md, docs/log.md).
+OUTLIER_RULES = (
+    OutlierRule("share of bars played", _of_score(lambda s: min_share_of_bars_played(s)), 0.5, 1),
+    OutlierRule("longest rest", _of_score(lambda s: longest_rest(s)), 0, 5),  # bars
+    OutlierRule("first bar", _of_score(lambda s: first_bar_played(s)), 0, 0),  # from 0
+    OutlierRule("repeated bars", _of_score(lambda s: longest_repetition(s)), 0, 2),  # bars
+    OutlierRule("upper register", _of_score(lambda s: mean_pitch(s, _UPPER)), 59, 86),
+    OutlierRule("lower register", _of_score(lambda s: mean_pitch(s, _LOWER)), 33, 65),
+    OutlierRule("melody after 1 bar", _melody_recurs(1), 0.16, 0.77),
+    OutlierRule("melody after 2 bars", _melody_recurs(2), 0.12, 0.77),
+    OutlierRule("melody after 4 bars", _melody_recurs(4), 0.10, 0.78),
+    OutlierRule("melody after 8 bars", _melody_recurs(8), 0.05, 0.95),
+    OutlierRule("notes a second", lambda c: c.notes_per_second, 0, 12),
+    OutlierRule("key", lambda c: c.checks["key"], 1, 1),
+    OutlierRule("quoted bars", lambda c: c.quotation.bars, 0, 3),
+)
 
 
 def bars_played(score: Score, part: int) -> set[int]:
-    """The bars, from 0, in which a note of the part sounds."""
+    """Return the bars, from 0, in which a note of the part sounds."""
     bar = score.meter.bar_ticks
     return {
         index
@@ -112,15 +101,37 @@ def bars_played(score: Score, part: int) -> set[int]:
     }
 
 
-def longest_rest(score: Score, part: int) -> int:
-    """In how many bars running no note of the part sounds, at most."""
+def min_share_of_bars_played(score: Score) -> float:
+    """Return the share of bars in which a voice plays, of the voice that plays less."""
+    return min(len(bars_played(score, part)) for part in range(len(score.voices))) / score.bars
+
+
+def longest_rest(score: Score, part: int | None = None) -> int:
+    """Return the most consecutive bars in which one part, or any one voice, is silent."""
+    if part is None:
+        return max(longest_rest(score, voice) for voice in range(len(score.voices)))
     played = sorted(bars_played(score, part) | {-1, score.bars})
     return max(later - earlier - 1 for earlier, later in pairwise(played))
 
 
-def most_bars_alike(score: Score, part: int | None = None, fewest: int = 1) -> int:
-    """How many bars running have the same notes, at most: in every voice, or in one; bars in which
-    begin fewer than so many notes do not count.
+def first_bar_played(score: Score) -> int:
+    """Return the first bar, from 0, in which a note sounds; the number of bars if none does."""
+    played = set[int]().union(*(bars_played(score, part) for part in range(len(score.voices))))
+    return min(played, default=score.bars)
+
+
+def longest_repetition(score: Score) -> int:
+    """Return the most consecutive bars that are the same, in both voices or in the melody.
+
+    The melody is the upper voice, in bars in which it begins four notes or more.
+    """
+    return max(repeated_bars(score), repeated_bars(score, _UPPER, _MIN_MOTIF_NOTES))
+
+
+def repeated_bars(score: Score, part: int | None = None, min_notes: int = 1) -> int:
+    """Return the most consecutive bars with the same notes, in every voice or in one.
+
+    Bars in which fewer than ``min_notes`` notes begin do not count.
     """
     bar = score.meter.bar_ticks
     held: list[list[tuple[int, int, int, int]]] = [[] for _ in range(score.bars)]
@@ -128,16 +139,22 @@ def most_bars_alike(score: Score, part: int | None = None, fewest: int = 1) -> i
         for note in voice.notes if part in (None, index) else ():
             number, position = divmod(note.onset_tick, bar)
             held[number].append((index, position, note.pitch, note.duration_ticks))
-    most = running = 0
+    most = consecutive = 0
     for number, notes in enumerate(held):
         same = number > 0 and notes == held[number - 1]
-        running = running + 1 if same else 1
-        most = max(most, running if len(notes) >= fewest else 0)
+        consecutive = consecutive + 1 if same else 1
+        most = max(most, consecutive if len(notes) >= min_notes else 0)
     return most
 
 
-def notes_a_second(score: Score) -> float:
-    """Of the voice and the bar that have most, at the score's tempo; 0 where there are none."""
+def mean_pitch(score: Score, part: int) -> float:
+    """Return the mean sounding pitch of a voice; NaN without notes."""
+    pitches = note_array(score.voices[part].notes)[1]
+    return float(pitches.mean()) if len(pitches) else math.nan
+
+
+def notes_per_second(score: Score) -> float:
+    """Return the notes a second of the voice and bar with most, at the score's tempo."""
     bar = score.meter.bar_ticks
     fullest = max(
         np.bincount(note_array(voice.notes)[0] // bar, minlength=1).max() for voice in score.voices

@@ -1,22 +1,27 @@
-"""What a piece may be asked to be, and what is chosen where nothing was asked."""
+"""The conditions of one piece: key, metre, length, tempo, style and fixed notes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bicinium.errors import RequestError
+from bicinium.data.sources import KEYBOARD_STYLES
+from bicinium.errors import RequestError, ScoreError
 from bicinium.generation.fixed_notes import FixedNotes
 from bicinium.music.key import Key
-from bicinium.music.score import Meter
+from bicinium.music.score import TICKS_PER_QUARTER, Meter
 
 MAX_BARS = 256
 MIN_TEMPO_QPM, MAX_TEMPO_QPM = 20.0, 300.0
-_LIKELY_METERS = {"4/4": 0.35, "3/4": 0.3, "2/4": 0.2, "6/8": 0.15}
-_KEYBOARD_STYLES = {"bach": 0.5, "classical": 0.25, "baroque": 0.15, "romantic": 0.1}
-_LIKELY_KEYS = (
+_MAX_TOKENS_PER_QUARTER = 96  # far above what two voices need
+_MAX_TOKENS_PER_NOTE = 8  # VELOCITY, NOTE_ON, TIME_SHIFTs, PARTs, NOTE_OFF
+_HEADER_TOKENS = 64
+# Distributions of what a request leaves open, from the keyboard corpus.
+_METER_SHARES = {"4/4": 0.35, "3/4": 0.3, "2/4": 0.2, "6/8": 0.15}
+_STYLE_SHARES = {"bach": 0.5, "classical": 0.25, "baroque": 0.15, "romantic": 0.1}
+_COMMON_KEYS = (
     "C major", "G major", "D major", "A major", "F major", "Bb major", "Eb major",
     "A minor", "E minor", "D minor", "G minor", "C minor",
 )  # fmt: skip
@@ -24,8 +29,10 @@ _LIKELY_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """A piece as it is asked for. ``tempo_qpm`` None leaves the tempo to the model, ``style`` None
-    the style. ``fixed_notes`` holds notes that it is to have, as they will sound.
+    """What one piece is conditioned on. Raises RequestError for a value outside its limits.
+
+    ``tempo_qpm`` None leaves the tempo to the model, ``style`` None the style. ``fixed_notes`` are
+    as they sound.
     """
 
     key: Key
@@ -37,33 +44,80 @@ class Conditions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.bars <= MAX_BARS:
-            raise RequestError(f"{self.bars} bars cannot be composed: ask for 1 to {MAX_BARS}")
+            raise RequestError(f"bars must be between 1 and {MAX_BARS} (got {self.bars}).")
         if self.tempo_qpm is not None and not MIN_TEMPO_QPM <= self.tempo_qpm <= MAX_TEMPO_QPM:
             raise RequestError(
-                f"tempo {self.tempo_qpm:g} must be {MIN_TEMPO_QPM:g} to {MAX_TEMPO_QPM:g} quarter "
-                "notes a minute"
+                f"tempo must be between {MIN_TEMPO_QPM:g} and {MAX_TEMPO_QPM:g} quarter notes a "
+                f"minute (got {self.tempo_qpm:g})."
             )
 
     def check(self, meters: Sequence[str], styles: Sequence[str]) -> None:
-        """Raise RequestError for a metre or a style that is none of those the model has learned."""
+        """Raise RequestError if the model has not learned the metre or the style."""
         if str(self.meter) not in meters:
             raise RequestError(
-                f"metre {self.meter} is not one the model has learned: {', '.join(meters)}"
+                f"The model has not learned the metre {self.meter}. Choose one of "
+                f"{', '.join(meters)}."
             )
         if self.style is not None and self.style not in styles:
             raise RequestError(
-                f"style {self.style!r} is not one the model has learned: {', '.join(styles)}"
+                f"The model has not learned the style {self.style!r}. Choose one of "
+                f"{', '.join(styles)}."
             )
+
+    @property
+    def is_keyboard(self) -> bool:
+        """Whether the style is one of keyboard music."""
+        return self.style in KEYBOARD_STYLES
+
+    @property
+    def end_is_fixed(self) -> bool:
+        """Whether a voice is fixed at the last tick."""
+        last = self.bars * self.meter.bar_ticks - 1
+        fixed = self.fixed_notes.fixed if self.fixed_notes else ()
+        return any(begin <= last < until for voice in fixed for begin, until in voice)
+
+    @property
+    def token_budget(self) -> int:
+        """A number of tokens that no piece of this length needs."""
+        quarters = -(-self.bars * self.meter.bar_ticks // TICKS_PER_QUARTER)
+        notes = self.fixed_notes.score.note_count if self.fixed_notes else 0
+        return _HEADER_TOKENS + _MAX_TOKENS_PER_QUARTER * quarters + _MAX_TOKENS_PER_NOTE * notes
+
+
+def fixed_notes_in_token_key(conditions: Sequence[Conditions]) -> list[FixedNotes | None]:
+    """Return the fixed notes of each piece in C major or A minor; equal ones are one object.
+
+    Raises RequestError if they do not fit on the keyboard there.
+    """
+    moved: dict[tuple[int, int], FixedNotes] = {}
+    for piece in conditions:
+        semitones = piece.key.semitones_to_reference
+        if piece.fixed_notes is None or (id(piece.fixed_notes), semitones) in moved:
+            continue
+        try:
+            score = piece.fixed_notes.score.transpose(semitones)
+        except ScoreError as error:
+            raise RequestError(
+                "The given notes do not fit on the keyboard when they are transposed to C major or "
+                f"A minor: {error}. Choose a key nearer to that."
+            ) from error
+        moved[id(piece.fixed_notes), semitones] = replace(piece.fixed_notes, score=score)
+    return [
+        moved[id(piece.fixed_notes), piece.key.semitones_to_reference]
+        if piece.fixed_notes
+        else None
+        for piece in conditions
+    ]
 
 
 def draw_key(rng: np.random.Generator) -> Key:
-    """A key that keyboard music is often in."""
-    return Key.parse(_LIKELY_KEYS[rng.integers(len(_LIKELY_KEYS))])
+    """Draw one of the keys that are common in keyboard music."""
+    return Key.parse(_COMMON_KEYS[rng.integers(len(_COMMON_KEYS))])
 
 
 def draw_style(rng: np.random.Generator, learned: Sequence[str]) -> str | None:
-    """Of the styles that the model has learned one of keyboard music; None where there is none."""
-    known = {name: share for name, share in _KEYBOARD_STYLES.items() if name in learned}
+    """Draw a style of keyboard music that the model has learned; None if there is none."""
+    known = {name: share for name, share in _STYLE_SHARES.items() if name in learned}
     if not known:
         return None
     shares = np.array(list(known.values()))
@@ -71,5 +125,5 @@ def draw_style(rng: np.random.Generator, learned: Sequence[str]) -> str | None:
 
 
 def draw_meter(rng: np.random.Generator) -> Meter:
-    """A metre, about as often as the keyboard corpus has it."""
-    return Meter.parse(str(rng.choice(list(_LIKELY_METERS), p=list(_LIKELY_METERS.values()))))
+    """Draw a metre, about as often as the keyboard corpus has it."""
+    return Meter.parse(str(rng.choice(list(_METER_SHARES), p=list(_METER_SHARES.values()))))

@@ -91,7 +91,7 @@ def fix_opening(score: Score, bars: int) -> FixedNotes:
     """
     if bars <= score.bars:
         raise RequestError(
-            f"a piece of {bars} bars cannot go on after {score.bars} that are given: ask for more"
+            f"A piece of {bars} bars cannot continue {score.bars} bars. Choose more bars."
         )
     fixed = ((0, score.end_tick),)
     return FixedNotes(replace(score, bars=bars), (fixed,) * VOICES, (NO_TICKS,) * VOICES)
@@ -105,8 +105,8 @@ def fix_around_gap(score: Score, first_bar: int, last_bar: int) -> FixedNotes:
     """
     if not 1 <= first_bar <= last_bar <= score.bars:
         raise RequestError(
-            f"bars {first_bar} to {last_bar} cannot be rewritten: the piece has bars 1 to "
-            f"{score.bars}"
+            f"Bars {first_bar} to {last_bar} cannot be rewritten. The piece has bars 1 to "
+            f"{score.bars}."
         )
     bar = score.meter.bar_ticks
     begin = max((first_bar - 1) * bar, score.start_tick)
@@ -123,20 +123,6 @@ def fix_around_gap(score: Score, first_bar: int, last_bar: int) -> FixedNotes:
         fixed.append(((0, limits[0]), (limits[1], FAR)))
         known.append((limits[1], FAR) if last_bar < score.bars else NO_TICKS)
     return FixedNotes(replace(score, voices=tuple(voices)), tuple(fixed), tuple(known))
-
-
-def subject(motif: Voice, answer: Voice, like: Score, bars_alone: int) -> FixedNotes:
-    """The upper voice opens with ``motif`` alone; after ``bars_alone`` bars the lower answers.
-
-    Both voices are then the model's as soon as their notes are over.
-    """
-    alone = bars_alone * like.meter.bar_ticks
-    upper_end, lower_end = motif.end_tick, answer.end_tick
-    return FixedNotes(
-        replace(like, voices=(motif, answer)),
-        (((0, upper_end),), ((0, lower_end),)),
-        (NO_TICKS, (alone, lower_end)),
-    )
 
 
 class FixedNotesBatch:

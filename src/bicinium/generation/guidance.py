@@ -1,50 +1,52 @@
-"""Keeping to the style: what a model says that is told the style, and says not when it is not.
+"""Classifier-free guidance on style.
 
-Classifier-free guidance (Ho and Salimans, arXiv:2207.12598; for language models Sanchez et al.,
-arXiv:2306.17806): of the logits of the same model, told and not told, the difference counts more
-than once. A model that has read much more of other music than of keyboard music drifts towards the
-other, whatever it was told at the beginning.
+Ho and Salimans, arXiv:2207.12598; for language models Sanchez et al., arXiv:2306.17806. The logits
+with the style and those without it are extrapolated. The model has read far more other music than
+keyboard music and drifts towards it; guidance keeps it to the style.
 """
 
 from __future__ import annotations
 
-from copy import copy
-
 import numpy as np
 from numpy.typing import NDArray
 
+from bicinium.generation.batch import Batch
+from bicinium.generation.processors import LogitsProcessor
 from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.encode import mask_style
 
-_CONTEXT = 256  # tokens, some six bars
+_CONTEXT = 256  # tokens, some six bars: the run without the style may look back less far
+_KEYBOARD_GUIDANCE = 1.5  # the default in keyboard styles (docs/log.md)
 
 
-class GuidedDecoder:
-    """A decoder of N pieces, each guided so much (N,): 1 is the model as it is, told the style.
+def guidance_scale(requested: float | None, is_keyboard: bool) -> float:
+    """Return the guidance scale; None depends on the style. 1 leaves the model as it is."""
+    if requested is not None:
+        return requested
+    return _KEYBOARD_GUIDANCE if is_keyboard else 1.0
 
-    Where none is guided it costs nothing more. What is said without the style looks back less far,
-    which costs little and counts the farther past more than once too.
+
+class Guidance(LogitsProcessor):
+    """Guides each of B pieces by its scale (B,). Runs the model a second time, without the style.
+
+    ``context`` is how many tokens that second run looks back.
     """
 
-    def __init__(self, decoder: Decoder, guidance: NDArray[np.floating]) -> None:
-        self._guidance = guidance
-        self._told, self._untold = copy(decoder), None  # the same weights: others may use them
-        self._told.start(len(guidance))
-        if (guidance != 1).any():
-            self._untold = decoder.looking_back(_CONTEXT)
-            self._untold.start(len(guidance))
+    def __init__(
+        self, decoder: Decoder, scale: NDArray[np.floating], context: int = _CONTEXT
+    ) -> None:
+        self._scale = scale
+        self._rows = np.arange(len(scale))
+        self._decoder = decoder.looking_back(context)
+        self._decoder.start(len(scale))
 
-    def keep(self, rows: NDArray[np.integer]) -> None:
-        """Go on with these pieces only, in that order."""
-        self._guidance = self._guidance[rows]
-        self._told.keep(rows)
-        if self._untold:
-            self._untold.keep(rows)
-
-    def step(self, seen: NDArray[np.int32]) -> NDArray[np.floating]:
-        """(N, F + …) features of the last tokens → (N, V) logits of the next ones."""
-        told = self._told.step(seen)
-        if not self._untold:
-            return told
-        untold = self._untold.step(mask_style(self._untold.config, seen))
-        return untold + self._guidance[:, None] * (told - untold)
+    def __call__(
+        self, batch: Batch, logits: NDArray[np.floating], allowed: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+        """Return (N, V) the guided logits, and the mask as it is."""
+        if len(batch.rows) < len(self._rows):  # pieces have finished since the last step
+            self._decoder.keep(np.searchsorted(self._rows, batch.rows))
+            self._rows = batch.rows
+        unconditional = self._decoder.step(mask_style(self._decoder.config, batch.inputs))
+        scale = self._scale[batch.rows][:, None]
+        return unconditional + scale * (logits - unconditional), allowed

@@ -1,8 +1,8 @@
-"""Saying a figure again: where a line has come the same way before, that it go on as it did then.
+"""A bias towards continuing a motif as it went on before.
 
-A model of this size follows its own figures as often as real music follows its own, where they are
-equally long; but it seldom has long ones, since each note that leaves a figure makes the next less
-likely (docs/decisions.md). So the longer the context, the more the note that is expected gains.
+A model of this size repeats short motifs as often as real music does, but seldom long ones, since
+each deviating note makes the next one less likely (docs/decisions.md). So the longer the matching
+context is, the more the expected note gains.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bicinium.generation.batch import Batch
+from bicinium.generation.processors import LogitsProcessor
 from bicinium.grammar.rules import State
 from bicinium.model.inputs.bar_lag import BarLag
 from bicinium.model.inputs.motif_predictor import CONFIDENCES, MotifPrediction, degree_of
@@ -19,38 +21,62 @@ from bicinium.tokenizer.vocabulary import BLOCKS, Kind
 GAINS = np.array([0, 0, 0, 0.3, 0.6, 1.2, 2, 3])
 assert len(GAINS) == CONFIDENCES
 
+_KEYBOARD_STRENGTH = 1.0  # the default in keyboard styles (docs/log.md)
 _NOTE_ON = BLOCKS[Kind.NOTE_ON].ids
 _DEGREE = np.array([degree_of(pitch) for pitch in range(BLOCKS[Kind.NOTE_ON].values.max() + 1)])
-_HARDLY = -1e30  # the logarithm of no probability, but a number
 _DEGREES = _DEGREE[BLOCKS[Kind.NOTE_ON].values]  # (88,)
+_LOG_ZERO = -1e30  # stands for the logarithm of 0
+
+
+def motif_strength(requested: float | None, is_keyboard: bool) -> float:
+    """Return the strength of the bias; None depends on the style. 0 turns the bias off."""
+    if requested is not None:
+        return requested
+    return _KEYBOARD_STRENGTH if is_keyboard else 0.0
+
+
+class MotifBias(LogitsProcessor):
+    """Applies the motif bias to each of B pieces at its strength (B,)."""
+
+    def __init__(self, strength: NDArray[np.floating]) -> None:
+        self._strength = strength
+
+    def __call__(
+        self, batch: Batch, logits: NDArray[np.floating], allowed: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+        """Return (N, V) the log probabilities with the bias, and the mask as it is."""
+        strength = self._strength[batch.rows]
+        return apply_motif_bias(logits, allowed, batch.state, batch.past, strength), allowed
 
 
 def apply_motif_bias(
     logits: NDArray[np.floating],
-    allowed: NDArray[np.bool_] | None,
+    allowed: NDArray[np.bool_],
     state: State,
     past: BarLag,
     strength: NDArray[np.floating],
 ) -> NDArray[np.floating]:
-    """(N, 774) log probabilities, in which the NOTE_ON that is due has gained ``strength`` (N,)
-    times its nats over the others; raised or not, since what is expected is a white key, but not
-    where it repeats the note before. That a note begins is as likely as before.
+    """Return (N, 774) logits in which the expected NOTE_ON gains over the others.
+
+    The gain is ``strength`` (N,) times ``GAINS``. The prediction is a scale degree, so a raised or
+    lowered form gains as well. A repetition of the last note gains nothing. The probability that
+    any note begins stays the same.
     """
-    due = MotifPrediction(*past.predicted_now(state))
-    gain = np.where(due.step != 0, strength * GAINS[due.confidence], 0)
+    expected = MotifPrediction(*past.predicted_now(state))
+    gain = np.where(expected.step != 0, strength * GAINS[expected.confidence], 0)
     rows = np.flatnonzero(gain)
     if not len(rows):
         return logits
-    favoured = _DEGREE[due.pitch][rows, None] == _DEGREES  # (n, 88)
+    favoured = _DEGREE[expected.pitch][rows, None] == _DEGREES  # (n, 88)
     before = logits[rows, _NOTE_ON]
     after = before + np.where(favoured, gain[rows, None], 0)
-    possible = np.ones_like(favoured) if allowed is None else allowed[rows, _NOTE_ON]
-    leaning = logits.copy()
-    leaning[rows, _NOTE_ON] = after - (_log_sum(after, possible) - _log_sum(before, possible))
-    return leaning
+    possible = allowed[rows, _NOTE_ON]
+    biased = logits.copy()
+    biased[rows, _NOTE_ON] = after - (_log_sum(after, possible) - _log_sum(before, possible))
+    return biased
 
 
 def _log_sum(logits: NDArray[np.floating], where: NDArray[np.bool_]) -> NDArray[np.floating]:
-    """(n, 1) of the exponentials of those (n, 88) logits that count."""
-    counted = np.where(where, logits, _HARDLY)
+    """Return (n, 1) the log of the summed exponentials of the (n, 88) logits that count."""
+    counted = np.where(where, logits, _LOG_ZERO)
     return np.asarray(np.logaddexp.reduce(counted, axis=1, keepdims=True))

@@ -1,35 +1,42 @@
-"""Which of several candidates is best, and a score sheet that says why."""
+"""Chooses among the candidates of a piece, and says how good the chosen one is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
+from bicinium.generation.acceptance import (
+    OUTLIER_RULES,
+    Rejection,
+    RejectReason,
+    notes_per_second,
+)
 from bicinium.generation.composition import Composition
-from bicinium.generation.conditions import Conditions
+from bicinium.generation.config import GenerationConfig
+from bicinium.generation.constraints.registry import count_violations
 from bicinium.generation.critic import Critic
 from bicinium.generation.memorization import Quotation, QuotationIndex
 from bicinium.music.counterpoint import ends_on_tonic
-from bicinium.music.descriptors import describe
+from bicinium.music.descriptors import Description, describe
 from bicinium.music.quality import quality_of
 from bicinium.music.score import Score
 
-DEFAULT_BEST_OF = 12  # candidates for each piece, where no other number is asked for (docs/log.md)
-_APART = 2**64  # between candidates' seeds; with less, one would draw what another draws next
-MAX_FREE_QUOTE_BARS = 3  # as many as human composers have in common by chance
+DEFAULT_BEST_OF = 12  # candidates for each piece (docs/log.md)
+MAX_FREE_QUOTE_BARS = 3  # human composers share as many by chance
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreSheet:
-    """How good a piece is, in [0, 1] each, and of what was asked for, what it is."""
+    """How good a piece is, each in [0, 1], and in which respects it is as requested."""
 
     grammar_score: float
-    quality_score: float  # 0 where there are no two voices to judge
-    checks: dict[str, bool]  # bars, meter, key, close and, where one was asked for, tempo
-    quoted_bars: int | None  # the longest quotation of the training set; None: not looked for
+    quality_score: float  # 0 without two voices to measure
+    checks: dict[str, bool]  # bars, meter, key, close and, if one was requested, tempo
+    quoted_bars: int | None  # the longest quotation of the training set; None: not searched for
     quoted_from: str = ""  # composer and title
-    realism: float | None = None  # the critic's; None: the model has no critic
+    realism: float | None = None  # the critic's probability; None: the model has no critic
 
     @property
     def adherence(self) -> float:
@@ -38,100 +45,180 @@ class ScoreSheet:
 
     @property
     def originality(self) -> float:
-        """1 up to three quoted bars, half of it for each bar more."""
+        """1 up to three quoted bars, and half of it for each further bar."""
         return 0.5 ** max(0, (self.quoted_bars or 0) - MAX_FREE_QUOTE_BARS)
 
     @property
     def total(self) -> float:
-        """``quality_score`` · ``adherence`` · ``originality`` · ``realism``; 0 for what is
-        ungrammatical.
-        """
+        """The product of the above; 0 for an ungrammatical piece."""
         if self.grammar_score < 1:
             return 0.0
         realism = 1.0 if self.realism is None else self.realism
         return self.quality_score * self.adherence * self.originality * realism
 
 
+class Candidate:
+    """A finished piece, each measure of which is computed once, when it is first needed."""
+
+    def __init__(self, composition: Composition, quotations: QuotationIndex | None = None) -> None:
+        self.composition, self._quotations = composition, quotations
+
+    @property
+    def score(self) -> Score:
+        """The score. Only a piece without the grammar may have none."""
+        assert self.composition.score is not None
+        return self.composition.score
+
+    @cached_property
+    def descriptors(self) -> Description:
+        """The descriptors of the piece; each is computed when it is first read."""
+        return describe(self.score)
+
+    @cached_property
+    def quality_score(self) -> float:
+        """The quality score; 0 without two voices to measure."""
+        found = quality_of(self.descriptors)
+        return found.score if found else 0.0
+
+    @cached_property
+    def quotation(self) -> Quotation:
+        """The longest quotation of the training set among the notes that the model wrote."""
+        if self._quotations is None:
+            return Quotation(0)
+        return quotation(self.composition, self._quotations)
+
+    @property
+    def notes_per_second(self) -> float:
+        """Notes a second in the fullest bar; NaN if the tempo was requested."""
+        if self.composition.conditions.tempo_qpm is not None:
+            return math.nan
+        return notes_per_second(self.score)
+
+    @cached_property
+    def checks(self) -> dict[str, bool]:
+        """Whether the piece is as requested. Bars count up to the last in which a note sounds."""
+        conditions, score = self.composition.conditions, self.composition.score
+        checks = {
+            "bars": score is not None and score.bars == conditions.bars == _last_bar(score),
+            "meter": score is not None and score.meter == conditions.meter,
+            "key": score is not None and score.profile_key == conditions.key,
+            "close": score is not None and ends_on_tonic(score, conditions.key),
+        }
+        if conditions.tempo_qpm is not None:
+            tempo = conditions.tempo_qpm
+            checks["tempo"] = score is not None and math.isclose(score.tempo_qpm, tempo)
+        return checks
+
+    @property
+    def adherence(self) -> float:
+        """Share of the checks that hold."""
+        return sum(self.checks.values()) / len(self.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How many candidates each piece has, and how one of them is chosen.
+
+    ``quotations`` and ``critic`` lie beside the weights of a model. ``accept`` is a test of the
+    caller's own.
+    """
+
+    best_of: int = 1
+    quotations: QuotationIndex | None = None
+    critic: Critic | None = None
+    max_quote_bars: int | None = None  # of the training set; None: no limit
+    accept: Callable[[Composition], bool] | None = None
+
+    def candidate(self, composition: Composition) -> Candidate:
+        """Return the composition with its measures."""
+        return Candidate(composition, self.quotations)
+
+    def violation(self, candidate: Candidate, config: GenerationConfig) -> Rejection | None:
+        """Return why a candidate is rejected. Without the grammar every one is taken."""
+        composition = candidate.composition
+        if not config.use_grammar:
+            return None
+        if composition.score is None:
+            return Rejection(RejectReason.DEAD_END)
+        if config.constraints:
+            counts = count_violations(composition.score, composition.conditions, config.constraints)
+            broken = [name for name, n in counts.items() if n and config.constraints.forbids(name)]
+            if broken:
+                return Rejection(RejectReason.BREAKS_CONSTRAINT, ", ".join(broken))
+        if self.max_quote_bars is not None and candidate.quotation.bars > self.max_quote_bars:
+            quoted = candidate.quotation
+            return Rejection(RejectReason.QUOTES, f"{quoted.bars} bars of {quoted.source}")
+        if self.accept and not self.accept(composition):
+            return Rejection(RejectReason.NOT_ACCEPTED)
+        return None
+
+    def best(self, valid: Sequence[Candidate], config: GenerationConfig) -> Candidate:
+        """Return the candidate with the fewest outliers, then most as requested, then most real."""
+        if len(valid) == 1:
+            return valid[0]
+        return min(valid, key=lambda c: (outliers(c, config), -c.adherence, -self.log_odds(c)))
+
+    def log_odds(self, candidate: Candidate) -> float:
+        """Return the log-odds of real music: the critic's or, without one, the quality model's."""
+        if candidate.composition.score is None:
+            return candidate.composition.result.grammar_score
+        if self.critic:
+            return self.critic.log_odds(candidate.descriptors)
+        return candidate.quality_score
+
+    def sheet(self, candidate: Candidate) -> ScoreSheet:
+        """Return the score sheet of a candidate."""
+        composition = candidate.composition
+        measured = composition.score is not None
+        quality_score = candidate.quality_score if measured else 0.0
+        realism = None
+        if self.critic and quality_score:
+            realism = self.critic.realism(candidate.descriptors)
+        quoted = candidate.quotation if measured else Quotation(0)
+        return ScoreSheet(
+            grammar_score=composition.result.grammar_score,
+            quality_score=quality_score,
+            checks=candidate.checks,
+            quoted_bars=quoted.bars if self.quotations else None,
+            quoted_from=quoted.source,
+            realism=realism,
+        )
+
+
+DEFAULT_SELECTION = Selection()
+
+
+def outliers(candidate: Candidate, config: GenerationConfig) -> int:
+    """Return the number of outliers of a piece.
+
+    They are counted only in pieces under constraints without fixed notes: unconstrained pieces are
+    the model's own, and what surrounds fixed notes may be of any kind.
+    """
+    constraints = config.constraints
+    if not (config.use_grammar and constraints and any(constraints.strengths.values())):
+        return 0
+    if candidate.composition.conditions.fixed_notes:
+        return 0
+    return sum(rule.is_outlier(candidate) for rule in OUTLIER_RULES)
+
+
 def score_sheet(
     composition: Composition, index: QuotationIndex | None, critic: Critic | None = None
 ) -> ScoreSheet:
-    """Judge a piece. Without an index, quotations are not looked for."""
-    score = composition.score
-    description = describe(score) if score else None
-    judged = quality_of(description) if description else None
-    quoted = Quotation(0)
-    if index and score:
-        quoted = quotation(score, composition.conditions, index)
-    return ScoreSheet(
-        grammar_score=composition.result.grammar_score,
-        quality_score=judged.score if judged else 0.0,
-        checks=_checks(composition.conditions, score),
-        quoted_bars=quoted.bars if index else None,
-        quoted_from=quoted.source,
-        realism=critic.realism(description) if critic and judged and description else None,
-    )
+    """Return the score sheet of a piece. Without an index, no quotations are searched for."""
+    selection = Selection(quotations=index, critic=critic)
+    return selection.sheet(selection.candidate(composition))
 
 
-def candidate_seeds(seeds: Sequence[int], best_of: int) -> list[int]:
-    """For each piece's seed those of its candidates, of which the first is the piece's own."""
-    return [seed + candidate * _APART for seed in seeds for candidate in range(best_of)]
-
-
-def each_candidate(
-    conditions: Sequence[Conditions], seeds: Sequence[int], best_of: int
-) -> tuple[list[Conditions], list[int]]:
-    """What is asked of each candidate, and its seed: all of the first piece, of the second, …"""
-    asked = [one for one in conditions for _ in range(best_of)]
-    return asked, candidate_seeds(seeds, best_of)
-
-
-def best_of_each(
-    candidates: Mapping[int, Composition],
-    best_of: int,
-    index: QuotationIndex | None,
-    critic: Critic | None,
-) -> dict[int, Composition]:
-    """Of the candidates i · best_of to (i + 1) · best_of - 1 the best, with its sheet, by i; none
-    where there are none of these.
-    """
-    of_piece: dict[int, list[Composition]] = {}
-    for place in sorted(candidates):
-        of_piece.setdefault(place // best_of, []).append(candidates[place])
-    best = {}
-    for i, found in of_piece.items():
-        sheets = [score_sheet(piece, index, critic) for piece in found]
-        chosen = rank(sheets)[0]
-        best[i] = replace(found[chosen], sheet=sheets[chosen])
-    return best
-
-
-def quotation(score: Score, asked: Conditions, index: QuotationIndex) -> Quotation:
-    """The longest quotation in what was composed; what was given is its giver's."""
-    composed = asked.fixed_notes.composed_onsets(score) if asked.fixed_notes else None
-    return index.longest_quotation(score, composed)
-
-
-def rank(sheets: Sequence[ScoreSheet]) -> list[int]:
-    """The places of the sheets, the best first. What is ungrammatical is ranked by how much; of
-    equals, the earlier is first.
-    """
-    return sorted(range(len(sheets)), key=lambda i: (-sheets[i].total, -sheets[i].grammar_score))
-
-
-def _checks(asked: Conditions, score: Score | None) -> dict[str, bool]:
-    """Is it what was asked for? Bars are those up to the last in which something sounds."""
-    checks = {
-        "bars": score is not None and score.bars == asked.bars == _last_bar(score),
-        "meter": score is not None and score.meter == asked.meter,
-        "key": score is not None and score.profile_key == asked.key,
-        "close": score is not None and ends_on_tonic(score, asked.key),
-    }
-    if asked.tempo_qpm is not None:
-        checks["tempo"] = score is not None and math.isclose(score.tempo_qpm, asked.tempo_qpm)
-    return checks
+def quotation(composition: Composition, index: QuotationIndex) -> Quotation:
+    """Return the longest quotation in what was composed; fixed notes do not count."""
+    assert composition.score is not None
+    fixed_notes = composition.conditions.fixed_notes
+    composed = fixed_notes.composed_onsets(composition.score) if fixed_notes else None
+    return index.longest_quotation(composition.score, composed)
 
 
 def _last_bar(score: Score) -> int:
-    """The number, from 1, of the last bar in which a note sounds; 0 where none does."""
+    """Return the number, from 1, of the last bar in which a note sounds; 0 if none does."""
     end_tick = max((voice.end_tick for voice in score.voices), default=0)
     return -(-end_tick // score.meter.bar_ticks)

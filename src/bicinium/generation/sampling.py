@@ -1,4 +1,4 @@
-"""Drawing tokens from logits: pure functions over arrays. Knows ids and masks; knows no music."""
+"""Draws tokens from logits: pure functions over arrays. Knows ids and masks, but no music."""
 
 from __future__ import annotations
 
@@ -12,72 +12,77 @@ from bicinium.errors import RequestError
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How freely to draw. ``top_p`` 1 and ``top_k`` 0 and ``min_p`` 0 leave the model as it is."""
+    """How tokens are drawn. Raises RequestError for a value outside its limits.
 
-    temperature: float = 1.0
-    top_p: float = 1.0  # the smallest set of tokens that holds so much probability (nucleus)
-    top_k: int = 0  # only the k likeliest; 0 is all
-    min_p: float = 0.0  # only tokens at least so likely as this share of the likeliest
-    repetition_penalty: float = 0.0  # nats off the logit of a token for each time it came of late
-    guidance: float | None = 1.0  # how much the style counts; 1 is the model; None: as it needs
-    motif_strength: float | None = 0.0  # how strongly motifs recur; None: as the style needs
+    The command line, the Python interface and the studio take these options by their names.
+    ``Sampling()`` leaves the distribution of the model as it is.
+    """
+
+    temperature: float = 1.0  # under 1: more predictable; over 1: more varied
+    top_p: float = 1.0  # draw from the smallest set of tokens with this probability (nucleus)
+    top_k: int = 0  # draw from the k most likely tokens; 0 is all
+    min_p: float = 0.0  # draw from tokens at least this share as likely as the most likely one
+    guidance: float | None = 1.0  # classifier-free guidance on style; None: 1.5 in keyboard styles
+    motif_strength: float | None = 0.0  # bias to the model's motifs; None: 1 in keyboard styles
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature <= 10:
-            raise RequestError(f"temperature {self.temperature} must be over 0 and at most 10")
-        if not 0 < self.top_p <= 1:
-            raise RequestError(f"top-p {self.top_p} must be over 0 and at most 1")
-        if self.top_k < 0:
-            raise RequestError(f"top-k {self.top_k} must be 0 (all) or more")
-        if not 0 <= self.min_p < 1:
-            raise RequestError(f"min-p {self.min_p} must be 0 or more and under 1")
-        if not 0 <= self.repetition_penalty <= 100:
-            raise RequestError(
-                f"repetition penalty {self.repetition_penalty} must be 0 (none) to 100"
-            )
-        if self.guidance is not None and not 0 <= self.guidance <= 10:
-            raise RequestError(f"guidance {self.guidance} must be 0 (no style) to 10")
-        if self.motif_strength is not None and not 0 <= self.motif_strength <= 10:
-            raise RequestError(f"motif strength {self.motif_strength} must be 0 (none) to 10")
+        for name, holds, limits in (
+            ("temperature", 0 < self.temperature <= 10, "over 0 and at most 10"),
+            ("top-p", 0 < self.top_p <= 1, "over 0 and at most 1"),
+            ("top-k", self.top_k >= 0, "0 (all tokens) or more"),
+            ("min-p", 0 <= self.min_p < 1, "at least 0 and under 1"),
+            ("guidance", _in_0_to_10(self.guidance), "between 0 (no style) and 10"),
+            ("motif-strength", _in_0_to_10(self.motif_strength), "between 0 (none) and 10"),
+        ):
+            if not holds:
+                value = getattr(self, name.replace("-", "_"))
+                raise RequestError(f"--{name} must be {limits} (got {value}).")
+
+
+def _in_0_to_10(value: float | None) -> bool:
+    return value is None or 0 <= value <= 10
+
+
+# How pieces are composed unless something else is requested (docs/log.md).
+DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.99, guidance=None, motif_strength=None)
 
 
 def probabilities(
-    logits: NDArray[np.floating], token_mask: NDArray[np.bool_] | None, how: Sampling
+    logits: NDArray[np.floating], token_mask: NDArray[np.bool_] | None, sampling: Sampling
 ) -> NDArray[np.float64]:
-    """(B, V) logits → the (B, V) distribution that is drawn from. Masked tokens have exactly 0."""
-    scaled = logits.astype(np.float64) / how.temperature
+    """Return the (B, V) distribution drawn from, given (B, V) logits. Masked tokens have 0."""
+    p = softmax(logits.astype(np.float64) / sampling.temperature, token_mask)
+    return truncate(p, sampling)
+
+
+def softmax(
+    logits: NDArray[np.floating], token_mask: NDArray[np.bool_] | None
+) -> NDArray[np.float64]:
+    """Return the (B, V) probabilities of the tokens that the mask allows."""
+    scaled = logits.astype(np.float64)
     if token_mask is not None:
         scaled = np.where(token_mask, scaled, -np.inf)
     p = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    if how.top_p == 1 and not how.top_k and not how.min_p:
-        return p
-    order = np.argsort(-p, axis=1, kind="stable")
-    ranked = np.take_along_axis(p, order, axis=1)
-    keep = ranked >= how.min_p * ranked[:, :1]
-    keep &= (np.cumsum(ranked, axis=1) - ranked) < how.top_p  # the token that reaches top_p stays
-    if how.top_k:
-        keep &= np.arange(p.shape[1]) < how.top_k
-    np.put_along_axis(p, order, np.where(keep, ranked, 0), axis=1)
     return np.asarray(p / p.sum(axis=1, keepdims=True))
 
 
-def penalise(
-    logits: NDArray[np.floating], recent: NDArray[np.integer], penalty: float
-) -> NDArray[np.float64]:
-    """(B, V) logits less ``penalty`` for each time a token stands in ``recent`` (B, K), where -1 is
-    none.
-
-    Subtracted, whatever the sign of the logit: what came of late is always less likely than before.
-    """
-    rows, places = np.nonzero(recent >= 0)
-    times = np.zeros(logits.shape)
-    np.add.at(times, (rows, recent[rows, places]), 1.0)
-    return np.asarray(logits - penalty * times)
+def truncate(p: NDArray[np.float64], sampling: Sampling) -> NDArray[np.float64]:
+    """Return (B, V) probabilities without the tokens that top-p, top-k and min-p leave out."""
+    if sampling.top_p == 1 and not sampling.top_k and not sampling.min_p:
+        return p
+    order = np.argsort(-p, axis=1, kind="stable")
+    ranked = np.take_along_axis(p, order, axis=1)
+    keep = ranked >= sampling.min_p * ranked[:, :1]
+    keep &= (np.cumsum(ranked, axis=1) - ranked) < sampling.top_p  # the token that reaches it stays
+    if sampling.top_k:
+        keep &= np.arange(p.shape[1]) < sampling.top_k
+    truncated = np.empty_like(p)
+    np.put_along_axis(truncated, order, np.where(keep, ranked, 0), axis=1)
+    return np.asarray(truncated / truncated.sum(axis=1, keepdims=True))
 
 
 def draw(p: NDArray[np.float64], uniform: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(B,) one token a row, by the inverse of the cumulative distribution at ``uniform`` (B,)."""
+    """Draw (B,) one token a row, by the inverse cumulative distribution at ``uniform`` (B,)."""
     cumulative = np.cumsum(p, axis=1)
     tokens = (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(axis=1)
     last_possible = p.shape[1] - 1 - (p[:, ::-1] > 0).argmax(axis=1)

@@ -1,85 +1,83 @@
-"""What the page asks to have composed, and the same as the Python interface takes it."""
+"""What the page sends to have music composed, and how it becomes a ``ComposeRequest``."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
-from pydantic import Field
+from pydantic import Field, create_model
 
-from bicinium.api import Asked
 from bicinium.errors import RequestError
 from bicinium.generation.conditions import MAX_BARS
-from bicinium.generation.constraints.config import Constraints
+from bicinium.generation.constraints import Constraints
+from bicinium.generation.sampling import Sampling
 from bicinium.music.score import Score, Voice
 from bicinium.render.export import write_score
+from bicinium.request import ComposeRequest
 from bicinium.studio.score_json import Strict, WireScore
 
-MOST_PIECES = 8
-_MOST_SEED = 2**31
+MAX_PIECES = 8
+_MAX_SEED = 2**31
 
-Use = Literal["upper", "lower", "continue_from", "rewrite"]
+# Fields of the request that the page may set as they are. It never names files on this machine.
+_FROM_PAGE = ("key", "meter", "tempo", "style", "subject", "answer", "max_quote")
 
 
-class WireGiven(Strict):
-    """Music that a piece starts from. ``use`` is the name it has in ``Asked``."""
+class SourceMusic(Strict):
+    """Music that a piece starts from. ``use`` is the name of its field in ``ComposeRequest``."""
 
-    use: Use
+    use: Literal["upper", "lower", "continue_from", "rewrite"]
     score: WireScore
     rewrite_bars: list[int] | None = Field(None, min_length=2, max_length=2)
 
-    def asked(self, folder: Path) -> Asked:
-        """The same as a file, written to ``folder``, for the Python interface."""
+    def options(self, folder: Path) -> dict[str, Any]:
+        """Write the music to a file in ``folder``, and return the options that name it."""
         score = self.score.score()
         if self.use in ("upper", "lower"):
-            kept = 0 if self.use == "upper" else 1
-            if not score.voices[kept].notes:
-                raise RequestError(f"there are no notes in the {self.use} voice that is given")
-            score = _only(score, kept)
+            part = 0 if self.use == "upper" else 1
+            if not score.voices[part].notes:
+                raise RequestError(f"The {self.use} voice has no notes.")
+            score = _only(score, part)
         path = folder / "given.musicxml"
         write_score(score, path)
-        asked = Asked()
-        asked[self.use] = str(path)
-        if self.use == "rewrite":
-            if self.rewrite_bars is None:
-                raise RequestError("say which bars are to be rewritten")
-            asked["rewrite_bars"] = (self.rewrite_bars[0], self.rewrite_bars[1])
-        return asked
+        if self.use != "rewrite":
+            return {self.use: path}
+        if self.rewrite_bars is None:
+            raise RequestError("The bars to rewrite are missing.")
+        return {self.use: path, "rewrite_bars": (self.rewrite_bars[0], self.rewrite_bars[1])}
 
 
-class Wish(Strict):
-    """One press of *Compose*: ``n`` pieces, with the seeds from ``seed`` on."""
+class ComposeMessageBase(Strict):
+    """One press of *Compose*, without the options that ``ComposeMessage`` adds."""
 
-    n: int = Field(1, ge=1, le=MOST_PIECES)
-    seed: int = Field(0, ge=0, le=_MOST_SEED)
-    key: str | None = Field(None, max_length=20)
-    meter: str | None = Field(None, max_length=10)
+    n: int = Field(1, ge=1, le=MAX_PIECES)
+    seed: int = Field(0, ge=0, le=_MAX_SEED)
     bars: int | None = Field(None, ge=1, le=MAX_BARS)
-    tempo: float | None = None  # quarter notes a minute
-    style: str | None = Field(None, max_length=40)
-    temperature: float | None = None
-    top_p: float | None = None
-    motif_strength: float | None = None
-    subject: str | None = Field(None, max_length=2000)
-    answer: Literal["octave", "fifth"] | None = None
-    max_quote: int | None = Field(None, ge=0)  # bars
-    constraints: dict[str, Any] | None = None  # what differs from the usual
-    given: WireGiven | None = None
+    constraints: dict[str, Any] | None = None  # those that differ from the defaults
+    given: SourceMusic | None = None
 
-    def asked(self, folder: Path) -> Asked:
-        """What the Python interface is asked for; files are written to ``folder``."""
-        plain: Any = self.model_dump(
-            exclude={"n", "seed", "constraints", "given"}, exclude_none=True
-        )
-        asked: Asked = plain
-        asked["constraints"] = Constraints.from_names(self.constraints or {})
+    def request(self, folder: Path, model: Path) -> ComposeRequest:
+        """Return the request. Files are written to ``folder``."""
+        options = self.model_dump(exclude={"constraints", "given"}, exclude_none=True)
         if self.given:
-            asked.update(self.given.asked(folder))
-        return asked
+            options |= self.given.options(folder)
+        return ComposeRequest.from_options(
+            **options, model=model, constraints=Constraints.from_names(self.constraints or {})
+        )
 
 
-def _only(score: Score, kept: int) -> Score:
-    """The score with one voice; the other is silent."""
-    voices = (v if part == kept else Voice() for part, v in enumerate(score.voices))
+def _options() -> dict[str, Any]:
+    """Return the type and default of each option, taken from the request and the sampling."""
+    hints = get_type_hints(ComposeRequest)
+    hints = {name: hints[name] for name in _FROM_PAGE} | get_type_hints(Sampling)
+    return {name: (hint | None, None) for name, hint in hints.items()}
+
+
+ComposeMessage = create_model("ComposeMessage", __base__=ComposeMessageBase, **_options())
+
+
+def _only(score: Score, part: int) -> Score:
+    """Return the score with one voice; the other is silent."""
+    voices = (v if part == index else Voice() for index, v in enumerate(score.voices))
     return replace(score, voices=tuple(voices))

@@ -42,7 +42,7 @@ from bicinium.studio.guard import ANYWHERE, Guard, Policy
 from bicinium.studio.piano_samples import PITCHES, SECONDS
 from bicinium.studio.run_events import Watching
 from bicinium.studio.run_files import Runs
-from bicinium.studio.schemas import MOST_PIECES, Wish
+from bicinium.studio.schemas import MAX_PIECES, ComposeMessage, ComposeMessageBase
 from bicinium.studio.score_json import Strict, WireScore, explain
 from bicinium.studio.workers import Workers
 
@@ -144,7 +144,7 @@ class Studio:
 
     async def compose(self, request: Request) -> Response:
         """Lines of JSON: how far the pieces are, each as it is done, and heartbeats until then."""
-        wish = await _sent(request, Wish)
+        wish = await _sent(request, ComposeMessage)
         lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         working = asyncio.create_task(self._compose(wish, lines))
         await asyncio.sleep(0)  # it takes its place in the line, or is refused, at once
@@ -152,7 +152,9 @@ class Studio:
             working.result()
         return _Stream(self._told(lines, working), "application/x-ndjson", working.cancel)
 
-    async def _compose(self, wish: Wish, lines: asyncio.Queue[dict[str, Any] | None]) -> None:
+    async def _compose(
+        self, wish: ComposeMessageBase, lines: asyncio.Queue[dict[str, Any] | None]
+    ) -> None:
         try:
             work = self.composing.run(tasks.compose, wish, self.settings.model)
             async with aclosing(work) as told:
@@ -329,7 +331,7 @@ def _about(settings: Settings) -> Mapping[str, Any]:
         "meters": checkpoint.config.meters,
         "styles": checkpoint.styles,
         "keys": [{"name": str(key), "printed": key.display_name} for key in ALL_KEYS],
-        "most": {"bars": MAX_BARS, "pieces": MOST_PIECES, "bytes": MOST_BYTES},
+        "most": {"bars": MAX_BARS, "pieces": MAX_PIECES, "bytes": MOST_BYTES},
         "tempo": [MIN_TEMPO_QPM, MAX_TEMPO_QPM],
         "constraints": [
             {"name": name, "says": says, "usual": usual[name], "strength": name in STRENGTHS}

@@ -15,8 +15,8 @@ from typing import Any
 from bicinium.api import compose_each, load_composer, load_quotations, validate
 from bicinium.errors import BiciniumError, NotationFileError, ScoreError
 from bicinium.formats.registry import read_music, read_score
+from bicinium.generation.candidates import Progress
 from bicinium.generation.composition import Composition
-from bicinium.generation.engine import Progress
 from bicinium.generation.rerank import ScoreSheet
 from bicinium.music.key import Key
 from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
@@ -25,7 +25,7 @@ from bicinium.render.export import write_score
 from bicinium.reports.rule_descriptions import describe_rule
 from bicinium.reports.verdicts import FileVerdict
 from bicinium.studio.piano_samples import piano
-from bicinium.studio.schemas import Wish
+from bicinium.studio.schemas import ComposeMessageBase
 from bicinium.studio.score_json import wire_score
 from bicinium.studio.sheet import sheet
 from bicinium.studio.token_analysis import understand
@@ -49,15 +49,13 @@ def load_engraver() -> Iterator[None]:
     yield
 
 
-def compose(wish: Wish, model: Path) -> Iterator[dict[str, Any]]:
+def compose(message: ComposeMessageBase, model: Path) -> Iterator[dict[str, Any]]:
     """What becomes of the pieces that are wished for: that their wait in the line is over, how far
     each is, and each as soon as it can be had, which need not be in the order of their seeds.
     """
     yield {"begun": True}
     with tempfile.TemporaryDirectory() as folder:
-        asked = wish.asked(Path(folder))
-        asked["model"] = model
-        for told in compose_each(wish.n, seed=wish.seed, **asked):
+        for told in compose_each(request=message.request(Path(folder), model)):
             yield (
                 {"underway": asdict(told)}
                 if isinstance(told, Progress)

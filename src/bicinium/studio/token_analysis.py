@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bicinium.errors import RequestError
-from bicinium.generation.engine import Composer
+from bicinium.generation.composer import Composer
 from bicinium.grammar import MusicalGrammarValidator, Violation
 from bicinium.model.inputs.encode import PieceConditions
 from bicinium.model.teacher_forcing import logits_along

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.data.piece_record import PieceRecord
+from bicinium.generation.composer import Composer
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.engine import Composer, GenerationConfig
+from bicinium.generation.config import GenerationConfig
 from bicinium.generation.sampling import Sampling
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.transformer import Transformer
@@ -64,7 +65,7 @@ class LiveSampler:
             Sampling(temperature=temperature),
             use_grammar=False,
             max_tokens=settings.on_policy_tokens,
-            slips=settings.on_policy_error_rate,
+            slip_probability=settings.on_policy_error_rate,
         )
         return generated_pieces(self._composer().draw(conditions, rngs, options), conditions)
 
@@ -73,7 +74,8 @@ class LiveSampler:
         rng = np.random.default_rng(seed)
         conditions = self._conditions(rng, [bars] * count)
         seeds = rng.integers(2**31, size=count).tolist()
-        return self._composer().compose(conditions, seeds, Sampling(), use_grammar=False)
+        config = GenerationConfig(Sampling(), use_grammar=False)
+        return self._composer().compose(conditions, seeds, config)
 
     def _conditions(self, rng: np.random.Generator, bars: Sequence[int]) -> list[Conditions]:
         chosen = rng.choice(len(self.pieces), size=len(bars), p=self.probabilities)

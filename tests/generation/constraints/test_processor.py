@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.constraints.config import STRENGTHS, Constraints, broken
-from bicinium.generation.constraints.families import CadencePlan
+from bicinium.generation.constraints.base import CadencePlan
+from bicinium.generation.constraints.config import STRENGTHS, Constraints
 from bicinium.generation.constraints.processor import ConstraintProcessor
+from bicinium.generation.constraints.registry import count_violations
 from bicinium.generation.fixed_notes import FixedNotesBatch, fix_around_gap, fix_opening, fix_voice
 from bicinium.grammar import MusicalGrammar, State
 from bicinium.music.counterpoint import ends_on_tonic, has_authentic_bass
@@ -31,7 +32,7 @@ from bicinium.tokenizer.vocabulary import (
 
 _OFF = dict.fromkeys(STRENGTHS, 0.0)
 _METERS = ("4/4", "3/4", "6/8", "2/4")
-_TIGHT = {"max_equal": 3, "max_leap": 7, "span": 9, "ranges": ((60, 80), (40, 60))}
+_TIGHT = {"max_leap": 7, "span": 9, "ranges": ((60, 80), (40, 60))}
 _C_MAJOR, _A_MINOR = Key.parse("C major"), Key.parse("A minor")
 _NOTE_ON, _NOTE_OFF, _TIME_SHIFT = (
     BLOCKS[kind].ids for kind in (Kind.NOTE_ON, Kind.NOTE_OFF, Kind.TIME_SHIFT)
@@ -83,7 +84,7 @@ class _Walks:
     """What random walks came to: scores, None where one could not go on."""
 
     asked: list[Conditions]
-    closings: list[CadencePlan]
+    cadences: list[CadencePlan]
     scores: list[Score | None]
 
     @property
@@ -95,7 +96,7 @@ class _Walks:
         total = dict.fromkeys(constraints.strengths, 0)
         for asked, score in zip(self.asked, self.scores, strict=True):
             if score is not None:
-                for name, count in broken(score, asked, constraints).items():
+                for name, count in count_violations(score, asked, constraints).items():
                     total[name] += count
         return total
 
@@ -113,7 +114,7 @@ def _walk(
     the pieces close on the downbeat, two of three from the dominant, four of seven die away.
 
     obey False heeds no constraint; uniform draws tokens of a kind alike. ``look`` sees each step:
-    the state, its pieces, the grammar's mask and the watch.
+    the state, its pieces, the grammar's mask and the processor.
     """
     grammar, rng = MusicalGrammar(), np.random.default_rng(seed)
     quarters = [-(-one.bars * one.meter.bar_ticks // 24) for one in asked]
@@ -126,23 +127,22 @@ def _walk(
         spare_slots=0,
     )
     free = [given is None and one.bars > 2 for one in asked]
-    lasts = not constraints.forbids("rhythm")
-    closings = [
+    cadences = [
         CadencePlan(
             every and i % 2 == 0,
-            every and lasts and i % 3 > 0,
+            every and i % 3 > 0,
             every and i % 5 > 0,
             every and i % 7 > 2,
         )
         for i, every in enumerate(free)
     ]
-    watch = ConstraintProcessor(constraints, asked, given, closings=closings)
+    processor = ConstraintProcessor(constraints, asked, given, cadences=cadences)
     rows, tokens = np.arange(len(asked)), np.full(len(asked), START)
     pieces: list[list[int]] = [[] for _ in asked]
     ended = np.zeros(len(asked), np.bool_)
     while len(rows):
         grammar.advance(state, tokens)
-        watch.hear(state, rows, tokens)
+        processor.update(state, rows, tokens)
         for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
             pieces[row].append(token)
         over = grammar.ended(state)
@@ -154,8 +154,8 @@ def _walk(
         if given is not None:
             mask &= ~given.forbidden(state, rows)
         if look:
-            look(state, rows, mask, watch)
-        forbidden, _ = watch.judge(state, rows)
+            look(state, rows, mask, processor)
+        forbidden, _ = processor.evaluate(state, rows)
         if forbidden is not None and obey:
             mask &= ~forbidden
         alive = mask.any(axis=1)
@@ -165,7 +165,7 @@ def _walk(
         tokens = np.where(mask, 1000 * by_kind + by_token, -np.inf).argmax(axis=1)
     return _Walks(
         asked,
-        closings,
+        cadences,
         [
             _sounding(piece, one) if end else None
             for piece, one, end in zip(pieces, asked, ended, strict=True)
@@ -180,7 +180,7 @@ def _sounding(tokens: Sequence[int], asked: Conditions) -> Score:
 
 _OFTEN = {  # at least so often in so many unsteered walks
     "close": 40, "in_key": 50, "range": 150, "hand_span": 60, "parallels": 6, "crossing": 15,
-    "consonance": 50, "leap": 150, "rhythm": 30,
+    "consonance": 50, "leap": 150,
 }  # fmt: skip
 
 
@@ -202,11 +202,11 @@ def test_the_defaults_are_never_broken_and_leave_a_way(uniform: bool) -> None:
     walks = _walk(constraints, _asked(150, 3), seed=4, uniform=uniform)
     assert walks.stuck == 0
     assert walks.broken(constraints) == {"close": 0, "parallels": 0, "crossing": 0}
-    for asked, closing, score in zip(walks.asked, walks.closings, walks.scores, strict=True):
+    for asked, closing, score in zip(walks.asked, walks.cadences, walks.scores, strict=True):
         assert score is not None
         assert ends_on_tonic(score, asked.key)
         assert has_authentic_bass(score, asked.key) or not closing.from_dominant
-    assert sum(closing.from_dominant for closing in walks.closings) > 50
+    assert sum(closing.from_dominant for closing in walks.cadences) > 50
 
 
 def test_all_at_full_strength_hold_together_and_leave_a_way() -> None:
@@ -248,11 +248,13 @@ def test_a_strength_weighs_what_full_strength_would_forbid(name: str) -> None:
     """The same but for what full strength forbids only so as to leave a way."""
     soft, weighed = _only(name, strength=0.3, **_TIGHT), 0
 
-    def look(state: State, rows: np.ndarray, mask: np.ndarray, watch: ConstraintProcessor) -> None:
+    def look(
+        state: State, rows: np.ndarray, mask: np.ndarray, processor: ConstraintProcessor
+    ) -> None:
         nonlocal weighed
-        forbidden, no_weights = watch.judge(state, rows)
-        softly = _same_memory(watch, soft)
-        not_forbidden, weights = softly.judge(state, rows)
+        forbidden, no_weights = processor.evaluate(state, rows)
+        softly = _same_memory(processor, soft)
+        not_forbidden, weights = softly.evaluate(state, rows)
         assert no_weights is None
         assert not_forbidden is None
         if weights is None:
@@ -262,24 +264,24 @@ def test_a_strength_weighs_what_full_strength_would_forbid(name: str) -> None:
         assert not (weights < 0)[~forbidden].any()
         weighed += int((weights < 0).sum())
         columns = slice(_NOTE_ON.start, _TIME_SHIFT.stop)
-        if name not in ("close", "rhythm"):
+        if name != "close":
             np.testing.assert_array_equal(weights[:, columns] < 0, forbidden[:, columns])
 
     _walk(_only(name, **_TIGHT), _asked(12, 10), seed=11, look=look)
     assert weighed > 0
 
 
-def _same_memory(watch: ConstraintProcessor, constraints: Constraints) -> ConstraintProcessor:
-    """A watch that has heard the same, but holds other strengths."""
+def _same_memory(processor: ConstraintProcessor, constraints: Constraints) -> ConstraintProcessor:
+    """A processor that has heard the same, but holds other strengths."""
     other = ConstraintProcessor(constraints, [Conditions(_C_MAJOR, Meter(4, 4))])
-    for name in ("fixed_notes", "pieces", "ended_tick", "ended_pitch", "active"):
-        setattr(other, name, getattr(watch, name))
+    for name in ("fixed_notes", "ended_tick", "ended_pitch", "active"):
+        setattr(other, name, getattr(processor, name))
     return other
 
 
 def test_weights_of_several_constraints_add_up() -> None:
-    watch, state = _after(_only("leap", "in_key", strength=0.5, accidentals=0.0), 0, [(60, 24)])
-    _, weights = watch.judge(state, np.array([0]))
+    processor, state = _after(_only("leap", "in_key", strength=0.5, accidentals=0.0), 0, [(60, 24)])
+    _, weights = processor.evaluate(state, np.array([0]))
     assert weights is not None
     of_pitch = {pitch: weights[0, token_id(Kind.NOTE_ON, pitch)] for pitch in (62, 61, 84, 85)}
     assert of_pitch == {
@@ -288,8 +290,8 @@ def test_weights_of_several_constraints_add_up() -> None:
 
 
 def test_nothing_is_said_where_all_are_off() -> None:
-    watch, state = _after(Constraints.none(), 0, [(60, 24)])
-    assert watch.judge(state, np.array([0])) == (None, None)
+    processor, state = _after(Constraints.none(), 0, [(60, 24)])
+    assert processor.evaluate(state, np.array([0])) == (None, None)
 
 
 # ------------------------------------------------------------------ by hand
@@ -316,7 +318,7 @@ def _after(
         1, bar_ticks=asked.meter.bar_ticks, bars=bars, transposition=-key.semitones_to_reference,
         spare_slots=0,
     )  # fmt: skip
-    watch = ConstraintProcessor(constraints, [asked], given, closings=closing and [closing])  # type: ignore[arg-type]
+    processor = ConstraintProcessor(constraints, [asked], given, cadences=closing and [closing])  # type: ignore[arg-type]
     events, end = [], max(sum(ticks for _, ticks in line) for line in lines)
     for voice, line in enumerate(lines):
         tick = 0
@@ -344,13 +346,13 @@ def _after(
         tokens.append(token_id(Kind.PART, part))
     for token in tokens:
         grammar.advance(state, [token])
-        watch.hear(state, np.array([0]), np.array([token]))
-    return watch, state
+        processor.update(state, np.array([0]), np.array([token]))
+    return processor, state
 
 
-def _forbidden(watch: ConstraintProcessor, state: State, ids: slice) -> set[int]:
+def _forbidden(processor: ConstraintProcessor, state: State, ids: slice) -> set[int]:
     """The values of the forbidden tokens of a kind."""
-    forbidden, _ = watch.judge(state, np.array([0]))
+    forbidden, _ = processor.evaluate(state, np.array([0]))
     if forbidden is None:
         return set()
     values = next(block.values for block in BLOCKS if block.ids == ids)
@@ -421,8 +423,6 @@ def test_after_the_deadline_nothing_begins_and_what_sounds_ends_on_a_beat() -> N
     assert _forbidden(*upper, _NOTE_ON) == _forbidden(*lower, _NOTE_ON) == _pitches()
     assert _forbidden(*upper, _TIME_SHIFT) == set(range(1, 36)) - {12}  # the lower still sounds
     assert _forbidden(*lower, _TIME_SHIFT) == set(range(1, 36))
-    with_rhythm = _after(_only("close", "rhythm"), 1, [(72, 0)], [(48, 48)], bars=1)
-    assert _forbidden(*with_rhythm, _TIME_SHIFT) == set()  # which might not let it last
 
 
 def test_in_the_beat_before_the_close_the_lower_voice_comes_to_the_dominant() -> None:
@@ -523,32 +523,11 @@ def test_a_note_outside_the_key_needs_enough_inside_it() -> None:
     assert full == {1: outside, 2: outside, 3: set(), 4: outside, 5: outside, 6: outside}
 
 
-def test_a_note_may_not_be_one_too_many_of_its_length() -> None:
-    constraints = _only("rhythm", max_equal=3)
-    three = [(60, 12)] * 3
-    watch, state = _after(constraints, 1, [(72, 0)], [*three, (60, 0), (0, 12)])
-    assert _forbidden(watch, state, _NOTE_OFF) == _pitches()
-    watch, state = _after(constraints, 1, [(72, 0)], [*three, (60, 0), (0, 13)])
-    assert _forbidden(watch, state, _NOTE_OFF) == set()
-
-
-def test_time_does_not_pass_to_where_neither_note_may_end() -> None:
-    constraints = _only("rhythm", max_equal=3)
-    lines = [*[(60, 12)] * 3, (72, 0)], [*[(48, 12)] * 3, (50, 0)]
-    assert _forbidden(*_after(constraints, 1, *lines), _TIME_SHIFT) == {12}
-
-
-def test_time_stops_before_the_end_where_a_note_must_not_last_until_it() -> None:
-    constraints = _only("rhythm", max_equal=3)
-    lines = [(60, 24)] * 3 + [(72, 0)], [(48, 0), (0, 72)]
-    assert _forbidden(*_after(constraints, 1, *lines, bars=1), _TIME_SHIFT) == set(range(24, 513))
-
-
 def test_a_voice_is_not_entered_where_it_could_begin_nothing() -> None:
     """A leap down is too far, and what is near would cross."""
     constraints = _only("leap", "crossing", max_leap=3)
-    watch, state = _after(constraints, 0, [(0, 24), (50, 0)], [(67, 12), (0, 12)])
-    forbidden, _ = watch.judge(state, np.array([0]))
+    processor, state = _after(constraints, 0, [(0, 24), (50, 0)], [(67, 12), (0, 12)])
+    forbidden, _ = processor.evaluate(state, np.array([0]))
     assert forbidden is not None
     assert forbidden[0, token_id(Kind.PART, 1)]
 
@@ -560,10 +539,12 @@ def test_pieces_do_not_see_one_another() -> None:
     constraints = replace(_only(*STRENGTHS, **_TIGHT), leap=0.4, in_key=0.9)
     rng = np.random.default_rng(0)
 
-    def look(state: State, rows: np.ndarray, mask: np.ndarray, watch: ConstraintProcessor) -> None:
+    def look(
+        state: State, rows: np.ndarray, mask: np.ndarray, processor: ConstraintProcessor
+    ) -> None:
         some = rng.permutation(len(rows))[: 1 + len(rows) // 3]
-        together = watch.judge(state, rows)
-        apart = watch.judge(state.take(some), rows[some])
+        together = processor.evaluate(state, rows)
+        apart = processor.evaluate(state.take(some), rows[some])
         for whole, part, nothing in zip(together, apart, (False, 0.0), strict=True):
             expected = np.full((len(some), VOCAB_SIZE), nothing) if whole is None else whole[some]
             got = np.full((len(some), VOCAB_SIZE), nothing) if part is None else part
@@ -615,20 +596,20 @@ def test_the_upper_voice_heeds_where_a_given_lower_goes() -> None:
 @pytest.mark.parametrize(("name", "begins"), [("crossing", 60), ("consonance", 50)])
 def test_the_upper_voice_moves_away_before_a_given_lower_comes(name: str, begins: int) -> None:
     held = [(55, 0), (0, 48)]
-    watch, state = _beside_given(name, held, begins)
-    forbidden, _ = watch.judge(state, np.array([0]))
+    processor, state = _beside_given(name, held, begins)
+    forbidden, _ = processor.evaluate(state, np.array([0]))
     assert forbidden is not None
     assert forbidden[0, token_id(Kind.PART, 1)]
     assert not forbidden[0, _NOTE_OFF].any()
-    allowed, _ = _beside_given(name, held, 43)[0].judge(state, np.array([0]))
+    allowed, _ = _beside_given(name, held, 43)[0].evaluate(state, np.array([0]))
     assert allowed is None or not allowed[0, token_id(Kind.PART, 1)]
 
 
 def test_a_given_voice_is_not_judged() -> None:
     given = _LowerGiven(48, 48, 50)
     constraints = _only(*(name for name in STRENGTHS if name != "close"), accidentals=0.0)
-    watch, state = _after(constraints, 1, [(72, 48), (74, 0)], [(48, 48)], fixed_notes=given)
-    assert _forbidden(watch, state, _NOTE_ON) == set()
+    processor, state = _after(constraints, 1, [(72, 48), (74, 0)], [(48, 48)], fixed_notes=given)
+    assert _forbidden(processor, state, _NOTE_ON) == set()
 
 
 _WAYS = {

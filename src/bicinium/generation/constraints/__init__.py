@@ -1,1 +1,5 @@
-"""Constraints on what is composed: one module a family."""
+"""Constraints beyond the grammar: one file a family, all registered in ``registry``."""
+
+from bicinium.generation.constraints.config import Constraints
+
+__all__ = ["Constraints"]

@@ -1,37 +1,36 @@
-"""Following a batch of pieces, and judging the tokens that may come next by the constraints.
+"""Applies the constraints to the tokens that may come next.
 
-``opinions`` says what each constraint thinks, in pitches and ticks. Here that becomes a mask of
-tokens: at full strength a constraint forbids them, at less it makes them unlikely.
+The families answer in pitches and ticks. Here their answers become a mask of tokens: a constraint
+at full strength forbids tokens, a weaker one makes them less likely.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bicinium.generation.batch import Batch
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.constraints.config import Constraints
-from bicinium.generation.constraints.families import (
-    CONSTRAINTS,
-    NOTHING,
+from bicinium.generation.constraints.base import (
+    NO_PITCH,
     PITCHES,
     SHIFTS,
     BatchConditions,
     CadencePlan,
-    Close,
-    Consonance,
-    Constraint,
     ConstraintContext,
     FixedVoices,
-    Rhythm,
     Rows,
     of_voice,
 )
-from bicinium.grammar.rules import Bools, State, column, is_any
+from bicinium.generation.constraints.cadence import Cadence
+from bicinium.generation.constraints.config import Constraints
+from bicinium.generation.constraints.registry import CONSTRAINTS
+from bicinium.generation.processors import LogitsProcessor
+from bicinium.grammar.rules import Bools, State, column
 from bicinium.music.counterpoint import LOWER, UPPER, PitchRange
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 from bicinium.tokenizer.vocabulary import BLOCKS, KINDS, MAX_SHIFT_TICKS, VALUES, VOCAB_SIZE, Kind
@@ -39,119 +38,114 @@ from bicinium.tokenizer.vocabulary import BLOCKS, KINDS, MAX_SHIFT_TICKS, VALUES
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
 _PIANO = (LOWEST_PITCH, HIGHEST_PITCH)
-_Kind = TypeVar("_Kind", bound=Constraint)
-
 _NOTE_ON, _NOTE_OFF, _VELOCITY, _TIME_SHIFT = (
     BLOCKS[kind].ids for kind in (Kind.NOTE_ON, Kind.NOTE_OFF, Kind.VELOCITY, Kind.TIME_SHIFT)
 )
 _PART = tuple(
     slice(first, first + 1)
     for first in (BLOCKS[Kind.PART].first_id + voice for voice in (UPPER, LOWER))
-)  # of each voice
-_ALL = np.ones((1, 1), np.bool_)  # all the tokens of a kind
-_FORBIDDEN = "forbidden"  # the mask of all constraints at full strength
+)
+_ALL = np.ones((1, 1), np.bool_)  # every token of a kind
+_FORBIDDEN = "forbidden"  # the mask shared by the constraints at full strength
 _KINDS, _VALUES = KINDS.astype(np.int8), VALUES.astype(np.int32)
 
 
-class _Verdict:
-    """What constraints say of the tokens of N rows: a mask of what is forbidden, and one for each
-    constraint that only makes tokens unlikely, so that none counts twice against a token.
+class _TokenMasks:
+    """Masks of the tokens of N rows: one of what is forbidden, and one for each weaker constraint.
+
+    A constraint has one mask, so that it counts only once against a token.
     """
 
-    def __init__(self, constraints: Constraints, rows: int) -> None:
-        self.constraints, self.shape = constraints, (rows, VOCAB_SIZE)
-        self.masks: dict[str, Bools] = {}
+    def __init__(self, settings: Constraints, rows: int) -> None:
+        self._settings, self._shape = settings, (rows, VOCAB_SIZE)
+        self._masks: dict[str, Bools] = {}
 
     def forbid(self, ids: slice, where: Bools, rows: Rows | slice = slice(None)) -> None:
-        """``where`` (n, tokens or 1) of the tokens ``ids`` in some rows."""
+        """Forbid the tokens ``ids`` in some rows. ``where`` is (n, tokens) or (n, 1)."""
         self._mask(_FORBIDDEN)[rows, ids] |= where
 
     def against(
         self, name: str, ids: slice, where: Bools, rows: Rows | slice = slice(None)
     ) -> None:
-        """A constraint disapproves, likewise."""
-        self._mask(_FORBIDDEN if self.constraints.forbids(name) else name)[rows, ids] |= where
+        """Count a constraint against tokens, at its strength."""
+        self._mask(_FORBIDDEN if self._settings.forbids(name) else name)[rows, ids] |= where
 
     def _mask(self, name: str) -> Bools:
-        if name not in self.masks:
-            self.masks[name] = np.zeros(self.shape, np.bool_)
-        return self.masks[name]
+        if name not in self._masks:
+            self._masks[name] = np.zeros(self._shape, np.bool_)
+        return self._masks[name]
 
     @property
     def forbidden(self) -> Bools | None:
-        """(N, 774); None where nothing is."""
-        return self.masks.get(_FORBIDDEN)
+        """(N, 774); None if nothing is forbidden."""
+        return self._masks.get(_FORBIDDEN)
 
     @property
-    def weights(self) -> Floats | None:
-        """(N, 774) what the others add to the log probabilities; None where there are none."""
-        weights: Floats | None = None
-        for name, mask in self.masks.items():
+    def bias(self) -> Floats | None:
+        """(N, 774) what weaker constraints add to the log probabilities; None for nothing."""
+        bias: Floats | None = None
+        for name, mask in self._masks.items():
             if name != _FORBIDDEN:
-                added = math.log1p(-getattr(self.constraints, name)) * mask
-                weights = added if weights is None else weights + added
-        return weights
+                added = math.log1p(-getattr(self._settings, name)) * mask
+                bias = added if bias is None else bias + added
+        return bias
 
 
-class ConstraintProcessor:
-    """Follows a batch of pieces and judges the tokens that may come next.
+class ConstraintProcessor(LogitsProcessor):
+    """Logits processor that applies the constraints.
 
-    The N rows of a state are the pieces ``rows`` (N,) of the batch, since finished ones drop out.
-    They are in C major or A minor, and each voice holds one note at most. ``fixed_notes`` are the
-    notes that are not the model's: no token of a given voice is judged. ``playable`` is the range
-    that the grammar leaves each voice, as it sounds. ``closings`` says how each piece is to close.
+    The N rows of a state are the pieces ``rows`` (N,) of the batch, since finished pieces drop out.
+    The tokens are in C major or A minor, and each voice holds one note at most. No token of a fixed
+    voice is judged. ``playable`` is the sounding range that the grammar leaves each voice.
     """
 
     def __init__(
         self,
-        constraints: Constraints,
+        settings: Constraints,
         conditions: Sequence[Conditions],
         fixed_notes: FixedVoices | None = None,
         playable: Sequence[PitchRange] = (_PIANO, _PIANO),
-        closings: Sequence[CadencePlan] | None = None,
+        cadences: Sequence[CadencePlan] | None = None,
     ) -> None:
-        self.constraints = constraints
+        self.settings = settings
         self.fixed_notes = fixed_notes if fixed_notes is not None and fixed_notes.anything else None
-        if constraints.forbids("range"):
+        if settings.forbids("range"):
             playable = [
                 (max(low, lowest), min(high, highest))
-                for (low, high), (lowest, highest) in zip(playable, constraints.ranges, strict=True)
+                for (low, high), (lowest, highest) in zip(playable, settings.ranges, strict=True)
             ]
-        self.pieces = BatchConditions.of(conditions, playable, closings)
+        batch = BatchConditions.of(conditions, playable, cadences)
         self.ended_tick = np.full((len(conditions), VOICES), -1, np.int32)
         self.ended_pitch = np.zeros((len(conditions), VOICES), np.int32)
         self.active = {
-            name: CONSTRAINTS[name](constraints, self.pieces) for name in constraints.strengths
+            name: CONSTRAINTS[name](settings, batch, self.fixed_notes)
+            for name in settings.strengths
         }
-        self._rhythm = self._forbidding(Rhythm, "rhythm")
-        self._close = self._forbidding(Close, "close")
-        for opinion in self.active.values():
-            if isinstance(opinion, Close):
-                opinion.rhythm = self._rhythm
-                if self.fixed_notes is not None:
-                    every, end = np.arange(len(conditions)), self.pieces.end - 1
-                    exempt = self.fixed_notes.is_fixed(every, self.pieces.deadline)
-                    opinion.exempt = exempt | self.fixed_notes.is_fixed(every, end)
-            if isinstance(opinion, Consonance):
-                opinion.fixed_notes = self.fixed_notes
+        cadence = self.active.get("close")
+        self._cadence = (
+            cadence if isinstance(cadence, Cadence) and settings.forbids("close") else None
+        )
 
-    def _forbidding(self, kind: type[_Kind], name: str) -> _Kind | None:
-        """The opinion of the constraint of that name, where that forbids."""
-        opinion = self.active.get(name)
-        if isinstance(opinion, kind) and self.constraints.forbids(name):
-            return opinion
-        return None
+    def observe(self, batch: Batch) -> None:
+        """Take note of the tokens just drawn."""
+        self.update(batch.state, batch.rows, batch.tokens)
 
-    def hear(self, state: State, rows: Rows, tokens: Rows) -> None:
-        """``tokens`` (N,) have just moved ``state``."""
+    def __call__(self, batch: Batch, logits: Floats, allowed: Bools) -> tuple[Floats, Bools]:
+        """Return the log probabilities and the mask under the constraints."""
+        forbidden, bias = self.evaluate(batch.state, batch.rows)
+        return (
+            logits if bias is None else logits + bias,
+            allowed if forbidden is None else allowed & ~forbidden,
+        )
+
+    def update(self, state: State, rows: Rows, tokens: Rows) -> None:
+        """Take note of ``tokens`` (N,), which have just led to ``state``."""
         kinds = _KINDS.take(tokens)
         ended = (kinds == Kind.NOTE_OFF).nonzero()[0]
         if len(ended):
-            piece, voice, tick = rows[ended], state.part[ended], state.tick[ended]
-            self.ended_tick[piece, voice] = tick
+            piece, voice = rows[ended], state.part[ended]
+            self.ended_tick[piece, voice] = state.tick[ended]
             self.ended_pitch[piece, voice] = _VALUES.take(tokens[ended])
-            for opinion in self.active.values():
-                opinion.hear_end(piece, voice, tick)
         begun = (kinds == Kind.NOTE_ON).nonzero()[0]
         if len(begun):
             piece, voice, tick = rows[begun], state.part[begun], state.tick[begun]
@@ -159,156 +153,136 @@ class ConstraintProcessor:
             if self.fixed_notes is not None:
                 own = ~of_voice(self.fixed_notes.is_fixed(piece, tick), voice)
             pitch = _VALUES.take(tokens[begun])
-            for opinion in self.active.values():
-                opinion.hear_beginning(piece, voice, tick, pitch, own)
+            for constraint in self.active.values():
+                constraint.observe_onset(piece, voice, tick, pitch, own)
 
-    def judge(self, state: State, rows: Rows) -> tuple[Bools | None, Floats | None]:
-        """(N, 774) True where a token is forbidden, and (N, 774) what is to be added to its log
-        probability before normalising; None where there is nothing to say.
+    def evaluate(self, state: State, rows: Rows) -> tuple[Bools | None, Floats | None]:
+        """Return (N, 774) the forbidden tokens and (N, 774) the bias of the log probabilities.
+
+        None if there is nothing to forbid or to add.
         """
         if not self.active:
             return None, None
-        scene, verdict = self._look(state, rows), _Verdict(self.constraints, len(rows))
-        self._judge_beginnings(scene, verdict)
-        self._judge_time(scene, verdict)
-        self._judge_turns(scene, verdict)
-        self._judge_ends(scene, verdict)
-        return verdict.forbidden, verdict.weights
+        context, masks = self._context(state, rows), _TokenMasks(self.settings, len(rows))
+        self._mask_onsets(context, masks)
+        self._mask_time(context, masks)
+        self._mask_turns(context, masks)
+        return masks.forbidden, masks.bias
 
-    def _look(self, state: State, rows: Rows) -> ConstraintContext:
-        """The state, what came before it, and what is given there."""
+    def _context(self, state: State, rows: Rows) -> ConstraintContext:
         held = state.held_pitch[:, :VOICES, 0]
-        scene = ConstraintContext(
+        context = ConstraintContext(
             rows=rows,
             tick=state.tick,
             part=state.part,
             moment=state.moment,
-            pitch=np.maximum(held, NOTHING),
+            pitch=np.maximum(held, NO_PITCH),
             onset=state.held_onset[:, :VOICES, 0],
             until=state.held_until[:, :VOICES, 0],
             last_pitch=state.last_pitch[:, :VOICES],
             ended_tick=self.ended_tick.take(rows, axis=0),
             ended_pitch=self.ended_pitch.take(rows, axis=0),
-            lower_after=np.maximum(held[:, LOWER], NOTHING),
+            lower_after=np.maximum(held[:, LOWER], NO_PITCH),
         )
         if self.fixed_notes is not None:
-            scene.fixed = self.fixed_notes.is_fixed(rows, scene.tick)
-            lower = scene.fixed[:, LOWER]
-            holds = self.fixed_notes.held_pitch(rows, scene.tick, LOWER)
-            scene.lower_after = np.where(lower, holds, scene.lower_after)
-            coming = self.fixed_notes.coming_pitch(rows, scene.tick, LOWER)
-            scene.coming = np.where(lower, coming, NOTHING)
-        if self._close:
-            scene.lower_after[self._close.lower_must_begin(scene)] = NOTHING
-        if self._rhythm:
-            scene.stuck = self._rhythm.stuck(scene)
-        return scene
+            context.fixed = self.fixed_notes.is_fixed(rows, context.tick)
+            lower = context.fixed[:, LOWER]
+            holds = self.fixed_notes.held_pitch(rows, context.tick, LOWER)
+            context.lower_after = np.where(lower, holds, context.lower_after)
+            coming = self.fixed_notes.coming_pitch(rows, context.tick, LOWER)
+            context.coming = np.where(lower, coming, NO_PITCH)
+        if self._cadence:
+            context.lower_after[self._cadence.lower_must_begin(context)] = NO_PITCH
+        return context
 
-    def _forbidden_pitches(self, scene: ConstraintContext, voice: Rows) -> Bools | None:
-        """(N, 88) what is forbidden if ``voice`` (N,) begins a note here; None where nothing is."""
+    def _forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
+        """Return (N, 88) the pitches that are forbidden if ``voice`` (N,) begins a note here."""
         forbidden: Bools | None = None
-        for name, opinion in self.active.items():
-            if self.constraints.forbids(name):
-                answer = opinion.pitches(scene, voice)
+        for name, constraint in self.active.items():
+            if self.settings.forbids(name):
+                answer = constraint.forbidden_pitches(context, voice)
                 if answer is not None:
                     forbidden = answer if forbidden is None else forbidden | answer
         return forbidden
 
-    def _judge_beginnings(self, scene: ConstraintContext, verdict: _Verdict) -> None:
-        """NOTE_ON, and VELOCITY where no pitch would be left for the NOTE_ON after it."""
-        free = None if scene.fixed is None else column(~of_voice(scene.fixed, scene.part))
-        for name, opinion in self.active.items():
-            if not self.constraints.forbids(name):
-                answer = opinion.pitches(scene, scene.part)
+    def _mask_onsets(self, context: ConstraintContext, masks: _TokenMasks) -> None:
+        """Mask NOTE_ON, and VELOCITY if no pitch would be left for the NOTE_ON after it."""
+        free = None if context.fixed is None else column(~of_voice(context.fixed, context.part))
+        for name, constraint in self.active.items():
+            if not self.settings.forbids(name):
+                answer = constraint.forbidden_pitches(context, context.part)
                 if answer is not None:
-                    verdict.against(name, _NOTE_ON, answer if free is None else answer & free)
-        forbidden = self._forbidden_pitches(scene, scene.part)
+                    masks.against(name, _NOTE_ON, answer if free is None else answer & free)
+        forbidden = self._forbidden_pitches(context, context.part)
         if forbidden is None:
             return
-        if self._close:
-            self._leave_lower_a_close(scene, forbidden)
+        if self._cadence:
+            self._leave_lower_a_close(self._cadence, context, forbidden)
         if free is not None:
             forbidden = forbidden & free
-        verdict.forbid(_NOTE_ON, forbidden)
+        masks.forbid(_NOTE_ON, forbidden)
         nothing_left = np.logical_and.reduce(forbidden, axis=1)
-        if is_any(nothing_left):
-            verdict.forbid(_VELOCITY, column(nothing_left))
+        if nothing_left.any():
+            masks.forbid(_VELOCITY, column(nothing_left))
 
-    def _leave_lower_a_close(self, scene: ConstraintContext, forbidden: Bools) -> None:
-        """Forbid (N, 88) what the upper voice could begin but would leave the lower, which must
-        begin a tonic after it, or the dominant before that, none that is allowed.
-        """
-        assert self._close is not None
-        now = self._close.lower_must_begin(scene) & (scene.part == UPPER)
-        if not is_any(now):
+    def _leave_lower_a_close(
+        self, cadence: Cadence, context: ConstraintContext, forbidden: Bools
+    ) -> None:
+        """Forbid (N, 88) the upper notes after which the lower voice would have no closing note."""
+        now = cadence.lower_must_begin(context) & (context.part == UPPER)
+        if not now.any():
             return
-        now &= scene.pitch[:, UPPER] == NOTHING
-        for row in np.flatnonzero(now & scene.free(UPPER)):
+        now &= context.pitch[:, UPPER] == NO_PITCH
+        for row in np.flatnonzero(now & context.free(UPPER)):
             possible = np.flatnonzero(~forbidden[row])
             if not len(possible):
                 continue
-            then = scene.take(np.full(len(possible), row))  # a row for each
+            then = context.take(np.full(len(possible), row))  # one row for each possible pitch
             then.pitch[:, UPPER] = then.last_pitch[:, UPPER] = PITCHES[possible]
             then.onset[:, UPPER] = then.tick
-            if scene.pitch[row, LOWER] != NOTHING:
+            if context.pitch[row, LOWER] != NO_PITCH:
                 then.ended_tick[:, LOWER] = then.tick
                 then.ended_pitch[:, LOWER] = then.pitch[:, LOWER]
-                then.pitch[:, LOWER] = NOTHING
+                then.pitch[:, LOWER] = NO_PITCH
             answers = self._forbidden_pitches(then, np.full(len(possible), LOWER))
             if answers is not None:
                 forbidden[row, possible] |= answers.all(axis=1)
 
-    def _judge_time(self, scene: ConstraintContext, verdict: _Verdict) -> None:
-        """TIME_SHIFT: no farther than where something must happen, nor to where nothing can."""
-        for name, opinion in self.active.items():
-            limit = opinion.time_limit(scene)
+    def _mask_time(self, context: ConstraintContext, masks: _TokenMasks) -> None:
+        """Mask TIME_SHIFTs past a tick where something must happen, or to one where nothing can."""
+        for name, constraint in self.active.items():
+            limit = constraint.time_limit(context)
             if limit is None:
                 continue
             some = (limit < MAX_SHIFT_TICKS).nonzero()[0]
             if len(some):
-                verdict.against(name, _TIME_SHIFT, column(limit[some]) < SHIFTS, some)
-        if self._close:
-            dead = self._close.dead_time(scene)
-            if dead is not None:
-                verdict.forbid(_TIME_SHIFT, dead)
-        if self._rhythm:
-            quiet = self._close.quiet_after(scene.rows) if self._close else None
-            nowhere = self._rhythm.leads_nowhere(scene, self.fixed_notes, quiet)
-            if nowhere is not None:
-                verdict.forbid(_TIME_SHIFT, column(nowhere) == SHIFTS)
+                masks.against(name, _TIME_SHIFT, column(limit[some]) < SHIFTS, some)
+        if self._cadence:
+            shifts = self._cadence.forbidden_shifts(context)
+            if shifts is not None:
+                masks.forbid(_TIME_SHIFT, shifts)
 
-    def _judge_turns(self, scene: ConstraintContext, verdict: _Verdict) -> None:
-        """The lower voice's turn, where the upper must move first or the lower could do nothing."""
-        for name, opinion in self.active.items():
-            must = opinion.upper_must_move(scene)
-            if must is None or not is_any(must):
+    def _mask_turns(self, context: ConstraintContext, masks: _TokenMasks) -> None:
+        """Mask the lower voice's turn if the upper must move first, and turns that lead nowhere."""
+        for name, constraint in self.active.items():
+            must = constraint.upper_must_move(context)
+            if must is None or not must.any():
                 continue
-            must = must & scene.free(UPPER)
-            passes = (must & (scene.part == UPPER)).nonzero()[0]
+            must = must & context.free(UPPER)
+            passes = (must & (context.part == UPPER)).nonzero()[0]
             if len(passes):
-                verdict.against(name, _PART[LOWER], _ALL, passes)
-            skips = (must & (scene.part == LOWER) & scene.arrived).nonzero()[0]
+                masks.against(name, _PART[LOWER], _ALL, passes)
+            skips = (must & (context.part == LOWER) & context.arrived).nonzero()[0]
             if len(skips):
                 for ids in (_NOTE_ON, _VELOCITY, _NOTE_OFF):
-                    verdict.against(name, ids, _ALL, skips)
-        other = 1 - scene.part
-        silent = of_voice(scene.pitch, other) == NOTHING
-        some = (silent & (scene.arrived | (other == LOWER)) & scene.free(other)).nonzero()[0]
+                    masks.against(name, ids, _ALL, skips)
+        other = 1 - context.part
+        silent = of_voice(context.pitch, other) == NO_PITCH
+        may_turn = silent & (context.arrived | (other == LOWER)) & context.free(other)
+        some = may_turn.nonzero()[0]
         if len(some):
-            forbidden = self._forbidden_pitches(scene.take(some), other[some])
+            forbidden = self._forbidden_pitches(context.take(some), other[some])
             if forbidden is not None:
                 idle = some[np.logical_and.reduce(forbidden, axis=1)]
                 for voice in (UPPER, LOWER):
-                    verdict.forbid(_PART[voice], _ALL, idle[other[idle] == voice])
-
-    def _judge_ends(self, scene: ConstraintContext, verdict: _Verdict) -> None:
-        """NOTE_OFF, and the PART that would lead to one that is forbidden."""
-        rhythm = self.active.get("rhythm")
-        stuck = rhythm.stuck(scene) if isinstance(rhythm, Rhythm) else None
-        if stuck is None:
-            return
-        here = of_voice(stuck, scene.part).nonzero()[0]
-        verdict.against("rhythm", _NOTE_OFF, _ALL, here)
-        if self._rhythm:
-            for voice in (UPPER, LOWER):
-                verdict.forbid(_PART[voice], column(stuck[:, voice] & (scene.part != voice)))
+                    masks.forbid(_PART[voice], _ALL, idle[other[idle] == voice])

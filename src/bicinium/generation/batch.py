@@ -1,0 +1,111 @@
+"""The state of a batch of pieces that grow together, one token at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bicinium.generation.conditions import Conditions, fixed_notes_in_token_key
+from bicinium.generation.config import GenerationConfig
+from bicinium.generation.fixed_notes import FixedNotesBatch
+from bicinium.grammar import MusicalGrammar, State
+from bicinium.model.config import ModelConfig
+from bicinium.model.inputs.bar_lag import BarLag
+from bicinium.model.inputs.encode import AT_REST, PieceConditions, encode_inputs
+from bicinium.model.inputs.note_index import GrowingNoteIndex
+from bicinium.tokenizer.vocabulary import START
+
+_SPARE_SLOTS = 3  # sounding notes beyond two, which a piece without the grammar may have
+
+
+@dataclass(slots=True)
+class Batch:
+    """B pieces, of which N are in progress. Each draws from its own random numbers."""
+
+    conditions: Sequence[Conditions]  # (B)
+    rngs: Sequence[np.random.Generator]  # (B)
+    fixed_notes: FixedNotesBatch  # (B)
+    notes: GrowingNoteIndex  # (B) the notes written so far
+    rows: NDArray[np.int64]  # (N,) the pieces in progress
+    tokens: NDArray[np.int64]  # (N,) the last token of each
+    state: State  # (N,) the grammar's
+    model_conditions: PieceConditions  # (N,)
+    inputs: NDArray[np.int32]  # (N, F) the model's inputs at this step
+    past: BarLag  # (N,)
+
+    @classmethod
+    def start(
+        cls,
+        conditions: Sequence[Conditions],
+        rngs: Sequence[np.random.Generator],
+        config: GenerationConfig,
+        model: ModelConfig,
+        grammar: MusicalGrammar,
+    ) -> Batch:
+        """Return the batch before its first step; the only token is START."""
+        rows = np.arange(len(conditions))
+        notes = GrowingNoteIndex(len(conditions))
+        ends_on_tonic = bool(config.constraints and config.constraints.close)
+        return cls(
+            conditions=conditions,
+            rngs=rngs,
+            fixed_notes=FixedNotesBatch(fixed_notes_in_token_key(conditions)),
+            notes=notes,
+            rows=rows,
+            tokens=np.full(len(rows), START, np.int64),
+            state=grammar.initial_state(
+                len(conditions),
+                bar_ticks=[piece.meter.bar_ticks for piece in conditions],
+                bars=[piece.bars for piece in conditions],
+                max_tokens=[config.max_tokens or piece.token_budget for piece in conditions],
+                transposition=[-piece.key.semitones_to_reference for piece in conditions],
+                spare_slots=0 if config.use_grammar else _SPARE_SLOTS,
+            ),
+            model_conditions=PieceConditions.of(
+                model,
+                [str(piece.meter) for piece in conditions],
+                [piece.key.mode for piece in conditions],
+                [piece.style for piece in conditions],
+                [piece.bars for piece in conditions],
+                [
+                    AT_REST if ends_on_tonic and not piece.end_is_fixed else None
+                    for piece in conditions
+                ],
+            ),
+            inputs=np.zeros((len(rows), 0), np.int32),
+            past=BarLag(notes, rows),
+        )
+
+    def advance(self, grammar: MusicalGrammar) -> None:
+        """Move the state past the last tokens."""
+        grammar.advance(self.state, self.tokens)
+        self.notes.update(self.state, self.rows, self.tokens)
+
+    def keep(self, going: NDArray[np.integer]) -> None:
+        """Drop all pieces but those at the positions ``going`` of ``rows``."""
+        self.rows, self.tokens = self.rows[going], self.tokens[going]
+        self.state, self.model_conditions = (
+            self.state.take(going),
+            self.model_conditions.take(going),
+        )
+
+    def encode_inputs(self, model: ModelConfig) -> NDArray[np.int32]:
+        """Compute and return the model's inputs at this step, (N, F)."""
+        self.past = BarLag(self.notes, self.rows)
+        lookahead = self.fixed_notes.foresight(self.rows) if self.fixed_notes.anything else None
+        self.inputs = encode_inputs(
+            model,
+            self.state,
+            self.tokens.astype(np.int32),
+            self.model_conditions,
+            self.past,
+            lookahead,
+        )
+        return self.inputs
+
+    def uniform(self) -> NDArray[np.float64]:
+        """Draw (N,) one number for each piece in progress, from its own generator."""
+        return np.array([self.rngs[row].random() for row in self.rows.tolist()])
