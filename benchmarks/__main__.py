@@ -15,7 +15,7 @@ NAMES = (
     "compose_pieces",
     "composing",
     "completion",
-    "recurrence",
+    "self_similarity",
     "corpus_speed",
     "quality_calibration",
     "musescore",

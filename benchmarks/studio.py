@@ -28,11 +28,11 @@ _MOMENTS = """() => {
     const of = (name) => performance.getEntriesByName(name).at(-1).startTime;
     const asked = performance.getEntriesByType("resource").find(
         (one) => one.name.endsWith("/api/engrave") && one.startTime >= of("piece"));
-    return {wish: of("wish"), piece: of("piece"), sent: asked.requestStart,
+    return {request: of("request"), piece: of("piece"), sent: asked.requestStart,
             first: asked.responseStart, whole: asked.responseEnd, score: of("score")};
 }"""
 _PARTS = {
-    "composing": ("wish", "piece"),
+    "composing": ("request", "piece"),
     "preparing": ("piece", "sent"),
     "engraving": ("sent", "first"),
     "transfer": ("first", "whole"),
@@ -91,12 +91,12 @@ def _press(page: Any, round_: int) -> dict[str, float]:
     page.click("#compose .primary")
     page.wait_for_function("() => performance.getEntriesByName('score').length")
     moments = page.evaluate(_MOMENTS)
-    draws = page.evaluate("studio.stand.piece.draws")
+    draws = page.evaluate("studio.activeView.piece.draws")
     page.wait_for_selector(".stop:visible", state="detached")
-    every = page.evaluate("performance.now()") - moments["wish"]
+    every = page.evaluate("performance.now()") - moments["request"]
     page.wait_for_timeout(1000)  # whatever goes on behind
     found = {name: (moments[end] - moments[begin]) / 1000 for name, (begin, end) in _PARTS.items()}
-    found |= {"all of it": (moments["score"] - moments["wish"]) / 1000, "draws": draws}
+    found |= {"all of it": (moments["score"] - moments["request"]) / 1000, "draws": draws}
     found["every candidate"] = every / 1000
     print(f"  {key}, {meter}: " + ", ".join(f"{name} {found[name]:.2f}" for name in found))
     return found

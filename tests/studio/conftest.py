@@ -1,4 +1,4 @@
-"""A studio that is served, scores to send it, and files for it to read."""
+"""A studio server and a folder of training runs for the tests."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ import pytest
 from bicinium.music.score import Score
 
 if TYPE_CHECKING:
-    from bicinium.studio.server import Studio
+    from bicinium.studio.routes import StudioRoutes
 
 
 @dataclass(frozen=True)
 class Served:
-    """A studio at ``address``, in a thread of its own."""
+    """A studio at ``address``, served by a thread."""
 
     address: str
-    studio: Studio
+    studio: StudioRoutes
     end: Callable[[], None]
 
     def get(self, path: str, **more: Any) -> Any:
@@ -40,14 +40,14 @@ class Served:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return httpx.post(self.address + path, content=content, timeout=120, **more)
 
-    def compose(self, **wish: Any) -> list[dict[str, Any]]:
-        """The lines of the answer to a wish: how far the pieces are, and the pieces."""
-        answer = self.post("/api/compose", wish)
+    def compose(self, **request: Any) -> list[dict[str, Any]]:
+        """Return the lines of the response: progress and pieces."""
+        answer = self.post("/api/compose", request)
         assert answer.status_code == 200, answer.text
         return [json.loads(line) for line in answer.text.splitlines()]
 
-    def pieces(self, **wish: Any) -> list[dict[str, Any]]:
-        lines = self.compose(**wish)
+    def pieces(self, **request: Any) -> list[dict[str, Any]]:
+        lines = self.compose(**request)
         assert lines[-1] == {"done": True}, lines[-1]
         pieces = [line["piece"] for line in lines if "piece" in line]
         return sorted(pieces, key=lambda piece: piece["seed"])
@@ -57,7 +57,7 @@ class Served:
 def run_folder(
     tmp_path_factory: pytest.TempPathFactory, made_up_score: Callable[..., Score]
 ) -> Path:
-    """A folder with one run that was rolled back, with a sample."""
+    """Return a folder with one run that has a rollback and a sample."""
     from bicinium.formats.midi import write_midi
 
     folder = tmp_path_factory.mktemp("runs")
@@ -77,7 +77,7 @@ def run_folder(
 
 @pytest.fixture(scope="session")
 def served(run_folder: Path) -> Iterator[Served]:
-    """A studio with the model that ships, at a port of its own."""
+    """Serve a studio with the built-in model."""
     for name in ("starlette", "uvicorn", "httpx"):
         pytest.importorskip(name, reason=f"the tests of the studio need {name}")
     with _serving(run_folder) as served:
@@ -86,15 +86,15 @@ def served(run_folder: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def serve(run_folder: Path) -> Callable[[], AbstractContextManager[Served]]:
-    """A studio for one test, which it may end. Leaving the context ends it."""
+    """Return a context manager that serves a studio for one test."""
     return lambda: _serving(run_folder)
 
 
 @contextmanager
 def _serving(runs: Path) -> Iterator[Served]:
-    from bicinium.studio.server import Settings, studio_server
+    from bicinium.studio.server import StudioSettings, studio_server
 
-    server = studio_server(Settings(runs=runs))
+    server = studio_server(StudioSettings(runs=runs))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
@@ -116,5 +116,5 @@ def _serving(runs: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def run_async() -> Callable[..., Any]:
-    """(coroutine) → its result."""
+    """Return a function that runs a coroutine."""
     return asyncio.run

@@ -1,4 +1,4 @@
-"""Training runs as server-sent events: pushed as they are written, to a few, until they leave."""
+"""Training runs as server-sent events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from bicinium.studio.run_events import MOST_LISTENERS
+from bicinium.studio.run_events import MAX_LISTENERS
 
 if TYPE_CHECKING:
     from tests.studio.conftest import Served
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _listening(served: Served, **query: str) -> Iterator[Iterator[tuple[str, Any]]]:
-    """What the server tells of runs: (kind, data) of one event after the other."""
-    address = f"{served.address}/api/watch"
+    """Yield (kind, data) of each event."""
+    address = f"{served.address}/api/runs"
     with httpx.stream("GET", address, params=query, timeout=30) as answer:
         assert answer.status_code == 200, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -48,7 +48,7 @@ def _within(seconds: float, holds: Callable[[], bool]) -> bool:
 
 @pytest.fixture
 def another_run(run_folder: Path) -> Iterator[Path]:
-    """A run that is begun beside the first."""
+    """Create a second run."""
     folder = run_folder / "second"
     folder.mkdir()
     (folder / "metrics.jsonl").write_text('{"step": 10, "train/cross_entropy": 5.0}\n')
@@ -56,14 +56,17 @@ def another_run(run_folder: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_who_comes_is_told_how_things_stand(served: Served) -> None:
-    with _listening(served) as told:
-        kind, runs = next(told)
+def test_new_listener_gets_the_current_state(served: Served) -> None:
+    with _listening(served) as events:
+        kind, runs = next(events)
         assert kind == "runs"
         assert [run["name"] for run in runs] == ["first"]
-        kind, state = next(told)
+        kind, state = next(events)
     assert kind == "run"
-    assert state["curves"]["train/cross_entropy"][-1] == [200, 4.0]  # what was undone is left out
+    assert state["curves"]["train/cross_entropy"][-1] == [
+        200,
+        4.0,
+    ]  # steps undone by the rollback are left out
     assert state["curves"]["live/grammar_score"] == [[200, 0.9]]
     assert [event["kind"] for event in state["events"]] == ["alert", "rollback"]
     assert state["events"][1]["left"] == 390
@@ -72,62 +75,62 @@ def test_who_comes_is_told_how_things_stand(served: Served) -> None:
     assert sample["score"]["bars"] == 4
 
 
-def test_what_a_run_writes_is_pushed(served: Served, another_run: Path) -> None:
-    with _listening(served, name="second") as told:
-        assert next(told)[0] == "runs"
-        assert next(told)[1]["step"] == 10
+def test_new_metrics_are_pushed(served: Served, another_run: Path) -> None:
+    with _listening(served, name="second") as events:
+        assert next(events)[0] == "runs"
+        assert next(events)[1]["step"] == 10
         with (another_run / "metrics.jsonl").open("a") as metrics:
             metrics.write('{"step": 20, "train/cross_entropy": 4.5}\n')
         written = time.monotonic()
-        kind, state = next(told)
+        kind, state = next(events)
         assert time.monotonic() - written < 5
         assert (kind, state["name"], state["step"]) == ("run", "second", 20)
 
 
-def test_a_run_that_begins_is_pushed(served: Served, run_folder: Path) -> None:
-    with _listening(served) as told:
-        assert [next(told)[0], next(told)[0]] == ["runs", "run"]
+def test_new_run_is_pushed(served: Served, run_folder: Path) -> None:
+    with _listening(served) as events:
+        assert [next(events)[0], next(events)[0]] == ["runs", "run"]
         begun = run_folder / "third"
         begun.mkdir()
         (begun / "metrics.jsonl").write_text("")
         try:
-            kind, runs = next(told)
+            kind, runs = next(events)
         finally:
             shutil.rmtree(begun)
     assert kind == "runs"
     assert {"name": "third", "live": True, "changed": None} in runs
 
 
-def test_who_leaves_makes_room_and_too_many_are_told(served: Served) -> None:
-    watching = served.studio.watching
-    assert _within(5, lambda: watching.listeners == 0)
+def test_number_of_listeners_is_limited(served: Served) -> None:
+    run_events = served.studio.run_events
+    assert _within(5, lambda: run_events.listeners == 0)
     with ExitStack() as all_of_them:
-        told = [all_of_them.enter_context(_listening(served)) for _ in range(MOST_LISTENERS)]
-        assert {next(events)[0] for events in told} == {"runs"}
-        refused = served.get("/api/watch")
+        events = [all_of_them.enter_context(_listening(served)) for _ in range(MAX_LISTENERS)]
+        assert {next(events)[0] for events in events} == {"runs"}
+        refused = served.get("/api/runs")
         assert refused.status_code == 503
         assert "busy" in refused.json()["error"]
         assert refused.headers["retry-after"]
         assert served.get("/").status_code == 200
-    assert _within(5, lambda: watching.listeners == 0)
+    assert _within(5, lambda: run_events.listeners == 0)
     with _listening(served) as events:
         assert next(events)[0] == "runs"
 
 
-def test_the_server_does_not_wait_for_listeners(
+def test_shutdown_does_not_wait_for_listeners(
     serve: Callable[[], AbstractContextManager[Served]],
 ) -> None:
-    with serve() as served, _listening(served) as told:
-        assert [next(told)[0], next(told)[0]] == ["runs", "run"]
+    with serve() as served, _listening(served) as events:
+        assert [next(events)[0], next(events)[0]] == ["runs", "run"]
         started = time.monotonic()
         served.end()
-        assert list(told) == []  # a clean end, not a connection that breaks
+        assert list(events) == []  # a clean end, not a connection that breaks
         assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("name", ["nowhere", "..", "../first", "/etc"])
-def test_there_is_a_sentence_for_a_run_that_is_none(served: Served, name: str) -> None:
-    answer = httpx.get(f"{served.address}/api/watch", params={"name": name})
+def test_unknown_run_is_an_error(served: Served, name: str) -> None:
+    answer = httpx.get(f"{served.address}/api/runs", params={"name": name})
     assert answer.status_code == 404
     assert "no run" in answer.json()["error"]
-    assert served.studio.watching.listeners == 0
+    assert served.studio.run_events.listeners == 0

@@ -1,4 +1,4 @@
-"""Scores to JSON and back; what is no score is refused in one sentence."""
+"""Scores to JSON and back; invalid scores are errors."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pydantic import ValidationError
 
 from bicinium.errors import BiciniumError
 from bicinium.music.score import Note, Score, Voice
-from bicinium.studio.score_json import WireScore, explain, wire_score
+from bicinium.studio.score_json import ScoreSchema, describe_validation_error, score_to_json
 
 
 def _back(wire: dict[str, Any]) -> Score:
-    return WireScore.model_validate_json(json.dumps(wire)).score()
+    return ScoreSchema.model_validate_json(json.dumps(wire)).to_score()
 
 
-def test_a_score_comes_back(made_up_score: Callable[..., Score]) -> None:
+def test_round_trip(made_up_score: Callable[..., Score]) -> None:
     for meter, key in (("3/4", "D minor"), ("6/8", "Bb major")):
         score = made_up_score(1, 5, meter, key)
-        assert _back(wire_score(score)) == score
+        assert _back(score_to_json(score)) == score
 
 
-def test_an_anacrusis_and_a_silent_voice_come_back() -> None:
+def test_round_trip_of_anacrusis_and_silent_voice() -> None:
     voices = (Voice((Note(72, 67, 24), Note(96, 72, 96))), Voice())
     score = Score(voices, 2, anacrusis_ticks=24, title="Auftakt")
-    again = _back(wire_score(score))
+    again = _back(score_to_json(score))
     assert (again, again.title) == (score, "Auftakt")
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"bars": 0}, "bars: should be greater"),
         ({"bars": "8"}, "bars: should be a valid integer"),
@@ -41,17 +41,19 @@ def test_an_anacrusis_and_a_silent_voice_come_back() -> None:
         ({"key": "H minor"}, "not a key"),
         ({"tempo": 1e9}, "tempo: should be less"),
         ({"voices": [[[0, 60, 24, 80]]]}, "voices: list should have at least 2"),
-        ({"voices": [[[0, 60, 24]], []]}, "a note is an onset"),
+        ({"voices": [[[0, 60, 24]], []]}, "a note must have an onset"),
         ({"voices": [[[0, 600, 24, 80]], []]}, "not on the piano"),
         ({"voices": [[[0, 60, 24, 80], [12, 62, 24, 80]], []]}, "overlap"),
         ({"voices": [[[9000, 60, 24, 80]], []]}, "after the last barline"),
-        ({"voices": [[[i, 60, 1, 80] for i in range(21_000)], []]}, "too long"),
+        ({"voices": [[[i, 60, 1, 80] for i in range(21_000)], []]}, "at most 20000 notes"),
         ({"anacrusis": 500}, "anacrusis"),
     ],
 )
-def test_what_is_no_score_is_refused(change: dict[str, Any], sentence: str) -> None:
+def test_invalid_score_is_an_error(change: dict[str, Any], message: str) -> None:
     wire = {"meter": "4/4", "bars": 4, "voices": [[[0, 60, 24, 80]], []]} | change
     with pytest.raises((BiciniumError, ValidationError)) as caught:
         _back(wire)
-    said = caught.value
-    assert sentence in (explain(said) if isinstance(said, ValidationError) else str(said))
+    error = caught.value
+    assert message in (
+        describe_validation_error(error) if isinstance(error, ValidationError) else str(error)
+    )

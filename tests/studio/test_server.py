@@ -1,4 +1,4 @@
-"""The server over HTTP: composing, given music, files; what is hostile, too large, or too much."""
+"""The server over HTTP: composing, source music, files, hostile and large requests."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ import bicinium
 from bicinium.formats.midi import write_midi
 from bicinium.formats.musicxml_writer import write_musicxml
 from bicinium.music.score import Score
-from bicinium.studio.score_json import WireScore, wire_score
-from bicinium.studio.server import MOST_BYTES
+from bicinium.studio.request_body import MAX_BODY_BYTES
+from bicinium.studio.score_json import ScoreSchema, score_to_json
 
 if TYPE_CHECKING:
     from tests.studio.conftest import Served
 
 
 def _score(wire: dict[str, Any]) -> Score:
-    return WireScore.model_validate_json(json.dumps(wire)).score()
+    return ScoreSchema.model_validate_json(json.dumps(wire)).to_score()
 
 
 # ------------------------------------------------------------------ composing
 
 
-def test_what_is_wished_for_is_composed(served: Served) -> None:
-    wish = {"key": "D minor", "meter": "3/4", "bars": 3, "seed": 5}
-    pieces = served.pieces(n=2, **wish)
+def test_requested_pieces_are_composed(served: Served) -> None:
+    body = {"key": "D minor", "meter": "3/4", "bars": 3, "seed": 5}
+    pieces = served.pieces(n=2, **body)
     assert [piece["seed"] for piece in pieces] == [5, 6]
     for piece in pieces:
         score = _score(piece["score"])
         assert (str(score.key), str(score.meter), score.bars) == ("D minor", "3/4", 3)
         assert piece["valid"]
         assert 0 <= piece["sheet"]["total"] <= 1
-    (again,) = served.pieces(n=1, **(wish | {"seed": 6}))
+    (again,) = served.pieces(n=1, **(body | {"seed": 6}))
     assert again["score"] == pieces[1]["score"]  # what a link relies on
 
 
-def test_how_far_the_pieces_are_is_told_and_each_comes_as_it_is_done(served: Served) -> None:
+def test_progress_is_reported(served: Served) -> None:
     lines = served.compose(n=3, seed=5, key="D minor", meter="3/4", bars=4)
     for seed in (5, 6, 7):
-        mine = [line.get("underway", line.get("piece", {})) for line in lines]
+        mine = [line.get("progress", line.get("piece", {})) for line in lines]
         *drafts, piece = [one for one in mine if one.get("seed") == seed]
         last = [draft["bars"] for draft in drafts if draft["draw"] == piece["draws"]]
         assert last == sorted(last)
@@ -60,50 +60,48 @@ def test_how_far_the_pieces_are_is_told_and_each_comes_as_it_is_done(served: Ser
         assert max(draft["draw"] for draft in drafts) == piece["draws"]
 
 
-def test_voices_keep_to_the_compass_that_is_asked_for(served: Served) -> None:
+def test_voices_stay_within_the_ranges(served: Served) -> None:
     ranges = [[62, 76], [45, 60]]
-    wish = {"bars": 4, "constraints": {"range": 1, "ranges": ranges}}
-    for piece in served.pieces(n=2, seed=3, **wish):
+    body = {"bars": 4, "constraints": {"range": 1, "ranges": ranges}}
+    for piece in served.pieces(n=2, seed=3, **body):
         for voice, (low, high) in zip(_score(piece["score"]).voices, ranges, strict=True):
             assert low <= min(note.pitch for note in voice.notes)
             assert max(note.pitch for note in voice.notes) <= high
 
 
-def test_no_more_is_quoted_than_is_allowed(served: Served) -> None:
-    assert served.get("/api/about").json()["quotations"]
+def test_quotations_are_limited(served: Served) -> None:
+    assert served.get("/api/capabilities").json()["quotations"]
     for piece in served.pieces(n=2, seed=3, bars=4, max_quote=1):
         assert piece["sheet"]["quoted_bars"] <= 1
 
 
-def test_the_given_voice_stays_note_for_note(
-    served: Served, made_up_score: Callable[..., Score]
-) -> None:
+def test_fixed_voice_is_unchanged(served: Served, made_up_score: Callable[..., Score]) -> None:
     for use, kept in (("upper", 0), ("lower", 1)):
         given = made_up_score(4, 2, "3/4", "D minor")
-        wish = {"seed": 1, "given": {"use": use, "score": wire_score(given)}}
-        (piece,) = served.pieces(**wish)
+        body = {"seed": 1, "source": {"use": use, "score": score_to_json(given)}}
+        (piece,) = served.pieces(**body)
         composed = _score(piece["score"])
         assert composed.voices[kept] == given.voices[kept]
         assert composed.voices[1 - kept].notes
         assert composed.voices[1 - kept] != given.voices[1 - kept]
 
 
-def test_bars_are_rewritten_and_the_others_stay(
+def test_other_bars_are_unchanged_when_bars_are_rewritten(
     served: Served, made_up_score: Callable[..., Score]
 ) -> None:
     given = made_up_score(4, 4, "2/4", "G major")
-    wire = {"use": "rewrite", "score": wire_score(given), "rewrite_bars": [2, 3]}
-    (piece,) = served.pieces(seed=2, given=wire)
+    wire = {"use": "rewrite", "score": score_to_json(given), "rewrite_bars": [2, 3]}
+    (piece,) = served.pieces(seed=2, source=wire)
     composed, bar = _score(piece["score"]), given.meter.bar_ticks
     for before, after in zip(given.voices, composed.voices, strict=True):
         outside = [note for note in before.notes if not bar <= note.onset_tick < 3 * bar]
         assert [n for n in after.notes if not bar <= n.onset_tick < 3 * bar] == outside
 
 
-def test_a_piece_goes_on(served: Served, made_up_score: Callable[..., Score]) -> None:
+def test_piece_is_continued(served: Served, made_up_score: Callable[..., Score]) -> None:
     given = made_up_score(4, 2, "2/4", "G major")
-    wire = {"use": "continue_from", "score": wire_score(given)}
-    (piece,) = served.pieces(seed=2, bars=4, given=wire)
+    wire = {"use": "continue_from", "score": score_to_json(given)}
+    (piece,) = served.pieces(seed=2, bars=4, source=wire)
     composed = _score(piece["score"])
     assert composed.bars == 4
     for before, after in zip(given.voices, composed.voices, strict=True):
@@ -111,7 +109,7 @@ def test_a_piece_goes_on(served: Served, made_up_score: Callable[..., Score]) ->
 
 
 @pytest.mark.parametrize(
-    ("wish", "sentence"),
+    ("body", "sentence"),
     [
         ({"key": "H minor"}, "not a key"),
         ({"meter": "17/4"}, "metre 17/4"),
@@ -125,31 +123,29 @@ def test_a_piece_goes_on(served: Served, made_up_score: Callable[..., Score]) ->
         ({"constraints": {"range": 1, "ranges": [[60, 62], [40, 60]]}}, "an octave or more apart"),
     ],
 )
-def test_what_cannot_be_composed_is_said(
-    served: Served, wish: dict[str, Any], sentence: str
-) -> None:
-    last = served.compose(bars=2, **wish)[-1]
+def test_invalid_request_is_an_error(served: Served, body: dict[str, Any], sentence: str) -> None:
+    last = served.compose(bars=2, **body)[-1]
     assert last["status"] == 400
     assert sentence in last["error"]
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "body",
     [
         {"n": 100},
         {"bars": 100_000},
         {"model": "/etc/passwd"},
         {"seed": -1},
-        {"given": {"use": "model", "score": {}}},
-        {"given": {"use": "upper", "score": "/etc/passwd"}},
+        {"source": {"use": "model", "score": {}}},
+        {"source": {"use": "upper", "score": "/etc/passwd"}},
         {"use_grammar": False},
         [],
         b"\xff\xfe",
         b"{" * 100_000,
     ],
 )
-def test_nothing_else_can_be_asked_for(served: Served, wish: Any) -> None:
-    answer = served.post("/api/compose", wish)
+def test_unknown_fields_and_values_are_rejected(served: Served, body: Any) -> None:
+    answer = served.post("/api/compose", body)
     assert answer.status_code == 400
     assert answer.json()["error"]
 
@@ -157,10 +153,10 @@ def test_nothing_else_can_be_asked_for(served: Served, wish: Any) -> None:
 # ------------------------------------------------------------------ many, and those who leave
 
 
-def test_fifty_at_once_are_served_or_told_to_wait(served: Served) -> None:
+def test_fifty_requests_at_once(served: Served) -> None:
     async def one(client: httpx.AsyncClient, seed: int) -> tuple[int, str]:
-        wish = json.dumps({"bars": 1, "meter": "2/4", "key": "C major", "seed": seed})
-        answer = await client.post("/api/compose", content=wish)
+        body = json.dumps({"bars": 1, "meter": "2/4", "key": "C major", "seed": seed})
+        answer = await client.post("/api/compose", content=body)
         return answer.status_code, answer.text
 
     async def everything() -> tuple[list[tuple[int, str]], float]:
@@ -182,19 +178,19 @@ def test_fifty_at_once_are_served_or_told_to_wait(served: Served) -> None:
     assert all(json.loads(text.splitlines()[-1]) == {"done": True} for text in done)
     assert all("busy" in json.loads(text)["error"] for text in busy)
     assert page < 5
-    assert served.studio.composing.working == served.studio.composing.waiting == 0
+    assert served.studio.composers.working == served.studio.composers.waiting == 0
 
 
-def test_who_goes_away_is_not_composed_for(served: Served) -> None:
-    wish = json.dumps({"n": 8, "bars": 200, "meter": "4/4"})
-    with httpx.stream("POST", f"{served.address}/api/compose", content=wish, timeout=60) as answer:
+def test_disconnected_client_ends_the_work(served: Served) -> None:
+    body = json.dumps({"n": 8, "bars": 200, "meter": "4/4"})
+    with httpx.stream("POST", f"{served.address}/api/compose", content=body, timeout=60) as answer:
         lines = answer.iter_lines()  # by name: one that is dropped hangs up before we look
         for line in lines:
-            if "begun" in line:
+            if "started" in line:
                 break
-        assert served.studio.composing.working == 1
+        assert served.studio.composers.working == 1
     left = time.monotonic()
-    while served.studio.composing.working:
+    while served.studio.composers.working:
         assert time.monotonic() - left < 5
         time.sleep(0.01)
     took = time.monotonic() - left
@@ -207,32 +203,32 @@ def test_who_goes_away_is_not_composed_for(served: Served) -> None:
 
 
 @pytest.mark.parametrize("form", ["mid", "musicxml"])
-def test_a_saved_piece_is_the_piece(
+def test_exported_file_has_the_same_score(
     served: Served, made_up_score: Callable[..., Score], tmp_path: Path, form: str
 ) -> None:
     score = made_up_score(1, 4, "3/4", "D minor")
-    body = {"score": wire_score(score), "format": form, "about": {"seed": "7"}}
-    answer = served.post("/api/file", body)
+    body = {"score": score_to_json(score), "format": form, "about": {"seed": "7"}}
+    answer = served.post("/api/export", body)
     path = tmp_path / f"piece.{form}"
     path.write_bytes(answer.content)
     assert bicinium.read(path) == score
     assert bicinium.validate(path).valid
 
 
-def test_pdf_and_sound(served: Served, made_up_score: Callable[..., Score]) -> None:
+def test_pdf_and_sound_export(served: Served, made_up_score: Callable[..., Score]) -> None:
     pytest.importorskip("typst", reason="PDF needs the extra 'engraving'")
     pytest.importorskip("midirenderer", reason="sound needs the extra 'sound'")
-    wire = wire_score(made_up_score(1, 1))
-    assert served.post("/api/file", {"score": wire, "format": "pdf"}).content[:5] == b"%PDF-"
-    sound = served.post("/api/file", {"score": wire, "format": "wav", "perform": True}).content
+    wire = score_to_json(made_up_score(1, 1))
+    assert served.post("/api/export", {"score": wire, "format": "pdf"}).content[:5] == b"%PDF-"
+    sound = served.post("/api/export", {"score": wire, "format": "wav", "perform": True}).content
     assert _loudest(sound) > 1000
 
 
-def test_the_piano_is_not_silent(served: Served) -> None:
+def test_piano_samples_are_audible(served: Served) -> None:
     pytest.importorskip("midirenderer", reason="sound needs the extra 'sound'")
     recording = served.get("/api/piano.wav").content
     assert _loudest(recording) > 10_000
-    piano = served.get("/api/about").json()["piano"]
+    piano = served.get("/api/capabilities").json()["piano"]
     with wave.open(io.BytesIO(recording)) as file:
         seconds = file.getnframes() / file.getframerate()
     assert seconds == pytest.approx(len(piano["pitches"]) * piano["seconds"], abs=0.01)
@@ -243,17 +239,17 @@ def _loudest(recording: bytes) -> int:
         return int(np.abs(np.frombuffer(file.readframes(file.getnframes()), "<i2")).max())
 
 
-def test_a_dropped_score_is_read(
+def test_uploaded_score_is_read(
     served: Served, made_up_score: Callable[..., Score], tmp_path: Path
 ) -> None:
     score = made_up_score(1, 4, "3/4", "D minor")
     for form, write in (("mid", write_midi), ("musicxml", write_musicxml), ("mxl", write_musicxml)):
         write(score, tmp_path / f"a.{form}")
-        answer = served.post(f"/api/read?name=a.{form}", (tmp_path / f"a.{form}").read_bytes())
+        answer = served.post(f"/api/import?name=a.{form}", (tmp_path / f"a.{form}").read_bytes())
         found = answer.json()
         assert _score(found["score"]) == score
         assert found["verdict"]["valid"]
-        assert (found["lines"], found["name"]) == (2, f"a.{form}")
+        assert (found["voices"], found["name"]) == (2, f"a.{form}")
 
 
 @pytest.mark.parametrize(
@@ -275,10 +271,10 @@ def test_a_dropped_score_is_read(
         ("." * 300 + ".mid", b"not MIDI", 400, "is not a MIDI"),
     ],
 )
-def test_a_broken_file_has_its_sentence(
+def test_broken_file_is_an_error(
     served: Served, name: str, data: bytes, status: int, sentence: str
 ) -> None:
-    answer = httpx.post(f"{served.address}/api/read", params={"name": name}, content=data)
+    answer = httpx.post(f"{served.address}/api/import", params={"name": name}, content=data)
     assert answer.status_code == status
     said = answer.json()["error"]
     assert sentence in said
@@ -286,7 +282,7 @@ def test_a_broken_file_has_its_sentence(
     assert "Traceback" not in said
 
 
-def test_hostile_files_do_no_harm(served: Served) -> None:
+def test_hostile_files_are_rejected(served: Served) -> None:
     entities = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 20}">' for i in range(1, 12))
     laughs = f'<!DOCTYPE x [<!ENTITY a0 "ha">{entities}]><score-partwise>&a11;</score-partwise>'
     file = '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><work>&f;</work>'
@@ -308,27 +304,27 @@ def test_hostile_files_do_no_harm(served: Served) -> None:
         ("a.json", b"[" * 500_000), ("a.json", b"[1" + b"0" * 5000 + b"]"),
         ("a.mid", b"MThd\0\0\0\6\0\1\xff\xff\0\x18" + b"MTrk\x7f\xff\xff\xff" * 9),
     ):  # fmt: skip
-        answer = served.post(f"/api/read?name={name}", data)
+        answer = served.post(f"/api/import?name={name}", data)
         said = answer.json()
         assert "error" in said or not said["verdict"]["valid"], (name, data[:60])
         assert "root:" not in answer.text
     assert served.pieces(bars=1)  # it is still there
 
 
-def test_too_much_is_refused(served: Served) -> None:
-    for path in ("/api/read?name=a.mid", "/api/compose", "/api/engrave", "/api/file"):
-        answer = served.post(path, bytes(MOST_BYTES + 1))
+def test_large_body_is_rejected(served: Served) -> None:
+    for path in ("/api/import?name=a.mid", "/api/compose", "/api/engrave", "/api/export"):
+        answer = served.post(path, bytes(MAX_BODY_BYTES + 1))
         assert answer.status_code == 413
         assert "2 MB" in answer.json()["error"]
 
 
-def test_too_much_that_claims_no_length_is_refused(served: Served) -> None:
+def test_large_body_without_length_is_rejected(served: Served) -> None:
     def chunks() -> Any:
         for _ in range(100):
             yield bytes(100_000)
 
     try:
-        answer = httpx.post(f"{served.address}/api/read?name=a.mid", content=chunks(), timeout=30)
+        answer = httpx.post(f"{served.address}/api/import?name=a.mid", content=chunks(), timeout=30)
     except (httpx.WriteError, httpx.RemoteProtocolError):
         return  # the connection was closed in the middle
     assert answer.status_code == 413
@@ -344,12 +340,12 @@ def test_too_much_that_claims_no_length_is_refused(served: Served) -> None:
         "/../etc/passwd",
         "/static//etc/passwd", "/static/....//server.py", "/static/index.html%00", "/etc/passwd",
         "/static/..%5cserver.py", "/api/sample?name=first&step=..&file=metrics.jsonl",
-        "/api/sample?name=..&step=000200&file=0.mid", "/api/watch?name=../../etc",
+        "/api/sample?name=..&step=000200&file=0.mid", "/api/runs?name=../../etc",
         "/api/sample?name=first&step=000200&file=../../metrics.jsonl",
         "/api/sample?name=first&step=000200&file=%2fetc%2fpasswd",
     ],
 )  # fmt: skip
-def test_no_path_leads_out(served: Served, path: str) -> None:
+def test_paths_outside_the_folders_are_not_found(served: Served, path: str) -> None:
     host, _, port = served.address.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
@@ -360,19 +356,28 @@ def test_no_path_leads_out(served: Served, path: str) -> None:
     assert b"import" not in answer
 
 
-def test_foreign_hosts_and_origins_are_refused_everywhere(served: Served) -> None:
-    for path in ("/", "/static/main.js", "/api/about", "/api/watch", "/api/piano.wav", "/nowhere"):
+def test_foreign_hosts_and_origins_are_rejected_on_all_routes(served: Served) -> None:
+    for path in (
+        "/",
+        "/static/main.js",
+        "/api/capabilities",
+        "/api/runs",
+        "/api/piano.wav",
+        "/nowhere",
+    ):
         assert served.get(path, headers={"Host": "evil.example"}).status_code == 403
         assert served.get(path, headers={"Origin": "http://evil.example"}).status_code == 403
     foreign = {"Origin": "http://evil.example"}
-    for path in ("/api/compose", "/api/read?name=a.mid", "/api/file", "/api/engrave"):
+    for path in ("/api/compose", "/api/import?name=a.mid", "/api/export", "/api/engrave"):
         assert served.post(path, {}, headers=foreign).status_code == 403
 
 
-def test_the_page_asks_for_nothing_from_elsewhere(served: Served) -> None:
+def test_page_uses_no_foreign_resources(served: Served) -> None:
     page = served.get("/").text
     names = [
-        name for name in served.studio.files if name.endswith((".js", ".css", ".html", ".svg"))
+        name
+        for name in served.studio.static_files
+        if name.endswith((".js", ".css", ".html", ".svg"))
     ]
     assert len(names) > 10
     for name in names:

@@ -35,17 +35,17 @@ def _started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
-def test_it_serves_until_it_is_stopped() -> None:
+def test_server_runs_until_ctrl_c() -> None:
     with _started() as (process, address):
         assert "bicinium studio" in httpx.get(address, timeout=30).text
-        assert httpx.get(f"{address}api/about", timeout=30).json()["runs"] is False
+        assert httpx.get(f"{address}api/capabilities", timeout=30).json()["runs"] is False
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
         assert process.returncode in (0, 130)
         assert "Traceback" not in errors
 
 
-def test_beyond_loopback_it_prints_a_token() -> None:
+def test_token_is_printed_beyond_loopback() -> None:
     with _started("--host", "0.0.0.0") as (_, address):
         port = re.search(r":(\d+)/", address)
         assert port is not None
@@ -53,22 +53,22 @@ def test_beyond_loopback_it_prints_a_token() -> None:
         token = address.partition("?token=")[2]
         assert len(token) > 16
         assert httpx.get(here, timeout=30).status_code == 401
-        for path in ("/api/about", "/api/watch"):
+        for path in ("/api/capabilities", "/api/runs"):
             assert httpx.get(f"{here}{path}", timeout=30).status_code == 401
         with httpx.Client(follow_redirects=True, timeout=30) as client:
             assert "bicinium studio" in client.get(f"{here}/?token={token}").text
-            assert client.get(f"{here}/api/about").status_code == 200
-            with client.stream("GET", f"{here}/api/watch") as events:
+            assert client.get(f"{here}/api/capabilities").status_code == 200
+            with client.stream("GET", f"{here}/api/runs") as events:
                 assert events.status_code == 200
 
 
-def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
+def test_invalid_options_are_errors(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for arguments, sentence in (
             (["--port", str(taken.getsockname()[1])], "cannot listen"),
             (["--host", "192.0.2.1"], "cannot listen"),
             (["--model", str(tmp_path / "none.safetensors")], "there is no model"),
-            (["--runs", str(tmp_path / "none")], "there is no folder"),
+            (["--runs", str(tmp_path / "none")], "There is no folder"),
         ):
             ended = subprocess.run(
                 [*_COMMAND, *arguments], capture_output=True, text=True, timeout=60
@@ -78,7 +78,7 @@ def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
             assert "Traceback" not in ended.stderr
 
 
-def test_without_its_libraries_it_says_what_to_install() -> None:
+def test_missing_libraries_are_named() -> None:
     code = (
         "import sys; sys.modules['starlette'] = None; sys.argv = ['bicinium', 'studio']; "
         "from bicinium.cli.main import main; main()"

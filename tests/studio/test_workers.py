@@ -1,4 +1,4 @@
-"""Work in processes: it yields as it goes, can be ended, and its end is always a sentence."""
+"""Tasks in worker processes: items, ends, limits and errors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from bicinium.errors import RequestError
-from bicinium.studio.errors import RefusedError
-from bicinium.studio.workers import Workers
+from bicinium.studio.errors import StudioError
+from bicinium.studio.workers import WorkerPool
 
 
 def count(most: int) -> Iterator[int]:
@@ -50,8 +50,8 @@ def devour() -> Iterator[int]:
 
 
 @asynccontextmanager
-async def _working(**more: Any) -> AsyncIterator[Workers]:
-    workers = Workers("test", **more)
+async def _working(**more: Any) -> AsyncIterator[WorkerPool]:
+    workers = WorkerPool("test", **more)
     workers.start()
     try:
         yield workers
@@ -67,43 +67,43 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def test_what_a_task_yields_comes_as_it_is_made(run_async: Callable[..., Any]) -> None:
+def test_items_of_a_task_are_streamed(run_async: Callable[..., Any]) -> None:
     async def work() -> list[int]:
         async with _working() as workers:
-            return [number async for number in workers.run(count, 5)]
+            return [number async for number in workers.stream(count, 5)]
 
     assert run_async(work()) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
-    ("task", "status", "sentence"),
+    ("task", "status", "message"),
     [(refuse, 400, "no piece can be so"), (fail, 500, "KeyError"), (crash, 500, "unexpectedly"),
      (devour, 400, "memory")],
 )  # fmt: skip
-def test_however_it_ends_there_is_a_sentence_and_the_next_is_served(
-    run_async: Callable[..., Any], task: Any, status: int, sentence: str
+def test_failed_task_has_a_message_and_the_next_is_executed(
+    run_async: Callable[..., Any], task: Any, status: int, message: str
 ) -> None:
-    async def work() -> tuple[RefusedError, int]:
+    async def work() -> tuple[StudioError, int]:
         async with _working() as workers:
-            with pytest.raises(RefusedError) as caught:
-                await workers.ask(task)
-            return caught.value, await workers.ask(count, 1)
+            with pytest.raises(StudioError) as caught:
+                await workers.run(task)
+            return caught.value, await workers.run(count, 1)
 
     error, after = run_async(work())
     assert (error.status, after) == (status, 0)
-    assert sentence in str(error)
+    assert message in str(error)
 
 
-def test_who_leaves_ends_the_work_at_once(run_async: Callable[..., Any]) -> None:
+def test_closing_the_stream_ends_the_task(run_async: Callable[..., Any]) -> None:
     async def work() -> tuple[float, int]:
         async with _working() as workers:
-            async with aclosing(workers.run(never_end)) as found:
+            async with aclosing(workers.stream(never_end)) as found:
                 pid = await anext(found)
                 started = time.monotonic()
             while _is_alive(pid):
                 await asyncio.sleep(0.01)
             ended = time.monotonic() - started
-            assert await workers.ask(name_process) != pid
+            assert await workers.run(name_process) != pid
             return ended, workers.working
 
     ended, working = run_async(work())
@@ -111,44 +111,44 @@ def test_who_leaves_ends_the_work_at_once(run_async: Callable[..., Any]) -> None
     assert working == 0
 
 
-def test_a_spare_process_takes_the_place_of_one_that_is_ended(
+def test_spare_process_replaces_an_ended_one(
     run_async: Callable[..., Any],
 ) -> None:
     async def work() -> tuple[set[int], list[Any]]:
-        async with _working(spare=1, most_waiting=1) as workers:
+        async with _working(spare=1, max_waiting=1) as workers:
             pids = set()
             for _ in range(3):
-                async with aclosing(workers.run(never_end)) as found:
+                async with aclosing(workers.stream(never_end)) as found:
                     pids.add(await anext(found))
-            asking = [workers.ask(count, 1) for _ in range(3)]
+            asking = [workers.run(count, 1) for _ in range(3)]
             return pids, await asyncio.gather(*asking, return_exceptions=True)
 
     pids, answers = run_async(work())
     assert len(pids) == 3
     assert answers.count(0) == 2  # one at work and one in line, whatever is spare
-    assert sum(isinstance(answer, RefusedError) for answer in answers) == 1
+    assert sum(isinstance(answer, StudioError) for answer in answers) == 1
 
 
-def test_a_task_that_takes_too_long_is_ended(run_async: Callable[..., Any]) -> None:
-    async def work() -> RefusedError:
-        async with _working(seconds=1.0) as workers:
-            with pytest.raises(RefusedError) as caught:
-                async for _ in workers.run(never_end):
+def test_slow_task_is_ended(run_async: Callable[..., Any]) -> None:
+    async def work() -> StudioError:
+        async with _working(timeout_seconds=1.0) as workers:
+            with pytest.raises(StudioError) as caught:
+                async for _ in workers.stream(never_end):
                     pass
             return caught.value
 
     assert run_async(work()).status == 408
 
 
-def test_only_so_many_wait(run_async: Callable[..., Any]) -> None:
+def test_number_of_waiting_callers_is_limited(run_async: Callable[..., Any]) -> None:
     async def work() -> list[Any]:
-        async with _working(most_waiting=3) as workers:
-            await workers.ask(count, 1)
-            asking = [workers.ask(count, 1) for _ in range(20)]
+        async with _working(max_waiting=3) as workers:
+            await workers.run(count, 1)
+            asking = [workers.run(count, 1) for _ in range(20)]
             return await asyncio.gather(*asking, return_exceptions=True)
 
     answers = run_async(work())
-    refused = [answer for answer in answers if isinstance(answer, RefusedError)]
+    refused = [answer for answer in answers if isinstance(answer, StudioError)]
     assert {answer.status for answer in refused} == {503}
     assert answers.count(0) == 20 - len(refused) == 4  # one at work, three in line
     assert "busy" in str(refused[0])

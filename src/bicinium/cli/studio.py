@@ -17,9 +17,7 @@ def studio(
     host: Annotated[
         str, typer.Option(help="Address to listen on; any but this machine requires a token.")
     ] = "127.0.0.1",
-    watched: Annotated[
-        Path | None, typer.Option("--runs", help="Folder of training runs to show.")
-    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder of training runs to show.")] = None,
     model: Annotated[
         Path | None, typer.Option(help="Model file (default: the built-in model).")
     ] = None,
@@ -29,17 +27,17 @@ def studio(
     from bicinium.model.checkpoint import DEFAULT_MODEL
 
     with require_extra("studio", "the studio"):
-        from bicinium.studio.guard import Policy, is_loopback, new_token
-        from bicinium.studio.open_browser import show
-        from bicinium.studio.server import Settings, serve
-    if watched and not watched.is_dir():
-        raise RequestError(f"There is no folder {watched}. --runs needs a folder of training runs.")
+        from bicinium.studio.access_control import AccessPolicy, generate_token, is_loopback
+        from bicinium.studio.open_browser import open_in_browser
+        from bicinium.studio.server import StudioSettings, serve
+    if runs and not runs.is_dir():
+        raise RequestError(f"There is no folder {runs}. --runs needs a folder of training runs.")
 
-    def started(address: str) -> None:
+    def on_start(address: str) -> None:
         typer.echo(f"studio: {address} (Ctrl-C stops it)")
         sys.stdout.flush()
         if browser:
-            show(address)
+            open_in_browser(address)
 
-    policy = Policy.of(host, "" if is_loopback(host) else new_token())
-    serve(Settings(model or DEFAULT_MODEL, watched, policy), host, port, started)
+    policy = AccessPolicy.for_host(host, "" if is_loopback(host) else generate_token())
+    serve(StudioSettings(model or DEFAULT_MODEL, runs, policy), host, port, on_start)

@@ -1,1 +1,1 @@
-"""The studio: a local page on which to compose, hear, see and understand."""
+"""The studio: a local web page to compose, listen to, view and analyse pieces."""

@@ -1,13 +1,13 @@
-"""What the studio will not do, with the HTTP status and the sentence that the page shows."""
+"""Errors of the studio with an HTTP status."""
 
 from __future__ import annotations
 
 from bicinium.errors import BiciniumError
 
 
-class RefusedError(BiciniumError):
-    """A request that is answered with an error ``status`` and one sentence."""
+class StudioError(BiciniumError):
+    """A request that fails with an HTTP ``status``; the page shows the message."""
 
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status

@@ -1,4 +1,4 @@
-"""Opening the page in the browser of whoever sits at this machine."""
+"""Open the studio in the user's browser."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import webbrowser
 
 
-def show(address: str) -> None:
-    """Open the address, where there is a desktop to show it on."""
+def open_in_browser(address: str) -> None:
+    """Open the address if there is a desktop."""
     if sys.platform in ("win32", "darwin") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
         webbrowser.open(address)

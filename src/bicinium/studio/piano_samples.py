@@ -1,7 +1,7 @@
-"""The piano that the page plays: one recording with a note every four semitones.
+"""Piano samples for the page: one recording with a note every four semitones.
 
-The page plays the nearest of them a little faster or slower, so that tempo, loops and what somebody
-draws can be heard at once, without the server.
+The page plays the nearest sample a little faster or slower. So it can change tempo, loop, and play
+drawn notes at once, without the server.
 """
 
 from __future__ import annotations
@@ -14,41 +14,36 @@ import numpy as np
 from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
 from bicinium.render.audio import synthesize
 
-PITCHES = tuple(range(22, 109, 4))
-SECONDS = 4  # of each note
-_SILENCE = 1  # second between two of them
+SAMPLE_PITCHES = tuple(range(22, 109, 4))
+SAMPLE_SECONDS = 4
+_SILENCE_SECONDS = 1  # between two samples
 _VELOCITY = 84
 
 
-def piano() -> bytes:
-    """A WAV file, mono: note i of ``PITCHES`` is at ``i * SECONDS`` seconds.
+def render_piano_samples() -> bytes:
+    """Return a mono WAV file; sample i of ``SAMPLE_PITCHES`` starts at ``i * SAMPLE_SECONDS``.
 
-    Raises RequestError where the extra ``sound`` is not installed.
+    Raises RequestError if the extra ``sound`` is not installed.
     """
-    apart = (SECONDS + _SILENCE) * TICKS_PER_QUARTER  # at 60 quarters a minute
+    step_seconds = SAMPLE_SECONDS + _SILENCE_SECONDS
+    step_ticks = step_seconds * TICKS_PER_QUARTER  # at 60 quarter notes per minute
     notes = tuple(
-        Note(index * apart, pitch, SECONDS * TICKS_PER_QUARTER, _VELOCITY)
-        for index, pitch in enumerate(PITCHES)
+        Note(index * step_ticks, pitch, SAMPLE_SECONDS * TICKS_PER_QUARTER, _VELOCITY)
+        for index, pitch in enumerate(SAMPLE_PITCHES)
     )
-    bars = -(-len(notes) * apart // (4 * TICKS_PER_QUARTER))
-    samples, rate = synthesize(Score((Voice(notes), Voice()), bars, tempo_qpm=60))
-    mono = samples.mean(axis=1)
-    mono = (mono[0::2][: len(mono) // 2] + mono[1::2]) / 2  # half the rate
+    bars = -(-len(notes) * step_ticks // (4 * TICKS_PER_QUARTER))
+    stereo, rate = synthesize(Score((Voice(notes), Voice()), bars, tempo_qpm=60))
+    mono = stereo.mean(axis=1)
+    mono = (mono[0::2][: len(mono) // 2] + mono[1::2]) / 2  # half the sample rate
     rate //= 2
-    fade = np.ones(SECONDS * rate)
+    fade = np.ones(SAMPLE_SECONDS * rate)
     fade[-rate // 4 :] = np.linspace(1, 0, rate // 4)
-    kept = np.concatenate(
-        [
-            mono[start : start + SECONDS * rate] * fade
-            for start in range(
-                0, len(notes) * (SECONDS + _SILENCE) * rate, (SECONDS + _SILENCE) * rate
-            )
-        ]
-    )
+    starts = range(0, len(notes) * step_seconds * rate, step_seconds * rate)
+    samples = [mono[start : start + SAMPLE_SECONDS * rate] * fade for start in starts]
     file = io.BytesIO()
     with wave.open(file, "wb") as recording:
         recording.setnchannels(1)
         recording.setsampwidth(2)
         recording.setframerate(rate)
-        recording.writeframes(np.round(kept).astype("<i2").tobytes())
+        recording.writeframes(np.round(np.concatenate(samples)).astype("<i2").tobytes())
     return file.getvalue()

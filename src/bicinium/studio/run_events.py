@@ -1,7 +1,7 @@
-"""Training runs as server-sent events: what a run has written is told as soon as it is seen.
+"""Training runs as server-sent events.
 
-For every listener somebody looks about once a second at the times of a few files; what has changed
-is read once for all of them.
+Each listener polls the modification times of a few files about once a second. A changed run is read
+once for all listeners.
 """
 
 from __future__ import annotations
@@ -12,72 +12,73 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from bicinium.studio.errors import RefusedError
-from bicinium.studio.run_files import Runs
+from bicinium.studio.errors import StudioError
+from bicinium.studio.run_files import RunDirectory
 
-MOST_LISTENERS = 16
-_LOOK_S = 1.0
-_REST = 4  # times as long as it took to look, where that is longer
-_HEARTBEAT_S = 15.0  # so that a listener who is gone is missed
-_AGAIN_MS = 3000  # when a listener should come back who has lost the server
+MAX_LISTENERS = 16
+_POLL_SECONDS = 1.0
+_PAUSE_FACTOR = 4  # the pause is at least this many times as long as the poll took
+_HEARTBEAT_SECONDS = 15.0  # detects listeners that have gone
+_RETRY_MS = 3000  # reconnection delay of a listener
 
 
-class Watching:
-    """Those who listen to the runs. They are few, as each keeps a connection."""
+class RunEvents:
+    """Event streams for a limited number of listeners, each of which holds a connection."""
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: RunDirectory) -> None:
         self.runs = runs
         self.listeners = 0
         self._closing = asyncio.Event()
 
-    def stop(self) -> None:
-        """Let all listeners go."""
+    def close(self) -> None:
+        """End all event streams."""
         self._closing.set()
 
-    def come(self) -> None:
-        """One more listens. Raises RefusedError, 503, where that is too many."""
-        if self.listeners >= MOST_LISTENERS:
-            raise RefusedError(
+    def add_listener(self) -> None:
+        """Count one more listener. Raises StudioError 503 if there are too many."""
+        if self.listeners >= MAX_LISTENERS:
+            raise StudioError(
                 503,
-                f"the studio is busy: {self.listeners} pages watch already; close one, or wait",
+                f"the studio is busy: {self.listeners} pages are already watching. "
+                "Close one of them, or wait.",
             )
         self.listeners += 1
 
-    def leave(self) -> None:
-        """One less listens."""
+    def remove_listener(self) -> None:
+        """Count one listener less."""
         self.listeners -= 1
 
-    async def events(self, name: str, everything: bool) -> AsyncIterator[bytes]:
-        """``runs``, the list of them, and ``run``, the state of one, now and whenever it changes.
+    async def stream(self, name: str, all_curves: bool) -> AsyncIterator[bytes]:
+        """Yield ``runs`` (the list) and ``run`` (the state of one), now and after each change.
 
-        name: of which run; "" is the first of the list. Ends where that run is gone.
+        name: the run; "" is the first of the list. The stream ends if the run disappears.
         """
-        listed: list[dict[str, Any]] | None = None
-        tag = ""
-        last = time.monotonic()
-        yield b"retry: %d\n\n" % _AGAIN_MS
+        run_list: list[dict[str, Any]] | None = None
+        version = ""
+        last_sent = time.monotonic()
+        yield b"retry: %d\n\n" % _RETRY_MS
         while not self._closing.is_set():
-            looked = time.monotonic()
-            runs = await asyncio.to_thread(self.runs.listed)
-            if runs != listed:
-                listed, last = runs, looked
+            now = time.monotonic()
+            runs = await asyncio.to_thread(self.runs.list_runs)
+            if runs != run_list:
+                run_list, last_sent = runs, now
                 yield _event("runs", runs)
             name = name or (runs[0]["name"] if runs else "")
             try:
-                seen = await asyncio.to_thread(self.runs.tag, name) if name else tag
-                if seen != tag:
-                    state = await asyncio.to_thread(self.runs.state, name, everything, seen)
-                    tag, last = seen, looked
+                found = await asyncio.to_thread(self.runs.version, name) if name else version
+                if found != version:
+                    state = await asyncio.to_thread(self.runs.read_run, name, all_curves, found)
+                    version, last_sent = found, now
                     yield _event("run", state)
-            except RefusedError:
+            except StudioError:
                 return
-            if looked - last > _HEARTBEAT_S:
-                last = looked
+            if now - last_sent > _HEARTBEAT_SECONDS:
+                last_sent = now
                 yield b":\n\n"
-            await self._rest(max(_LOOK_S, _REST * (time.monotonic() - looked)))
+            await self._pause(max(_POLL_SECONDS, _PAUSE_FACTOR * (time.monotonic() - now)))
 
-    async def _rest(self, seconds: float) -> None:
-        """Wait; not longer than the server runs."""
+    async def _pause(self, seconds: float) -> None:
+        """Wait, or return as soon as the streams are closed."""
         try:
             await asyncio.wait_for(self._closing.wait(), seconds)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""What the page sends to have music composed, and how it becomes a ``ComposeRequest``."""
+"""Request bodies of the page, and their conversion to a ``ComposeRequest``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from pydantic import Field, create_model
+from pydantic import AliasChoices, Field, create_model
 
 from bicinium.errors import RequestError
 from bicinium.generation.conditions import MAX_BARS
@@ -15,31 +15,33 @@ from bicinium.generation.sampling import Sampling
 from bicinium.music.score import Score, Voice
 from bicinium.render.export import write_score
 from bicinium.request import ComposeRequest
-from bicinium.studio.score_json import Strict, WireScore
+from bicinium.studio.score_json import ScoreSchema, StrictSchema
 
 MAX_PIECES = 8
 _MAX_SEED = 2**31
+
+ExportFormat = Literal["mid", "musicxml", "pdf", "wav", "svg"]
 
 # Fields of the request that the page may set as they are. It never names files on this machine.
 _FROM_PAGE = ("key", "meter", "tempo", "style", "subject", "answer", "max_quote")
 
 
-class SourceMusic(Strict):
+class SourceSchema(StrictSchema):
     """Music that a piece starts from. ``use`` is the name of its field in ``ComposeRequest``."""
 
     use: Literal["upper", "lower", "continue_from", "rewrite"]
-    score: WireScore
+    score: ScoreSchema
     rewrite_bars: list[int] | None = Field(None, min_length=2, max_length=2)
 
-    def options(self, folder: Path) -> dict[str, Any]:
-        """Write the music to a file in ``folder``, and return the options that name it."""
-        score = self.score.score()
+    def to_options(self, folder: Path) -> dict[str, Any]:
+        """Write the music to a file in ``folder`` and return the options that name it."""
+        score = self.score.to_score()
         if self.use in ("upper", "lower"):
             part = 0 if self.use == "upper" else 1
             if not score.voices[part].notes:
                 raise RequestError(f"The {self.use} voice has no notes.")
-            score = _only(score, part)
-        path = folder / "given.musicxml"
+            score = _single_voice(score, part)
+        path = folder / "source.musicxml"
         write_score(score, path)
         if self.use != "rewrite":
             return {self.use: path}
@@ -48,20 +50,20 @@ class SourceMusic(Strict):
         return {self.use: path, "rewrite_bars": (self.rewrite_bars[0], self.rewrite_bars[1])}
 
 
-class ComposeMessageBase(Strict):
-    """One press of *Compose*, without the options that ``ComposeMessage`` adds."""
+class ComposeSchemaBase(StrictSchema):
+    """A request for ``n`` pieces, without the options that ``ComposeSchema`` adds."""
 
     n: int = Field(1, ge=1, le=MAX_PIECES)
     seed: int = Field(0, ge=0, le=_MAX_SEED)
     bars: int | None = Field(None, ge=1, le=MAX_BARS)
     constraints: dict[str, Any] | None = None  # those that differ from the defaults
-    given: SourceMusic | None = None
+    source: SourceSchema | None = Field(None, validation_alias=AliasChoices("source", "given"))
 
-    def request(self, folder: Path, model: Path) -> ComposeRequest:
+    def to_request(self, folder: Path, model: Path) -> ComposeRequest:
         """Return the request. Files are written to ``folder``."""
-        options = self.model_dump(exclude={"constraints", "given"}, exclude_none=True)
-        if self.given:
-            options |= self.given.options(folder)
+        options = self.model_dump(exclude={"constraints", "source"}, exclude_none=True)
+        if self.source:
+            options |= self.source.to_options(folder)
         return ComposeRequest.from_options(
             **options, model=model, constraints=Constraints.from_names(self.constraints or {})
         )
@@ -74,10 +76,32 @@ def _options() -> dict[str, Any]:
     return {name: (hint | None, None) for name, hint in hints.items()}
 
 
-ComposeMessage = create_model("ComposeMessage", __base__=ComposeMessageBase, **_options())
+ComposeSchema = create_model("ComposeSchema", __base__=ComposeSchemaBase, **_options())
 
 
-def _only(score: Score, part: int) -> Score:
-    """Return the score with one voice; the other is silent."""
-    voices = (v if part == index else Voice() for index, v in enumerate(score.voices))
+class EngraveSchema(StrictSchema):
+    """A score to engrave, ``width`` pixels wide."""
+
+    score: ScoreSchema
+    width: int
+
+
+class ExportSchema(StrictSchema):
+    """A score to export. ``about`` becomes metadata of a MusicXML file."""
+
+    score: ScoreSchema
+    format: ExportFormat
+    perform: bool = False
+    about: dict[str, str] = Field(default_factory=dict, max_length=20)
+
+
+class AnalyseSchema(StrictSchema):
+    """A score to analyse with the model, conditioned on a style or none."""
+
+    score: ScoreSchema
+    style: str | None = Field(None, max_length=40)
+
+
+def _single_voice(score: Score, part: int) -> Score:
+    voices = (voice if index == part else Voice() for index, voice in enumerate(score.voices))
     return replace(score, voices=tuple(voices))

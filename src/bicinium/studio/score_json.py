@@ -1,6 +1,6 @@
-"""Scores as the page knows them: JSON out, and back in with nothing taken on trust.
+"""Scores as JSON, validated when they come back from the page.
 
-The server keeps no piece: the page sends the score with whatever it wants done to it.
+The server stores no pieces: the page sends the score with every request about it.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from bicinium.errors import RequestError
 from bicinium.music.key import Key
 from bicinium.music.score import Meter, Note, Score, Voice, note_array
 
-MOST_BARS = 1000
-MOST_NOTES = 20_000
-_ROW = 4  # numbers: onset_tick, pitch, duration_ticks, velocity
+MAX_BARS = 1000
+MAX_NOTES = 20_000
+_ROW_LENGTH = 4  # onset_tick, pitch, duration_ticks, velocity
 
 
-class Strict(BaseModel):
-    """What the page sends: no unknown names, no text where a number belongs."""
+class StrictSchema(BaseModel):
+    """A request body without unknown names and without conversion of types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class WireScore(Strict):
-    """A score as JSON. ``voices`` are rows of onset_tick, pitch, duration_ticks, velocity."""
+class ScoreSchema(StrictSchema):
+    """A score as JSON. Notes are rows of onset_tick, pitch, duration_ticks, velocity."""
 
     meter: str
     key: str | None = None
-    bars: int = Field(ge=1, le=MOST_BARS)
-    tempo: float = Field(120.0, ge=5, le=1000)  # quarter notes a minute
+    bars: int = Field(ge=1, le=MAX_BARS)
+    tempo: float = Field(120.0, ge=5, le=1000)  # quarter notes per minute
     anacrusis: int = Field(0, ge=0)  # ticks
     title: str = Field("", max_length=200)
     composer: str = Field("", max_length=200)
     voices: list[list[list[int]]] = Field(min_length=2, max_length=2)
 
-    def score(self) -> Score:
-        """The score. Raises ScoreError or RequestError where there can be none such."""
-        if sum(map(len, self.voices)) > MOST_NOTES:
-            raise RequestError(f"a score of more than {MOST_NOTES} notes is too long for this page")
-        if any(len(row) != _ROW for voice in self.voices for row in voice):
-            raise RequestError("a note is an onset, a pitch, a duration and a velocity")
+    def to_score(self) -> Score:
+        """Return the score. Raises ScoreError or RequestError if it is invalid."""
+        if sum(map(len, self.voices)) > MAX_NOTES:
+            raise RequestError(f"a score may have at most {MAX_NOTES} notes here")
+        if any(len(row) != _ROW_LENGTH for voice in self.voices for row in voice):
+            raise RequestError("a note must have an onset, a pitch, a duration and a velocity")
         return Score(
             voices=tuple(Voice(tuple(Note(*row) for row in voice)) for voice in self.voices),
             bars=self.bars,
@@ -54,8 +54,8 @@ class WireScore(Strict):
         )
 
 
-def wire_score(score: Score) -> dict[str, Any]:
-    """A score as the JSON that ``WireScore`` reads."""
+def score_to_json(score: Score) -> dict[str, Any]:
+    """Return a score as the JSON that ``ScoreSchema`` reads."""
     return {
         "meter": str(score.meter),
         "key": str(score.key) if score.key else None,
@@ -68,8 +68,8 @@ def wire_score(score: Score) -> dict[str, Any]:
     }
 
 
-def explain(error: ValidationError) -> str:
-    """The first thing wrong with what the page sent, as one sentence."""
+def describe_validation_error(error: ValidationError) -> str:
+    """Return the first problem of a request body as a message."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "the request"
     what = first["msg"].removeprefix("Input ")

@@ -1,7 +1,4 @@
-"""What the studio's processes do: each a generator, whose items are JSON or bytes for the page.
-
-Everything musical is asked of the package; here it is only carried to and fro.
-"""
+"""Tasks of the worker processes. Each is a generator of JSON values or bytes for the page."""
 
 from __future__ import annotations
 
@@ -24,100 +21,103 @@ from bicinium.music.voice_reduction import as_single_voice
 from bicinium.render.export import write_score
 from bicinium.reports.rule_descriptions import describe_rule
 from bicinium.reports.verdicts import FileVerdict
-from bicinium.studio.piano_samples import piano
-from bicinium.studio.schemas import ComposeMessageBase
-from bicinium.studio.score_json import wire_score
-from bicinium.studio.sheet import sheet
-from bicinium.studio.token_analysis import understand
+from bicinium.studio.engraving import engrave_for_page
+from bicinium.studio.piano_samples import render_piano_samples
+from bicinium.studio.schemas import ComposeSchemaBase
+from bicinium.studio.score_json import score_to_json
+from bicinium.studio.token_analysis import analyse_tokens
 from bicinium.tokenizer.codec import encode, snap
 
-_MOST_UNPACKED = 30_000_000  # bytes of a compressed score
-_MOST_VIOLATIONS = 200
+_MAX_UNPACKED_BYTES = 30_000_000  # of a compressed score
+_MAX_VIOLATIONS = 200
+_MAX_ROLL_NOTES = 20_000
 
 
-def load(model: Path) -> Iterator[None]:
-    """Have the model loaded."""
+def load_model(model: Path) -> Iterator[None]:
+    """Load the model and its quotation index."""
     load_composer(model)
     load_quotations(model)
     yield
 
 
 def load_engraver() -> Iterator[None]:
-    """Have the library that engraves loaded, where it is installed."""
+    """Load the engraving library by engraving one note."""
     note = Note(0, 60, TICKS_PER_QUARTER, 80)
-    sheet(Score((Voice((note,)), Voice()), 1), 400)
+    engrave_for_page(Score((Voice((note,)), Voice()), 1), 400)
     yield
 
 
-def compose(message: ComposeMessageBase, model: Path) -> Iterator[dict[str, Any]]:
-    """What becomes of the pieces that are wished for: that their wait in the line is over, how far
-    each is, and each as soon as it can be had, which need not be in the order of their seeds.
+def compose(body: ComposeSchemaBase, model: Path) -> Iterator[dict[str, Any]]:
+    """Yield ``started``, then ``progress`` of the pieces, and each ``piece`` when it is done.
+
+    The pieces need not come in the order of their seeds.
     """
-    yield {"begun": True}
+    yield {"started": True}
     with tempfile.TemporaryDirectory() as folder:
-        for told in compose_each(request=message.request(Path(folder), model)):
-            yield (
-                {"underway": asdict(told)}
-                if isinstance(told, Progress)
-                else {"piece": _piece(told)}
-            )
+        for item in compose_each(request=body.to_request(Path(folder), model)):
+            if isinstance(item, Progress):
+                yield {"progress": asdict(item)}
+            else:
+                yield {"piece": _piece_json(item)}
 
 
 def engrave(score: Score, width: int) -> Iterator[dict[str, Any]]:
-    """The engraved score; see ``sheet``."""
-    yield sheet(score, width)
+    """Yield the result of ``engrave_for_page``."""
+    yield engrave_for_page(score, width)
 
 
-def save(score: Score, about: dict[str, str], form: str, perform: bool) -> Iterator[bytes]:
-    """The bytes of a file in a format of ``render.export``."""
+def export(score: Score, about: dict[str, str], suffix: str, perform: bool) -> Iterator[bytes]:
+    """Yield the bytes of a file in a format of ``render.export``."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"piece.{form}")
+        path = Path(folder, f"piece.{suffix}")
         write_score(score, path, about, perform)
         yield path.read_bytes()
 
 
-def sound() -> Iterator[bytes]:
-    """The piano that the page plays."""
-    yield piano()
+def piano_samples() -> Iterator[bytes]:
+    """Yield the recording of the piano."""
+    yield render_piano_samples()
 
 
-def read(name: str, data: bytes, reduce: bool) -> Iterator[dict[str, Any]]:
-    """What a file holds (``score``, or ``why`` there is none) and what the validator says of it."""
+def import_file(name: str, data: bytes, reduce: bool) -> Iterator[dict[str, Any]]:
+    """Yield the ``score`` in a file, or the ``problem`` if there is none, and its validation."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_bytes(data)
         try:
-            _refuse_bombs(path)
-            yield _file(path, reduce)
+            _check_unpacked_size(path)
+            yield _file_json(path, reduce)
         except BiciniumError as error:
             raise type(error)(str(error).replace(f"{folder}/", "")) from error
 
 
 def read_sample(path: Path) -> Iterator[dict[str, Any]]:
-    """The same of a file that a training run wrote."""
-    yield _file(path, reduce=False)
+    """Yield the same for a file of a training run."""
+    yield _file_json(path, reduce=False)
 
 
-def explain(score: Score, style: str | None, model: Path) -> Iterator[dict[str, Any]]:
-    """The grammar laid over a piece; see ``understanding``."""
+def analyse(score: Score, style: str | None, model: Path) -> Iterator[dict[str, Any]]:
+    """Yield the token analysis of a piece and the score of each grammar rule."""
     composer = load_composer(model)
-    found = understand(composer, score, score.key or score.estimated_key or Key(0, "major"), style)
-    sounding = encode(snap(score))
-    result = composer.validator.validate_sequence(sounding, score.meter, score.bars)
+    key = score.key or score.estimated_key or Key(0, "major")
+    analysis = analyse_tokens(composer, score, key, style)
+    tokens = encode(snap(score))
+    result = composer.validator.validate_sequence(tokens, score.meter, score.bars)
     yield {
-        "tick": found.tick,
-        "illegal": [round(share, 6) for share in found.illegal],
-        "bits": [round(bits, 3) for bits in found.bits],
-        "illegal_mass": found.illegal_mass,
-        "tokens": len(sounding),
-        "slips": [
-            asdict(slip.violation) | {"probability": slip.probability, "written": slip.written}
-            for slip in found.slips
+        "tick": analysis.tick,
+        "illegal_mass": [round(mass, 6) for mass in analysis.illegal_mass],
+        "surprisal_bits": [round(bits, 3) for bits in analysis.surprisal_bits],
+        "mean_illegal_mass": analysis.mean_illegal_mass,
+        "tokens": len(tokens),
+        "forbidden_choices": [
+            asdict(choice.violation)
+            | {"probability": choice.probability, "written": choice.written}
+            for choice in analysis.forbidden_choices
         ],
         "rules": [
             {
                 "name": rule.name,
-                "says": describe_rule(rule.name),
+                "description": describe_rule(rule.name),
                 "score": result.rule_scores[rule.name],
             }
             for rule in composer.grammar.rules
@@ -125,78 +125,79 @@ def explain(score: Score, style: str | None, model: Path) -> Iterator[dict[str, 
     }
 
 
-def _piece(piece: Composition) -> dict[str, Any]:
-    assert piece.score is not None  # with the grammar every piece spells a score
-    asked = piece.conditions
+def _piece_json(piece: Composition) -> dict[str, Any]:
+    assert piece.score is not None  # with the grammar every piece can be decoded
     return {
-        "score": wire_score(piece.score),
+        "score": score_to_json(piece.score),
         "seed": piece.seed,
-        "style": asked.style,
+        "style": piece.conditions.style,
         "about": piece.about,
         "valid": piece.result.valid,
         "draws": piece.draws,
-        "sheet": _sheet(piece.sheet) if piece.sheet else None,
+        "sheet": _sheet_json(piece.sheet) if piece.sheet else None,
     }
 
 
-def _sheet(judged: ScoreSheet) -> dict[str, Any]:
-    return asdict(judged) | {
-        "adherence": judged.adherence,
-        "originality": judged.originality,
-        "total": judged.total,
+def _sheet_json(sheet: ScoreSheet) -> dict[str, Any]:
+    return asdict(sheet) | {
+        "adherence": sheet.adherence,
+        "originality": sheet.originality,
+        "total": sheet.total,
     }
 
 
-def _file(path: Path, reduce: bool) -> dict[str, Any]:
+def _file_json(path: Path, reduce: bool) -> dict[str, Any]:
     verdict = validate(path)
     if verdict.checked_as == "nothing":
         raise ScoreError(verdict.violations[0].message)
-    score, why = _score_in(path, reduce)
+    score, problem = _read_score(path, reduce)
     return {
         "name": path.name,
-        "verdict": _verdict(verdict),
-        "score": wire_score(score) if score else None,
-        "lines": sum(bool(voice.notes) for voice in score.voices) if score else 0,
-        "why": why,
-        "reducible": score is None and not reduce and _score_in(path, True)[0] is not None,
+        "verdict": _verdict_json(verdict),
+        "score": score_to_json(score) if score else None,
+        "voices": sum(bool(voice.notes) for voice in score.voices) if score else 0,
+        "problem": problem,
+        "reducible": score is None and not reduce and _read_score(path, True)[0] is not None,
     }
 
 
-def _score_in(path: Path, reduce: bool) -> tuple[Score | None, str]:
-    """The score of one or two voices in a file, or why there is none."""
+def _read_score(path: Path, reduce: bool) -> tuple[Score | None, str]:
+    """Return the score of one or two voices in a file, or None and the problem."""
     if path.suffix.lower() == ".json":
-        return None, "tokens are judged, but not shown as a score"
+        return None, "token files are validated, but not shown as a score"
     try:
-        line = as_single_voice(read_music(path), 0)
-        return line or read_score(path, reduce), ""
+        single_voice = as_single_voice(read_music(path), 0)
+        return single_voice or read_score(path, reduce), ""
     except BiciniumError as error:
-        return None, str(error).replace(f"{path.parent}/", "").removesuffix(" with --reduce")
+        return None, str(error).replace(f"{path.parent}/", "")
 
 
-def _verdict(verdict: FileVerdict) -> dict[str, Any]:
+def _verdict_json(verdict: FileVerdict) -> dict[str, Any]:
     return {
         "valid": verdict.valid,
         "grammar_score": verdict.grammar_score,
         "notes": verdict.notes,
         "judged_as": verdict.checked_as,
         "meter": str(verdict.meter),
-        "violations": [asdict(one) for one in verdict.violations[:_MOST_VIOLATIONS]],
-        "more": max(0, len(verdict.violations) - _MOST_VIOLATIONS),
+        "violations": [asdict(violation) for violation in verdict.violations[:_MAX_VIOLATIONS]],
+        "more": max(0, len(verdict.violations) - _MAX_VIOLATIONS),
         "roll": [
             [note.part, note.pitch, note.onset_tick, note.offset_tick, note.closed]
-            for note in verdict.roll[:20_000]
+            for note in verdict.roll[:_MAX_ROLL_NOTES]
         ],
     }
 
 
-def _refuse_bombs(path: Path) -> None:
-    """Raise NotationFileError for a compressed score that would unpack to more than any score."""
+def _check_unpacked_size(path: Path) -> None:
+    """Raise NotationFileError if a compressed score is too large when unpacked."""
     if not zipfile.is_zipfile(path):
         return
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return  # the reader says what is wrong
-    if unpacked > _MOST_UNPACKED:
-        raise NotationFileError(f"{path} unpacks to {unpacked} bytes, more than any score has")
+        return  # the reader reports the problem
+    if unpacked > _MAX_UNPACKED_BYTES:
+        raise NotationFileError(
+            f"{path} has {unpacked} bytes when unpacked. The limit is {_MAX_UNPACKED_BYTES}."
+        )

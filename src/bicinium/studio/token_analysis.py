@@ -1,8 +1,7 @@
-"""The grammar laid over a piece: what the model thought of it, token for token.
+"""Analyse a piece token by token with the model (teacher forcing).
 
-The model reads the piece (teacher forcing) and says at every token what it would have written
-next. How much of that the grammar forbids, where even its first choice was forbidden, and how
-surprised it was by what came, is what the page draws along the music.
+For each position: the probability on tokens that the grammar forbids, the surprisal of the token
+that was written, and the places where the most probable token is forbidden.
 """
 
 from __future__ import annotations
@@ -15,88 +14,93 @@ from bicinium.errors import RequestError
 from bicinium.generation.composer import Composer
 from bicinium.grammar import MusicalGrammarValidator, Violation
 from bicinium.model.inputs.encode import PieceConditions
+from bicinium.model.softmax import softmax
 from bicinium.model.teacher_forcing import logits_along
 from bicinium.music.key import Key
-from bicinium.music.score import Score
+from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Score
 from bicinium.tokenizer.codec import encode, snap
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind, describe, token_id
 
-MOST_TOKENS = 8000
+MAX_TOKENS = 8000
+_MIN_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Slip:
-    """A place where the token that the model held likeliest is forbidden."""
+class ForbiddenChoice:
+    """A position at which the most probable token is forbidden."""
 
-    violation: Violation  # what it would have broken
-    probability: float  # that the model gave it
-    written: str  # what stands there instead
+    violation: Violation  # what that token would have broken
+    probability: float  # of that token
+    written: str  # the token in the piece
 
 
 @dataclass(frozen=True, slots=True)
-class Understanding:
-    """Columns with an entry for each token after START."""
+class TokenAnalysis:
+    """Columns with one entry for each token after START."""
 
-    tick: list[int]  # where the token is written
-    illegal: list[float]  # probability on tokens that the grammar forbids there
-    bits: list[float]  # how surprised the model was by the token, -log2 of its probability
-    slips: list[Slip]
+    tick: list[int]  # at which the token is written
+    illegal_mass: list[float]  # probability on forbidden tokens
+    surprisal_bits: list[float]  # -log2 of the token's probability
+    forbidden_choices: list[ForbiddenChoice]
 
     @property
-    def illegal_mass(self) -> float:
-        """The mean."""
-        return sum(self.illegal) / len(self.illegal)
+    def mean_illegal_mass(self) -> float:
+        """Mean probability on forbidden tokens."""
+        return sum(self.illegal_mass) / len(self.illegal_mass)
 
 
-def understand(composer: Composer, score: Score, key: Key, style: str | None) -> Understanding:
-    """Have the model read a score in ``key``. Raises RequestError for one that is ungrammatical or
-    very long.
+def analyse_tokens(composer: Composer, score: Score, key: Key, style: str | None) -> TokenAnalysis:
+    """Analyse a score in ``key``.
+
+    Raises RequestError if the score breaks the grammar or is too long.
     """
-    home = key.semitones_to_reference
-    at_home, sounding = encode(snap(score.transpose(home))), encode(snap(score))
-    if len(at_home) > MOST_TOKENS:
-        raise RequestError(f"the model reads pieces of up to {MOST_TOKENS} tokens here")
+    semitones = key.semitones_to_reference
+    model_tokens, tokens = encode(snap(score.transpose(semitones))), encode(snap(score))
+    if len(model_tokens) > MAX_TOKENS:
+        raise RequestError(
+            f"the piece may have at most {MAX_TOKENS} tokens (got {len(model_tokens)})"
+        )
     validator = MusicalGrammarValidator(composer.grammar)
-    result = validator.validate_sequence(sounding, score.meter, score.bars)
+    result = validator.validate_sequence(tokens, score.meter, score.bars)
     if not result.valid:
-        raise RequestError(f"the model reads only what is valid: {result.violations[0].message}")
-    told = PieceConditions.of(
+        raise RequestError(f"only a valid piece can be analysed: {result.violations[0].message}")
+    conditions = PieceConditions.of(
         composer.config, [str(score.meter)], [key.mode], [style], [score.bars]
     )
-    seen, read = logits_along(
+    states, chunks = logits_along(
         composer.decoder,
         composer.grammar,
-        at_home[:-1],
-        told,
+        model_tokens[:-1],
+        conditions,
         bar_ticks=score.meter.bar_ticks,
         bars=score.bars,
-        transposition=-home,
+        transposition=-semitones,
     )
-    logits = np.concatenate([some for _, some in read])
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    allowed = composer.grammar.token_mask(seen)
-    rows, first_choice = np.arange(len(p)), p.argmax(axis=1)
-    slips = []
-    for row in np.flatnonzero(~allowed[rows, first_choice]).tolist():
-        would_be = [*sounding[: row + 1].tolist(), _transposed(int(first_choice[row]), -home)]
-        broken = validator.validate_sequence(would_be, score.meter, score.bars).violations
-        found = next((one for one in broken if one.index == row + 1), None)
-        if found:
-            chance = float(p[row, first_choice[row]])
-            slips.append(Slip(found, chance, describe(int(sounding[row + 1]))))
-    return Understanding(
-        tick=seen.tick.tolist(),
-        illegal=np.where(allowed, 0.0, p).sum(axis=1).tolist(),
-        bits=(-np.log2(np.maximum(p[rows, at_home[1:]], 1e-12))).tolist(),
-        slips=slips,
+    p = softmax(np.concatenate([logits for _, logits in chunks]))
+    allowed = composer.grammar.token_mask(states)
+    rows, most_probable = np.arange(len(p)), p.argmax(axis=1)
+    choices = []
+    for row in np.flatnonzero(~allowed[rows, most_probable]).tolist():
+        choice = _transposed(int(most_probable[row]), -semitones)
+        with_choice = [*tokens[: row + 1].tolist(), choice]
+        violations = validator.validate_sequence(with_choice, score.meter, score.bars).violations
+        violation = next((one for one in violations if one.index == row + 1), None)
+        if violation:
+            probability = float(p[row, most_probable[row]])
+            choices.append(ForbiddenChoice(violation, probability, describe(int(tokens[row + 1]))))
+    written = np.maximum(p[rows, model_tokens[1:]], _MIN_PROBABILITY)
+    return TokenAnalysis(
+        tick=states.tick.tolist(),
+        illegal_mass=np.where(allowed, 0.0, p).sum(axis=1).tolist(),
+        surprisal_bits=(-np.log2(written)).tolist(),
+        forbidden_choices=choices,
     )
 
 
 def _transposed(token: int, semitones: int) -> int:
-    """A note's token, moved; any other as it is."""
+    """Return the token of a transposed note; other tokens are unchanged."""
     kind = Kind(KINDS[token])
     if kind not in (Kind.NOTE_ON, Kind.NOTE_OFF):
         return token
     pitch = int(VALUES[token]) + semitones
-    return token_id(kind, pitch) if 21 <= pitch <= 108 else token
+    return token_id(kind, pitch) if LOWEST_PITCH <= pitch <= HIGHEST_PITCH else token

@@ -1,37 +1,37 @@
-// Asking the server. What goes wrong arrives as an Error whose message is a sentence for people.
+// Requests to the server. Failures are Errors with a message for the user.
 
-async function sentence(answer) {
+async function messageOf(response) {
   try {
-    return (await answer.json()).error;
+    return (await response.json()).error;
   } catch {
-    return answer.status === 503 ? "the studio is busy; try again in a moment" : `the studio answered ${answer.status}`;
+    return response.status === 503 ? "the studio is busy; try again in a moment" : `the studio answered ${response.status}`;
   }
 }
 
-function lost(error) {
-  throw error.name === "AbortError" ? error : new Error("the studio cannot be reached: is it still running?");
+function connectionLost(error) {
+  throw error.name === "AbortError" ? error : new Error("the studio cannot be reached. Is it still running?");
 }
 
-async function ask(path, options = {}) {
-  const answer = await fetch(path, options).catch(lost);
-  if (!answer.ok) throw Object.assign(new Error(await sentence(answer)), { status: answer.status });
-  return answer;
+async function send(path, options = {}) {
+  const response = await fetch(path, options).catch(connectionLost);
+  if (!response.ok) throw Object.assign(new Error(await messageOf(response)), { status: response.status });
+  return response;
 }
 
 function post(path, body, signal) {
-  return ask(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" }, signal });
+  return send(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" }, signal });
 }
 
-export async function about() {
-  return (await ask("/api/about")).json();
+export async function capabilities() {
+  return (await send("/api/capabilities")).json();
 }
 
-/** The lines of an answer, as they come. */
-async function* linesOf(answer) {
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+/** Yield the lines of a response as they arrive. */
+async function* linesOf(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read().catch(lost);
+    const { done, value } = await reader.read().catch(connectionLost);
     if (done) return;
     const lines = (rest + value).split("\n");
     rest = lines.pop();
@@ -39,56 +39,57 @@ async function* linesOf(answer) {
   }
 }
 
-/** Compose: each piece is handed over as it is done, and how far the others are. Aborting the signal ends the work. */
-export async function compose(wish, { signal, piece, underway, waiting }) {
-  const answer = await post("/api/compose", wish, signal);
-  let begun = false;
-  for await (const line of linesOf(answer)) {
+/** Compose. The callbacks get each piece, its progress, and the number of waiting requests. Aborting the signal ends the work. */
+export async function compose(request, { signal, onPiece, onProgress, onWaiting }) {
+  const response = await post("/api/compose", request, signal);
+  let started = false;
+  for await (const text of linesOf(response)) {
     signal.throwIfAborted();
-    const said = JSON.parse(line);
-    if (said.error) throw new Error(said.error);
-    if (said.piece) piece(said.piece);
-    if (said.underway) underway(said.underway);
-    begun ||= said.begun === true;
-    waiting(said.waiting ?? 0, begun);
-    if (said.done) return;
+    const line = JSON.parse(text);
+    if (line.error) throw new Error(line.error);
+    if (line.piece) onPiece(line.piece);
+    if (line.progress) onProgress(line.progress);
+    started ||= line.started === true;
+    onWaiting(line.waiting ?? 0, started);
+    if (line.done) return;
   }
-  throw new Error("the studio stopped in the middle; try again");
+  throw new Error("the connection to the studio was lost. Try again.");
 }
 
 export async function engrave(score, width, signal) {
   return (await post("/api/engrave", { score, width: Math.round(width) }, signal)).json();
 }
 
-export async function understand(score, style) {
-  return (await post("/api/understand", { score, style })).json();
+export async function analyse(score, style) {
+  return (await post("/api/analyse", { score, style })).json();
 }
 
-export async function file(score, format, about, perform) {
-  return (await post("/api/file", { score, format, about, perform })).blob();
+export async function exportFile(score, format, about, perform) {
+  return (await post("/api/export", { score, format, about, perform })).blob();
 }
 
-export async function read(upload, reduce = false) {
+export async function importFile(upload, reduce = false) {
   const query = new URLSearchParams({ name: upload.name, reduce: reduce ? "yes" : "no" });
-  return (await ask(`/api/read?${query}`, { method: "POST", body: upload })).json();
+  return (await send(`/api/import?${query}`, { method: "POST", body: upload })).json();
 }
 
-export async function recording(signal) {
-  return (await ask("/api/piano.wav", { signal })).arrayBuffer();
+export async function pianoSamples(signal) {
+  return (await send("/api/piano.wav", { signal })).arrayBuffer();
 }
 
-/** Be told of the runs, and the state of one, whenever they change, until the signal is aborted or the server ends it. */
-export async function watch(name, everything, { signal, ...told }) {
-  const query = new URLSearchParams({ name, all: everything ? "yes" : "no" });
-  const answer = await ask(`/api/watch?${query}`, { signal }); // an EventSource would not say why it is refused
+/** Call onRuns and onRun after every change, until the signal is aborted or the server ends the stream. */
+export async function watchRuns(name, allCurves, { signal, onRuns, onRun }) {
+  const query = new URLSearchParams({ name, all: allCurves ? "yes" : "no" });
+  const response = await send(`/api/runs?${query}`, { signal }); // an EventSource would not report the error
+  const handlers = { runs: onRuns, run: onRun };
   let kind = "";
-  for await (const line of linesOf(answer)) {
+  for await (const line of linesOf(response)) {
     signal.throwIfAborted();
     if (line.startsWith("event: ")) kind = line.slice(7);
-    if (line.startsWith("data: ")) told[kind](JSON.parse(line.slice(6)));
+    if (line.startsWith("data: ")) handlers[kind](JSON.parse(line.slice(6)));
   }
 }
 
 export async function sample(name, step, file) {
-  return (await ask(`/api/sample?${new URLSearchParams({ name, step, file })}`)).json();
+  return (await send(`/api/sample?${new URLSearchParams({ name, step, file })}`)).json();
 }

@@ -1,47 +1,49 @@
-// The address of a piece: all that was asked, the seed, and where music was given, that too.
+// Links that compose a piece again: the request with its seed and, if there is one, its source music.
 
-const PLAIN = ["key", "meter", "style", "subject", "answer"];
+const TEXTS = ["key", "meter", "style", "subject", "answer"];
 const NUMBERS = ["seed", "bars", "tempo", "motif_strength", "temperature", "top_p", "max_quote"];
 
-export async function linkOf({ wish }, about) {
+export async function linkOf({ request }, capabilities) {
   const query = new URLSearchParams();
-  for (const name of [...NUMBERS, ...PLAIN]) {
-    if (wish[name] !== undefined && wish[name] !== null && wish[name] !== "") query.set(name, wish[name]);
+  for (const name of [...NUMBERS, ...TEXTS]) {
+    if (request[name] !== undefined && request[name] !== null && request[name] !== "") query.set(name, request[name]);
   }
-  if (wish.constraints && Object.keys(wish.constraints).length) query.set("constraints", JSON.stringify(wish.constraints));
-  if (wish.given) query.set("given", await packed(wish.given));
-  query.set("model", about.model.split("sha256 ").at(-1));
+  if (request.constraints && Object.keys(request.constraints).length) query.set("constraints", JSON.stringify(request.constraints));
+  if (request.source) query.set("source", await compress(request.source));
+  query.set("model", capabilities.model.split("sha256 ").at(-1));
   return `#compose?${query}`;
 }
 
-/** {room, wish or null, model} of an address. Raises an Error with a sentence where it is damaged. */
+/** Return {section, request or null, query} of an address. Throws an Error if the link is damaged. */
 export async function readLink(hash) {
-  const [room, text = ""] = hash.replace(/^#/, "").split("?");
+  const [section, text = ""] = hash.replace(/^#/, "").split("?");
   const query = new URLSearchParams(text);
-  if (!query.has("seed")) return { room, wish: null, query };
+  if (!query.has("seed")) return { section, request: null, query };
   try {
-    const wish = { n: 1 };
-    for (const name of PLAIN) if (query.get(name)) wish[name] = query.get(name);
-    for (const name of NUMBERS) if (query.get(name)) wish[name] = Number(query.get(name));
-    if (query.get("constraints")) wish.constraints = JSON.parse(query.get("constraints"));
-    if (query.get("given")) wish.given = await unpacked(query.get("given"));
-    return { room, wish, query };
+    const request = { n: 1 };
+    if (query.has("recurrence")) query.set("motif_strength", query.get("recurrence")); // name in older links
+    for (const name of TEXTS) if (query.get(name)) request[name] = query.get(name);
+    for (const name of NUMBERS) if (query.get(name)) request[name] = Number(query.get(name));
+    if (query.get("constraints")) request.constraints = JSON.parse(query.get("constraints"));
+    const source = query.get("source") ?? query.get("given"); // "given" in older links
+    if (source) request.source = await decompress(source);
+    return { section, request, query };
   } catch {
-    throw new Error("this link is damaged, or was cut short; copy it again");
+    throw new Error("this link is damaged or incomplete. Copy it again.");
   }
 }
 
-async function through(bytes, stream) {
+async function pipe(bytes, stream) {
   return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
 }
 
-async function packed(value) {
-  const bytes = await through(new TextEncoder().encode(JSON.stringify(value)), new CompressionStream("deflate-raw"));
+async function compress(value) {
+  const bytes = await pipe(new TextEncoder().encode(JSON.stringify(value)), new CompressionStream("deflate-raw"));
   const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
   return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
-async function unpacked(text) {
+async function decompress(text) {
   const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-  return JSON.parse(new TextDecoder().decode(await through(bytes, new DecompressionStream("deflate-raw"))));
+  return JSON.parse(new TextDecoder().decode(await pipe(bytes, new DecompressionStream("deflate-raw"))));
 }

@@ -1,172 +1,172 @@
-// The studio: rooms, stands, and what passes between them.
+// The studio: sections of the page, the open pieces, and how they work together.
 
 import * as api from "./api.js";
 import { h, $, $$ } from "./dom.js";
 import { Candidates } from "./candidates.js";
-import { Composing, fillForm, newSeed, wishOf } from "./composing.js";
-import { Line } from "./line.js";
+import { ComposeRunner, fillForm, newSeed, readForm } from "./composeRunner.js";
+import { AddVoice } from "./addVoice.js";
 import { readLink } from "./link.js";
-import { Manner } from "./manner.js";
+import { Settings } from "./settings.js";
 import { Player } from "./player.js";
-import { Shelf } from "./shelf.js";
-import { Stand } from "./stand.js";
+import { SavedPieces } from "./savedPieces.js";
+import { PieceView } from "./pieceView.js";
 import { Transport } from "./transport.js";
-import { Understand } from "./understand.js";
-import { Watch } from "./watch.js";
+import { Analysis } from "./analysis.js";
+import { RunView } from "./runView.js";
 
 class Studio {
-  constructor(about) {
-    this.about = about;
-    this.stands = [];
-    this.player = new Player(about.piano);
+  constructor(capabilities) {
+    this.capabilities = capabilities;
+    this.views = [];
+    this.player = new Player(capabilities.piano);
     this.candidates = new Candidates(this);
-    this.shelf = new Shelf(this);
-    this.manner = new Manner(about);
-    this.composing = new Composing(this);
+    this.savedPieces = new SavedPieces(this);
+    this.settings = new Settings(capabilities);
+    this.composeRunner = new ComposeRunner(this);
     this.transport = new Transport(this.player, this);
     this.form = $("#compose");
-    this.rooms = { compose: {}, line: new Line(this), understand: new Understand(this), watch: new Watch(this) };
+    this.sections = { compose: {}, "add-voice": new AddVoice(this), analyse: new Analysis(this), runs: new RunView(this) };
     this.fillChoices();
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.compose();
     });
-    addEventListener("hashchange", () => this.go());
-    this.go();
+    addEventListener("hashchange", () => this.followAddress());
+    this.followAddress();
   }
 
   fillChoices() {
     const { key, meter, bars } = this.form.elements;
     for (const mode of ["major", "minor"]) {
       const group = h("optgroup", { label: mode === "major" ? "Major" : "Minor" });
-      for (const one of this.about.keys.filter(({ name }) => name.endsWith(mode))) group.append(h("option", { value: one.name }, one.printed));
+      for (const one of this.capabilities.keys.filter(({ name }) => name.endsWith(mode))) group.append(h("option", { value: one.name }, one.printed));
       key.append(group);
     }
-    for (const one of this.about.meters) meter.append(h("option", { value: one }, one));
-    bars.max = this.about.most.bars;
+    for (const one of this.capabilities.meters) meter.append(h("option", { value: one }, one));
+    bars.max = this.capabilities.limits.bars;
   }
 
-  // ---- rooms
+  // ---- sections
 
-  async go() {
-    let link = { room: "compose", wish: null };
+  async followAddress() {
+    let link = { section: "compose", request: null };
     try {
       link = await readLink(location.hash);
     } catch (error) {
-      this.say(error.message);
+      this.showMessage(error.message);
     }
-    const room = link.room in this.rooms ? link.room : "compose";
-    if (room !== this.room) {
-      this.rooms[this.room]?.leave?.();
-      this.room = room;
-      for (const section of $$("#panel > section")) section.hidden = section.dataset.room !== room;
+    const name = link.section in this.sections ? link.section : "compose";
+    if (name !== this.section) {
+      this.sections[this.section]?.leave?.();
+      this.section = name;
+      for (const section of $$("#panel > section")) section.hidden = section.dataset.section !== name;
       for (const anchor of $$(".masthead nav a")) {
-        if (anchor.hash === `#${room}`) anchor.setAttribute("aria-current", "page");
+        if (anchor.hash === `#${name}`) anchor.setAttribute("aria-current", "page");
         else anchor.removeAttribute("aria-current");
       }
-      this.manner.enter($(`#panel > section[data-room=${room}]`));
-      document.title = room === "compose" ? "bicinium studio" : `${$(`#title-${room}`).textContent} · bicinium studio`;
-      this.rooms[room].enter?.();
-      this.welcome();
+      this.settings.moveTo($(`#panel > section[data-section=${name}]`));
+      document.title = name === "compose" ? "bicinium studio" : `${$(`#title-${name}`).textContent} · bicinium studio`;
+      this.sections[name].enter?.();
+      this.updateWelcome();
     }
-    if (link.wish) this.follow(link);
+    if (link.request) this.composeLink(link);
   }
 
-  /** Compose what a link names. */
-  async follow({ wish, query }) {
-    fillForm(this.form, wish);
-    this.manner.fill(wish);
+  /** Compose the piece of a link. */
+  async composeLink({ request, query }) {
+    fillForm(this.form, request);
+    this.settings.fill(request);
     const model = query.get("model");
-    await this.composing.run(wish);
-    if (model && !this.about.model.endsWith(model)) this.say("this link was made with another model, so the piece may be another");
+    await this.composeRunner.run(request);
+    if (model && !this.capabilities.model.endsWith(model)) this.showMessage("this link was made with another model, so the piece may differ");
   }
 
-  welcome() {
-    $("#welcome").hidden = this.stands.length > 0 || this.room === "watch" || !$("#editor").hidden;
+  updateWelcome() {
+    $("#welcome").hidden = this.views.length > 0 || this.section === "runs" || !$("#editor").hidden;
   }
 
-  /** Say a sentence above the music; "" takes it away. ``more`` {text, does}: a button beside it. */
-  say(sentence, more = null) {
+  /** Show a message above the music; "" hides it. ``action`` {text, run} adds a button. */
+  showMessage(message, action = null) {
     const notice = $("#notice");
-    notice.hidden = !sentence;
-    if (!sentence) return;
-    const text = `${sentence[0].toUpperCase()}${sentence.slice(1)}${sentence.endsWith(".") ? "" : "."}`;
-    const button = more && h("button", { type: "button", onclick: more.does }, more.text);
+    notice.hidden = !message;
+    if (!message) return;
+    const text = `${message[0].toUpperCase()}${message.slice(1)}${/[.?!]$/.test(message) ? "" : "."}`;
+    const button = action && h("button", { type: "button", onclick: action.run }, action.text);
     notice.replaceChildren(...(button ? [button, text] : [text]));
     if (notice.getBoundingClientRect().top < 0) notice.scrollIntoView({ block: "center" });
   }
 
-  // ---- stands
+  // ---- open pieces
 
-  /** The stand that is listened to. */
-  get stand() {
-    return this.stands.find((stand) => stand === this.attended) ?? this.stands[0];
+  /** The view whose piece is played. */
+  get activeView() {
+    return this.views.find((view) => view === this.active) ?? this.views[0];
   }
 
-  /** Put a piece on the stand; of two, on the one that was not compared with. */
-  async place(piece) {
-    if (!this.stands.length) this.addStand();
-    const stand = this.stands.at(-1);
-    const showing = stand.show(piece);
-    this.attended = null;
-    this.attend(stand);
-    this.candidates.write();
-    this.welcome();
-    this.rooms.understand.enter();
+  /** Open a piece; of two views, in the second. */
+  async open(piece) {
+    if (!this.views.length) this.addView();
+    const view = this.views.at(-1);
+    const showing = view.show(piece);
+    this.active = null;
+    this.activate(view);
+    this.candidates.render();
+    this.updateWelcome();
+    this.sections.analyse.enter();
     await showing;
-    this.warmUp();
+    this.preloadPiano();
   }
 
-  addStand() {
-    const stand = new Stand(this);
-    this.stands.push(stand);
-    $("#stands").append(stand.element);
-    $("#stands").classList.toggle("two", this.stands.length > 1);
-    return stand;
+  addView() {
+    const view = new PieceView(this);
+    this.views.push(view);
+    $("#views").append(view.element);
+    $("#views").classList.toggle("two", this.views.length > 1);
+    return view;
   }
 
-  /** What was composed, or is being composed, is not wanted any more. */
-  dismiss() {
-    this.composing.stop();
-    this.candidates.begin();
+  /** Stop composing and remove the candidates. */
+  discardCandidates() {
+    this.composeRunner.stop();
+    this.candidates.reset();
   }
 
-  /** Take all pieces off. */
+  /** Close all pieces. */
   clear() {
     this.player.pause();
-    for (const stand of this.stands) stand.element.remove();
-    this.stands = [];
-    this.dismiss();
+    for (const view of this.views) view.element.remove();
+    this.views = [];
+    this.discardCandidates();
     this.transport.element.hidden = true;
-    $("#stands").classList.remove("two");
-    this.welcome();
+    $("#views").classList.remove("two");
+    this.updateWelcome();
   }
 
-  /** Listen to a stand; ``goOn``: from the place where the other one was. */
-  attend(stand, goOn = false) {
-    if (this.attended === stand || !this.stands.includes(stand)) return;
+  /** Make the piece of a view the one that is played; ``keepPosition``: at the same place as the other. */
+  activate(view, keepPosition = false) {
+    if (this.active === view || !this.views.includes(view)) return;
     const { playing, tick } = this.player;
-    this.attended = stand;
-    for (const one of this.stands) one.element.classList.toggle("idle", one !== stand && this.stands.length > 1);
-    this.player.load(stand.piece.music);
-    if (goOn) {
-      this.player.seek(Math.min(tick, stand.piece.music.end - 1));
+    this.active = view;
+    for (const one of this.views) one.element.classList.toggle("idle", one !== view && this.views.length > 1);
+    this.player.load(view.piece.music);
+    if (keepPosition) {
+      this.player.seek(Math.min(tick, view.piece.music.end - 1));
       if (playing) this.player.play();
     }
   }
 
-  /** Fetch the piano while nobody waits for it. */
-  warmUp() {
-    this.warmed ??= setTimeout(() => this.player.prepare(), 400);
+  /** Load the piano samples before they are needed. */
+  preloadPiano() {
+    this.preloading ??= setTimeout(() => this.player.prepare(), 400);
   }
 
-  seek(stand, tick) {
-    this.attend(stand);
-    this.player.seek(Math.max(tick, stand.piece.music.start));
+  seek(view, tick) {
+    this.activate(view);
+    this.player.seek(Math.max(tick, view.piece.music.start));
   }
 
-  chosen(stand) {
-    if (stand === this.stand && this.player.loop) this.player.setLoop(this.loopOf(stand));
+  barsSelected(view) {
+    if (view === this.activeView && this.player.loop) this.player.setLoop(this.loopOf(view));
   }
 
   loopOf({ first, last, piece }) {
@@ -174,66 +174,66 @@ class Studio {
     return [Math.max(piece.music.start, (first - 1) * bar), last * bar];
   }
 
-  loop(stand = this.stand) {
-    if (!stand) return;
-    const same = this.attended === stand && this.player.loop;
-    this.attend(stand);
-    this.player.setLoop(same ? null : this.loopOf(stand));
+  loop(view = this.activeView) {
+    if (!view) return;
+    const same = this.active === view && this.player.loop;
+    this.activate(view);
+    this.player.setLoop(same ? null : this.loopOf(view));
   }
 
-  /** Open a second stand beside the first, or close one. */
-  compare(stand) {
-    if (this.stands.length > 1) {
-      stand.element.remove();
-      this.stands = this.stands.filter((one) => one !== stand);
-      $("#stands").classList.remove("two");
-      this.stands[0].writeActs();
-      this.attended = null;
-      this.attend(this.stands[0]);
-      this.candidates.write();
+  /** Open a second view beside the first, or close one. */
+  compare(view) {
+    if (this.views.length > 1) {
+      view.element.remove();
+      this.views = this.views.filter((one) => one !== view);
+      $("#views").classList.remove("two");
+      this.views[0].writeActions();
+      this.active = null;
+      this.activate(this.views[0]);
+      this.candidates.render();
       return;
     }
-    const others = [...this.candidates.pieces, this.candidates.before, ...this.shelf.kept].filter((piece) => piece && piece !== stand.piece);
+    const others = [...this.candidates.pieces, this.candidates.original, ...this.savedPieces.pieces].filter((piece) => piece && piece !== view.piece);
     if (!others.length) {
-      this.say("there is nothing to compare it with yet: compose more, or keep another");
+      this.showMessage("there is no other piece to compare with. Compose or save another.");
       return;
     }
-    this.addStand();
-    stand.writeActs();
-    this.place(others[0]);
+    this.addView();
+    view.writeActions();
+    this.open(others[0]);
   }
 
-  // ---- wishes
+  // ---- requests
 
   compose() {
     if (!this.form.reportValidity()) return;
     history.replaceState(null, "", "#compose");
-    this.composing.run({ ...this.manner.wish(), ...wishOf(this.form) });
+    this.composeRunner.run({ ...this.settings.request(), ...readForm(this.form) });
   }
 
   vary(piece) {
-    const { n } = this.manner.wish();
+    const { n } = this.settings.request();
     const seed = Math.max(piece.seed, ...this.candidates.pieces.map((one) => one.seed)) + 1;
     const { key, meter } = piece.score;
-    const same = piece.wish.given ? {} : { key, meter, ...styleOf(piece) };
-    this.composing.run({ ...piece.wish, ...same, n, seed }, piece);
+    const same = piece.request.source ? {} : { key, meter, ...styleOf(piece) };
+    this.composeRunner.run({ ...piece.request, ...same, n, seed }, piece);
   }
 
-  keep(piece) {
-    this.shelf.toggle(piece);
-    for (const stand of this.stands) stand.writeActs();
+  toggleSaved(piece) {
+    this.savedPieces.toggle(piece);
+    for (const view of this.views) view.writeActions();
   }
 
-  rewrite(stand) {
-    const { piece, first, last } = stand;
-    const given = { use: "rewrite", score: piece.score, rewrite_bars: [first, last] };
-    this.composing.run({ ...this.manner.wish(), ...styleOf(piece), seed: newSeed(), given }, piece);
+  rewrite(view) {
+    const { piece, first, last } = view;
+    const source = { use: "rewrite", score: piece.score, rewrite_bars: [first, last] };
+    this.composeRunner.run({ ...this.settings.request(), ...styleOf(piece), seed: newSeed(), source }, piece);
   }
 
-  continue(stand, bars) {
-    const { piece } = stand;
-    const given = { use: "continue_from", score: piece.score };
-    this.composing.run({ ...this.manner.wish(), ...styleOf(piece), seed: newSeed(), bars, given }, piece);
+  continue(view, bars) {
+    const { piece } = view;
+    const source = { use: "continue_from", score: piece.score };
+    this.composeRunner.run({ ...this.settings.request(), ...styleOf(piece), seed: newSeed(), bars, source }, piece);
   }
 }
 
@@ -241,10 +241,10 @@ function styleOf(piece) {
   return piece.style ? { style: piece.style } : {};
 }
 
-function theme() {
+function setUpTheme() {
   const root = document.documentElement;
-  const kept = localStorage.getItem("bicinium.theme");
-  if (kept) root.dataset.theme = kept;
+  const stored = localStorage.getItem("bicinium.theme");
+  if (stored) root.dataset.theme = stored;
   $("#theme").addEventListener("click", () => {
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
@@ -252,6 +252,6 @@ function theme() {
   });
 }
 
-theme();
-window.studio = new Studio(await api.about()); // for who looks from the console, and for tests
+setUpTheme();
+window.studio = new Studio(await api.capabilities()); // used by tests
 document.documentElement.dataset.ready = "yes";

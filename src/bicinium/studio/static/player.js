@@ -1,8 +1,8 @@
-// Playing: notes in score time to sound, with loop, seek and tempo that can change while it plays.
-// The piano is the server's recording, or a small synthesiser where there is none.
+// The player: schedules notes as sound, with loop, seek and tempo changes during playback.
+// It uses the piano samples of the server, or a simple synthesiser if there are none.
 
 import * as api from "./api.js";
-import { QUARTER } from "./time.js";
+import { QUARTER } from "./music.js";
 
 const AHEAD = 0.15; // seconds that are scheduled before they sound
 const LONG_AHEAD = 1.6; // while the page is hidden and timers are slow
@@ -29,14 +29,14 @@ export class Player extends EventTarget {
     this.tempo = music.tempo;
     this.loop = null;
     this.seek(music.start);
-    this.say("load");
+    this.emit("load");
   }
 
   /** Fetch and decode the recording, before anybody waits for it. */
   prepare() {
     this.context ??= this.newContext();
     this.recording ??= this.piano
-      ? api.recording().then((data) => this.context.decodeAudioData(data)).catch(() => null)
+      ? api.pianoSamples().then((data) => this.context.decodeAudioData(data)).catch(() => null)
       : Promise.resolve(null);
     return this.recording;
   }
@@ -76,7 +76,7 @@ export class Player extends EventTarget {
     this.playing = true;
     this.begin(from);
     this.timer = setInterval(() => this.schedule(), 25);
-    this.say("play");
+    this.emit("play");
     this.frame();
   }
 
@@ -93,7 +93,7 @@ export class Player extends EventTarget {
     this.playing = false;
     clearInterval(this.timer);
     this.silence();
-    this.say("pause");
+    this.emit("pause");
   }
 
   stop() {
@@ -107,7 +107,7 @@ export class Player extends EventTarget {
       this.silence();
       this.begin(tick);
     }
-    this.say("move");
+    this.emit("move");
   }
 
   setTempo(qpm) {
@@ -117,13 +117,13 @@ export class Player extends EventTarget {
       this.silence();
       this.begin(tick);
     }
-    this.say("tempo");
+    this.emit("tempo");
   }
 
   setLoop(loop) {
     this.loop = loop;
     if (this.playing) this.seek(loop && (this.tick < loop[0] || this.tick >= loop[1]) ? loop[0] : this.tick);
-    this.say("loop");
+    this.emit("loop");
   }
 
   schedule() {
@@ -147,7 +147,7 @@ export class Player extends EventTarget {
     for (const sample of this.heard) this.peak = Math.max(this.peak, Math.abs(sample));
   }
 
-  /** One note at once, for who draws or plays. */
+  /** Play one note at once. */
   async strike(pitch, seconds = 0.6) {
     this.context ??= this.newContext();
     await this.context.resume();
@@ -210,14 +210,14 @@ export class Player extends EventTarget {
     if (!this.loop && this.tick >= this.music.end) {
       this.pause();
       this.seek(this.music.start);
-      this.say("ended");
+      this.emit("ended");
       return;
     }
-    this.say("move");
+    this.emit("move");
     requestAnimationFrame(() => this.frame());
   }
 
-  say(kind) {
+  emit(kind) {
     this.dispatchEvent(new Event(kind));
   }
 }

@@ -1,7 +1,7 @@
 // The bar at the foot of the page: play, stop, loop, place, tempo, which voices are heard.
 
 import { $, $$ } from "./dom.js";
-import { barOf, placeOf } from "./time.js";
+import { barOf, placeOf } from "./music.js";
 
 export class Transport {
   constructor(player, studio) {
@@ -35,11 +35,11 @@ export class Transport {
 
   async begin() {
     const label = $("#place", this.element);
-    if (!this.player.buffer) label.value = "tuning …";
+    if (!this.player.buffer) label.value = "loading …";
     try {
       await this.player.play();
     } catch {
-      this.studio.say("this browser gives no sound to the page");
+      this.studio.showMessage("the browser does not allow sound on this page");
     }
   }
 
@@ -79,7 +79,7 @@ export class Transport {
       seek.setAttribute("aria-valuetext", words);
     }
     this.element.dataset.tick = tick.toFixed(1);
-    this.studio.stand?.move(tick, playing);
+    this.studio.activeView?.move(tick, playing);
   }
 
   loopWords() {

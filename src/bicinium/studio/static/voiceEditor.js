@@ -1,8 +1,8 @@
-// Writing a voice: on a roll with the pointer or with keys, or note for note on a small keyboard.
+// An editor for one voice: on a piano roll with pointer or keys, or on a piano keyboard.
 
 import { h, s, $, clamp, renew } from "./dom.js";
-import { Letters } from "./letters.js";
-import { isBlack, meterOf, pitchName, placeOf } from "./time.js";
+import { ComputerKeyboard } from "./computerKeyboard.js";
+import { isBlack, meterOf, pitchName, placeOf } from "./music.js";
 
 const ROW = 13;
 const LEFT = 40;
@@ -19,48 +19,48 @@ const LENGTHS = [
 const RANGES = { upper: [57, 84], lower: [36, 62] };
 const FIRST_LETTERS = { upper: 60, lower: 48 }; // the C that the first letter key plays
 
-export class Editor {
-  /** done(score, part) is called with what was written, whenever it changes. */
-  constructor(studio, done) {
+export class VoiceEditor {
+  /** onChange(score, voice) is called after every change. */
+  constructor(studio, onChange) {
     this.studio = studio;
-    this.done = done;
+    this.onChange = onChange;
     this.element = $("#editor");
     this.notes = []; // {onset, pitch, duration}, one at a time
     this.length = 24;
     this.voice = "upper";
-    this.letters = new Letters({ play: (pitch) => this.playLetter(pitch), release: (pitch) => this.keyOf(pitch)?.classList.remove("down"), moved: () => this.lettersMoved() });
+    this.letters = new ComputerKeyboard({ onPress: (pitch) => this.playLetter(pitch), onRelease: (pitch) => this.keyOf(pitch)?.classList.remove("down"), onChange: () => this.lettersMoved() });
     this.build();
   }
 
   build() {
-    const { about } = this.studio;
-    const select = (name, options, value) => h("select", { name, onchange: () => this.ruled() }, options.map(([option, text]) => h("option", { value: option, selected: option === value }, text)));
+    const { capabilities } = this.studio;
+    const select = (name, options, value) => h("select", { name, onchange: () => this.formChanged() }, options.map(([option, text]) => h("option", { value: option, selected: option === value }, text)));
     this.form = h(
       "header",
       {},
-      h("h2", {}, "A line of your own"),
-      h("label", {}, "Key ", select("key", about.keys.map(({ name, printed }) => [name, printed]), "C major")),
-      h("label", {}, "Metre ", select("meter", about.meters.map((one) => [one, one]), "4/4")),
-      h("label", {}, "Bars ", h("input", { name: "bars", type: "number", min: "1", max: "32", value: "4", onchange: () => this.ruled() })),
-      h("label", {}, "Tempo ", h("input", { name: "tempo", type: "number", min: "20", max: "300", value: "96", onchange: () => this.tell() })),
+      h("h2", {}, "Your voice"),
+      h("label", {}, "Key ", select("key", capabilities.keys.map(({ name, printed }) => [name, printed]), "C major")),
+      h("label", {}, "Metre ", select("meter", capabilities.meters.map((one) => [one, one]), "4/4")),
+      h("label", {}, "Bars ", h("input", { name: "bars", type: "number", min: "1", max: "32", value: "4", onchange: () => this.formChanged() })),
+      h("label", {}, "Tempo ", h("input", { name: "tempo", type: "number", min: "20", max: "300", value: "96", onchange: () => this.notify() })),
       h("label", {}, "Voice ", select("voice", [["upper", "upper"], ["lower", "lower"]], "upper")),
       h("label", {}, "Note ", select("length", LENGTHS.map(([ticks, name]) => [`${ticks}`, name]), "24")),
     );
-    this.grid = h("div", { class: "leaf grid", tabindex: "0", role: "application", "data-keys": "", "aria-label": "Roll to write on. Arrow keys move, Enter sets or removes a note, Backspace removes, brackets change its length.", "aria-describedby": "editor-help", onkeydown: (event) => this.key(event) });
-    this.keys = h("div", { class: "keys", role: "group", "aria-label": "Keyboard: writes a note where the mark stands, and goes on", "aria-describedby": "letters-help" });
+    this.grid = h("div", { class: "leaf grid", tabindex: "0", role: "application", "data-keys": "", "aria-label": "PianoPiano roll editor. Arrow keys move the cursor, Enter sets or removes a note, Backspace removes, brackets change the length.", "aria-describedby": "editor-help", onkeydown: (event) => this.key(event) });
+    this.keys = h("div", { class: "keys", role: "group", "aria-label": "Piano keyboard: enters a note at the cursor", "aria-describedby": "letters-help" });
     this.lettersHelp = h("p", { class: "hint", id: "letters-help" });
-    const playing = h("label", { class: "letters" }, h("input", { type: "checkbox", checked: true, onchange: ({ target }) => this.turnLetters(target.checked) }), "Letter keys play");
-    this.said = h("p", { class: "unseen", role: "status" });
+    const playing = h("label", { class: "letters" }, h("input", { type: "checkbox", checked: true, onchange: ({ target }) => this.turnLetters(target.checked) }), "Play with letter keys");
+    this.status = h("p", { class: "unseen", role: "status" });
     const tools = h(
       "p",
-      { class: "acts" },
+      { class: "actions" },
       h("button", { type: "button", onclick: () => this.rest() }, "Rest"),
-      h("button", { type: "button", onclick: () => this.back() }, "Take back"),
+      h("button", { type: "button", onclick: () => this.back() }, "Remove last note"),
       h("button", { type: "button", onclick: () => this.clear() }, "Clear"),
-      h("button", { type: "button", onclick: () => this.studio.player.playing ? this.studio.player.stop() : this.hear() }, "Hear it"),
+      h("button", { type: "button", onclick: () => this.studio.player.playing ? this.studio.player.stop() : this.play() }, "Play"),
     );
-    const help = h("p", { class: "hint", id: "editor-help" }, "Point to set a note, point at a note to remove it, drag to draw it longer. With keys: arrows move the mark, Enter sets a note, Backspace removes, [ and ] change its length.");
-    this.element.replaceChildren(this.form, this.keys, playing, this.lettersHelp, this.grid, help, tools, this.said);
+    const help = h("p", { class: "hint", id: "editor-help" }, "Click to set or remove a note, drag to make it longer. Keys: arrows move the cursor, Enter sets a note, Backspace removes, [ and ] change the length.");
+    this.element.replaceChildren(this.form, this.keys, playing, this.lettersHelp, this.grid, help, tools, this.status);
   }
 
   value(name) {
@@ -69,19 +69,19 @@ export class Editor {
 
   open() {
     this.element.hidden = false;
-    this.letters.here = true;
-    this.studio.welcome();
-    this.ruled();
+    this.letters.visible = true;
+    this.studio.updateWelcome();
+    this.formChanged();
     this.grid.focus({ preventScroll: true });
   }
 
   close() {
     this.element.hidden = true;
-    this.letters.here = false;
+    this.letters.visible = false;
   }
 
-  /** The form has changed: rule the grid anew, and keep the notes that fit. */
-  ruled() {
+  /** Draw the grid again and keep the notes that fit. */
+  formChanged() {
     this.meter = meterOf(this.value("meter"));
     this.bars = clamp(Math.round(Number(this.value("bars"))) || 4, 1, 32);
     this.end = this.bars * this.meter.bar;
@@ -93,14 +93,14 @@ export class Editor {
       this.caret = null;
     }
     [this.low, this.high] = RANGES[this.voice];
-    if (this.letters.low !== this.low) this.letters.tune(FIRST_LETTERS[this.voice], this.low, this.high);
+    if (this.letters.low !== this.low) this.letters.setRange(FIRST_LETTERS[this.voice], this.low, this.high);
     this.notes = this.notes.filter((note) => note.onset + note.duration <= this.end && note.pitch >= this.low && note.pitch <= this.high);
     this.caret ??= { tick: 0, pitch: this.voice === "upper" ? 72 : 48 };
     this.caret.tick = clamp(this.caret.tick, 0, this.end - 6);
     this.scale = clamp((this.element.clientWidth - LEFT - 20) / this.end, 0.9, 2.6);
     this.drawKeys();
     this.draw();
-    this.tell();
+    this.notify();
   }
 
   get step() {
@@ -157,14 +157,14 @@ export class Editor {
     };
     const drop = () => {
       removeEventListener("pointermove", drag);
-      this.tell();
+      this.notify();
     };
     addEventListener("pointermove", drag);
     addEventListener("pointerup", drop, { once: true });
   }
 
-  /** Put a note; what was there ends before it, or goes. */
-  set(onset, pitch, duration, heard = true) {
+  /** Set a note. Notes in its way are shortened or removed. */
+  set(onset, pitch, duration, audible = true) {
     const end = Math.min(onset + duration, this.end);
     if (end <= onset) return;
     const kept = this.notes.flatMap((note) => {
@@ -173,7 +173,7 @@ export class Editor {
       return note.onset < onset ? [{ ...note, duration: onset - note.onset }] : [];
     });
     this.notes = [...kept, { onset, pitch, duration: end - onset }].sort((a, b) => a.onset - b.onset);
-    if (heard) {
+    if (audible) {
       this.studio.player.strike(pitch);
       this.changed(`${pitchName(pitch)}, ${placeOf(onset, this.meter)}`);
     } else this.draw();
@@ -188,7 +188,7 @@ export class Editor {
       caret.pitch = clamp(caret.pitch + move[1], this.low, this.high);
       this.draw();
       this.reveal();
-      this.said.textContent = `${pitchName(caret.pitch)}, ${placeOf(caret.tick, this.meter)}`;
+      this.status.textContent = `${pitchName(caret.pitch)}, ${placeOf(caret.tick, this.meter)}`;
     } else if (event.key === "Enter" || event.key === " ") {
       const there = this.notes.find((note) => note.onset === caret.tick && note.pitch === caret.pitch);
       if (there) this.remove(there);
@@ -202,12 +202,12 @@ export class Editor {
       this.length = lengths[clamp(lengths.indexOf(this.length) + (event.key === "]" ? 1 : -1), 0, lengths.length - 1)];
       $("[name=length]", this.form).value = this.length;
       this.draw();
-      this.said.textContent = LENGTHS.find(([ticks]) => ticks === this.length)[1];
+      this.status.textContent = LENGTHS.find(([ticks]) => ticks === this.length)[1];
     } else return;
     event.preventDefault();
   }
 
-  /** A note at the mark, which moves on. */
+  /** Enter a note at the cursor and move the cursor on. */
   enter(pitch) {
     const { tick } = this.caret;
     this.caret = { tick: Math.min(tick + this.length, this.end - this.step), pitch };
@@ -240,9 +240,9 @@ export class Editor {
   }
 
   changed(words) {
-    this.said.textContent = words;
+    this.status.textContent = words;
     this.draw();
-    this.tell();
+    this.notify();
   }
 
   reveal() {
@@ -250,7 +250,7 @@ export class Editor {
     if (x > this.grid.scrollLeft + this.grid.clientWidth - 60 || x < this.grid.scrollLeft + LEFT) this.grid.scrollLeft = x - 100;
   }
 
-  hear() {
+  play() {
     const player = this.studio.player;
     player.load({ notes: this.notes.map((note) => ({ ...note, part: 0, offset: note.onset + note.duration, velocity: 80 })), meter: this.meter, start: 0, end: this.end, tempo: Number(this.value("tempo")) || 96, bars: this.bars });
     player.play();
@@ -260,13 +260,13 @@ export class Editor {
     const keys = [];
     for (let pitch = this.low - (isBlack(this.low) ? 1 : 0); pitch <= this.high; pitch += 1) {
       const black = isBlack(pitch);
-      const letter = this.letters.of(pitch);
+      const letter = this.letters.letterOf(pitch);
       keys.push(h("button", { type: "button", class: black ? "black" : "white", "aria-label": pitchName(pitch), "aria-keyshortcuts": letter || null, "data-letter": letter || null, "data-pitch": pitch, onclick: () => this.enter(pitch) }, black || pitch % 12 ? "" : pitchName(pitch)));
     }
     renew(this.keys, ...keys);
-    const { white, black, down, up } = this.letters.words;
-    this.lettersHelp.textContent = `${white} are the white keys from ${pitchName(this.letters.base)} on, ${black} the black ones above them; ${down} and ${up} move them an octave down and up.`;
-    this.lettersHelp.hidden = !this.letters.on;
+    const { white, black, down, up } = this.letters.legend;
+    this.lettersHelp.textContent = `${white} play the white keys from ${pitchName(this.letters.base)}, ${black} the black keys. ${down} and ${up} change the octave.`;
+    this.lettersHelp.hidden = !this.letters.enabled;
   }
 
   keyOf(pitch) {
@@ -280,19 +280,19 @@ export class Editor {
 
   lettersMoved() {
     this.drawKeys();
-    this.said.textContent = `Letter keys from ${pitchName(this.letters.base)}`;
+    this.status.textContent = `Letter keys from ${pitchName(this.letters.base)}`;
   }
 
   turnLetters(on) {
-    this.letters.on = on;
+    this.letters.enabled = on;
     this.drawKeys();
   }
 
-  /** What was written, as a score whose other voice is silent. */
-  tell() {
+  /** Report the voice as a score whose other voice is silent. */
+  notify() {
     const rows = this.notes.map(({ onset, pitch, duration }) => [onset, pitch, duration, 80]);
     const voices = this.voice === "upper" ? [rows, []] : [[], rows];
     const tempo = clamp(Number(this.value("tempo")) || 96, 20, 300);
-    this.done({ meter: this.value("meter"), key: this.value("key"), bars: this.bars, tempo, anacrusis: 0, title: "", composer: "", voices }, this.voice);
+    this.onChange({ meter: this.value("meter"), key: this.value("key"), bars: this.bars, tempo, anacrusis: 0, title: "", composer: "", voices }, this.voice);
   }
 }

@@ -1,5 +1,5 @@
-// Letter keys as a piano: a row of letters plays the white keys from C on, the row above it the black.
-// They are taken by where they lie, so that any layout of letters has the same piano.
+// The computer keyboard as a piano: the middle row plays white keys, the row above it black keys. Keys are
+// identified by position, so every keyboard layout works.
 
 import { clamp } from "./dom.js";
 
@@ -9,28 +9,28 @@ const [DOWN, UP] = ["KeyZ", "KeyX"];
 const MARKS = { Semicolon: ";", Quote: "'" };
 const OCTAVE = 12;
 
-export class Letters {
-  /** play(pitch) as a key goes down, release(pitch) as it comes up, moved() where other pitches are played now. */
-  constructor({ play, release, moved }) {
-    Object.assign(this, { play, release, moved });
-    this.on = true;
-    this.here = false; // whether what they play on can be seen
+export class ComputerKeyboard {
+  /** onPress(pitch), onRelease(pitch), and onChange() when the keys play other pitches. */
+  constructor({ onPress, onRelease, onChange }) {
+    Object.assign(this, { onPress, onRelease, onChange });
+    this.enabled = true;
+    this.visible = false; // whether the piano keyboard is shown
     this.held = new Map(); // pitches by codes
     this.layout = null;
-    addEventListener("keydown", (event) => this.press(event));
-    addEventListener("keyup", ({ code }) => this.lift(code));
-    addEventListener("blur", () => [...this.held.keys()].forEach((code) => this.lift(code)));
+    addEventListener("keydown", (event) => this.keyDown(event));
+    addEventListener("keyup", ({ code }) => this.keyUp(code));
+    addEventListener("blur", () => [...this.held.keys()].forEach((code) => this.keyUp(code)));
     this.readLayout();
   }
 
-  /** What is printed on the keys, where the browser tells. */
+  /** Read the labels of the keys, if the browser supports it. */
   async readLayout() {
     this.layout = await navigator.keyboard?.getLayoutMap().catch(() => null);
-    if (this.here) this.moved();
+    if (this.visible) this.onChange();
   }
 
-  /** Play the pitches from ``low`` to ``high``, the first letter the C at ``base`` or near it. */
-  tune(base, low, high) {
+  /** Set the range of pitches and the C of the first letter. */
+  setRange(base, low, high) {
     [this.low, this.high] = [low, high];
     this.base = clamp(base, Math.ceil((low - OCTAVE + 1) / OCTAVE) * OCTAVE, Math.floor((high - OCTAVE + 1) / OCTAVE) * OCTAVE);
   }
@@ -39,22 +39,22 @@ export class Letters {
     return (this.layout?.get(code) ?? MARKS[code] ?? code.replace("Key", "")).toUpperCase();
   }
 
-  /** The letter that plays a pitch, or "". */
-  of(pitch) {
-    const code = this.on && KEYS[pitch - this.base];
+  /** Return the letter that plays a pitch, or "". */
+  letterOf(pitch) {
+    const code = this.enabled && KEYS[pitch - this.base];
     return code ? this.nameOf(code) : "";
   }
 
-  /** In words, which letters play what. */
-  get words() {
+  /** The letters of the white and black keys, and those that change the octave. */
+  get legend() {
     const row = (black) => KEYS.filter((_, index) => BLACK.includes(index) === black).map((code) => this.nameOf(code)).join(" ");
     return { white: row(false), black: row(true), down: this.nameOf(DOWN), up: this.nameOf(UP) };
   }
 
-  press(event) {
+  keyDown(event) {
     const { code, target, ctrlKey, metaKey, altKey } = event;
-    const typing = target.closest?.("input:not([type=range], [type=checkbox], [type=radio]), select, textarea, [contenteditable]");
-    if (!this.on || !this.here || typing || ctrlKey || metaKey || altKey || event.isComposing) return;
+    const isTyping = target.closest?.("input:not([type=range], [type=checkbox], [type=radio]), select, textarea, [contenteditable]");
+    if (!this.enabled || !this.visible || isTyping || ctrlKey || metaKey || altKey || event.isComposing) return;
     const pitch = this.base + KEYS.indexOf(code);
     if (code === DOWN || code === UP) {
       event.preventDefault();
@@ -63,18 +63,18 @@ export class Letters {
       event.preventDefault();
       if (event.repeat || this.held.has(code) || pitch < this.low || pitch > this.high) return;
       this.held.set(code, pitch);
-      this.play(pitch);
+      this.onPress(pitch);
     }
   }
 
-  lift(code) {
+  keyUp(code) {
     if (!this.held.has(code)) return;
-    this.release(this.held.get(code));
+    this.onRelease(this.held.get(code));
     this.held.delete(code);
   }
 
   shift(semitones) {
-    this.tune(this.base + semitones, this.low, this.high);
-    this.moved();
+    this.setRange(this.base + semitones, this.low, this.high);
+    this.onChange();
   }
 }

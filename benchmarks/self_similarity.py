@@ -1,6 +1,6 @@
 """How much does music say again, and how much do composed pieces?
 
-Usage: python -m benchmarks recurrence [--data data/prepared] [--pieces 64] [--model FILE]
+Usage: python -m benchmarks self_similarity [--data data/prepared] [--pieces 64] [--model FILE]
 
 Of the training side, by style, the mean share of notes with which a figure is said again in 4 to 64
 bars, and its deviation; then the same of composed pieces of sixteen bars in the usual styles, by

@@ -1,43 +1,43 @@
-// A piano roll: notes, barlines, what a validator marks, the model's doubts; a cursor, chosen bars.
+// A piano roll: notes, barlines, violations, the model's analysis, a cursor, selected bars.
 
 import { h, s, clamp } from "./dom.js";
-import { pitchName, barOf } from "./time.js";
+import { pitchName, barOf } from "./music.js";
 
 const ROW = 6;
 const TOP = 18;
 const LEFT = 34;
-const STRIP = 64; // height of the doubts
-const NARROWEST = 0.5; // pixels a tick; what then is too wide is scrolled
+const STRIP = 64; // height of the analysis
+const MIN_SCALE = 0.5; // pixels per tick; wider rolls are scrolled
 
-export class Roll {
-  /** seek(tick) is called where somebody points at; choose(bar, further) too. */
-  constructor({ seek, choose }) {
+export class PianoRoll {
+  /** seek(tick) and selectBar(bar, extend) are called on a click. */
+  constructor({ seek, selectBar }) {
     this.element = h("div", { class: "leaf roll", tabindex: "0", role: "group", "aria-label": "Piano roll" });
     this.seek = seek;
-    this.choose = choose;
+    this.selectBar = selectBar;
     this.lit = [];
   }
 
-  show(music, { marks = [], doubts = null, label = "" } = {}) {
+  show(music, { marks = [], analysis = null, label = "" } = {}) {
     this.music = music;
     this.element.setAttribute("aria-label", `Piano roll${label ? ` of ${label}` : ""}`);
     const width = Math.max(280, this.element.clientWidth || this.element.parentElement?.clientWidth || 800);
-    this.scale = Math.max(NARROWEST, (width - LEFT - 16) / music.end);
+    this.scale = Math.max(MIN_SCALE, (width - LEFT - 16) / music.end);
     const pitches = music.notes.map((note) => note.pitch);
     this.low = Math.min(...pitches, 60) - 2;
     this.high = Math.max(...pitches, 62) + 2;
     const foot = TOP + (this.high - this.low + 1) * ROW;
-    const height = foot + (doubts ? STRIP : 0) + (marks.length ? 22 : 6);
+    const height = foot + (analysis ? STRIP : 0) + (marks.length ? 22 : 6);
     const full = LEFT + music.end * this.scale + 12;
     this.foot = foot;
     this.chosen = s("rect", { class: "chosen", y: TOP, height: foot - TOP, x: 0, width: 0 });
-    this.now = s("line", { class: "now", y1: TOP - 6, y2: foot + (doubts ? STRIP - 14 : 0), x1: LEFT, x2: LEFT });
+    this.now = s("line", { class: "now", y1: TOP - 6, y2: foot + (analysis ? STRIP - 14 : 0), x1: LEFT, x2: LEFT });
     const drawing = s("svg", { width: full, height, viewBox: `0 0 ${full} ${height}`, role: "img", "aria-label": this.describe(music, marks) });
     drawing.append(this.chosen, ...this.lines(music, foot));
     this.notes = music.notes.map((note) => this.note(note));
     drawing.append(...this.notes.map(({ rect }) => rect));
-    if (doubts) drawing.append(...this.doubts(doubts, foot));
-    drawing.append(...marks.map((mark, index) => this.mark(mark, index, foot + (doubts ? STRIP : 0))), this.now);
+    if (analysis) drawing.append(...this.drawAnalysis(analysis, foot));
+    drawing.append(...marks.map((mark, index) => this.mark(mark, index, foot + (analysis ? STRIP : 0))), this.now);
     drawing.addEventListener("click", (event) => this.point(event, drawing));
     this.element.replaceChildren(drawing);
   }
@@ -88,21 +88,21 @@ export class Roll {
     return group;
   }
 
-  /** Columns of probability on forbidden tokens, and the line of surprise. */
-  doubts({ tick, illegal, bits }, foot) {
+  /** Draw columns for the probability of forbidden tokens, and a line for the surprisal. */
+  drawAnalysis({ tick, illegalMass, surprisalBits }, foot) {
     const base = foot + STRIP - 14;
     const tall = STRIP - 24;
     const most = new Map();
     const surprise = new Map();
     tick.forEach((at, index) => {
-      most.set(at, Math.max(most.get(at) ?? 0, illegal[index]));
-      surprise.set(at, (surprise.get(at) ?? 0) + bits[index]);
+      most.set(at, Math.max(most.get(at) ?? 0, illegalMass[index]));
+      surprise.set(at, (surprise.get(at) ?? 0) + surprisalBits[index]);
     });
     const highest = Math.max(0.01, ...most.values());
     const columns = [...most].filter(([, share]) => share > 1e-4).map(([at, share]) => {
       const height = Math.max(1.5, Math.sqrt(share / highest) * tall);
-      const column = s("rect", { class: "doubt", x: this.x(at) - 1.5, width: 3, y: base - height, height });
-      column.append(s("title", {}, `${percent(share)} on what is forbidden`));
+      const column = s("rect", { class: "illegal-mass", x: this.x(at) - 1.5, width: 3, y: base - height, height });
+      column.append(s("title", {}, `${percent(share)} on forbidden tokens`));
       return column;
     });
     const top = Math.max(8, ...surprise.values());
@@ -119,7 +119,7 @@ export class Roll {
     const box = drawing.getBoundingClientRect();
     const tick = clamp((event.clientX - box.left - LEFT) / this.scale, 0, this.music.end - 1);
     this.seek(tick);
-    this.choose?.(barOf(tick, this.music.meter), event.shiftKey);
+    this.selectBar?.(barOf(tick, this.music.meter), event.shiftKey);
   }
 
   select(first, last) {
@@ -145,7 +145,7 @@ function percent(share) {
   return `${(share * 100).toPrecision(2)}\u00a0%`;
 }
 
-/** A small roll for a card. */
+/** Return a small piano roll for a card. */
 export function miniature(music) {
   const low = Math.min(...music.notes.map((note) => note.pitch)) - 1;
   const high = Math.max(...music.notes.map((note) => note.pitch)) + 1;

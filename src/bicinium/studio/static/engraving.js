@@ -1,13 +1,13 @@
-// The engraved score: set by the server, lit and pointed at here.
+// The engraved score: SVG from the server, with a cursor, sounding notes and selected bars.
 
 import * as api from "./api.js";
 import { h, s, $, $$ } from "./dom.js";
 
-export class Sheet {
-  constructor({ seek, choose }) {
+export class EngravedScore {
+  constructor({ seek, selectBar }) {
     this.element = h("div", { class: "leaf sheet", role: "group", "aria-label": "Score" });
     this.seek = seek;
-    this.choose = choose;
+    this.selectBar = selectBar;
     this.places = [];
     this.element.addEventListener("click", (event) => this.point(event));
     new ResizeObserver(() => this.resized()).observe(this.element);
@@ -17,19 +17,19 @@ export class Sheet {
     this.score = score;
     this.music = music;
     this.label = label;
-    delete this.element.dataset.engraved; // what stands there is another piece's
+    delete this.element.dataset.engraved; // the engraving of another piece is still shown
     if (!this.pages) this.element.replaceChildren(h("p", { class: "wait" }, "Engraving …"));
     await this.engrave();
   }
 
   async engrave() {
-    const width = this.inner();
+    const width = this.innerWidth();
     this.width = width;
-    this.asking?.abort();
-    this.asking = new AbortController();
+    this.aborting?.abort();
+    this.aborting = new AbortController();
     try {
-      const { pages, notes } = await api.engrave(this.score, width, this.asking.signal);
-      this.put(pages, notes);
+      const { pages, notes } = await api.engrave(this.score, width, this.aborting.signal);
+      this.showPages(pages, notes);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (error.status === 503) setTimeout(() => this.engrave(), 1500);
@@ -37,13 +37,13 @@ export class Sheet {
     }
   }
 
-  inner() {
+  innerWidth() {
     const style = getComputedStyle(this.element);
     return this.element.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
   }
 
-  /** Pages, one below the other: a long score has several. */
-  put(pages, notes) {
+  /** Show the pages below each other. */
+  showPages(pages, notes) {
     this.pages = pages.map((page, index) => {
       const drawing = document.importNode(new DOMParser().parseFromString(page, "image/svg+xml").documentElement, true);
       drawing.setAttribute("role", "img");
@@ -64,11 +64,11 @@ export class Sheet {
     this.lit = new Set();
     this.measure();
     this.select(this.first ?? 1, this.last ?? this.music.bars);
-    this.move(this.at ?? this.music.start);
+    this.move(this.tick ?? this.music.start);
     this.element.dataset.engraved = "yes";
   }
 
-  /** Where each onset stands, in pixels of this element. */
+  /** Compute the place of each onset, in pixels of this element. */
   measure() {
     const here = this.element.getBoundingClientRect();
     const systems = new Map();
@@ -92,12 +92,12 @@ export class Sheet {
 
   resized() {
     if (!this.pages) return;
-    if (Math.abs(this.inner() - this.width) / this.width > 0.06) {
+    if (Math.abs(this.innerWidth() - this.width) / this.width > 0.06) {
       clearTimeout(this.later);
       this.later = setTimeout(() => this.engrave(), 200);
     }
     this.measure();
-    this.move(this.at ?? this.music.start);
+    this.move(this.tick ?? this.music.start);
   }
 
   point(event) {
@@ -105,7 +105,7 @@ export class Sheet {
     if (!measure || !this.bars) return;
     const bar = this.bars.findIndex((rect) => rect.parentNode === measure) + 1;
     if (!bar) return;
-    this.choose(bar, event.shiftKey);
+    this.selectBar(bar, event.shiftKey);
     this.seek(Math.max(this.music.start, (bar - 1) * this.music.meter.bar));
   }
 
@@ -117,7 +117,7 @@ export class Sheet {
   }
 
   move(tick, follow) {
-    this.at = tick;
+    this.tick = tick;
     if (!this.pages || !this.places.length) return;
     const sounding = new Set(this.notes.filter((note) => note.onset <= tick && tick < note.offset && (follow || tick > this.music.start)));
     for (const note of this.lit) if (!sounding.has(note)) note.element.classList.remove("lit0", "lit1");
@@ -137,7 +137,7 @@ export class Sheet {
     this.system = place.top;
   }
 
-  /** Bring the system that begins to sound into view. */
+  /** Scroll to the system that is being played. */
   follow(place) {
     const top = this.element.getBoundingClientRect().top + place.top;
     if (top < 0 || top + place.height > innerHeight - 110) scrollBy({ top: top - 90, behavior: "smooth" });

@@ -1,4 +1,4 @@
-// Score time: 24 ticks to the quarter note, bars from 1. Music as the player and the rolls take it.
+// Scores in ticks (24 per quarter note; bars count from 1), prepared for the player and the piano roll.
 
 export const QUARTER = 24;
 
@@ -9,7 +9,7 @@ export function meterOf(text) {
   return { bar: numerator * unit, unit, beat: compound ? unit * 3 : unit };
 }
 
-/** A score of the server as {notes, meter, start, end, tempo}; notes have part, pitch, onset, offset, velocity. */
+/** Return a score of the server as {notes, meter, start, end, tempo}; notes have part, pitch, onset, offset, velocity. */
 export function musicOf(score) {
   const meter = meterOf(score.meter);
   const notes = score.voices.flatMap((rows, part) =>
@@ -20,7 +20,7 @@ export function musicOf(score) {
   return { notes, meter, start, end: score.bars * meter.bar, tempo: score.tempo, bars: score.bars };
 }
 
-/** The same of what a validator found, in a file that may be no score. */
+/** Return the same for a validated file that may not be a score. */
 export function musicOfVerdict(verdict) {
   const meter = meterOf(verdict.meter);
   const notes = verdict.roll.map(([part, pitch, onset, offset, closed]) => ({ part, pitch, onset, offset, velocity: 80, closed }));

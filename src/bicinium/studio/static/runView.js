@@ -1,77 +1,77 @@
-// The room "Watch": training runs, their curves, what happened, what the model wrote by itself.
+// The section "Training": runs with their curves, events, and samples of the model.
 
 import * as api from "./api.js";
 import { h, s, $, renew } from "./dom.js";
 import { Piece } from "./piece.js";
 
-const AGAIN = 3000; // milliseconds until a studio that was lost is looked for
+const RETRY_MS = 3000;
 const NAMES = {
-  "train/cross_entropy": "cross-entropy, nats a token",
-  "live/grammar_score": "grammar score of what it writes",
-  "live/valid": "valid pieces",
-  "live/illegal_mass": "probability on what is forbidden, writing",
-  "live/entropy": "entropy, nats a token",
+  "train/cross_entropy": "cross-entropy, nats per token",
+  "live/grammar_score": "grammar score of generated pieces",
+  "live/valid": "valid pieces, generated",
+  "live/illegal_mass": "probability of forbidden tokens",
+  "live/entropy": "entropy, nats per token",
   "train/learning_rate": "learning rate",
 };
 
-export class Watch {
+export class RunView {
   constructor(studio) {
     this.studio = studio;
     this.list = $("#runs");
     this.element = $("#charts");
-    this.everything = false;
+    this.allCurves = false;
     this.runs = [];
-    document.addEventListener("visibilitychange", () => this.here && this.leaving && this.listen());
+    document.addEventListener("visibilitychange", () => this.isShown && this.aborting && this.watch());
   }
 
   enter() {
-    this.here = true;
+    this.isShown = true;
     this.element.hidden = !this.state;
-    if (this.studio.about.runs) this.listen();
-    else this.writeList();
+    if (this.studio.capabilities.runs) this.watch();
+    else this.renderList();
   }
 
   leave() {
-    this.here = false;
+    this.isShown = false;
     this.element.hidden = true;
-    this.leaving?.abort();
+    this.aborting?.abort();
   }
 
-  /** Listen to the run as long as somebody sees it; where the studio was lost, look for it again. */
-  async listen() {
-    this.leaving?.abort();
-    const { signal } = (this.leaving = new AbortController());
+  /** Receive updates while the section is shown; reconnect if the connection is lost. */
+  async watch() {
+    this.aborting?.abort();
+    const { signal } = (this.aborting = new AbortController());
     while (!signal.aborted && !document.hidden) {
       try {
-        await api.watch(this.name ?? "", this.everything, { signal, runs: (runs) => this.hearOf(runs), run: (state) => this.show(state) });
+        await api.watchRuns(this.name ?? "", this.allCurves, { signal, onRuns: (runs) => this.showRuns(runs), onRun: (state) => this.showRun(state) });
       } catch (error) {
         if (signal.aborted) return;
         if (error.status === 404) this.name = null;
         this.lost = true;
-        this.studio.say(error.message);
+        this.studio.showMessage(error.message);
       }
-      await new Promise((resolve) => setTimeout(resolve, AGAIN));
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
 
-  hearOf(runs) {
-    if (this.lost) this.studio.say("");
+  showRuns(runs) {
+    if (this.lost) this.studio.showMessage("");
     this.lost = false;
     this.runs = runs;
-    this.writeList();
-    if (this.state) this.write();
+    this.renderList();
+    if (this.state) this.render();
   }
 
-  show(state) {
+  showRun(state) {
     this.state = state;
     this.name = state.name;
-    this.writeList();
-    this.write();
+    this.renderList();
+    this.render();
   }
 
-  writeList() {
+  renderList() {
     const { runs } = this;
-    const words = this.studio.about.runs ? "There is no run in the folder yet." : "Start the studio with --runs FOLDER to watch the training runs in it.";
+    const words = this.studio.capabilities.runs ? "There are no runs in the folder yet." : "Start the studio with --runs FOLDER to watch the training runs in it.";
     if (!runs.length) {
       this.list.replaceChildren(h("p", { class: "hint" }, words));
       return;
@@ -79,7 +79,7 @@ export class Watch {
     renew(
       this.list,
       ...runs.map((run) =>
-        h("button", { type: "button", "aria-pressed": `${run.name === (this.name ?? runs[0].name)}`, onclick: () => this.choose(run.name) }, h("span", { class: run.live ? "live" : "" }, run.name), h("small", {}, run.live ? "going on" : `wrote last on ${dateOf(run.changed)}`)),
+        h("button", { type: "button", "aria-pressed": `${run.name === (this.name ?? runs[0].name)}`, onclick: () => this.choose(run.name) }, h("span", { class: run.live ? "live" : "" }, run.name), h("small", {}, run.live ? "running" : `last written ${dateOf(run.changed)}`)),
       ),
     );
   }
@@ -87,35 +87,35 @@ export class Watch {
   choose(name) {
     this.name = name;
     this.state = null;
-    this.writeList();
-    this.listen();
+    this.renderList();
+    this.watch();
   }
 
-  write() {
+  render() {
     const { state } = this;
     const names = Object.keys(state.curves);
     const order = (name) => (name.startsWith("validation") ? 1 : Object.keys(NAMES).indexOf(name) * 2);
     names.sort((a, b) => (order(a) + 99) % 99 - (order(b) + 99) % 99 || a.localeCompare(b));
-    const events = state.events.filter((event) => event.kind !== "validation" || this.everything).reverse();
+    const events = state.events.filter((event) => event.kind !== "validation" || this.allCurves).reverse();
     const live = this.runs.find((run) => run.name === state.name)?.live;
-    const read = $(".diary", this.element)?.scrollTop ?? 0;
+    const scrollTop = $(".diary", this.element)?.scrollTop ?? 0;
     this.element.hidden = false;
     renew(
       this.element,
-      h("header", {}, h("h2", {}, state.name), h("p", { class: "imprint" }, `step ${state.step}${live ? ", going on" : ""}`, live ? h("span", { class: "live-mark", "aria-hidden": "true" }) : null)),
+      h("header", {}, h("h2", {}, state.name), h("p", { class: "details" }, `step ${state.step}${live ? ", running" : ""}`, live ? h("span", { class: "live-mark", "aria-hidden": "true" }) : null)),
       h("div", { class: "charts" }, names.map((name) => this.chart(name, state.curves[name]))),
-      h("p", {}, h("button", { type: "button", "aria-pressed": `${this.everything}`, onclick: () => this.toggle() }, `All ${state.names.length} curves`)),
-      h("h3", {}, "What happened"),
-      events.length ? h("ol", { class: "diary", tabindex: "0", "aria-label": "Events, the latest first" }, events.map((event) => h("li", { class: event.kind }, h("time", {}, `${event.step}`), h("i", {}, event.kind), h("span", {}, event.message)))) : h("p", { class: "hint" }, "Nothing yet but steps."),
-      h("h3", {}, "What it wrote, unconstrained, to see and to hear"),
+      h("p", {}, h("button", { type: "button", "aria-pressed": `${this.allCurves}`, onclick: () => this.toggle() }, `All ${state.names.length} curves`)),
+      h("h3", {}, "Events"),
+      events.length ? h("ol", { class: "diary", tabindex: "0", "aria-label": "Events, the latest first" }, events.map((event) => h("li", { class: event.kind }, h("time", {}, `${event.step}`), h("i", {}, event.kind), h("span", {}, event.message)))) : h("p", { class: "hint" }, "No events yet."),
+      h("h3", {}, "Generated samples (without the grammar mask)"),
       this.samples(state.samples),
     );
-    if (read) $(".diary", this.element).scrollTop = read;
+    if (scrollTop) $(".diary", this.element).scrollTop = scrollTop;
   }
 
   toggle() {
-    this.everything = !this.everything;
-    this.listen();
+    this.allCurves = !this.allCurves;
+    this.watch();
   }
 
   chart(name, points) {
@@ -138,23 +138,23 @@ export class Watch {
   }
 
   samples(samples) {
-    if (!samples.length) return h("p", { class: "hint" }, "No validation has written samples yet.");
+    if (!samples.length) return h("p", { class: "hint" }, "There are no samples yet.");
     return h(
       "ul",
-      { class: "heard" },
-      samples.map(({ step, files }) => h("li", {}, h("small", {}, `step ${Number(step) || step}`), files.map((file, index) => h("button", { type: "button", "aria-label": `Sample ${index + 1} of step ${Number(step) || step}`, onclick: () => this.hear(step, file) }, `${index + 1}`)))),
+      { class: "samples" },
+      samples.map(({ step, files }) => h("li", {}, h("small", {}, `step ${Number(step) || step}`), files.map((file, index) => h("button", { type: "button", "aria-label": `Sample ${index + 1} of step ${Number(step) || step}`, onclick: () => this.openSample(step, file) }, `${index + 1}`)))),
     );
   }
 
-  async hear(step, file) {
+  async openSample(step, file) {
     try {
       const found = await api.sample(this.state.name, step, file);
-      const piece = Piece.brought({ ...found, name: `Step ${Number(step) || step}, ${file}` });
+      const piece = Piece.imported({ ...found, name: `Step ${Number(step) || step}, ${file}` });
       piece.title = `Step ${Number(step) || step}, sample ${Number.parseInt(file, 10) + 1}`;
-      await this.studio.place(piece);
-      this.studio.stand.element.scrollIntoView({ behavior: "smooth" });
+      await this.studio.open(piece);
+      this.studio.activeView.element.scrollIntoView({ behavior: "smooth" });
     } catch (error) {
-      this.studio.say(error.message);
+      this.studio.showMessage(error.message);
     }
   }
 }

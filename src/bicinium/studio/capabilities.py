@@ -1,0 +1,86 @@
+"""What the studio offers: styles and metres of the model, constraints, limits, file formats."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bicinium import __version__
+from bicinium.errors import RequestError
+from bicinium.formats.registry import MUSIC_SUFFIXES
+from bicinium.generation.conditions import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
+from bicinium.generation.constraints.config import STRENGTHS, Constraints
+from bicinium.generation.memorization import quotations_path
+from bicinium.model.checkpoint import load_checkpoint
+from bicinium.music.key import ALL_KEYS
+from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH
+from bicinium.render.export import require_libraries
+from bicinium.studio.piano_samples import SAMPLE_PITCHES, SAMPLE_SECONDS
+from bicinium.studio.request_body import MAX_BODY_BYTES
+from bicinium.studio.schemas import MAX_PIECES
+
+MEDIA_TYPES = {
+    "mid": "audio/midi",
+    "musicxml": "application/vnd.recordare.musicxml+xml",
+    "pdf": "application/pdf",
+    "wav": "audio/wav",
+    "svg": "image/svg+xml",
+}  # of the export formats
+UPLOAD_SUFFIXES = (*MUSIC_SUFFIXES, ".json")
+CONSTRAINT_LABELS = {
+    "close": "End with a cadence on the tonic",
+    "in_key": "Stay in the key, with few accidentals",
+    "range": "Stay within the ranges below",
+    "hand_span": "Keep close notes within the span of a hand",
+    "parallels": "No parallel fifths or octaves",
+    "crossing": "No crossing of the voices",
+    "consonance": "Consonances on strong beats",
+    "leap": "No leaps larger than the limit below",
+    "authentic": "Share of cadences from the dominant (0 to 1)",
+    "accidentals": "Share of accidentals (0 to 1)",
+    "span": "Span of a hand, in semitones",
+    "max_leap": "Largest leap, in semitones",
+}  # shown on the page; ``ranges`` has controls of its own
+
+
+def capabilities(model: Path, has_runs: bool) -> dict[str, Any]:
+    """Return the JSON that the page reads when it opens."""
+    checkpoint = load_checkpoint(model)
+    defaults = asdict(Constraints())
+    return {
+        "version": __version__,
+        "model": checkpoint.name,
+        "meters": checkpoint.config.meters,
+        "styles": checkpoint.styles,
+        "keys": [{"name": str(key), "printed": key.display_name} for key in ALL_KEYS],
+        "limits": {"bars": MAX_BARS, "pieces": MAX_PIECES, "bytes": MAX_BODY_BYTES},
+        "tempo": [MIN_TEMPO_QPM, MAX_TEMPO_QPM],
+        "constraints": [
+            {
+                "name": name,
+                "label": label,
+                "default": defaults[name],
+                "is_strength": name in STRENGTHS,
+            }
+            for name, label in CONSTRAINT_LABELS.items()
+        ],
+        "default_ranges": defaults["ranges"],
+        "formats": [suffix for suffix in MEDIA_TYPES if _is_installed(suffix)],
+        "engraving": _is_installed("svg"),
+        "piano": {"pitches": SAMPLE_PITCHES, "seconds": SAMPLE_SECONDS}
+        if _is_installed("wav")
+        else None,
+        "pitches": [LOWEST_PITCH, HIGHEST_PITCH],
+        "quotations": quotations_path(model).is_file(),
+        "runs": has_runs,
+        "uploads": UPLOAD_SUFFIXES,
+    }
+
+
+def _is_installed(suffix: str) -> bool:
+    try:
+        require_libraries(suffix)
+    except RequestError:
+        return False
+    return True

@@ -1,0 +1,105 @@
+// The section "Add a voice": a file or a melody that the user writes, to which the other voice is composed.
+
+import * as api from "./api.js";
+import { $, $$ } from "./dom.js";
+import { newSeed } from "./composeRunner.js";
+import { Piece } from "./piece.js";
+import { VoiceEditor } from "./voiceEditor.js";
+
+const MAX_BASS_MEAN_PITCH = 57; // a single voice that lies lower is taken as the lower voice
+
+export class AddVoice {
+  constructor(studio) {
+    this.studio = studio;
+    this.form = $("#add-voice");
+    this.source = null; // a score
+    this.editor = new VoiceEditor(studio, (score, voice) => this.useEdited(score, voice));
+    acceptFiles($("[data-drop=add-voice]"), (upload) => this.importFile(upload));
+    $("#write-voice").addEventListener("click", () => {
+      this.studio.clear();
+      this.editor.open();
+    });
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.compose();
+    });
+  }
+
+  leave() {
+    this.editor.close();
+  }
+
+  enter() {
+    if (this.editing) this.editor.open();
+  }
+
+  useEdited(score, voice) {
+    this.editing = true;
+    this.source = score;
+    this.chooseVoice(voice);
+    this.form.hidden = !score.voices.flat().length;
+  }
+
+  chooseVoice(voice) {
+    $$("input[name=use]", this.form).forEach((radio) => (radio.checked = radio.value === voice));
+  }
+
+  async importFile(upload, reduce = false) {
+    const { studio } = this;
+    studio.showMessage("");
+    try {
+      const file = await api.importFile(upload, reduce);
+      if (!file.score) {
+        const action = file.reducible ? { text: "Use the outer voices", run: () => this.importFile(upload, true) } : null;
+        studio.showMessage(file.problem, action);
+        return;
+      }
+      this.editing = false;
+      this.editor.close();
+      this.source = file.score;
+      this.form.hidden = false;
+      this.chooseVoice(file.voices === 1 && meanPitch(file.score) < MAX_BASS_MEAN_PITCH ? "lower" : "upper");
+      studio.discardCandidates();
+      await studio.open(Piece.imported(file));
+    } catch (error) {
+      studio.showMessage(error.message);
+    }
+  }
+
+  compose() {
+    const { studio, form } = this;
+    const use = form.elements.use.value;
+    const part = use === "upper" ? 0 : 1;
+    const { voices } = this.source;
+    const notes = voices[part].length ? voices[part] : voices[1 - part]; // a single voice may be used as either
+    const score = { ...this.source, voices: use === "upper" ? [notes, []] : [[], notes] };
+    const original = studio.activeView && !this.editing ? studio.activeView.piece : null;
+    studio.composeRunner.run({ ...studio.settings.request(), seed: newSeed(), source: { use, score } }, original);
+  }
+}
+
+function meanPitch(score) {
+  const pitches = score.voices.flat().map((row) => row[1]);
+  return pitches.reduce((sum, pitch) => sum + pitch, 0) / pitches.length;
+}
+
+/** Call onFile for a file dropped on an element, or chosen in the input inside it. */
+export function acceptFiles(element, onFile) {
+  const input = $("input[type=file]", element);
+  input.addEventListener("change", () => {
+    if (input.files[0]) onFile(input.files[0]);
+    input.value = "";
+  });
+  for (const kind of ["dragenter", "dragover"]) {
+    element.addEventListener(kind, (event) => {
+      event.preventDefault();
+      element.classList.add("over");
+    });
+  }
+  element.addEventListener("dragleave", () => element.classList.remove("over"));
+  element.addEventListener("drop", (event) => {
+    event.preventDefault();
+    element.classList.remove("over");
+    if (event.dataTransfer.files[0]) onFile(event.dataTransfer.files[0]);
+  });
+}

@@ -1,0 +1,104 @@
+// Sends one request at a time to the server, shows its progress, and can stop it.
+
+import * as api from "./api.js";
+import { progressText } from "./candidates.js";
+import { $, $$ } from "./dom.js";
+import { Piece } from "./piece.js";
+
+export class ComposeRunner {
+  constructor(studio) {
+    this.studio = studio;
+    this.aborting = null;
+    this.lines = $$("#panel .composing");
+    for (const button of $$("button.stop")) button.addEventListener("click", () => this.stop());
+  }
+
+  stop() {
+    this.aborting?.abort();
+  }
+
+  /** Compose. The pieces become candidates, and the first is opened at once. */
+  async run(request, original = null) {
+    const { studio } = this;
+    this.stop();
+    const aborting = (this.aborting = new AbortController());
+    const startTime = performance.now();
+    const seconds = () => `${((performance.now() - startTime) / 1000).toFixed(0)} s`;
+    let done = 0;
+    performance.mark("request"); // read by the benchmark
+    studio.showMessage("");
+    studio.candidates.reset(request, original);
+    this.showStatus("Composing");
+    try {
+      await api.compose(request, {
+        signal: aborting.signal,
+        onWaiting: (waiting, started) => {
+          const progress = studio.candidates.mostAdvanced;
+          if (!started) this.showStatus("Waiting", `, ${waiting} requests waiting … ${seconds()}`);
+          else this.showStatus(done ? `Composing, ${done} of ${request.n} done` : "Composing", ` … ${progress ? `${progressText(progress)}, ` : ""}${seconds()}`, progress);
+        },
+        onProgress: (progress) => studio.candidates.showProgress(progress),
+        onPiece: (found) => {
+          const piece = Piece.composed(found, request);
+          studio.candidates.add(piece);
+          done += 1;
+          if (done === 1) {
+            performance.mark("piece");
+            studio.open(piece).then(() => performance.mark("score"));
+            if ($("#stage").getBoundingClientRect().top > innerHeight / 2) $("#stage").scrollIntoView({ behavior: "smooth" });
+          }
+        },
+      });
+      const missing = done < request.n ? " The other seeds gave no acceptable piece." : "";
+      this.showEnd(`${done === 1 ? "Composed" : `${done} composed`} in ${seconds()}.${missing}`);
+    } catch (error) {
+      const stopped = error.name === "AbortError";
+      if (this.aborting === aborting) this.showEnd(stopped ? `Stopped${done ? ` after ${done}` : ""}.` : "");
+      if (!stopped) studio.showMessage(error.message);
+    }
+    if (this.aborting === aborting) {
+      studio.candidates.finish();
+      this.aborting = null;
+    }
+    return done;
+  }
+
+  /** ``status`` is announced by screen readers when it changes; ``counter`` changes often and is not. */
+  showStatus(status, counter = " …", progress = null, busy = true) {
+    for (const button of $$("button.stop")) button.hidden = !busy;
+    for (const line of this.lines) {
+      const [statusElement, counterElement, bar] = [$(".status", line), $(".counter", line), $("progress", line)];
+      line.classList.toggle("busy", busy && !progress);
+      if (statusElement.textContent !== status) statusElement.textContent = status;
+      counterElement.textContent = counter;
+      bar.hidden = !progress;
+      if (progress) bar.value = progress.bars / progress.all_bars;
+    }
+  }
+
+  showEnd(status) {
+    this.showStatus(status, "", null, false);
+  }
+}
+
+export function newSeed() {
+  return Math.floor(Math.random() * 1_000_000);
+}
+
+/** The request of the form; empty fields are left out. */
+export function readForm(form) {
+  const request = {};
+  const { key, meter, bars, tempo, subject, answer, seed } = form.elements;
+  if (key.value) request.key = key.value;
+  if (meter.value) request.meter = meter.value;
+  if (bars.value) request.bars = bars.valueAsNumber;
+  if (tempo.value) request.tempo = tempo.valueAsNumber;
+  if (subject.value.trim()) [request.subject, request.answer] = [subject.value.trim(), answer.value];
+  request.seed = seed.value === "" ? newSeed() : seed.valueAsNumber;
+  return request;
+}
+
+export function fillForm(form, request) {
+  for (const name of ["key", "meter", "bars", "tempo", "subject", "seed"]) form.elements[name].value = request[name] ?? "";
+  form.elements.answer.value = request.answer ?? "octave";
+}
