@@ -138,7 +138,7 @@ def test_constraint_list_can_be_parsed_again(run_cli: Callable[..., Any]) -> Non
 def test_compose_rejects_a_missing_or_invalid_model(
     run_cli: Callable[..., Any], valid_midi: Path
 ) -> None:
-    run_cli("compose", "--model", "none.safetensors").assert_error("there is no model at")
+    run_cli("compose", "--model", "none.safetensors").assert_error("here is no model at")
     run_cli("compose", "--model", valid_midi).assert_error("is not a bicinium checkpoint")
 
 

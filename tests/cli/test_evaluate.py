@@ -33,7 +33,7 @@ def test_doctor_reports_defects_and_exits_with_1(
     assert len(checks) == 5
     assert all(set(check) == {"check", "passed", "evidence"} for check in checks)
     assert not all(check["passed"] for check in checks)
-    run_cli("doctor", "none.safetensors").assert_error("there is no model at none")
+    run_cli("doctor", "none.safetensors").assert_error("here is no model at none")
 
 
 def test_evaluate_rejects_a_listening_test_without_pieces(

@@ -27,7 +27,7 @@ def test_train_rejects_invalid_configurations(run_cli: Callable[..., Any], tmp_p
             "There is no run at runs/none"
         )
     run_cli("train", "run.yaml", "--set", "model.vocab_size=100").assert_error(
-        "there are 774 tokens"
+        r"vocab_size must be 774 \(got 100\)"
     )
 
 
@@ -128,7 +128,7 @@ def test_ctrl_c_saves_the_run_and_exits_with_130(
     settings += [f"training.musical_grammar.{name}=1" for name in ("live_pieces", "live_bars")]
     again = run_cli("train", "--resume", "runs/one", *(f"--set={each}" for each in settings))
     assert again.status == 0, again.err
-    assert f"resumed: {stopped + 1} steps in all" in again.err
+    assert f"resumed: {stopped + 1} steps in total" in again.err
     assert _step_of(last) == stopped + 1
 
 
