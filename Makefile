@@ -5,16 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CORPUS ?= ../shared/corpus ../shared/corpus_openscore
+COMPILED := $(foreach pxd,$(wildcard src/bicinium/*/*.pxd),$(pxd) $(pxd:.pxd=.py))
 CONFIG ?= configs/training_configs/default_model.yaml
 
-.PHONY: setup compose train prepare test test-slow check metrics docs bench clean
+.PHONY: setup compose train prepare test test-slow check metrics docs bench wheel clean
 
 compose: $(VENV)/base
 	$(BIN)/bicinium compose -n 4 --bars 16 --out out
 
 setup: $(VENV)/dev
 
-$(VENV)/base: pyproject.toml
+# Compiles the grammar, if there is a C compiler; edited sources are compiled again
+$(VENV)/base: pyproject.toml setup.py $(COMPILED)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
 	@touch $@
@@ -56,5 +58,9 @@ bench: $(VENV)/dev
 	$(PIP) --constraint constraints.txt --editable '.[bench]'
 	BICINIUM_CORPUS=$(firstword $(CORPUS)) $(BIN)/python -m benchmarks
 
+wheel: $(VENV)/base
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
 clean:
-	rm -rf $(VENV) out site
+	rm -rf $(VENV) out build dist
+	find src -name '*.so' -delete site

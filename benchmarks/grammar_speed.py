@@ -57,7 +57,7 @@ def against_decoder(batch: int, rounds: int) -> None:
     shares = []
     for round_number in range(rounds):
         rng = np.random.default_rng(round_number)
-        state = grammar.initial_state(
+        state = grammar.initial_states(
             batch,
             bar_ticks=96,
             bars=64,
@@ -77,7 +77,7 @@ def against_decoder(batch: int, rounds: int) -> None:
             past = BarLag(lines, rows)
             seen = encode_inputs(checkpoint.config, state, tokens.astype(np.int32), told, past)
             c = time.process_time()
-            mask = grammar.token_mask(state)
+            mask = grammar.mask(state)
             d = time.process_time()
             logits = decoder.step(seen)
             e = time.process_time()

@@ -126,10 +126,10 @@ def legal_walks() -> Callable[..., list[np.ndarray]]:
     ) -> list[np.ndarray]:  # fmt: skip
         grammar = grammar or MusicalGrammar()
         rng = np.random.default_rng(seed)
-        state = grammar.initial_state(count, max_tokens=most_tokens, **asked)
+        state = grammar.initial_states(count, max_tokens=most_tokens, **asked)
         pieces: list[list[int]] = [[] for _ in range(count)]
         while not grammar.ended(state).all():
-            mask = grammar.token_mask(state)
+            mask = grammar.mask(state)
             going = ~grammar.ended(state)
             tokens = np.array([_draw_by_kind(rng, np.flatnonzero(row)) for row in mask])
             grammar.advance(state, tokens)
@@ -151,7 +151,7 @@ def shown_along() -> Callable[..., np.ndarray]:
         config: ModelConfig, tokens: Sequence[int], told: PieceConditions, **asked: Any
     ) -> np.ndarray:
         grammar = MusicalGrammar()
-        state = grammar.initial_state(1, **asked)
+        state = grammar.initial_states(1, **asked)
         lines, only = GrowingNoteIndex(1), np.zeros(1, np.intp)
         rows = []
         for token in tokens:

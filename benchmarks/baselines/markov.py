@@ -100,7 +100,7 @@ class MarkovChain:
                 now = np.arange(start, min(start + _AT_ONCE, len(token)))
                 p = self.probabilities(contexts[now])
                 bits -= float(np.log2(p[np.arange(len(now)), token[now]]).sum())
-                illegal += float(p[~grammar.token_mask(states.take(now + 1))].sum())
+                illegal += float(p[~grammar.mask(states.take(now + 1))].sum())
         return Likelihood(
             bits=bits,
             side_information_bits=len(pieces) * math.log2(_KEYS),

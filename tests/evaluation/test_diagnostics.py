@@ -56,12 +56,12 @@ class _SoundModel:
     def _reset(self) -> None:
         self.tokens: list[int] = []
         self.rows: list[NDArray[np.float64]] = []
-        self.state = self.grammar.initial_state(1, bar_ticks=96, bars=2)
+        self.state = self.grammar.initial_states(1, bar_ticks=96, bars=2)
 
     def _row(self) -> NDArray[np.float64]:
         # token_mask would fail: other models can lead to states in which everything is forbidden.
         forbidden = np.logical_or.reduce([m for _, m in self.grammar.rule_masks(self.state)])[0]
-        last = int(self.state.here(self.state.last_pitch)[0])
+        last = self.state[0].last_pitch(self.state[0].part)
         leap = np.minimum(np.abs(VALUES - (last or 60)), 12)
         logits = self.preference - np.where(KINDS == Kind.NOTE_ON, leap, 0)
         return np.where(forbidden, -30.0, logits)

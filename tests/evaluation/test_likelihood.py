@@ -67,7 +67,7 @@ def _token_by_token_bits(checkpoint: Checkpoint, piece: PieceRecord) -> float:
     told = PieceConditions.of(
         checkpoint.config, [piece.meter], [piece.mode], [piece.style], [piece.bars]
     )
-    state = grammar.initial_state(
+    state = grammar.initial_states(
         1,
         bar_ticks=Meter.parse(piece.meter).bar_ticks,
         bars=piece.bars,

@@ -217,7 +217,7 @@ def test_slips_on_purpose_are_as_frequent_as_asked_for(share: float) -> None:
     for piece in composer.draw(asked, rngs, manner):
         states = composer.grammar.states_along([piece], bar_ticks=96, bars=8)
         before = states.take(np.arange(1, len(piece)))
-        wrong += int((composer.grammar.broken_rule(before, piece[1:]) >= 0).sum())
+        wrong += int((composer.grammar.broken_rules(before, piece[1:]) >= 0).sum())
         tokens += len(piece) - 1
     assert 0.8 * share < wrong / tokens < 2 * share
 

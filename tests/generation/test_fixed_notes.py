@@ -27,7 +27,7 @@ from bicinium.generation.fixed_notes import (
     fix_voice,
 )
 from bicinium.generation.subject import fix_entries
-from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, State
+from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, States
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.inputs.lookahead import Lookahead
 from bicinium.model.inputs.note_index import NoteIndex
@@ -155,7 +155,7 @@ def _walks(given: Sequence[FixedNotes | None], seed: int, patience: float) -> li
     notes = FixedNotesBatch(given)
     bars = [one.score.bars if one else 30 for one in given]
     bar_ticks = [one.score.meter.bar_ticks if one else 96 for one in given]
-    state = _GRAMMAR.initial_state(len(given), bar_ticks=bar_ticks, bars=bars, spare_slots=0)
+    state = _GRAMMAR.initial_states(len(given), bar_ticks=bar_ticks, bars=bars, spare_slots=0)
     rows = np.arange(len(given))
     tokens = np.full(len(given), START)
     pieces = [[START] for _ in given]
@@ -165,7 +165,7 @@ def _walks(given: Sequence[FixedNotes | None], seed: int, patience: float) -> li
         if not len(going):
             return [np.array(piece, np.int16) for piece in pieces]
         rows, state = rows[going], state.take(going)
-        mask = _GRAMMAR.token_mask(state) & ~notes.forbidden(state, rows)
+        mask = _GRAMMAR.mask(state) & ~notes.forbidden(state, rows)
         assert mask.any(axis=1).all(), f"a dead end at ticks {state.tick}"
         tokens = np.array([_one_of(np.flatnonzero(row), rng, patience) for row in mask])
         for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
@@ -377,7 +377,7 @@ def test_pieces_in_which_nothing_is_given_may_go_on_for_longer(
     assert not notes.is_fixed(rows, far).any()
     assert not notes.coming_pitch(rows, far, 0).any()
     assert not notes.held_pitch(rows, far, 1).any()
-    state: State = _GRAMMAR.initial_state(2)
+    state: States = _GRAMMAR.initial_states(2)
     assert not notes.forbidden(state, rows).any()
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bicinium.generation.motif_bias import GAINS, apply_motif_bias, motif_strength
-from bicinium.grammar import MusicalGrammar, State
+from bicinium.grammar import MusicalGrammar, States
 from bicinium.model.inputs.bar_lag import BarLag
 from bicinium.model.inputs.motif_predictor import CONFIDENCES
 from bicinium.model.inputs.note_index import GrowingNoteIndex
@@ -24,14 +24,14 @@ _NOTHING = np.zeros((1, VOCAB_SIZE))
 _EVERYTHING = np.ones((1, VOCAB_SIZE), np.bool_)
 
 
-def _at(pitches: tuple[int, ...], place: int, sooner: int = 0) -> tuple[State, BarLag]:
+def _at(pitches: tuple[int, ...], place: int, sooner: int = 0) -> tuple[States, BarLag]:
     """Where note ``place`` of a line of eighths is about to begin, some ticks sooner than even."""
     notes = [Note(12 * i, pitch, 12) for i, pitch in enumerate(pitches)]
     notes[place - 1] = replace(notes[place - 1], duration_ticks=12 - sooner)
     notes[place] = replace(notes[place], onset_tick=12 * place - sooner)
     tokens = encode(Score((Voice(tuple(notes)), Voice(())), 1 + len(notes) // 8, COMMON_TIME))
     grammar, lines = MusicalGrammar(), GrowingNoteIndex(1)
-    state, only = grammar.initial_state(1), np.zeros(1, np.intp)
+    state, only = grammar.initial_states(1), np.zeros(1, np.intp)
     first = np.flatnonzero(KINDS[tokens] == Kind.NOTE_ON)[place]
     for token in tokens[:first, None].astype(np.int64):
         grammar.advance(state, token)

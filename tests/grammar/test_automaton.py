@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,6 @@ from bicinium.grammar import (
     MusicalGrammarConfig,
     MusicalGrammarValidator,
     Rule,
-    column,
 )
 from bicinium.music.score import Meter
 from bicinium.tokenizer.vocabulary import (
@@ -41,10 +42,10 @@ METERS = (Meter(4, 4), Meter(3, 4), Meter(6, 8), Meter(2, 4), Meter(1, 32))
 
 def random_walks(grammar, rng, rows, steps=5000, **asked):
     """Legal walks to END, all kinds of token equally likely at each step."""
-    state = grammar.initial_state(rows, **asked)
+    state = grammar.initial_states(rows, **asked)
     walks = [[] for _ in range(rows)]
     for _ in range(steps):
-        tokens = random_legal(grammar.token_mask(state), rng)
+        tokens = random_legal(grammar.mask(state), rng)
         for row in np.flatnonzero(~grammar.ended(state)):
             walks[row].append(int(tokens[row]))
         grammar.advance(state, tokens)
@@ -71,9 +72,9 @@ def disagreements(grammar, prefix, meter, bars):
     """Tokens that the mask after ``prefix`` and the validator judge differently."""
     state = grammar.initial_state(bar_ticks=meter.bar_ticks, bars=bars)
     for token in prefix:
-        grammar.advance(state, [token])
+        state.advance(token)
     try:
-        mask = grammar.token_mask(state)[0]
+        mask = grammar.token_mask(state)
     except DeadEndError:  # only soup can lead there
         mask = np.zeros(VOCAB_SIZE, bool)
     results = MusicalGrammarValidator(grammar).validate_sequences(
@@ -230,8 +231,7 @@ class ShortestNote(Rule):
     name = "shortest_note"
 
     def note_off(self, state, pitch):
-        held = state.here(state.held_onset)[:, :1]
-        return column(state.tick) - held < 12
+        return state.tick - state.last_onset(state.part) < 12
 
 
 class SilentLowerVoice(Rule):
@@ -240,7 +240,7 @@ class SilentLowerVoice(Rule):
     name = "silent_lower_voice"
 
     def note_on(self, state, pitch):
-        return column(state.part == 1)
+        return state.part == 1
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_a_dead_end_that_only_a_short_budget_makes_is_said_when_it_is_met():
         name = "no_short_rests"
 
         def time_shift(self, state, ticks):
-            return column(state.end_tick - state.tick > 1) & (ticks == 1)
+            return ticks == 1 and state.end_tick - state.tick > 1
 
     grammar = MusicalGrammar(extra_rules=[NoShortRests])
     with pytest.raises(DeadEndError, match=r"no way leads to END .* tokens .*no_short_rests"):
@@ -288,7 +288,7 @@ def test_a_rule_of_ones_own_is_obeyed_by_mask_and_validator():
         name = "no_repeated_pitch"
 
         def note_on(self, state, pitch):
-            return (state.part == 1)[:, None] & (pitch == state.here(state.last_pitch)[:, None])
+            return state.part == 1 and pitch == state.last_pitch(1)
 
     grammar = MusicalGrammar(extra_rules=[NoRepeatedPitch])
     walks = random_walks(
@@ -308,19 +308,68 @@ def test_a_rule_of_ones_own_is_obeyed_by_mask_and_validator():
     assert {violation.rule for violation in broken} == {"no_repeated_pitch"}
 
 
+def test_a_rule_that_fails_is_named_with_its_method_and_the_token():
+    class OldStyle(Rule):
+        name = "old_style"
+
+        def note_on(self, state, pitch):
+            return pitch == state.here(state.last_pitch)
+
+    with pytest.raises(
+        GrammarError, match=r"rule 'old_style': note_on\(state, 21\) failed at NOTE_ON"
+    ):
+        MusicalGrammar(extra_rules=[OldStyle])
+
+
+def test_a_rule_that_answers_no_truth_value_is_told_so():
+    class Arrays(Rule):
+        name = "arrays"
+
+        def note_on(self, state, pitch):
+            return np.array([True, False])
+
+    with pytest.raises(GrammarError, match=r"rule 'arrays': note_on.* must answer True or False"):
+        MusicalGrammar(extra_rules=[Arrays])
+
+
+def test_a_rule_for_any_token_gets_its_id():
+    class NoSixteenths(Rule):
+        name = "no_sixteenths"
+
+        def any_token(self, state, token):
+            return token == token_id(Kind.TIME_SHIFT, 6)
+
+    grammar = MusicalGrammar(extra_rules=[NoSixteenths])
+    walks = random_walks(grammar, np.random.default_rng(3), 10, bar_ticks=96, bars=2)
+    assert token_id(Kind.TIME_SHIFT, 6) not in {token for walk in walks for token in walk}
+
+
+def test_a_grammar_with_a_rule_of_ones_own_can_be_copied_to_another_process():
+    grammar = pickle.loads(pickle.dumps(MusicalGrammar(extra_rules=[ShortNotes])))
+    assert grammar.rules[-1].name == "short_notes"
+    assert grammar.token_mask(grammar.initial_state())[START]
+
+
+class ShortNotes(Rule):
+    name = "short_notes"
+
+    def time_shift(self, state, ticks):
+        return state.sounding > 0 and ticks > 48
+
+
 def test_without_rules_every_token_may_come():
     grammar = MusicalGrammar(MusicalGrammarConfig(rules=()))
     state = grammar.initial_state()
     assert grammar.token_mask(state).all()
-    assert (grammar.broken_rule(state, [END]) == -1).all()
+    assert grammar.broken_rule(state, END) == -1
 
 
 def test_after_end_only_pad_is_legal():
     grammar = MusicalGrammar()
     state = grammar.initial_state()
     for token in random_walks(grammar, np.random.default_rng(2), 1, bars=1, bar_ticks=96)[0]:
-        grammar.advance(state, [token])
-    assert np.flatnonzero(grammar.token_mask(state)[0]).tolist() == [PAD]
+        state.advance(token)
+    assert np.flatnonzero(grammar.token_mask(state)).tolist() == [PAD]
 
 
 @pytest.mark.parametrize(

@@ -46,15 +46,15 @@ def spelled() -> set[tuple[int, ...]]:
 def reachable() -> set[tuple[int, ...]]:
     """Every sequence that the mask allows, to its END; a dead end would raise."""
     grammar = MusicalGrammar(CONFIG)
-    state = grammar.initial_state(bar_ticks=METER.bar_ticks, bars=1, spare_slots=0)
+    state = grammar.initial_states(1, bar_ticks=METER.bar_ticks, bars=1, spare_slots=0)
     prefixes = np.empty((1, 0), np.int64)
     for token in (START, token_id(Kind.TEMPO, TEMPO)):
-        assert grammar.token_mask(state)[0, token]
+        assert grammar.mask(state)[0, token]
         grammar.advance(state, [token])
         prefixes = np.append(prefixes, [[token]], axis=1)
     ended: set[tuple[int, ...]] = set()
     while len(prefixes):
-        rows, tokens = np.nonzero(grammar.token_mask(state))
+        rows, tokens = np.nonzero(grammar.mask(state))
         state, prefixes = state.take(rows), np.append(prefixes[rows], tokens[:, None], axis=1)
         grammar.advance(state, tokens)
         over = tokens == END

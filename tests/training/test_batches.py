@@ -258,7 +258,7 @@ def _one_by_one(
 ) -> np.ndarray:
     """Return the inputs of a window as composing encodes them, from the notes of the score."""
     grammar = MusicalGrammar()
-    state = grammar.initial_state(
+    state = grammar.initial_states(
         1, bar_ticks=Meter.parse(piece.meter).bar_ticks, bars=piece.bars,
         transposition=piece.transposition,
     )  # fmt: skip

@@ -221,11 +221,11 @@ def test_the_grammar_state_of_a_position_is_the_one_before_its_target(
         assert (targets != IGNORE_INDEX).all()
         assert (batch.states.last_token == inputs).all()
         each = np.arange(len(rows))
-        assert grammar.token_mask(batch.states)[each, targets].all()
+        assert grammar.mask(batch.states)[each, targets].all()
         going = targets != END
         later = batch.states.take(np.flatnonzero(going))
         grammar.advance(later, targets[going])
-        after_legal.append(grammar.token_mask(later)[each[: going.sum()], targets[going]])
+        after_legal.append(grammar.mask(later)[each[: going.sum()], targets[going]])
     assert np.concatenate(after_legal).mean() < 0.5
 
 

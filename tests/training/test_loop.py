@@ -231,14 +231,14 @@ def test_bits_of_validation_equal_those_of_the_decoder(
             checkpoint.config, [piece.meter], [piece.mode], [piece.style], [piece.bars]
         )
         seen = shown_along(checkpoint.config, piece.tokens, conditions, **options)
-        state = grammar.initial_state(1, transposition=piece.transposition, **options)
+        state = grammar.initial_states(1, transposition=piece.transposition, **options)
         decoder.start(1)
         for row, token, following in zip(seen, piece.tokens, piece.tokens[1:], strict=False):
             grammar.advance(state, np.array([token]))
             logits = decoder.step(row[None])[0].astype(np.float64)
             p = np.exp(logits - np.logaddexp.reduce(logits))
             bits -= math.log2(p[following])
-            illegal += p[~grammar.token_mask(state)[0]].sum()
+            illegal += p[~grammar.mask(state)[0]].sum()
         bits += math.log2(12) + math.log2(64) + math.log2(len(STYLES))
     tokens = sum(len(piece.tokens) - 1 for piece in pieces)
     curves = read_metrics(tmp_path / "run")

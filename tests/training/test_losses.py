@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bicinium.data.shards import load_pieces
-from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, Rule, State
+from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, Rule, State, States
 from bicinium.model.config import ModelConfig
 from bicinium.model.transformer import Transformer
 from bicinium.tokenizer.vocabulary import END, START, VOCAB_SIZE, Kind, token_id
@@ -62,9 +62,9 @@ _PREFIX = [
 _OFF_C4, _OFF_E7 = token_id(Kind.NOTE_OFF, 60), token_id(Kind.NOTE_OFF, 100)
 
 
-def _state_after(tokens: list[int], grammar: MusicalGrammar | None = None) -> State:
+def _state_after(tokens: list[int], grammar: MusicalGrammar | None = None) -> States:
     grammar = grammar or MusicalGrammar()
-    state = grammar.initial_state(1)
+    state = grammar.initial_states(1)
     for token in tokens:
         grammar.advance(state, np.array([token]))
     return state
@@ -79,24 +79,24 @@ def _logits(**mass: float) -> Tensor:
     return p.log()[None]
 
 
-def _loss(logits: Tensor, state: State, target: int = _OFF_C4) -> tuple[float, dict[str, float]]:
+def _loss(logits: Tensor, state: States, target: int = _OFF_C4) -> tuple[float, dict[str, float]]:
     total, parts = MusicalGrammarLoss(_EVEN)(logits, torch.tensor([target]), _NOTHING, state)
     return float(total), {name: float(part) for name, part in parts.items()}
 
 
 @pytest.fixture(scope="module")
-def after_note() -> State:
+def after_note() -> States:
     return _state_after(_PREFIX)
 
 
-def test_the_loss_of_a_rule_is_minus_log_of_the_legal_mass(after_note: State) -> None:
+def test_the_loss_of_a_rule_is_minus_log_of_the_legal_mass(after_note: States) -> None:
     total, parts = _loss(_logits(**{f"t{_OFF_E7}": 0.25}), after_note)
     assert parts["note_pairing"] == pytest.approx(-np.log(0.75), abs=1e-5)
     assert parts["velocity"] == pytest.approx(0, abs=1e-5)
     assert total == pytest.approx(sum(parts.values()), abs=1e-6)
 
 
-def test_loss_rises_as_illegal_mass_rises(after_note: State) -> None:
+def test_loss_rises_as_illegal_mass_rises(after_note: States) -> None:
     shares = (0.0, 0.01, 0.1, 0.5, 0.9, 0.999)
     losses = [_loss(_logits(**{f"t{_OFF_E7}": share}), after_note)[0] for share in shares]
     assert losses == sorted(losses)
@@ -104,8 +104,8 @@ def test_loss_rises_as_illegal_mass_rises(after_note: State) -> None:
     assert losses[-1] > 5
 
 
-def test_loss_is_zero_when_all_mass_is_legal(after_note: State) -> None:
-    legal = torch.from_numpy(MusicalGrammar().token_mask(after_note))
+def test_loss_is_zero_when_all_mass_is_legal(after_note: States) -> None:
+    legal = torch.from_numpy(MusicalGrammar().mask(after_note))
     logits = torch.randn(1, VOCAB_SIZE).masked_fill(~legal, -1e4)
     total, parts = _loss(logits, after_note)
     assert total == pytest.approx(0, abs=1e-5)
@@ -133,13 +133,13 @@ def test_each_component_covers_its_rules(component: str, prefix: list[int], toke
     state = _state_after(prefix)
     loss = MusicalGrammarLoss(_EVEN)
     logits = torch.full((1, VOCAB_SIZE), -1e4)
-    legal = int(np.flatnonzero(loss.grammar.token_mask(state)[0])[0])
+    legal = int(np.flatnonzero(loss.grammar.mask(state)[0])[0])
     logits[0, legal] = logits[0, token] = 0
     _, parts = loss(logits, torch.tensor([legal]), _NOTHING, state)
     assert float(parts[component]) == pytest.approx(np.log(2), abs=1e-4)
 
 
-def test_weights_and_scale_multiply_the_components(after_note: State) -> None:
+def test_weights_and_scale_multiply_the_components(after_note: States) -> None:
     logits, target = _logits(**{f"t{_OFF_E7}": 0.25}), torch.tensor([_OFF_C4])
     config = _EVEN.model_copy(update={"note_pairing_weight": 10.0})
     base = torch.tensor(2.0)
@@ -149,7 +149,7 @@ def test_weights_and_scale_multiply_the_components(after_note: State) -> None:
         assert float(total) == pytest.approx(float(expected), abs=1e-5)
 
 
-def test_gradient_equals_the_finite_difference(after_note: State) -> None:
+def test_gradient_equals_the_finite_difference(after_note: States) -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(1, VOCAB_SIZE, generator=generator, requires_grad=True)
     loss, target = MusicalGrammarLoss(_EVEN), torch.tensor([_OFF_C4])
@@ -166,17 +166,17 @@ def test_gradient_equals_the_finite_difference(after_note: State) -> None:
     assert measured == pytest.approx(float((gradient * direction).sum()), rel=1e-2)
 
 
-def test_gradient_raises_every_legal_token(after_note: State) -> None:
+def test_gradient_raises_every_legal_token(after_note: States) -> None:
     logits = torch.zeros(1, VOCAB_SIZE, requires_grad=True)
     total, _ = MusicalGrammarLoss(_EVEN)(logits, torch.tensor([_OFF_C4]), _NOTHING, after_note)
     total.backward()
     assert logits.grad is not None
-    legal = torch.from_numpy(MusicalGrammar().token_mask(after_note))
+    legal = torch.from_numpy(MusicalGrammar().mask(after_note))
     assert (logits.grad[legal] < 0).all()  # descent goes the other way
     assert (logits.grad[~legal] > 0).any()
 
 
-def test_the_pairing_gradient_lowers_unpaired_notes(after_note: State) -> None:
+def test_the_pairing_gradient_lowers_unpaired_notes(after_note: States) -> None:
     logits = torch.zeros(1, VOCAB_SIZE, requires_grad=True)
     _, parts = MusicalGrammarLoss(_EVEN)(logits, torch.tensor([_OFF_C4]), _NOTHING, after_note)
     parts["note_pairing"].backward()
@@ -188,7 +188,7 @@ def test_the_pairing_gradient_lowers_unpaired_notes(after_note: State) -> None:
     assert not lowered[token_id(Kind.NOTE_ON, 62)]
 
 
-def test_ignored_positions_count_neither_in_the_sum_nor_in_the_mean(after_note: State) -> None:
+def test_ignored_positions_count_neither_in_the_sum_nor_in_the_mean(after_note: States) -> None:
     bad, good = _logits(**{f"t{_OFF_E7}": 0.75}), _logits()
     logits = torch.cat([bad, good, bad])
     states = after_note.take(np.array([0, 0, 0]))
@@ -204,14 +204,14 @@ def test_ignored_positions_count_neither_in_the_sum_nor_in_the_mean(after_note: 
     assert total([IGNORE_INDEX] * 3) == 0
 
 
-def test_positions_that_forbid_every_token_do_not_count(after_note: State) -> None:
+def test_positions_that_forbid_every_token_do_not_count(after_note: States) -> None:
     class Nothing(Rule):
         """Only where the metre is unknown, so that the grammar itself can be built."""
 
         name = "nothing"
 
-        def any_token(self, state: State, *_: object) -> np.ndarray:
-            return (state.bar_ticks == 0)[:, None]
+        def any_token(self, state: State, token: int) -> bool:
+            return state.bar_ticks == 0
 
     both = after_note.take(np.zeros(2, np.int64))
     both.bar_ticks[:] = [96, 0]
@@ -238,7 +238,7 @@ def test_states_are_computed_if_left_out(legal_walks: Callable[..., list[np.ndar
     grammar = MusicalGrammar()
     for row, walk in enumerate(walks):
         targets[row, : len(walk) - 1] = walk[1:]
-        state = grammar.initial_state(1)
+        state = grammar.initial_states(1)
         for token in [*walk[:-1], *[END] * (length + 1 - len(walk))]:
             grammar.advance(state, np.array([token]))
             states.append(state.take(np.array([0])))
@@ -276,11 +276,11 @@ def test_the_grammar_loss_alone_lowers_illegal_mass_a_hundredfold(
     (walk,) = legal_walks(1, 3, 60)
     targets = torch.from_numpy(walk[1:].astype(np.int64))[None]
     grammar = MusicalGrammar()
-    state = grammar.initial_state(1)
+    state = grammar.initial_states(1)
     forbidden = []
     for token in walk[:-1]:
         grammar.advance(state, np.array([token]))
-        forbidden.append(~grammar.token_mask(state)[0])
+        forbidden.append(~grammar.mask(state)[0])
     illegal = torch.from_numpy(np.stack(forbidden))[None]
     logits = torch.randn(1, len(walk) - 1, VOCAB_SIZE, generator=torch.Generator().manual_seed(1))
     logits.requires_grad_()
@@ -314,7 +314,7 @@ def test_the_grammar_loss_alone_trains_an_untrained_model(strolls: Path) -> None
     torch.manual_seed(0)
     model, loss = Transformer(config), MusicalGrammarLoss()
     held_out = ValidationBatches(unseen, 8)[0]
-    forbidden = torch.from_numpy(~loss.grammar.token_mask(held_out.states))
+    forbidden = torch.from_numpy(~loss.grammar.mask(held_out.states))
 
     def illegal() -> float:
         return float(illegal_mass(predict_logits(model, held_out), forbidden).mean())
@@ -341,11 +341,11 @@ def test_illegal_mass_is_the_probability_of_forbidden_tokens() -> None:
     assert illegal_mass(logits, forbidden).tolist() == pytest.approx([0.5, 0.0])
 
 
-def test_a_custom_rule_counts_as_sequence_coherence(after_note: State) -> None:
+def test_a_custom_rule_counts_as_sequence_coherence(after_note: States) -> None:
     class NoQuarter(Rule):
         name = "no quarter"
 
-        def time_shift(self, state: State, ticks: np.ndarray) -> np.ndarray:
+        def time_shift(self, state: State, ticks: int) -> bool:
             return ticks == 24
 
     grammar = MusicalGrammar(extra_rules=[NoQuarter])
@@ -408,7 +408,7 @@ def test_margin_loss_passes_a_gradcheck_and_equals_its_formula(seed: int) -> Non
     assert margin_loss(logits.detach(), forbidden, 1e-3)[:2].tolist() == [0, 0]
 
 
-def test_the_margin_has_a_gradient_at_small_illegal_mass(after_note: State) -> None:
+def test_the_margin_has_a_gradient_at_small_illegal_mass(after_note: States) -> None:
     pulls = []
     for of in ({"margin_weight": 1.0}, {"legality_weight": 1.0}):
         others = {
@@ -499,10 +499,10 @@ def test_a_beginning_loop_is_not_penalised(on_policy: bool) -> None:
 
 
 @pytest.mark.parametrize("floor", [0.2, 1.0])
-def test_the_entropy_floor_acts_only_below_the_floor(after_note: State, floor: float) -> None:
+def test_the_entropy_floor_acts_only_below_the_floor(after_note: States, floor: float) -> None:
     config = _EVEN.model_copy(update={"entropy_floor": floor, "entropy_weight": 3.0})
     loss, target = MusicalGrammarLoss(config), torch.tensor([_OFF_C4])
-    legal = np.flatnonzero(loss.grammar.token_mask(after_note)[0])
+    legal = np.flatnonzero(loss.grammar.mask(after_note)[0])
     for spread in (0.0, 0.5, 5.0):
         logits = torch.full((1, VOCAB_SIZE), -1e4)
         logits[0, legal[:2]] = torch.tensor([spread * 2, 0.0])
@@ -519,9 +519,9 @@ def test_the_entropy_floor_acts_only_below_the_floor(after_note: State, floor: f
             assert logits.grad[0, legal[0]] > 0 > logits.grad[0, legal[1]]  # evens them out
 
 
-def test_logits_of_minus_infinity_give_finite_losses(after_note: State) -> None:
+def test_logits_of_minus_infinity_give_finite_losses(after_note: States) -> None:
     """A model may forbid tokens itself."""
-    legal = torch.from_numpy(MusicalGrammar().token_mask(after_note))
+    legal = torch.from_numpy(MusicalGrammar().mask(after_note))
     logits = torch.randn(1, VOCAB_SIZE).masked_fill(~legal, -torch.inf).requires_grad_()
     total, parts = MusicalGrammarLoss()(logits, torch.tensor([_OFF_C4]), _NOTHING, after_note)
     assert torch.isfinite(total)

@@ -18,6 +18,7 @@ from bicinium.cli.output import print_error
 from bicinium.cli.studio import studio
 from bicinium.cli.train import runs_average, runs_compare, train
 from bicinium.cli.validate import validate
+from bicinium.compiled import NOT_COMPILED, is_compiled
 from bicinium.errors import BiciniumError, CollapseError
 
 app = typer.Typer(
@@ -44,6 +45,8 @@ app.add_typer(runs, name="runs")
 
 def main() -> None:
     """Run the command line. Print a BiciniumError as one line, and exit with status 1 or 2."""
+    if not is_compiled():
+        print_error(NOT_COMPILED)
     try:
         app()
     except BiciniumError as error:

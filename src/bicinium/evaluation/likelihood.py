@@ -119,7 +119,7 @@ def _piece_likelihood(decoder: Decoder, piece: PieceRecord) -> Likelihood:
     for positions, logits in chunks:
         log_p = log_softmax(logits)
         bits -= float(log_p[np.arange(len(log_p)), tokens[1:][positions]].sum()) / math.log(2)
-        allowed = grammar.token_mask(states.take(np.arange(positions.start, positions.stop)))
+        allowed = grammar.mask(states.take(np.arange(positions.start, positions.stop)))
         illegal += float(np.exp(log_p)[~allowed].sum())
     return Likelihood(
         bits=bits,

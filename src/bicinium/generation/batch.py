@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bicinium.generation.conditions import Conditions, fixed_notes_in_token_key
 from bicinium.generation.config import GenerationConfig
 from bicinium.generation.fixed_notes import FixedNotesBatch
-from bicinium.grammar import MusicalGrammar, State
+from bicinium.grammar import MusicalGrammar, States
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.bar_lag import BarLag
 from bicinium.model.inputs.encode import AT_REST, PieceConditions, encode_inputs
@@ -31,7 +31,7 @@ class Batch:
     notes: GrowingNoteIndex  # (B) the notes written so far
     rows: NDArray[np.int64]  # (N,) the pieces in progress
     tokens: NDArray[np.int64]  # (N,) the last token of each
-    state: State  # (N,) the grammar's
+    state: States  # (N,) the grammar's
     model_conditions: PieceConditions  # (N,)
     inputs: NDArray[np.int32]  # (N, F) the model's inputs at this step
     past: BarLag  # (N,)
@@ -56,7 +56,7 @@ class Batch:
             notes=notes,
             rows=rows,
             tokens=np.full(len(rows), START, np.int64),
-            state=grammar.initial_state(
+            state=grammar.initial_states(
                 len(conditions),
                 bar_ticks=[piece.meter.bar_ticks for piece in conditions],
                 bars=[piece.bars for piece in conditions],

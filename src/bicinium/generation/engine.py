@@ -96,7 +96,7 @@ class Engine:
                 batch.keep(going)
                 decoder.keep(going)
             if config.use_grammar:
-                allowed = self.grammar.token_mask(batch.state)
+                allowed = self.grammar.mask(batch.state)
             else:
                 allowed = np.ones((len(batch.rows), VOCAB_SIZE), np.bool_)
             logits = decoder.step(batch.encode_inputs(self.model))

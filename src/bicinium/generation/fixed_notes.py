@@ -15,15 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.errors import RequestError
-from bicinium.grammar.rules import (
-    FAR,
-    SILENT,
-    Bools,
-    Ints,
-    MusicalGrammarConfig,
-    State,
-    column,
-)
+from bicinium.generation.columns import column
+from bicinium.grammar.config import MusicalGrammarConfig
+from bicinium.grammar.states import Bools, Ints, States
+from bicinium.grammar.terms import FAR, SILENT
 from bicinium.model.inputs.lookahead import Lookahead
 from bicinium.model.inputs.note_index import NoteIndex
 from bicinium.music.score import VOICES, NoteArray, Score, Voice, note_array
@@ -214,17 +209,17 @@ class FixedNotesBatch:
         """The ticks, those after all that is given moved into the tables: there it is the same."""
         return np.minimum(tick, self.fixed.shape[2] - 1)
 
-    def forbidden(self, state: State, rows: NDArray[np.integer]) -> Bools:
+    def forbidden(self, state: States, rows: NDArray[np.integer]) -> Bools:
         """(N, 774) True where a token would leave the given notes. N rows of ``state`` are the
         pieces ``rows`` of the batch.
         """
         forbidden = np.zeros((len(rows), VOCAB_SIZE), np.bool_)
         some = np.flatnonzero(self.table[rows] > 0)
         if len(some):
-            forbidden[some] = self._forbidden(state.look_at(some), self.table[rows[some]])
+            forbidden[some] = self._forbidden(state.take(some), self.table[rows[some]])
         return forbidden
 
-    def _forbidden(self, state: State, table: NDArray[np.integer]) -> Bools:
+    def _forbidden(self, state: States, table: NDArray[np.integer]) -> Bools:
         tick, part = state.tick, state.part
         row = np.arange(len(tick))
         fixed = self.fixed[table, :, tick]  # (N, 2), as are all of these
@@ -258,7 +253,7 @@ class FixedNotesBatch:
         forbidden[:, _TIME_SHIFT] = column(waits) | self._may_not_land(state, table, sounds)
         return forbidden
 
-    def _may_not_land(self, state: State, table: NDArray[np.integer], sounds: Bools) -> Bools:
+    def _may_not_land(self, state: States, table: NDArray[np.integer], sounds: Bools) -> Bools:
         """(N, 512) TIME_SHIFTs that would pass over an event, or lead where none can follow."""
         tick = state.tick
         free = ~self.fixed[table, :, tick]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bicinium.generation.batch import Batch
 from bicinium.generation.processors import LogitsProcessor
-from bicinium.grammar.rules import State
+from bicinium.grammar.states import States
 from bicinium.model.inputs.bar_lag import BarLag
 from bicinium.model.inputs.motif_predictor import CONFIDENCES, MotifPrediction, degree_of
 from bicinium.tokenizer.vocabulary import BLOCKS, Kind
@@ -52,7 +52,7 @@ class MotifBias(LogitsProcessor):
 def apply_motif_bias(
     logits: NDArray[np.floating],
     allowed: NDArray[np.bool_],
-    state: State,
+    state: States,
     past: BarLag,
     strength: NDArray[np.floating],
 ) -> NDArray[np.floating]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bicinium.generation.batch import Batch
 from bicinium.grammar import MusicalGrammar
-from bicinium.grammar.rules import Stage
+from bicinium.grammar.terms import Stage
 from bicinium.tokenizer.vocabulary import KINDS, PAD, Kind, tempo_bin, token_id
 
 
@@ -66,7 +66,7 @@ class Slips(LogitsProcessor):
         """Return (N, V) logits and mask of tokens drawn rightly and wrongly."""
         chance = np.array([batch.rngs[row].random(2) for row in batch.rows.tolist()])
         slip, stray = (chance < self._probability).T[:, :, None]
-        forbidden = self._grammar.forbidden(batch.state)
+        forbidden = ~self._grammar.legal(batch.state)
         begins = ~forbidden & (KINDS == Kind.NOTE_ON)
         slip = slip & forbidden.any(axis=1, keepdims=True)
         stray = stray & ~slip & begins.any(axis=1, keepdims=True)

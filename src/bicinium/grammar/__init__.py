@@ -1,7 +1,10 @@
 """The musical grammar, written once; validator, mask, loss, data filter and model all read it."""
 
 from bicinium.grammar.automaton import MusicalGrammar
-from bicinium.grammar.rules import MusicalGrammarConfig, Rule, State, column
+from bicinium.grammar.config import MusicalGrammarConfig
+from bicinium.grammar.rule import Rule
+from bicinium.grammar.state import State
+from bicinium.grammar.states import States
 from bicinium.grammar.validate import MusicalGrammarValidator, ValidationResult, Violation
 
 __all__ = [
@@ -10,7 +13,7 @@ __all__ = [
     "MusicalGrammarValidator",
     "Rule",
     "State",
+    "States",
     "ValidationResult",
     "Violation",
-    "column",
 ]

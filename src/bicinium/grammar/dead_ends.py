@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bicinium.grammar.terms import ENDED
 from bicinium.tokenizer.vocabulary import KINDS, Kind
 
 if TYPE_CHECKING:
@@ -23,14 +24,16 @@ _MAX_TOKENS = 500  # more than such a piece can have
 
 
 def find_dead_ends(grammar: MusicalGrammar) -> None:
-    """Raises DeadEndError, naming the rules that conflict, where a walk cannot go on."""
+    """Raises DeadEndError, naming the rules that conflict, if a walk cannot go on."""
     rng = np.random.default_rng(0)
-    bar_ticks = np.resize(_BAR_TICKS, _WALKS)
-    state = grammar.initial_state(
-        _WALKS, bar_ticks=bar_ticks, bars=_BARS, max_tokens=_MAX_TOKENS, spare_slots=0
-    )
-    while not grammar.ended(state).all():
-        mask = grammar.token_mask(state)
-        by_kind = rng.random((_WALKS, len(Kind)))[:, KINDS]  # kinds first, then one of its tokens
-        tokens = np.where(mask, by_kind + 1e-6 * rng.random(mask.shape), -1).argmax(axis=1)
-        grammar.advance(state, tokens)
+    for walk in range(_WALKS):
+        state = grammar.initial_state(
+            bar_ticks=_BAR_TICKS[walk % len(_BAR_TICKS)],
+            bars=_BARS,
+            max_tokens=_MAX_TOKENS,
+            spare_slots=0,
+        )
+        while state.stage != ENDED:
+            allowed = np.flatnonzero(grammar.token_mask(state))
+            by_kind = rng.random(len(Kind))[KINDS[allowed]]  # a kind first, then one of its tokens
+            state.advance(int(allowed[(by_kind + 1e-6 * rng.random(len(allowed))).argmax()]))

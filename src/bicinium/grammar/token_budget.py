@@ -1,88 +1,134 @@
-"""The way out: how a piece with a limited number of tokens is always brought to its end.
+"""The token budget: how a piece with a limited number of tokens is always brought to its end.
 
-``reserve`` is how many tokens the way out needs at most. While there are more, everything legal is
-allowed; when only the reserve is left, ``restrict`` allows nothing but the next step of the way:
-end what can end, move one tick on, end the rest, fill up to the barline with rests, END.
+``reserve`` is the largest number of tokens that closing takes. While more are left, everything
+legal is allowed. When only the reserve is left, ``keep_way_out`` allows nothing but the next step
+of closing: end what can end, move one tick on, end the rest, rest up to the barline, END.
+
+Compiled when the package is built; the C types are in ``token_budget.pxd``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
 
-import numpy as np
+from bicinium.grammar.state import State
+from bicinium.grammar.terms import (
+    ARRIVED,
+    END,
+    ENDED,
+    ENTERED,
+    FAR,
+    FIRST_TOKEN,
+    MUSIC,
+    NOTE_OFF,
+    NOTE_ON,
+    PART,
+    READY,
+    SUSTAIN_OFF,
+    TIME_SHIFT,
+    TOKENS_OF_KIND,
+    VELOCITY,
+)
+from bicinium.tokenizer.vocabulary import MAX_SHIFT_TICKS, VOCAB_SIZE
 
-from bicinium.grammar.rules import FAR, Bools, Ints, Moment, Stage, State, is_any
-from bicinium.tokenizer.vocabulary import BLOCKS, END, MAX_SHIFT_TICKS, VOCAB_SIZE, Kind, token_id
-
-_GROWTH = 3  # a single token (a NOTE_ON) makes the reserve at most so much larger
-_LONGEST_REST_TICKS = 4 * MAX_SHIFT_TICKS - 1  # three longest shifts and one that is not
-_MOST_CLOSING = 32  # for each slot, far more tokens than closing could take
-_LEAST_TICKS_A_REST = 64  # far fewer than a token of a rest takes
-_ONE_MORE_NOTE = 5  # VELOCITY, NOTE_ON, TIME_SHIFT, PART, NOTE_OFF
-
-
-def reserve(state: State) -> Ints:
-    """(B,) tokens, END included, that are enough to end the piece from here."""
-    header = np.maximum(Stage.MUSIC - state.stage, 0)
-    sounding = state.sounding
-    moving = sounding.any(axis=2) | (state.pedal > 0)  # (B, P) parts that need a PART and ends
-    ends = sounding.sum(axis=(1, 2)) + state.pedal.sum(axis=1) + 2 * moving.sum(axis=1)
-    gap = _gap(state)
-    rests = -(-gap // MAX_SHIFT_TICKS) + 7 * (gap // _LONGEST_REST_TICKS)
-    one_tick_on, last_shift, end = 1, 1, 1
-    total = header + ends + one_tick_on + _ONE_MORE_NOTE + rests + last_shift + end
-    return np.where(state.stage == Stage.ENDED, 0, total).astype(np.int32)
+GROWTH = 3  # a single token, a NOTE_ON, makes the reserve larger by at most this
+ONE_MORE_NOTE = 5  # VELOCITY, NOTE_ON, TIME_SHIFT, PART, NOTE_OFF
+LONGEST_SHIFT = MAX_SHIFT_TICKS
+LONGEST_REST = 4 * MAX_SHIFT_TICKS - 1  # ticks of three longest shifts and one that is shorter
+TOKENS = VOCAB_SIZE
+_first_token = memoryview(array("i", FIRST_TOKEN))
+_tokens_of_kind = memoryview(array("i", TOKENS_OF_KIND))
 
 
-def _gap(state: State) -> Ints:
-    """(B,) ticks to the last barline, or, where it may be any, a bar."""
-    return np.where(state.end_tick < FAR, state.end_tick - state.tick, state.bar_ticks)
+def reserve(state: State) -> int:
+    """The number of tokens, END included, that is enough to end the piece from here."""
+    if state.stage == ENDED:
+        return 0
+    header = max(MUSIC - state.stage, 0)
+    events = state.sounding  # a NOTE_OFF for each note, a SUSTAIN_OFF for each pedal …
+    for part in range(state.limits.voices):
+        events += state.pedal[part]
+        if state.is_open(part):
+            events += 2  # … and for each part that has any a PART, now or a tick later
+    gap = ticks_to_fill(state)
+    rests = -(-gap // LONGEST_SHIFT) + 7 * (gap // LONGEST_REST)
+    one_tick_on = last_shift = end = 1
+    return header + events + one_tick_on + ONE_MORE_NOTE + rests + last_shift + end
 
 
-def restrict(state: State, forbidden: Bools) -> None:
-    """Forbid (B, 774) in the rows that are short of tokens all but the way out."""
-    if "plenty" not in state.lasting:  # the reserve is never larger, and seldom looked at
-        slots = state.held_pitch[0].size
-        state.lasting["plenty"] = _MOST_CLOSING * slots + _gap(state) // _LEAST_TICKS_A_REST
-    if not is_any(state.tokens_left <= state.lasting["plenty"]):
+def keep_way_out(state: State, allowed: memoryview) -> None:
+    """Forbid all but the way out, in ``allowed`` (V,), if tokens are short."""
+    if state.stage != MUSIC or state.tokens_left == FAR:
         return
-    scarce = (state.stage == Stage.MUSIC) & (state.tokens_left <= reserve(state) + _GROWTH)
-    for row in np.flatnonzero(scarce):
-        forbidden[row] = ~_next_step(state.take(np.array([row])), ~forbidden[row])
+    if state.tokens_left > reserve(state) + GROWTH:
+        return
+    token = _next_step(state, allowed)
+    if token >= 0:
+        possible = allowed[token]
+        for other in range(TOKENS):
+            allowed[other] = 0
+        allowed[token] = possible
 
 
-def _next_step(state: State, allowed: Bools) -> Bools:
-    """(774,) of the ``allowed`` tokens of a single row, those on the shortest way to END."""
-
-    def only(kind: Kind, values: Sequence[int] | None = None) -> Bools:
-        chosen = np.zeros(VOCAB_SIZE, np.bool_)
-        if values is None:
-            chosen[BLOCKS[kind].ids] = True
-        else:
-            chosen[[token_id(kind, value) for value in values]] = True
-        return chosen & allowed
-
-    beginning = only(Kind.VELOCITY if state.velocity[0] < 0 else Kind.NOTE_ON)
-    if state.moment[0] == Moment.READY:
-        return only(Kind.NOTE_ON)
-    for ending in (only(Kind.SUSTAIN_OFF), only(Kind.NOTE_OFF)):
-        if ending.any():
-            return ending
-    if state.moment[0] == Moment.ENTERED:
-        return beginning
-    open_parts = np.flatnonzero(state.sounding[0].any(axis=1) | (state.pedal[0] > 0)).tolist()
-    for part in open_parts:
-        if only(Kind.PART, [part]).any():
-            return only(Kind.PART, [part])
-    if open_parts:
-        return only(Kind.TIME_SHIFT, [1])
-    if allowed[END]:
-        return only(Kind.END)
-    if state.notes[0] == 0 or state.moment[0] == Moment.ARRIVED:
-        return beginning
-    if state.end_tick[0] < FAR:
-        gap = int(state.end_tick[0] - state.tick[0])
+def _next_step(state: State, allowed: memoryview) -> int:
+    """The single token that is the next step of the way out. If a whole kind is, keep that in
+    ``allowed`` and answer -1.
+    """
+    beginning = VELOCITY if state.velocity < 0 else NOTE_ON
+    if state.moment == READY:
+        return _only(NOTE_ON, allowed)
+    if _any_allowed(SUSTAIN_OFF, allowed):
+        return _only(SUSTAIN_OFF, allowed)
+    if _any_allowed(NOTE_OFF, allowed):
+        return _only(NOTE_OFF, allowed)
+    if state.moment == ENTERED:
+        return _only(beginning, allowed)
+    some_part_is_open = False
+    for part in range(state.limits.voices):
+        if state.is_open(part):
+            some_part_is_open = True
+            if allowed[_first_token[PART] + part]:
+                return _first_token[PART] + part
+    if some_part_is_open:
+        return _shift(1)
+    if allowed[_first_token[END]]:
+        return _first_token[END]
+    if state.notes == 0 or state.moment == ARRIVED:
+        return _only(beginning, allowed)
+    if state.end_tick < FAR:
+        gap = state.end_tick - state.tick
     else:
-        gap = int(state.bar_ticks[0] - state.position[0])
-    longest = only(Kind.TIME_SHIFT, [min(gap, MAX_SHIFT_TICKS)])
-    return longest if longest.any() else only(Kind.TIME_SHIFT, [min(gap, MAX_SHIFT_TICKS - 1)])
+        gap = state.bar_ticks - state.position_in_bar()
+    ticks = max(1, min(gap, LONGEST_SHIFT))
+    if not allowed[_shift(ticks)]:  # it would be the fourth of the longest in a row
+        ticks = max(1, min(gap, LONGEST_SHIFT - 1))
+    return _shift(ticks)
+
+
+def ticks_to_fill(state: State) -> int:
+    """Ticks to the last barline, or, if any barline will do, a bar."""
+    return state.end_tick - state.tick if state.end_tick < FAR else state.bar_ticks
+
+
+def _shift(ticks: int) -> int:
+    """The token of a TIME_SHIFT."""
+    return _first_token[TIME_SHIFT] + ticks - 1
+
+
+def _any_allowed(kind: int, allowed: memoryview) -> bool:
+    """Is any token of the kind allowed?"""
+    first = _first_token[kind]
+    for token in range(first, first + _tokens_of_kind[kind]):
+        if allowed[token]:
+            return True
+    return False
+
+
+def _only(kind: int, allowed: memoryview) -> int:
+    """Forbid every token that is not of the kind."""
+    first = _first_token[kind]
+    after = first + _tokens_of_kind[kind]
+    for token in range(TOKENS):
+        if token < first or token >= after:
+            allowed[token] = 0
+    return -1

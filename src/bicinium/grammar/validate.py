@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bicinium.grammar.automaton import MusicalGrammar
-from bicinium.grammar.rules import MusicalGrammarConfig, Stage, State
+from bicinium.grammar.config import MusicalGrammarConfig
+from bicinium.grammar.state import State
+from bicinium.grammar.states import Ints
+from bicinium.grammar.terms import Stage
 from bicinium.music.score import COMMON_TIME, TICKS_PER_QUARTER, Meter
-from bicinium.tokenizer.vocabulary import KINDS, PAD, UNK, VOCAB_SIZE, Kind, describe
+from bicinium.tokenizer.vocabulary import KINDS, UNK, VOCAB_SIZE, Kind, describe
 
 _PART_NAMES = ("upper voice", "lower voice")
 _TOKENS_AT_ONCE = 32_000
-_KINDS = KINDS.astype(np.int8)
 
 # The kinds of token each rule is concerned with: how often it could have been broken.
 _CONCERNS: dict[str, tuple[Kind, ...]] = {
@@ -110,45 +112,44 @@ class MusicalGrammarValidator:
         transpositions: Sequence[int],
     ) -> Iterator[ValidationResult]:
         """Judge some sequences at once."""
-        tokens = [np.where((t >= 0) & (t < VOCAB_SIZE), t, UNK) for t in arrays]
-        states = self.grammar.states_along(
-            tokens,
+        lengths = np.array([len(tokens) for tokens in arrays])
+        tokens = np.concatenate([np.empty(0, np.int64), *arrays])
+        known = np.where((tokens >= 0) & (tokens < VOCAB_SIZE), tokens, UNK)
+        initial = self.grammar.initial_states(
+            len(arrays),
             bar_ticks=[meter.bar_ticks if meter else 0 for meter in meters],
             bars=[
                 count if meter and count else 0 for meter, count in zip(meters, bars, strict=True)
             ],
             transposition=transpositions,
         )
-        nothing = np.array([PAD])  # follows the last token
-        following = np.concatenate([part for sequence in tokens for part in (sequence, nothing)])
-        broken = self.grammar.broken_rule(states, following)
-        last_rows = np.cumsum([len(sequence) + 1 for sequence in tokens]) - 1
-        first_rows = np.append(0, last_rows[:-1] + 1)
-        broken[last_rows] = -1
-        paired = (_KINDS.take(following) == Kind.NOTE_OFF) & (broken < 0)
-        by_piece = zip(
-            arrays,
-            meters,
-            first_rows.tolist(),
-            last_rows.tolist(),
-            np.logical_or.reduceat(broken >= 0, first_rows).tolist(),
-            (states.stage[last_rows] == Stage.ENDED).tolist(),
-            np.add.reduceat(paired, first_rows, dtype=np.int64).tolist(),
-            states.notes[last_rows].tolist(),
-            strict=True,
-        )
-        for sequence, meter, first, last, wrong, ended, pairs, notes in by_piece:
+        found = self.grammar.validate(initial, known, lengths)
+        last = found.last_states
+        ended = (last.stage == Stage.ENDED).tolist()
+        notes, pairs = last.notes.tolist(), found.legal_note_offs.tolist()
+        stops = np.cumsum(lengths)
+        for index, (start, stop) in enumerate(zip(stops - lengths, stops, strict=True)):
             violations = []
-            if wrong:
-                for row in (first + np.flatnonzero(broken[first:last] >= 0)).tolist():
-                    state, rule = states.take(np.array([row])), self.grammar.rules[broken[row]]
-                    why = rule.message(state, int(following[row]))
-                    token = int(sequence[row - first])
-                    violations.append(_violation(state, meter, row - first, rule.name, token, why))
-            if not ended:
-                end = states.take(np.array([last]))
-                violations.append(_missing_end(end, meter, len(sequence)))
-            yield self._result(sequence, violations, pairs, notes)
+            broken = found.broken[start:stop]
+            if (broken >= 0).any():
+                violations = self._explain(initial[index], arrays[index], broken, meters[index])
+            if not ended[index]:
+                violations.append(_missing_end(last[index], meters[index], len(arrays[index])))
+            yield self._result(arrays[index], violations, pairs[index], notes[index])
+
+    def _explain(
+        self, state: State, tokens: NDArray[np.int64], broken: Ints, meter: Meter | None
+    ) -> list[Violation]:
+        """A sentence for each token that breaks a rule; ``state`` is the one before the first."""
+        violations = []
+        for index, (token, broken_rule) in enumerate(zip(tokens.tolist(), broken, strict=True)):
+            known = token if 0 <= token < VOCAB_SIZE else UNK
+            if broken_rule >= 0:
+                rule = self.grammar.rules[broken_rule]
+                why = rule.message(state, known)
+                violations.append(_violation(state, meter, index, rule.name, token, why))
+            state.advance(known)
+        return violations
 
     def _result(
         self, tokens: NDArray[np.int64], violations: list[Violation], paired: int, notes: int
@@ -187,7 +188,7 @@ class MusicalGrammarValidator:
 def _violation(
     state: State, meter: Meter | None, index: int, rule: str, token: int, why: str
 ) -> Violation:
-    """What ``token`` breaks in a single-row state, with its place in the music."""
+    """What ``token`` breaks, with its place in the music."""
     tick, bar, beat, part = _place(state, meter)
     voice = _PART_NAMES[part] if part < len(_PART_NAMES) else f"part {part}"
     sentence = f"bar {bar}, beat {beat:g}, {voice}: {describe(token)} {why}"
@@ -203,6 +204,6 @@ def _missing_end(state: State, meter: Meter | None, index: int) -> Violation:
 def _place(state: State, meter: Meter | None) -> tuple[int, int, float, int]:
     """Tick, bar (from 1), beat (from 1, in units of the metre's lower number) and part."""
     meter = meter or COMMON_TIME
-    tick = int(state.tick[0])
+    tick = state.tick
     beat = tick % meter.bar_ticks / (TICKS_PER_QUARTER * 4 / meter.denominator) + 1
-    return tick, tick // meter.bar_ticks + 1, round(beat, 3), int(state.part[0])
+    return tick, tick // meter.bar_ticks + 1, round(beat, 3), state.part

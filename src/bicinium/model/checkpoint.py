@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
-from bicinium.grammar.rules import MusicalGrammarConfig
+from bicinium.grammar.config import MusicalGrammarConfig
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.encode import PITCH_DISTANCES, REFERENCES, input_sizes
 from bicinium.tokenizer.vocabulary import vocabulary_hash

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.grammar import MusicalGrammar
-from bicinium.grammar.rules import State
+from bicinium.grammar.states import States
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.bar_lag import BarLag
@@ -26,7 +26,7 @@ def logits_along(
     tokens: NDArray[np.integer],
     conditions: PieceConditions,
     **limits: Any,
-) -> tuple[State, Iterator[tuple[slice, NDArray[np.floating]]]]:
+) -> tuple[States, Iterator[tuple[slice, NDArray[np.floating]]]]:
     """Return the grammar state after each of T tokens (START first), and the logits of the next.
 
     Logits come in blocks: the slice of positions, and their (n, V) logits. conditions: of the one

@@ -77,7 +77,7 @@ def analyse_tokens(composer: Composer, score: Score, key: Key, style: str | None
         transposition=-semitones,
     )
     p = softmax(np.concatenate([logits for _, logits in chunks]))
-    allowed = composer.grammar.token_mask(states)
+    allowed = composer.grammar.mask(states)
     rows, most_probable = np.arange(len(p)), p.argmax(axis=1)
     choices = []
     for row in np.flatnonzero(~allowed[rows, most_probable]).tolist():

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.grammar import MusicalGrammar
-from bicinium.grammar.rules import FAR
+from bicinium.grammar.terms import FAR
 from bicinium.model.config import ModelConfig
 from bicinium.music.score import TICKS_PER_QUARTER, VOICES
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind
@@ -171,7 +171,7 @@ def batch_statistics(grammar: MusicalGrammar, batch: Batch) -> dict[str, float]:
     kinds = KINDS[tokens]
     quarters = VALUES[tokens][kinds == Kind.TIME_SHIFT].sum() / TICKS_PER_QUARTER
     values = {
-        "legal": float((grammar.broken_rule(batch.states, at_rows) < 0).mean()),
+        "legal": float((grammar.broken_rules(batch.states, at_rows) < 0).mean()),
         "notes_per_quarter": float((kinds == Kind.NOTE_ON).sum() / max(1.0, quarters)),
         "padding": 1 - len(tokens) / targets.size,
     }

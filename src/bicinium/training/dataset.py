@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.errors import BiciniumError
-from bicinium.grammar import MusicalGrammar, State
+from bicinium.grammar import MusicalGrammar, States
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.bar_lag import BarLag
 from bicinium.model.inputs.encode import ENDINGS, PieceConditions, encode_inputs
@@ -54,7 +54,7 @@ class Batch:
     inputs: Tensor  # (B, T, F) int32, what ``Transformer.forward`` takes
     targets: Tensor  # (B, T) int64, IGNORE_INDEX where the loss does not count
     styles: tuple[str, ...]  # (B,)
-    states: State  # (N,)
+    states: States  # (N,)
     grammar_rows: Tensor  # (N,) indices into the flattened batch
 
 

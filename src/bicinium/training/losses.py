@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, State
+from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, States
 from bicinium.grammar.loops import loop_continuations
 from bicinium.tokenizer.vocabulary import PAD, START
 from bicinium.training.config import MusicalGrammarSection
@@ -72,7 +72,7 @@ class MusicalGrammarLoss(nn.Module):
         predicted_tokens: Tensor,
         target_tokens: Tensor,
         base_loss: Tensor,
-        states: State | None = None,
+        states: States | None = None,
         rows: Tensor | None = None,
         scale: float = 1.0,
         on_policy: bool = False,
@@ -129,7 +129,9 @@ class MusicalGrammarLoss(nn.Module):
         components["entropy_floor"] = (self.config.entropy_floor - entropy).clamp(min=0)
         return components
 
-    def _forbidden(self, states: State, loops: NDArray[np.integer]) -> dict[str, NDArray[np.bool_]]:
+    def _forbidden(
+        self, states: States, loops: NDArray[np.integer]
+    ) -> dict[str, NDArray[np.bool_]]:
         """Return for each component an (N, V) mask of the tokens that its rules forbid."""
         by_rule = {rule.name: mask for rule, mask in self.grammar.rule_masks(states)}
         known = {rule for rules in _COMPONENT_RULES.values() for rule in rules}
@@ -146,7 +148,7 @@ class MusicalGrammarLoss(nn.Module):
         return masks | {"legality": np.logical_or.reduce(list(masks.values()))}
 
 
-def states_before(grammar: MusicalGrammar, target_tokens: Tensor) -> State:
+def states_before(grammar: MusicalGrammar, target_tokens: Tensor) -> States:
     """Return the (B · T,) states before each of (B, T) targets, which follow START."""
     targets = target_tokens.cpu().numpy()
     inputs = np.where(targets == IGNORE_INDEX, PAD, targets)[:, :-1]

@@ -152,7 +152,7 @@ def held_out_metrics(
         logits = predict_logits(model, batch)
         targets = batch.targets.flatten()[batch.grammar_rows]
         nats += float(F.cross_entropy(logits, targets, reduction="sum"))
-        forbidden = torch.from_numpy(grammar.forbidden(batch.states))
+        forbidden = torch.from_numpy(~grammar.legal(batch.states))
         illegal += float(illegal_mass(logits, forbidden).sum())
         tokens += len(logits)
     bits = nats / math.log(2) + len(pieces) * condition_bits(model.config)
@@ -174,7 +174,7 @@ def _next_token_metrics(model: Transformer, pieces: Sequence[Composition]) -> di
         logits = predict_logits(model, batch)
         log_p = logits.log_softmax(dim=-1)
         entropy -= float((log_p.exp() * log_p).sum())
-        forbidden = torch.from_numpy(grammar.forbidden(batch.states))
+        forbidden = torch.from_numpy(~grammar.legal(batch.states))
         illegal += float(illegal_mass(logits, forbidden).sum())
         tokens += len(logits)
     return {"entropy": entropy / tokens, "illegal_mass": illegal / tokens}

@@ -15,7 +15,7 @@ from bicinium.generation.constraints.config import STRENGTHS, Constraints
 from bicinium.generation.constraints.processor import ConstraintProcessor
 from bicinium.generation.constraints.registry import count_violations
 from bicinium.generation.fixed_notes import FixedNotesBatch, fix_around_gap, fix_opening, fix_voice
-from bicinium.grammar import MusicalGrammar, State
+from bicinium.grammar import MusicalGrammar, States
 from bicinium.music.counterpoint import ends_on_tonic, has_authentic_bass
 from bicinium.music.key import ALL_KEYS, Key
 from bicinium.music.score import Meter, Score
@@ -108,7 +108,7 @@ def _walk(
     obey: bool = True,
     uniform: bool = False,
     given: FixedNotesBatch | None = None,
-    look: Callable[[State, np.ndarray, np.ndarray, ConstraintProcessor], None] | None = None,
+    look: Callable[[States, np.ndarray, np.ndarray, ConstraintProcessor], None] | None = None,
 ) -> _Walks:
     """Walk where grammar, constraints and what is given allow it: kinds first, then tokens. Half of
     the pieces close on the downbeat, two of three from the dominant, four of seven die away.
@@ -118,7 +118,7 @@ def _walk(
     """
     grammar, rng = MusicalGrammar(), np.random.default_rng(seed)
     quarters = [-(-one.bars * one.meter.bar_ticks // 24) for one in asked]
-    state = grammar.initial_state(
+    state = grammar.initial_states(
         len(asked),
         bar_ticks=[one.meter.bar_ticks for one in asked],
         bars=[one.bars for one in asked],
@@ -150,7 +150,7 @@ def _walk(
         rows, state = rows[~over], state.take(np.flatnonzero(~over))
         if not len(rows):
             break
-        mask = grammar.token_mask(state)
+        mask = grammar.mask(state)
         if given is not None:
             mask &= ~given.forbidden(state, rows)
         if look:
@@ -249,7 +249,7 @@ def test_a_strength_weighs_what_full_strength_would_forbid(name: str) -> None:
     soft, weighed = _only(name, strength=0.3, **_TIGHT), 0
 
     def look(
-        state: State, rows: np.ndarray, mask: np.ndarray, processor: ConstraintProcessor
+        state: States, rows: np.ndarray, mask: np.ndarray, processor: ConstraintProcessor
     ) -> None:
         nonlocal weighed
         forbidden, no_weights = processor.evaluate(state, rows)
@@ -306,7 +306,7 @@ def _after(
     bars: int = 4,
     given: object = None,
     closing: CadencePlan | None = None,
-) -> tuple[ConstraintProcessor, State]:
+) -> tuple[ConstraintProcessor, States]:
     """A piece that has come to where the next event of ``part`` is due.
 
     lines: of upper and lower, (pitch, ticks) one after the other, 0 for a rest. What ends at the
@@ -314,7 +314,7 @@ def _after(
     """
     asked = Conditions(key, Meter.parse(meter), bars)
     grammar = MusicalGrammar()
-    state = grammar.initial_state(
+    state = grammar.initial_states(
         1, bar_ticks=asked.meter.bar_ticks, bars=bars, transposition=-key.semitones_to_reference,
         spare_slots=0,
     )  # fmt: skip
@@ -350,7 +350,7 @@ def _after(
     return processor, state
 
 
-def _forbidden(processor: ConstraintProcessor, state: State, ids: slice) -> set[int]:
+def _forbidden(processor: ConstraintProcessor, state: States, ids: slice) -> set[int]:
     """The values of the forbidden tokens of a kind."""
     forbidden, _ = processor.evaluate(state, np.array([0]))
     if forbidden is None:
@@ -430,7 +430,7 @@ def test_in_the_beat_before_the_close_the_lower_voice_comes_to_the_dominant() ->
 
     def after(
         part: int, *lines: Sequence[tuple[int, int]], key: Key = _C_MAJOR
-    ) -> tuple[ConstraintProcessor, State]:
+    ) -> tuple[ConstraintProcessor, States]:
         closing = CadencePlan(from_dominant=True)
         return _after(_only("close"), part, *lines, key=key, bars=1, closing=closing)
 
@@ -455,7 +455,7 @@ def test_in_the_beat_before_the_close_the_lower_voice_comes_to_the_dominant() ->
 def test_the_upper_voice_may_be_asked_for_the_tonic_unless_it_comes_from_an_octave() -> None:
     def after(
         *lines: Sequence[tuple[int, int]], key: Key = _C_MAJOR
-    ) -> tuple[ConstraintProcessor, State]:
+    ) -> tuple[ConstraintProcessor, States]:
         closing = CadencePlan(tonic_above=True)
         return _after(_only("close"), 0, *lines, key=key, bars=1, closing=closing)
 
@@ -467,7 +467,7 @@ def test_the_upper_voice_may_be_asked_for_the_tonic_unless_it_comes_from_an_octa
 
 
 def test_where_a_piece_dies_away_its_last_chord_may_follow_until_the_middle_of_the_bar() -> None:
-    def after(part: int, dies_away: bool) -> tuple[ConstraintProcessor, State]:
+    def after(part: int, dies_away: bool) -> tuple[ConstraintProcessor, States]:
         lines = [(71, 96), (72, 24)], [(43, 96), (48, 24)]  # a beat of the last bar has passed
         closing = CadencePlan(on_downbeat=True, dies_away=dies_away)
         return _after(_only("close"), part, *lines, bars=2, closing=closing)
@@ -540,7 +540,7 @@ def test_pieces_do_not_see_one_another() -> None:
     rng = np.random.default_rng(0)
 
     def look(
-        state: State, rows: np.ndarray, mask: np.ndarray, processor: ConstraintProcessor
+        state: States, rows: np.ndarray, mask: np.ndarray, processor: ConstraintProcessor
     ) -> None:
         some = rng.permutation(len(rows))[: 1 + len(rows) // 3]
         together = processor.evaluate(state, rows)
@@ -577,7 +577,7 @@ class _LowerGiven:
 
 def _beside_given(
     name: str, upper: Sequence[tuple[int, int]], begins: int
-) -> tuple[ConstraintProcessor, State]:
+) -> tuple[ConstraintProcessor, States]:
     """At tick 48, before the given lower voice moves from 48 to ``begins``."""
     given = _LowerGiven(48, 48, begins)
     return _after(_only(name), 0, upper, [(48, 48)], fixed_notes=given)

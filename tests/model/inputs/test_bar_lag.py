@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bicinium.grammar import MusicalGrammar, State
+from bicinium.grammar import MusicalGrammar, States
 from bicinium.model.inputs.bar_lag import REFERENCES, SIZES, BarLag
 from bicinium.model.inputs.motif_predictor import NO_PREDICTION, MotifPredictor
 from bicinium.model.inputs.note_index import GrowingNoteIndex, NoteIndex, index_notes
@@ -39,9 +39,9 @@ def _stored(pieces: Sequence[Voices]) -> NoteIndex:
     return NoteIndex([[note_array(line) for line in piece] for piece in pieces])
 
 
-def _state(pieces: Sequence[Voices], places: Sequence[Place], bar_ticks: int) -> State:
+def _state(pieces: Sequence[Voices], places: Sequence[Place], bar_ticks: int) -> States:
     """Such as the automaton would be in."""
-    state = MusicalGrammar().initial_state(len(places), bar_ticks=bar_ticks)
+    state = MusicalGrammar().initial_states(len(places), bar_ticks=bar_ticks)
     for row, place in enumerate(places):
         state.tick[row], state.part[row] = place.tick, place.part
         for voice, line in enumerate(pieces[place.piece]):
@@ -338,7 +338,7 @@ def test_what_is_recalled_while_writing_is_what_is_recalled_of_the_whole_piece(
     whole = index_notes(np.concatenate(walks[::-1]), lengths[::-1], along)
     first = (np.cumsum(lengths[::-1] + 1) - lengths[::-1] - 1)[::-1]  # the state before each piece
     growing, rows = GrowingNoteIndex(count), np.arange(count)
-    state = grammar.initial_state(count, bar_ticks=bar_ticks)
+    state = grammar.initial_states(count, bar_ticks=bar_ticks)
     for place in range(int(lengths.max())):
         going = np.flatnonzero(lengths[rows] > place)
         rows, state = rows[going], state.take(going)
@@ -363,7 +363,7 @@ def test_a_slip_in_the_last_token_is_not_known_before_it_comes() -> None:
     grammar = MusicalGrammar()
     along = grammar.states_along([tokens], spare_slots=3)
     whole = index_notes(np.array(tokens), np.array([len(tokens)]), along)
-    growing, only, state = GrowingNoteIndex(1), np.array([0]), grammar.initial_state()
+    growing, only, state = GrowingNoteIndex(1), np.array([0]), grammar.initial_states(1)
     for place, token in enumerate(tokens[:-1]):
         grammar.advance(state, [token])
         growing.update(state, only, np.array([token]))

@@ -231,7 +231,7 @@ def _foreseen_rows() -> np.ndarray:
     ]])  # fmt: skip
     foresight = Lookahead(lines, np.array([0]), np.array([[24, 0]]), np.array([[144, 2**30]]))
     grammar = MusicalGrammar()
-    state = grammar.initial_state(1, bar_ticks=72, bars=2)
+    state = grammar.initial_states(1, bar_ticks=72, bars=2)
     so_far, only = GrowingNoteIndex(1), np.zeros(1, np.intp)
     rows = []
     for token in _PIECE:

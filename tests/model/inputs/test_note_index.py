@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bicinium.grammar import MusicalGrammar, State
+from bicinium.grammar import MusicalGrammar, States
 from bicinium.model.inputs.motif_predictor import MotifPredictor
 from bicinium.model.inputs.note_index import SPAN, GrowingNoteIndex, NoteIndex, index_notes
 from bicinium.music.score import COMMON_TIME, VOICES, Note, Score, note_array
@@ -36,12 +36,12 @@ def _notes(lines: NoteIndex, piece: int, voice: int) -> list[Stored]:
     ]  # fmt: skip
 
 
-def _written(pieces: Pieces) -> Iterator[tuple[GrowingNoteIndex, State, np.ndarray]]:
+def _written(pieces: Pieces) -> Iterator[tuple[GrowingNoteIndex, States, np.ndarray]]:
     """The pieces, written side by side: after each step their notes, the state and the rows that
     still go on. Who has ended is dropped, and the others change places.
     """
     grammar, lines = MusicalGrammar(), GrowingNoteIndex(len(pieces))
-    rows, state = np.arange(len(pieces)), grammar.initial_state(len(pieces))
+    rows, state = np.arange(len(pieces)), grammar.initial_states(len(pieces))
     for place in range(max(map(len, pieces))):
         going = np.flatnonzero([place < len(pieces[row]) for row in rows])
         if len(going) < len(rows):

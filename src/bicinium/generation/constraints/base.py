@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.config import Constraints
-from bicinium.grammar.rules import FAR, Bools, Ints, Moment
+from bicinium.grammar.states import Bools, Ints
+from bicinium.grammar.terms import FAR, Moment
 from bicinium.music import counterpoint
 from bicinium.music.counterpoint import LOWER, UPPER, NoteLocation, PitchRange
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES, Meter, Score

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from bicinium.generation.columns import column
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.base import (
     ALL_PITCHES,
@@ -22,7 +23,8 @@ from bicinium.generation.constraints.base import (
     of_voice,
 )
 from bicinium.generation.constraints.config import Constraints
-from bicinium.grammar.rules import FAR, Bools, Ints, column
+from bicinium.grammar.states import Bools, Ints
+from bicinium.grammar.terms import FAR
 from bicinium.music import counterpoint
 from bicinium.music.counterpoint import LOWER, UPPER
 from bicinium.music.key import REFERENCE_KEYS, Key

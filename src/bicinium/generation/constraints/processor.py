@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.generation.batch import Batch
+from bicinium.generation.columns import column
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.base import (
     NO_PITCH,
@@ -30,7 +31,7 @@ from bicinium.generation.constraints.cadence import Cadence
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.constraints.registry import CONSTRAINTS
 from bicinium.generation.processors import LogitsProcessor
-from bicinium.grammar.rules import Bools, State, column
+from bicinium.grammar.states import Bools, States
 from bicinium.music.counterpoint import LOWER, UPPER, PitchRange
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 from bicinium.tokenizer.vocabulary import BLOCKS, KINDS, MAX_SHIFT_TICKS, VALUES, VOCAB_SIZE, Kind
@@ -138,7 +139,7 @@ class ConstraintProcessor(LogitsProcessor):
             allowed if forbidden is None else allowed & ~forbidden,
         )
 
-    def update(self, state: State, rows: Rows, tokens: Rows) -> None:
+    def update(self, state: States, rows: Rows, tokens: Rows) -> None:
         """Take note of ``tokens`` (N,), which have just led to ``state``."""
         kinds = _KINDS.take(tokens)
         ended = (kinds == Kind.NOTE_OFF).nonzero()[0]
@@ -156,7 +157,7 @@ class ConstraintProcessor(LogitsProcessor):
             for constraint in self.active.values():
                 constraint.observe_onset(piece, voice, tick, pitch, own)
 
-    def evaluate(self, state: State, rows: Rows) -> tuple[Bools | None, Floats | None]:
+    def evaluate(self, state: States, rows: Rows) -> tuple[Bools | None, Floats | None]:
         """Return (N, 774) the forbidden tokens and (N, 774) the bias of the log probabilities.
 
         None if there is nothing to forbid or to add.
@@ -169,7 +170,7 @@ class ConstraintProcessor(LogitsProcessor):
         self._mask_turns(context, masks)
         return masks.forbidden, masks.bias
 
-    def _context(self, state: State, rows: Rows) -> ConstraintContext:
+    def _context(self, state: States, rows: Rows) -> ConstraintContext:
         held = state.held_pitch[:, :VOICES, 0]
         context = ConstraintContext(
             rows=rows,

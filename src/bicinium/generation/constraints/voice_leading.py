@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bicinium.generation.columns import column
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.base import (
     ALL_PITCHES,
@@ -18,7 +19,8 @@ from bicinium.generation.constraints.base import (
     of_voice,
 )
 from bicinium.generation.constraints.config import Constraints
-from bicinium.grammar.rules import FAR, Bools, Ints, column
+from bicinium.grammar.states import Bools, Ints
+from bicinium.grammar.terms import FAR
 from bicinium.music import counterpoint
 from bicinium.music.counterpoint import LOWER, UPPER, are_parallel
 from bicinium.music.score import Score

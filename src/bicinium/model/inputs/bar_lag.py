@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.grammar.rules import State
+from bicinium.grammar.states import States
 from bicinium.model.inputs.motif_predictor import CONFIDENCES, NO_PREDICTION, MotifPrediction
 from bicinium.model.inputs.note_index import FIRST_PITCH, SPAN, Ints, NoteIndex
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES
@@ -49,7 +49,7 @@ class BarLag:
     def __init__(self, notes: NoteIndex, piece: NDArray[np.integer]) -> None:
         self.notes, self.piece = notes, piece
 
-    def encode(self, state: State) -> tuple[list[Ints], list[Ints]]:
+    def encode(self, state: States) -> tuple[list[Ints], list[Ints]]:
         """Return columns (N,) of the ``SIZES``, and REFERENCES columns (N,) of pitches.
 
         The next note may be measured from these pitches; 0 stands for none. They are this voice
@@ -77,7 +77,7 @@ class BarLag:
         other = pitches[0, 1 - part, 0, rows]
         return columns, [*own, other, moved, predicted[part, rows]]
 
-    def predicted_now(self, state: State) -> Ints:
+    def predicted_now(self, state: States) -> Ints:
         """Return (4, N) the ``MotifPrediction`` of the current voice, if it is due at this tick.
 
         All four are 0 where no note is predicted here.
@@ -120,7 +120,7 @@ class BarLag:
         return columns, np.stack([np.where(exists, pitch, 0), before])
 
     def _predicted(
-        self, voice: int, base: Ints, tick: Ints, state: State
+        self, voice: int, base: Ints, tick: Ints, state: States
     ) -> tuple[list[Ints], NDArray[np.int64]]:
         """Encode a voice's prediction: step, confidence, ticks until its onset; and its pitch.
 
@@ -136,7 +136,7 @@ class BarLag:
         ]
         return columns, np.where(exists, pitch, state.recent_pitch[:, voice, 0])
 
-    def _prediction(self, voice: int, base: Ints, state: State) -> Ints:
+    def _prediction(self, voice: int, base: Ints, state: States) -> Ints:
         """Return (4, N) the ``MotifPrediction`` after the last note of a voice; 0 without one."""
         onsets = self.notes.onset[voice]  # After a slip a second note may begin there: not indexed.
         onset = state.recent_onset[:, voice, 0]

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.grammar.rules import FAR, Ints, State
+from bicinium.grammar.states import Ints, States
+from bicinium.grammar.terms import FAR
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs import bar_lag
 from bicinium.model.inputs.bar_lag import BarLag
@@ -134,7 +135,7 @@ def input_sizes(config: ModelConfig) -> dict[str, int]:
 
 def encode_inputs(
     config: ModelConfig,
-    state: State,
+    state: States,
     tokens: Ints,
     conditions: PieceConditions,
     past: BarLag,
@@ -181,7 +182,7 @@ def mask_style(config: ModelConfig, encoded: NDArray[np.int32]) -> NDArray[np.in
 
 
 def _state_columns(
-    state: State,
+    state: States,
     conditions: PieceConditions,
     pitch: Ints,
     onset: Ints,
@@ -208,7 +209,7 @@ def _state_columns(
     return columns
 
 
-def _last_notes(state: State) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+def _last_notes(state: States) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """Return pitch, onset and whether it sounds, (N, VOICES) each, of each voice's last note.
 
     After a slip a voice may hold several notes, or only an older one. Then the last that sounds
@@ -224,7 +225,7 @@ def _last_notes(state: State) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     return np.where(sounds, pitch, last), onset, sounds
 
 
-def _melodic_columns(state: State, voice: int) -> list[NDArray[np.integer]]:
+def _melodic_columns(state: States, voice: int) -> list[NDArray[np.integer]]:
     """Encode a voice's last pitch class, last inter-onset time and last melodic intervals.
 
     0 stands for none.
@@ -242,7 +243,7 @@ def _melodic_columns(state: State, voice: int) -> list[NDArray[np.integer]]:
 
 
 def _reference_pitches(
-    state: State, last: Ints, lagged: Sequence[NDArray[np.integer]]
+    state: States, last: Ints, lagged: Sequence[NDArray[np.integer]]
 ) -> NDArray[np.integer]:
     """Return (N, REFERENCES) pitches to measure the next note from, counted from the lowest.
 

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bicinium.grammar.rules import State
+from bicinium.grammar.states import States
 from bicinium.model.inputs.motif_predictor import NO_PREDICTION, MotifPredictor
 from bicinium.music.score import LOWEST_PITCH, VOICES, NoteArray
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind
@@ -91,7 +91,7 @@ class NoteIndex:
 
 
 def index_notes(
-    tokens: NDArray[np.integer], lengths: NDArray[np.integer], states: State
+    tokens: NDArray[np.integer], lengths: NDArray[np.integer], states: States
 ) -> NoteIndex:
     """Index the notes of concatenated pieces of tokens.
 
@@ -129,7 +129,7 @@ class GrowingNoteIndex(NoteIndex):
         self._grow(_INITIAL_CAPACITY)
 
     def update(
-        self, state: State, pieces: NDArray[np.integer], tokens: NDArray[np.integer]
+        self, state: States, pieces: NDArray[np.integer], tokens: NDArray[np.integer]
     ) -> None:
         """Add tokens (B,); row i of ``state``, after token i, belongs to piece ``pieces[i]``."""
         kinds = KINDS[tokens]

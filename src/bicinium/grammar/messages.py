@@ -1,0 +1,161 @@
+"""What the eight rules say when they are broken: the ends of sentences that begin with a token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from bicinium.grammar import rules
+from bicinium.grammar.config import MusicalGrammarConfig
+from bicinium.grammar.rule import Rule
+from bicinium.grammar.state import State
+from bicinium.grammar.terms import (
+    ARRIVED,
+    BEFORE_START,
+    BEFORE_TEMPO,
+    ENDED,
+    ENTERED,
+    NOTE_OFF,
+    PART,
+    READY,
+    SILENT,
+)
+from bicinium.music.score import pitch_name
+from bicinium.tokenizer.vocabulary import KINDS, MAX_SHIFT_TICKS, Kind
+
+Message: TypeAlias = Callable[[MusicalGrammarConfig, State, int], str]
+
+
+def _names(pitches: list[int]) -> str:
+    return ", ".join(pitch_name(pitch) for pitch in sorted(pitches))
+
+
+def _pitches_here(state: State) -> list[int]:
+    """The sounding pitches of the current part."""
+    first = state.part * state.slots
+    held = list(state.held_pitch)[first : first + state.slots]
+    return [pitch for pitch in held if pitch != SILENT]
+
+
+def pairing(config: MusicalGrammarConfig, state: State, token: int) -> str:
+    sounding = state.pitches()
+    now = f"sounding: {_names(sounding)}" if sounding else "nothing is sounding"
+    match Kind(KINDS[token]):
+        case Kind.NOTE_ON:
+            return f"starts a note that is already sounding in this voice; {now}"
+        case Kind.NOTE_OFF:
+            return f"ends a note that is not sounding in this voice; {now}"
+        case Kind.SUSTAIN_ON:
+            return "presses a pedal that is down" if config.sustain else "is not in use here"
+        case Kind.SUSTAIN_OFF:
+            return "lifts a pedal that is not down"
+    if state.notes == 0:
+        return "comes before any note"
+    return f"comes too soon; {now}" if sounding else "comes while a pedal is down"
+
+
+def duration(config: MusicalGrammarConfig, state: State, token: int) -> str:
+    begun_now = any(
+        pitch != SILENT and onset == state.tick
+        for pitch, onset in zip(state.held_pitch, state.held_onset, strict=True)
+    )
+    if KINDS[token] == NOTE_OFF and begun_now:
+        return "ends a note in the tick in which it began"
+    held = zip(state.held_pitch, state.held_until, strict=True)
+    due = [pitch for pitch, until in held if until == state.first_due]
+    return (
+        f"leaves {_names(due)} sounding for too long: a note lasts at most "
+        f"{config.max_note_ticks} ticks and not beyond the last barline"
+    )
+
+
+def time(config: MusicalGrammarConfig, state: State, token: int) -> str:
+    match Kind(KINDS[token]):
+        case Kind.TIME_SHIFT if state.moment == ARRIVED:
+            return f"follows a TIME_SHIFT that was not the longest ({MAX_SHIFT_TICKS} ticks)"
+        case Kind.TIME_SHIFT:
+            no_note = "" if state.notes else "reaches the end without a note, or "
+            return f"{no_note}goes beyond the last barline, at tick {state.end_tick}"
+        case Kind.END:
+            return "does not fall on the last barline"
+    return "comes on the last barline, where only what sounds may end"
+
+
+def voices(config: MusicalGrammarConfig, state: State, token: int) -> str:
+    if KINDS[token] == PART:
+        return f"names a part that is not one of the {config.voices} voices"
+    here = _names(_pitches_here(state))
+    return f"is one note too many in this voice; sounding: {here}"
+
+
+def order(config: MusicalGrammarConfig, state: State, token: int) -> str:
+    if state.stage == BEFORE_START:
+        return "stands where START must"
+    if state.stage == BEFORE_TEMPO:
+        return "stands where TEMPO must"
+    if state.stage == ENDED:
+        return "comes after END; only PAD may"
+    if state.moment == ENTERED:
+        return "follows a PART; a note of that part must"
+    if state.moment == READY:
+        return "follows a VELOCITY; a NOTE_ON must"
+    return "is out of order: parts rise, ends come before beginnings, pitches rise"
+
+
+def velocity(config: MusicalGrammarConfig, state: State, token: int) -> str:
+    if KINDS[token] == Kind.NOTE_ON:
+        return "begins before any VELOCITY was given"
+    return "is inaudible, or changes nothing, or no note can follow it"
+
+
+def repetition(config: MusicalGrammarConfig, state: State, token: int) -> str:
+    return f"stands more than {config.max_identical_tokens} times in a row"
+
+
+def pitch_range(config: MusicalGrammarConfig, state: State, token: int) -> str:
+    low, high = config.range_of(state.part)
+    return f"is outside this voice's range, {pitch_name(low)} to {pitch_name(high)}"
+
+
+class BuiltInRule(Rule):
+    """One of the eight rules, which ``rules`` judges, with its sentence and its messages."""
+
+    def __init__(
+        self,
+        config: MusicalGrammarConfig,
+        name: str,
+        sentence: str,
+        message: Message,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(config)
+        self.name, self.weight = name, weight
+        self._sentence, self._message = sentence, message
+
+    @property
+    def sentence(self) -> str:
+        """What the rule says, for people."""
+        return " ".join(self._sentence.replace("`", "").split())
+
+    def message(self, state: State, token: int) -> str:
+        """Why ``token`` may not come next: the end of a sentence."""
+        return self._message(self.config, state, token)
+
+
+def built_in_rule(config: MusicalGrammarConfig, name: str) -> BuiltInRule:
+    """The rule of this name, as an object."""
+    judges, message = _OF_NAME[name]
+    weight = 2.0 if name == "pairing" else 1.0
+    return BuiltInRule(config, name, judges.__doc__ or "", message, weight)
+
+
+_OF_NAME: dict[str, tuple[Callable[..., bool], Message]] = {
+    "pairing": (rules.pairing, pairing),
+    "duration": (rules.duration, duration),
+    "time": (rules.time, time),
+    "voices": (rules.voices, voices),
+    "order": (rules.order, order),
+    "velocity": (rules.velocity, velocity),
+    "repetition": (rules.repetition, repetition),
+    "range": (rules.pitch_range, pitch_range),
+}
