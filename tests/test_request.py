@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.errors import MidiFileError, NotationFileError, RequestError, ScoreError
+from bicinium.errors import (
+    MidiFileError,
+    NotationFileError,
+    ReductionNeededError,
+    RequestError,
+    ScoreError,
+)
 from bicinium.formats.midi import write_midi
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.fixed_notes import ALL_TICKS, fix_around_gap, fix_opening, fix_voice
@@ -329,15 +335,15 @@ def _note(octave: int, duration: str) -> str:
 def test_three_voices_are_refused(tmp_path: Path, refuses: Refuses) -> None:
     path = tmp_path / "three.musicxml"
     path.write_text(_musicxml([_note(octave, "48") for octave in (5, 4, 3)]))
-    _each(path, refuses, ScoreError, "has 3 staves, not two voices")
+    _each(path, refuses, ReductionNeededError, "has 3 staves, not two voices")
 
 
 def test_notes_off_the_grid_are_refused(tmp_path: Path, refuses: Refuses) -> None:
     path = tmp_path / "fives.musicxml"
     path.write_text(_musicxml([_note(octave, "48/5") * 5 for octave in (5, 3)]))
-    _each(path, refuses, ScoreError, "notes off the grid of 24 ticks to the quarter note")
+    _each(path, refuses, ReductionNeededError, "notes off the grid of 24 ticks to the quarter note")
     path.write_text(_musicxml([_note(5, "48/5") * 5]))
-    with refuses(ScoreError, "notes off the grid"):
+    with refuses(ReductionNeededError, "notes off the grid"):
         _one(upper=path)
 
 

@@ -3,6 +3,7 @@
 BiciniumError               base class
 ├── ScoreError              music that a two-voice score cannot represent
 │   ├── MidiFileError       a file that is not readable MIDI
+│   ├── ReductionNeededError  more than one section of two voices on the grid
 │   └── NotationFileError   a file that is not readable notation
 ├── TokenError              a score that cannot be encoded, or tokens that cannot be decoded
 ├── GrammarError            contradictory rules, or a token budget that is too small
@@ -25,6 +26,22 @@ class BiciniumError(Exception):
 
 class ScoreError(BiciniumError):
     """Music that a two-voice score cannot represent, such as overlapping notes in one voice."""
+
+
+class ReductionNeededError(ScoreError):
+    """A file that is more than one section of two voices on the grid; it can be reduced.
+
+    The message names the shell command that reduces it. ``problem`` is the message without the
+    command, for interfaces that offer the reduction in another way.
+    """
+
+    def __init__(self, problem: str, command: str) -> None:
+        super().__init__(problem, command)
+        self.problem = problem
+        self.command = command
+
+    def __str__(self) -> str:
+        return f"{self.problem} {self.command}"
 
 
 class MidiFileError(ScoreError):

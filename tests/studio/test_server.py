@@ -330,6 +330,24 @@ def test_large_body_without_length_is_rejected(served: Served) -> None:
     assert answer.status_code == 413
 
 
+def test_problem_of_a_reducible_file_names_no_shell_command(served: Served) -> None:
+    part = (
+        '<part id="P{0}"><measure number="1"><attributes><divisions>1</divisions>'
+        "<time><beats>4</beats><beat-type>4</beat-type></time></attributes>"
+        "<note><pitch><step>{1}</step><octave>4</octave></pitch><duration>4</duration></note>"
+        "</measure></part>"
+    )
+    names = "".join(
+        f'<score-part id="P{i}"><part-name>{i}</part-name></score-part>' for i in (1, 2, 3)
+    )
+    parts = "".join(part.format(i, step) for i, step in ((1, "G"), (2, "E"), (3, "C")))
+    document = f"<score-partwise><part-list>{names}</part-list>{parts}</score-partwise>"
+    file = served.post("/api/import?name=a.musicxml", document.encode()).json()
+    assert file["score"] is None
+    assert file["problem"] == "a.musicxml has 3 staves, not two voices."
+    assert file["reducible"]
+
+
 # ------------------------------------------------------------------ addresses
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bicinium.errors import ScoreError
+from bicinium.errors import ReductionNeededError, ScoreError
 from bicinium.formats.midi import read_midi
 from bicinium.formats.music21_reader import MUSIC21_FORMATS, read_with_music21
 from bicinium.formats.musicxml_reader import MUSICXML_SUFFIXES, read_musicxml
@@ -88,28 +88,31 @@ def _missing_voice(path: Path, name: str) -> ScoreError:
 
 
 def _require_two_voices(path: Path, content: Content, sections: int, lost_notes: int) -> None:
-    """Raise ScoreError if a file is more than one section of two voices on the grid.
+    """Raise ReductionNeededError if a file is more than one section of two voices on the grid.
 
     ``lost_notes`` is the number of notes that a reduction to two voices would drop or shorten.
     """
     command = f"bicinium convert --reduce {path.name}"
     if sections > 1:
         tick, meter = content.meters[1]
-        raise ScoreError(
-            f"{path} changes its metre to {meter} at tick {tick}, and a score has only one. "
-            f"Take the section before it: {command} section.mid"
+        raise ReductionNeededError(
+            f"{path} changes its metre to {meter} at tick {tick}, and a score has only one.",
+            f"Take the section before it: {command} section.mid",
         )
     outer_voices = f"Reduce it to its outer voices: {command} two-voices.mid"
     if len(content.staves) > 2:
-        raise ScoreError(f"{path} has {len(content.staves)} staves, not two voices. {outer_voices}")
+        raise ReductionNeededError(
+            f"{path} has {len(content.staves)} staves, not two voices.", outer_voices
+        )
     if lost_notes:
         notes = sum(len(staff.notes) for staff in content.staves)
-        raise ScoreError(
-            f"{path} has more than two voices: {lost_notes} of its {notes} notes fit in neither. "
-            f"{outer_voices}"
+        raise ReductionNeededError(
+            f"{path} has more than two voices: {lost_notes} of its {notes} notes fit in neither.",
+            outer_voices,
         )
     if content.notes_off_grid:
-        raise ScoreError(
+        raise ReductionNeededError(
             f"{path} has {content.notes_off_grid} notes off the grid of 24 ticks to the quarter "
-            f"note. Round them: {command} rounded.mid"
+            "note.",
+            f"Round them: {command} rounded.mid",
         )

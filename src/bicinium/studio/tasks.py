@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bicinium.api import compose_each, load_composer, load_quotations, validate
-from bicinium.errors import BiciniumError, NotationFileError, ScoreError
+from bicinium.errors import BiciniumError, NotationFileError, ReductionNeededError, ScoreError
 from bicinium.formats.registry import read_music, read_score
 from bicinium.generation.candidates import Progress
 from bicinium.generation.composition import Composition
@@ -169,7 +169,9 @@ def _read_score(path: Path, reduce: bool) -> tuple[Score | None, str]:
         single_voice = as_single_voice(read_music(path), 0)
         return single_voice or read_score(path, reduce), ""
     except BiciniumError as error:
-        return None, str(error).replace(f"{path.parent}/", "")
+        # The page has a button of its own for the reduction, so it needs no shell command.
+        problem = error.problem if isinstance(error, ReductionNeededError) else str(error)
+        return None, problem.replace(f"{path.parent}/", "")
 
 
 def _verdict_json(verdict: FileVerdict) -> dict[str, Any]:
