@@ -1,11 +1,11 @@
-"""Writing the other voice, and bars anew: what helps to know where the music goes?
+"""Measure how look-ahead conditioning helps to add a voice or to rewrite bars.
 
 Usage: python -m benchmarks completion --prepared FOLDER [--cases 200] [--bars 16] [--model FILE]
 
-Cases are windows of held-out pieces, each with one voice given (the upper, the lower) or four bars
-in the middle rewritten. The given notes must come back; the completed pieces are compared with the
-originals by quality and by parallels. Four ways: told where the given voice goes (foresight), not
-told, not told but the best of four by quality (search), told and the best of four.
+The cases are windows of held-out pieces in which one voice is fixed, or all but four bars in the
+middle. The fixed notes must be unchanged. Completed pieces are compared with the originals by
+quality and by parallels, with and without look-ahead conditioning, and with the first or the best
+of four candidates.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MIN_WINDOW_NOTES = 8  # of each voice, in a window
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Cut, complete, compare, print."""
+    """Complete the cases and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prepared", type=Path, required=True)
     parser.add_argument("--cases", type=int, default=200)
@@ -47,20 +47,22 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     composer = load_composer(options.model)
     originals = windows(options.prepared, options.cases, options.bars, composer)
-    cases = [(original, style, given_of(original, index))
+    cases = [(original, style, fix_notes(original, index))
              for index, (original, style) in enumerate(originals)]  # fmt: skip
-    print(f"{len(cases)} cases: voices given above and below, and gaps of four bars")
-    told = [quality(original).score for original, _ in originals]
-    print(f"  originals: quality {np.mean(told):.3f}, {rates([s for s, _ in originals])}")
-    for name, foresight, candidates, constraints in (
-        ("foresight, defaults", True, 1, Constraints()),
-        ("foresight, no constraints", True, 1, None),
-        ("not told, no constraints", False, 1, None),
-        (f"not told, best of {CANDIDATES}", False, CANDIDATES, None),
-        (f"foresight, best of {CANDIDATES}, defaults", True, CANDIDATES, Constraints()),
+    print(f"{len(cases)} cases: one voice fixed, or all but four bars")
+    original_quality = [quality(original).score for original, _ in originals]
+    print(
+        f"  originals: quality {np.mean(original_quality):.3f}, {rates([s for s, _ in originals])}"
+    )
+    for name, lookahead, candidates, constraints in (
+        ("lookahead, defaults", True, 1, Constraints()),
+        ("lookahead, no constraints", True, 1, None),
+        ("no look-ahead, no constraints", False, 1, None),
+        (f"no look-ahead, best of {CANDIDATES}", False, CANDIDATES, None),
+        (f"lookahead, best of {CANDIDATES}, defaults", True, CANDIDATES, Constraints()),
     ):
         started = time.perf_counter()
-        done = complete(composer, cases, foresight, candidates, constraints)
+        done = complete(composer, cases, lookahead, candidates, constraints)
         seconds = time.perf_counter() - started
         kept = sum(
             keeps(fixed_notes, piece)
@@ -69,8 +71,10 @@ def main(arguments: Sequence[str]) -> None:
         scores = [piece.score for piece in done if piece.score]
         found = [quality(score).score for score in scores]
         print(
-            f"  {name}: given notes kept in {kept} of {len(done)}, quality {np.mean(found):.3f} "
-            f"({np.mean(found) / np.mean(told):.3f} of the originals'), {rates(scores)}, "
+            f"  {name}: fixed notes unchanged in {kept} of {len(done)}, "
+            f"quality {np.mean(found):.3f} "
+            f"({np.mean(found) / np.mean(original_quality):.3f} of the originals'), "
+            f"{rates(scores)}, "
             f"{seconds:.0f} s"
         )
 
@@ -78,7 +82,7 @@ def main(arguments: Sequence[str]) -> None:
 def windows(
     prepared: Path, count: int, bars: int, composer: Composer
 ) -> list[tuple[Score, str | None]]:
-    """So many windows of whole bars of held-out pieces, in their own keys, with their styles."""
+    """Return ``count`` windows of held-out pieces in their own keys, with their styles."""
     pieces = [p for p in load_pieces(prepared)
               if p.split == "validation" and p.style != "palestrina"]  # fmt: skip
     chosen: list[tuple[Score, str | None]] = []
@@ -110,8 +114,8 @@ def window(score: Score, first: int, bars: int) -> Score:
     return replace(score, voices=voices, bars=bars, anacrusis_ticks=anacrusis)
 
 
-def given_of(score: Score, index: int) -> FixedNotes:
-    """The cases in turn: lower voice asked for, upper voice asked for, four bars rewritten."""
+def fix_notes(score: Score, index: int) -> FixedNotes:
+    """Fix, in turn, the upper voice, the lower voice, or all but four bars."""
     if index % 3 < 2:
         return fix_voice(score.voices[index % 3], index % 3, score)
     middle = score.bars // 2
@@ -121,14 +125,14 @@ def given_of(score: Score, index: int) -> FixedNotes:
 def complete(
     composer: Composer,
     cases: Sequence[tuple[Score, str | None, FixedNotes]],
-    foresight: bool,
+    lookahead: bool,
     candidates: int,
     constraints: Constraints | None,
 ) -> list[Composition]:
-    """Each case completed, the best of so many candidates by quality."""
+    """Complete each case and return the best of ``candidates`` by quality."""
     asked = []
     for score, style, fixed_notes in cases:
-        shown = fixed_notes if foresight else replace(fixed_notes, known=(NO_TICKS, NO_TICKS))
+        shown = fixed_notes if lookahead else replace(fixed_notes, known=(NO_TICKS, NO_TICKS))
         key = score.key
         if key is None:
             raise RequestError("a prepared piece has a key")
@@ -142,12 +146,12 @@ def complete(
 
 
 def goodness(piece: Composition) -> float:
-    """By which candidates are chosen."""
+    """Return the quality by which candidates are chosen."""
     return quality(piece.score).score if piece.score else 0.0
 
 
 def keeps(fixed_notes: FixedNotes, piece: Composition) -> bool:
-    """Has the piece every given note, to the tick and the velocity?"""
+    """Return whether the piece has every fixed note unchanged."""
     return piece.score is not None and all(
         set(line.notes) <= set(voice.notes)
         for line, voice in zip(fixed_notes.score.voices, piece.score.voices, strict=True)
@@ -155,7 +159,7 @@ def keeps(fixed_notes: FixedNotes, piece: Composition) -> bool:
 
 
 def rates(scores: Sequence[Score]) -> str:
-    """Faults per hundred notes."""
+    """Return counterpoint errors per 100 notes as text."""
     notes = sum(score.note_count for score in scores)
     fifths_and_octaves = 100 * sum(len(parallels(score)) for score in scores) / notes
     dissonances = 100 * sum(len(strong_beat_dissonances(score)) for score in scores) / notes

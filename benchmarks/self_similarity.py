@@ -1,9 +1,9 @@
-"""How much does music say again, and how much do composed pieces?
+"""Measure the self-similarity of real and of composed music.
 
 Usage: python -m benchmarks self_similarity [--data data/prepared] [--pieces 64] [--model FILE]
 
-Of the training side, by style, the mean share of notes with which a figure is said again in 4 to 64
-bars, and its deviation; then the same of composed pieces of sixteen bars in the usual styles, by
+The benchmark prints the mean and deviation of the share of notes that repeat a motif: for real
+music by style and length (4 to 64 bars), and for composed pieces of 16 bars by
 ``Sampling.motif_strength``.
 """
 
@@ -32,12 +32,12 @@ from bicinium.request import ComposeRequest
 
 LENGTHS = (4, 8, 16, 32, 64)  # bars
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
-SURE = 4  # the confidence of three steps with their ticks
-MOST_PIECES, FEWEST = 150, 10
+MIN_CONFIDENCE = 4  # three intervals and their durations agree
+MAX_PIECES, MIN_EXCERPTS = 150, 10
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure, compose, measure, print."""
+    """Measure real and composed music and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("data/prepared"))
     parser.add_argument("--pieces", type=int, default=64)
@@ -50,20 +50,22 @@ def main(arguments: Sequence[str]) -> None:
     rng = np.random.default_rng(0)
     print(f"mean and deviation in {', '.join(map(str, LENGTHS))} bars of real music")
     for style, pieces in sorted(by_style.items()):
-        some = [pieces[i] for i in rng.permutation(len(pieces))[:MOST_PIECES]]
-        found = [shares_of(some, bars, rng) for bars in LENGTHS]
-        cells = [f"{np.mean(f):.2f} ± {np.std(f):.2f}" if len(f) >= FEWEST else "-" for f in found]
+        some = [pieces[i] for i in rng.permutation(len(pieces))[:MAX_PIECES]]
+        found = [motif_shares(some, bars, rng) for bars in LENGTHS]
+        cells = [
+            f"{np.mean(f):.2f} ± {np.std(f):.2f}" if len(f) >= MIN_EXCERPTS else "-" for f in found
+        ]
         print(f"  {style:<13} {len(pieces):>5} pieces  {'  '.join(f'{c:>11}' for c in cells)}")
     composer = Composer(load_checkpoint(options.model), dtype=np.float32)
-    print(f"{options.pieces} composed pieces of {EXCERPT_BARS} bars each, by recurrence")
+    print(f"{options.pieces} composed pieces of {EXCERPT_BARS} bars each, by motif strength")
     for strength in STRENGTHS:
-        found = [share_of(score) for score in composed(composer, strength, options.pieces)]
+        found = [motif_share(score) for score in composed(composer, strength, options.pieces)]
         deciles = " ".join(f"{d:.2f}" for d in np.quantile(found, (0.1, 0.5, 0.9)))
         print(f"  {strength:.1f}: {np.mean(found):.2f} ± {np.std(found):.2f}, deciles {deciles}")
 
 
-def shares_of(pieces: Sequence[PieceRecord], bars: int, rng: np.random.Generator) -> list[float]:
-    """Of the first bars of each piece, and of some at random."""
+def motif_shares(pieces: Sequence[PieceRecord], bars: int, rng: np.random.Generator) -> list[float]:
+    """Return the shares of the first bars of each piece and of bars at random."""
     found = []
     for piece in pieces:
         if piece.bars < bars:
@@ -73,11 +75,11 @@ def shares_of(pieces: Sequence[PieceRecord], bars: int, rng: np.random.Generator
         except BiciniumError:
             continue
         starts = {0, int(rng.integers(piece.bars - bars + 1))}
-        found += [share_of(extract_bars(score, start, bars)) for start in starts]
+        found += [motif_share(extract_bars(score, start, bars)) for start in starts]
     return [share for share in found if not np.isnan(share)]
 
 
-def share_of(score: Score) -> float:
+def motif_share(score: Score) -> float:
     """Of the notes of a score, in the key that the model would see it in, the share that is said
     again: where and when three steps or more that came before, in either voice, went on then.
     """
@@ -89,13 +91,16 @@ def share_of(score: Score) -> float:
     expected: dict[int, tuple[int, MotifPrediction]] = {}
     for tick, part, pitch in sorted(notes):
         since, due = expected.get(part, (0, NO_PREDICTION))
-        again += due.confidence >= SURE and (since + due.ticks, due.pitch) == (tick, pitch)
+        again += due.confidence >= MIN_CONFIDENCE and (since + due.ticks, due.pitch) == (
+            tick,
+            pitch,
+        )
         expected[part] = tick, predictor.observe(part, tick, pitch)
     return again / len(notes) if notes else math.nan
 
 
 def composed(composer: Composer, strength: float, count: int) -> list[Score]:
-    """First candidates, as users get them but for that."""
+    """Compose pieces with the default settings except the motif strength."""
     asked = ComposeRequest().conditions(range(count), composer.styles)
     config = GenerationConfig(
         replace(DEFAULT_SAMPLING, motif_strength=strength), constraints=Constraints()

@@ -1,4 +1,4 @@
-"""From *Compose* to the first engraved score, in a browser, and what the time goes to.
+"""Measure the time from *Compose* to the first engraved score in a browser.
 
 Usage: python -m benchmarks studio [--rounds 10] [--bars 8] [--candidates 3]
 

@@ -209,5 +209,5 @@ def test_file_that_is_not_a_checkpoint_fails(tmp_path: Path) -> None:
 
 
 def test_missing_model_is_an_error(tmp_path: Path, refuses: Refuses) -> None:
-    with refuses(CheckpointError, "there is no model at"):
+    with refuses(CheckpointError, "There is no model at"):
         _diagnose(tmp_path / "none.safetensors")

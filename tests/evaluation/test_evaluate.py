@@ -160,9 +160,9 @@ def test_few_pieces_are_measured_but_not_compared(tiny_model: Path, prepared: Pa
 def test_invalid_arguments_are_errors(
     tiny_model: Path, midi_folder: Path, tmp_path: Path, refuses: Refuses
 ) -> None:
-    with refuses(CheckpointError, "there is no model at"):
+    with refuses(CheckpointError, "There is no model at"):
         evaluate(tmp_path / "none.safetensors", midi_folder)
-    with refuses(CorpusError, "there is nothing at"):
+    with refuses(CorpusError, "There is nothing at"):
         evaluate(tiny_model, tmp_path / "none")
     with refuses(RequestError, "must be 0 or more .got -1"):
         evaluate(tiny_model, midi_folder, -1)
@@ -215,8 +215,8 @@ def test_command_prints_a_table(
 @pytest.mark.parametrize(
     ("arguments", "pattern"),
     [
-        (("none.safetensors", "--data", "{data}"), "there is no model at none.safetensors"),
-        (("{model}", "--data", "nowhere"), "there is nothing at nowhere"),
+        (("none.safetensors", "--data", "{data}"), "There is no model at none.safetensors"),
+        (("{model}", "--data", "nowhere"), "There is nothing at nowhere"),
         (("{model}", "--data", "{data}", "--pieces", "-3"), "must be 0 or more .got -3"),
         (("{model}", "--data", "{data}", "--out", "{model}/x"), "cannot be written to"),
     ],

@@ -76,7 +76,7 @@ def test_unusable_files_are_reported_with_the_reason(tmp_path: Path, made_up_sco
 
 
 def test_missing_music_is_an_error(tmp_path: Path, prepared: Path, refuses: Refuses) -> None:
-    with refuses(CorpusError, "there is nothing at"):
+    with refuses(CorpusError, "There is nothing at"):
         load_evaluation_corpus(tmp_path / "none")
     with refuses(CorpusError, "There are no music files below"):
         load_evaluation_corpus(tmp_path)

@@ -230,7 +230,7 @@ def test_no_pieces_and_no_model_are_refused(
 ) -> None:
     with refuses(RequestError, "n must be 1 or more"):
         compose_many(0, model=tiny_model)
-    with refuses(CheckpointError, "there is no model at"):
+    with refuses(CheckpointError, "There is no model at"):
         compose(model=tmp_path / "none.safetensors")
 
 

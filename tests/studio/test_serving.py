@@ -67,7 +67,7 @@ def test_invalid_options_are_errors(tmp_path: Path) -> None:
         for arguments, sentence in (
             (["--port", str(taken.getsockname()[1])], "cannot listen"),
             (["--host", "192.0.2.1"], "cannot listen"),
-            (["--model", str(tmp_path / "none.safetensors")], "there is no model"),
+            (["--model", str(tmp_path / "none.safetensors")], "There is no model"),
             (["--runs", str(tmp_path / "none")], "There is no folder"),
         ):
             ended = subprocess.run(

@@ -62,7 +62,7 @@ def diagnose(
     """
     if isinstance(model, Path):
         if not model.is_file():
-            raise CheckpointError(f"there is no model at {model}. Train one or name another.")
+            raise CheckpointError(f"There is no model at {model}. Train one or name another.")
         try:
             checkpoint = load_checkpoint(model)
         except CheckpointError as error:

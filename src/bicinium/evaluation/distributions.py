@@ -120,8 +120,8 @@ def compare(
     """
     if min(len(real), len(composed)) < MIN_PIECES:
         raise RequestError(
-            f"a comparison needs at least {MIN_PIECES} pieces on each side "
-            f"(got {len(composed)} composed and {len(real)} real)"
+            f"A comparison needs at least {MIN_PIECES} pieces on each side "
+            f"(got {len(composed)} composed and {len(real)} real)."
         )
     own_works = [str(index) for index in range(len(real))]
     work_numbers = number_works(works if works and len(set(works)) > 1 else own_works)

@@ -41,7 +41,7 @@ def render_listening_test(
     """
     pairs = evaluation.pairs
     if pairs is None or not pairs.scores:
-        raise RequestError("a listening test needs one composed piece or more (got none)")
+        raise RequestError("A listening test needs one composed piece or more (got none).")
     rng = np.random.default_rng([evaluation.seed, 1])
     chosen = _choose_pairs(pairs, count, rng)
     human_places = rng.integers(0, 2, len(chosen)).tolist()  # 0: first, 1: second

@@ -89,7 +89,7 @@ def load_evaluation_corpus(folder: Path, exclude_styles: Sequence[str] = ()) -> 
     """
     if not folder.exists():
         raise CorpusError(
-            f"there is nothing at {folder}. Name a prepared corpus or a folder of music files."
+            f"There is nothing at {folder}. Name a prepared corpus or a folder of music files."
         )
     prepared = folder.is_dir() and any(folder.glob(SHARDS))
     corpus = _from_prepared(folder) if prepared else _from_files(folder)
