@@ -138,48 +138,60 @@ class Search:
     draw: Callable[[Sequence[Conditions], Rngs], Drawing]
     finish: Callable[[Conditions, int, Tokens, int], Composition]
     attempts_ahead: int = _ATTEMPTS_AHEAD
+    progress: ProgressCallback | None = None
+    _pending: dict[int, _Pending] = field(init=False, default_factory=dict)
+    _done: int = field(init=False, default=0)  # candidates that need no other attempt
 
-    def run(self, progress: ProgressCallback | None = None) -> Iterator[Result]:
+    def run(self) -> Iterator[Result]:
         """Give how far pieces are, and each as soon as it is finished or rejected."""
-        best_of = self.selection.best_of
-        total, done = best_of * len(self.conditions), 0
-        pending = {index: _Pending() for index in range(len(self.conditions))}
-        last, attempt = MAX_ATTEMPTS if self.config.use_grammar else 1, 0
-        while pending and attempt < last:
-            ahead = self.attempts_ahead // len(pending) if attempt and best_of == 1 else 1
-            ahead = min(max(1, ahead), last - attempt)
-            draws = [
-                _Draw(piece, candidate, attempt + more)
-                for more in range(ahead)
-                for piece in sorted(pending)
-                for candidate in range(best_of)
-            ]
+        self._pending = {index: _Pending() for index in range(len(self.conditions))}
+        attempts, attempt = MAX_ATTEMPTS if self.config.use_grammar else 1, 0
+        while self._pending and attempt < attempts:
+            draws = self._next_draws(attempt, attempts)
             order = _AttemptOrder(draws)
             with closing(self._drawing(draws)) as drawing:
                 for draw, drawn in chain.from_iterable(map(order.add, drawing)):
-                    if draw.piece not in pending:
-                        continue
-                    if isinstance(drawn, BarsWritten):
-                        yield self._progress(draw, drawn.bars)
-                        continue
-                    piece = pending[draw.piece]
-                    before = piece.clean
-                    self._add(piece, draw, drawn.tokens)
-                    settled = piece.clean and piece.arrived[draw.attempt] == best_of
-                    done += best_of - before if settled else piece.clean - before
-                    if progress and (settled or piece.clean > before):
-                        progress(done, total)
-                    if settled:
-                        del pending[draw.piece]
-                        yield self._choose(draw.piece, piece, piece.valid[draw.attempt])
-                    if not pending:
+                    yield from self._results(draw, drawn)
+                    if not self._pending:
                         break
-            attempt += ahead
-        for index, piece in pending.items():
-            done += best_of
-            if progress:
-                progress(done, total)
+            attempt = draws[-1].attempt + 1
+        for index, piece in self._pending.items():
+            self._report(self.selection.best_of - piece.clean)
             yield self._fallback(index, piece)
+
+    def _next_draws(self, attempt: int, attempts: int) -> list[_Draw]:
+        """Return one draw for each candidate, or several attempts if few pieces are pending."""
+        single = self.selection.best_of == 1 and attempt > 0
+        ahead = self.attempts_ahead // len(self._pending) if single else 1
+        return [
+            _Draw(piece, candidate, number)
+            for number in range(attempt, attempt + min(max(1, ahead), attempts - attempt))
+            for piece in sorted(self._pending)
+            for candidate in range(self.selection.best_of)
+        ]
+
+    def _results(self, draw: _Draw, drawn: BarsWritten | Written) -> Iterator[Result]:
+        """Add what has been drawn to its piece, and give what is new about the piece."""
+        piece = self._pending.get(draw.piece)
+        if piece is None:
+            return
+        if isinstance(drawn, BarsWritten):
+            yield self._progress(draw, drawn.bars)
+            return
+        before = piece.clean
+        self._add(piece, draw, drawn.tokens)
+        if piece.clean and piece.arrived[draw.attempt] == self.selection.best_of:
+            del self._pending[draw.piece]
+            self._report(self.selection.best_of - before)
+            yield self._choose(draw.piece, piece, piece.valid[draw.attempt])
+        elif piece.clean > before:
+            self._report(1)
+
+    def _report(self, candidates: int) -> None:
+        """Report that so many more candidates are done."""
+        self._done += candidates
+        if self.progress:
+            self.progress(self._done, self.selection.best_of * len(self.conditions))
 
     def _drawing(self, draws: Sequence[_Draw]) -> Drawing:
         """Start drawing. Each draw has its own random numbers, from its seed and attempt."""

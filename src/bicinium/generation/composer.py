@@ -103,7 +103,8 @@ class Composer:
         """
         check_request(conditions, seeds, config, self.config.meters, self.styles)
         draw = partial(self._draw_all, config=config, cancelled=cancelled)
-        return Search(conditions, seeds, config, selection, draw, self.finish).run(progress)
+        search = Search(conditions, seeds, config, selection, draw, self.finish, progress=progress)
+        return search.run()
 
     def compose(
         self,
