@@ -94,7 +94,7 @@ def test_what_is_saved_is_loaded_from_beside_the_model(
 def test_what_is_no_critic_is_refused(tmp_path: Path, refuses: Refuses, text: str) -> None:
     path = tmp_path / "model.critic.json"
     path.write_text(text)
-    with refuses(CheckpointError, "holds no critic"):
+    with refuses(CheckpointError, "is not a valid critic"):
         Critic.load(path)
 
 

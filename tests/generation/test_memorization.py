@@ -324,7 +324,7 @@ def test_what_is_not_such_a_file_is_refused_in_one_sentence(
             path.mkdir()
     else:
         path.write_bytes({"empty": b"", "text": b"PK, but no zip", "cut": whole[:-700]}[damage])
-    with refuses(CheckpointError, "index of quotations"):
+    with refuses(CheckpointError, "quotation index"):
         QuotationIndex.load(path)
 
 

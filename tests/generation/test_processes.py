@@ -45,7 +45,7 @@ def test_who_leaves_early_leaves_no_work_behind(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_is_told_in_a_sentence(refuses: Refuses) -> None:
-    with refuses(RequestError, "a process died while composing .*: ask for fewer pieces at once"):
+    with refuses(RequestError, "A process died while composing.* Compose fewer pieces"):
         list(run_in_processes(2, os._exit, [(1,)]))
     assert list(run_in_processes(2, abs, [(-1,)])) == [(0, 1)]
 
@@ -54,7 +54,7 @@ def test_processes_that_died_while_nobody_asked_are_replaced(refuses: Refuses) -
     for _, pid in list(run_in_processes(2, _pid_after, [(0.5,)] * 2)):
         os.kill(pid, signal.SIGTERM)
     time.sleep(1)
-    with refuses(RequestError, "a process died while composing"):
+    with refuses(RequestError, "A process died while composing"):
         list(run_in_processes(2, abs, [(-1,)]))
     assert list(run_in_processes(2, abs, [(-1,)])) == [(0, 1)]
 
@@ -63,8 +63,8 @@ def test_processes_that_died_while_nobody_asked_are_replaced(refuses: Refuses) -
 def test_they_end_with_a_process_that_is_killed() -> None:
     program = (
         "import os, time\n"
-        "from bicinium.generation.processes import shared_out\n"
-        "for _, pid in shared_out(2, os.getpid, [()] * 2):\n"
+        "from bicinium.generation.processes import run_in_processes\n"
+        "for _, pid in run_in_processes(2, os.getpid, [()] * 2):\n"
         "    print(pid, flush=True)\n"
         "time.sleep(600)\n"
     )

@@ -1,4 +1,4 @@
-"""A finished piece, how it came to be, and how it is saved."""
+"""A finished piece: its score, how it was composed, and saving it."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """A finished piece. ``score`` is None where the tokens spell none (without grammar only)."""
+    """A finished piece. ``score`` is None for invalid tokens, which need the grammar off."""
 
     conditions: Conditions
     seed: int
     tokens: NDArray[np.int16]  # in C major or A minor
     result: ValidationResult
     score: Score | None
-    draws: int  # how often it was drawn until nothing was to be said against it
+    draws: int  # attempts until it was acceptable
     model: str = ""
-    candidates: int = 1  # of so many it is the best
-    sheet: ScoreSheet | None = None  # how good it is, where that was asked for
+    candidates: int = 1  # of which it was chosen
+    sheet: ScoreSheet | None = None
 
     @property
     def about(self) -> dict[str, str]:
-        """How the piece came to be, for the metadata of files."""
+        """How the piece was composed, for the metadata of files."""
         asked = self.conditions
         return {
             "model": self.model,
@@ -46,14 +46,14 @@ class Composition:
             "meter": str(asked.meter),
             "bars": str(asked.bars),
             "tempo": f"{asked.tempo_qpm:g}" if asked.tempo_qpm else "the model's choice",
-            "style": asked.style or "none asked for",
+            "style": asked.style or "none requested",
         }
 
     def save(self, path: str | Path, perform: bool = False) -> Path:
-        """Write the piece in the format the path ends with (see ``render.export``), tokens that
-        spell no score as a token file. ``perform`` plays WAV and OGG with phrasing.
+        """Write the piece in the format of the path's suffix (see ``render.export``).
 
-        Returns the path written, which for tokens ends in ``.tokens.json``.
+        ``perform`` plays WAV and OGG with phrasing. A piece without a score is written as a token
+        file. Returns the path written, which for tokens ends in ``.tokens.json``.
         """
         path = Path(path)
         if self.score is not None:

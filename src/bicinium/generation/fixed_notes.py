@@ -1,8 +1,8 @@
-"""Notes that a piece is to have: a voice to write against, an opening, what stands around a gap.
+"""Notes that a piece must have: a voice to write against, an opening, the bars around a gap.
 
-Of each voice some stretches of ticks are fixed: there it has exactly the notes that are given, to
-the tick, and everywhere else it is the model's. ``FixedNotesBatch`` says of a batch what that
-forbids, and what the model is told of the notes to come.
+In each voice some spans of ticks are fixed: there it has exactly the given notes, to the tick.
+Everywhere else it is the model's. ``FixedNotesBatch`` says for a batch which tokens that forbids,
+and what the model knows of the notes to come.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _PARTS = np.array([token_id(Kind.PART, part) for part in range(VOICES)])
 
 @dataclass(frozen=True, slots=True)
 class FixedNotes:
-    """Of a piece of ``score.bars`` bars, what is not the model's to decide.
+    """The notes and rests of a piece of ``score.bars`` bars that the model may not change.
 
-    fixed: of each voice, stretches in which it has exactly the score's notes; none goes across
-        their limits. ``score`` has no other notes.
-    known: of each voice, the one stretch that the model is told beforehand.
+    fixed: for each voice, spans in which it has exactly the notes of the score. No note crosses
+        the limits of a span, and ``score`` has no other notes.
+    known: for each voice, the span that the model sees beforehand.
     """
 
     score: Score
@@ -60,7 +60,7 @@ class FixedNotes:
     known: tuple[TickSpan, ...]
 
     def composed_onsets(self, score: Score) -> NDArray[np.int64]:
-        """The onsets, voice after voice, of the notes of ``score`` that were not given."""
+        """Return the onsets, voice after voice, of the notes of ``score`` that are not fixed."""
         onsets = []
         for line, fixed_notes in zip(score.voices, self.score.voices, strict=True):
             known = set(fixed_notes.notes)
@@ -69,7 +69,7 @@ class FixedNotes:
 
 
 def fix_voice(voice: Voice, part: int, like: Score) -> FixedNotes:
-    """One voice is given whole; the other is to be written. ``like`` has metre, key and bars."""
+    """Fix one voice as a whole. ``like`` has the metre, the key and the bars."""
     voices = tuple(voice if part == index else Voice(()) for index in range(VOICES))
     beginning = _before_anacrusis(like)
     return FixedNotes(
@@ -80,9 +80,9 @@ def fix_voice(voice: Voice, part: int, like: Score) -> FixedNotes:
 
 
 def fix_opening(score: Score, bars: int) -> FixedNotes:
-    """The piece begins with all of ``score`` and goes on to ``bars`` bars.
+    """Fix all of ``score`` as the beginning of a piece of ``bars`` bars.
 
-    A note that is held to the score's last barline may not be prolonged: what is given stays.
+    A note that is held to the last barline of the score keeps its length.
     """
     if bars <= score.bars:
         raise RequestError(
@@ -93,10 +93,10 @@ def fix_opening(score: Score, bars: int) -> FixedNotes:
 
 
 def fix_around_gap(score: Score, first_bar: int, last_bar: int) -> FixedNotes:
-    """All of ``score`` is given but what begins in bars ``first_bar`` to ``last_bar``, from 1.
+    """Fix all of ``score`` except the notes that begin in bars ``first_bar`` to ``last_bar``.
 
-    Where a note of the score is held into these bars, or out of them, the gap of its voice begins,
-    or ends, with its offset.
+    Bars count from 1. If a note is held into these bars or out of them, the gap of its voice begins
+    or ends with the note's offset.
     """
     if not 1 <= first_bar <= last_bar <= score.bars:
         raise RequestError(
@@ -121,7 +121,7 @@ def fix_around_gap(score: Score, first_bar: int, last_bar: int) -> FixedNotes:
 
 
 class FixedNotesBatch:
-    """What is given of each piece of a batch, looked up by tick.
+    """The fixed notes of each piece of a batch, looked up by tick.
 
     ``fixed_notes`` has one entry for each piece, None where nothing is given; all notes are in the
     key that the tokens are in.
@@ -134,7 +134,7 @@ class FixedNotesBatch:
         ticks = max((one.score.end_tick for one in distinct), default=0) + MAX_SHIFT_TICKS + 2
         shape = (len(distinct) + 1, VOICES, ticks)
         self.fixed = np.zeros(shape, np.bool_)
-        self.ends = np.zeros(shape, np.bool_)  # a given note ends here
+        self.ends = np.zeros(shape, np.bool_)  # a fixed note ends here
         self.begins = np.zeros(shape, np.int16)  # the pitch of the note that begins here, 0 if none
         self.holds = np.zeros(shape, np.int16)  # the pitch that is held after this tick's events
         self.loudness = np.zeros(shape, np.int8)  # the velocity bin of the note that begins here
@@ -149,7 +149,8 @@ class FixedNotesBatch:
         event = (self.begins > 0) | self.ends
         self.next_event = self._next_true(np.any(event, axis=1))  # (tables, ticks)
         self.can_land: Bools = np.any(~self.fixed | event, axis=1)  # (tables, ticks)
-        self.begun_by = np.full(len(distinct) + 1, FAR)  # where no note is given: the last chance
+        # Without fixed notes: the last tick at which a piece may begin its first note.
+        self.begun_by = np.full(len(distinct) + 1, FAR)
         for index, one in enumerate(distinct, 1):
             if not one.score.note_count:
                 free = np.flatnonzero(self.can_land[index, : one.score.end_tick])
@@ -177,7 +178,7 @@ class FixedNotesBatch:
 
     @staticmethod
     def _next_true(where: Bools) -> NDArray[np.int32]:
-        """(…, ticks) the first tick after each at which ``where`` is True; FAR where none is."""
+        """Return (…, ticks) the first later tick at which ``where`` is True; FAR if none is."""
         ticks = np.arange(where.shape[-1], dtype=np.int32)
         at = np.where(where, ticks, np.int32(FAR))
         first = np.minimum.accumulate(at[..., ::-1], axis=-1)[..., ::-1]
@@ -185,33 +186,34 @@ class FixedNotesBatch:
 
     @property
     def anything(self) -> bool:
-        """Is anything given at all?"""
+        """Whether anything is fixed at all."""
         return bool(self.table.any())
 
     def foresight(self, rows: NDArray[np.integer]) -> Lookahead:
-        """What the model is told beforehand in these pieces."""
+        """Return what the model sees beforehand in these pieces."""
         table = self.table[rows]
         return Lookahead(self.lines, table, self.known[table, :, 0], self.known[table, :, 1])
 
     def is_fixed(self, rows: NDArray[np.integer], tick: Ints) -> Bools:
-        """(N, 2) which voices are not the model's at these ticks."""
+        """Return (N, 2) which voices are fixed at these ticks."""
         return np.asarray(self.fixed[self.table[rows], :, self._within(tick)])
 
     def coming_pitch(self, rows: NDArray[np.integer], tick: Ints, voice: int) -> NDArray[np.int16]:
-        """(N,) the pitch that the given notes of a voice begin at these ticks; 0 if none."""
+        """Return (N,) the fixed pitch that begins at these ticks; 0 for none."""
         return np.asarray(self.begins[self.table[rows], voice, self._within(tick)])
 
     def held_pitch(self, rows: NDArray[np.integer], tick: Ints, voice: int) -> NDArray[np.int16]:
-        """(N,) the pitch that they hold after the events of these ticks; 0 if none."""
+        """Return (N,) the fixed pitch that sounds after the events of these ticks; 0 for none."""
         return np.asarray(self.holds[self.table[rows], voice, self._within(tick)])
 
     def _within(self, tick: Ints) -> Ints:
-        """The ticks, those after all that is given moved into the tables: there it is the same."""
+        """Return the ticks, with those beyond the tables moved to the last one."""
         return np.minimum(tick, self.fixed.shape[2] - 1)
 
     def forbidden(self, state: States, rows: NDArray[np.integer]) -> Bools:
-        """(N, 774) True where a token would leave the given notes. N rows of ``state`` are the
-        pieces ``rows`` of the batch.
+        """Return (N, 774) the tokens that would depart from the fixed notes.
+
+        The N rows of ``state`` are the pieces ``rows`` of the batch.
         """
         forbidden = np.zeros((len(rows), VOCAB_SIZE), np.bool_)
         some = np.flatnonzero(self.table[rows] > 0)
@@ -254,7 +256,7 @@ class FixedNotesBatch:
         return forbidden
 
     def _may_not_land(self, state: States, table: NDArray[np.integer], sounds: Bools) -> Bools:
-        """(N, 512) TIME_SHIFTs that would pass over an event, or lead where none can follow."""
+        """Return (N, 512) the TIME_SHIFTs that skip an event or lead to a dead end."""
         tick = state.tick
         free = ~self.fixed[table, :, tick]
         limit = np.where(sounds & free, self.reaches[table, :, tick], FAR).min(axis=1)
@@ -263,7 +265,7 @@ class FixedNotesBatch:
         target = column(tick) + _SHIFTS  # (N, 512)
         inside = np.minimum(target, self.can_land.shape[1] - 1)
         lands = self.can_land[column(table), inside] | (target == column(limit))
-        # the longest may be followed by others, if as many as may stand in a row lead somewhere
+        # The longest shift may be repeated, if as many as the grammar allows reach a landing.
         again = np.where(state.last_token == _LONGEST, state.run, 0) + 1
         wait = np.minimum(self.next_landing[table, inside[:, -1]], limit) - target[:, -1]
         lands[:, -1] |= wait < (_MOST_IN_A_ROW - again + 1) * MAX_SHIFT_TICKS
@@ -275,7 +277,7 @@ def _before_anacrusis(score: Score) -> tuple[TickSpan, ...]:
 
 
 def _earlier(fixed: Bools) -> Bools:
-    """The same, a tick later along the last axis; False at tick 0."""
+    """Return the array moved one tick later along the last axis; False at tick 0."""
     earlier = np.zeros_like(fixed)
     earlier[..., 1:] = fixed[..., :-1]
     return earlier

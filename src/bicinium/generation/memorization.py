@@ -1,23 +1,19 @@
-"""Originality: how much of a piece stands in the training set, note for note.
+"""Memorisation: how much of a piece is in the training set, note for note.
 
-A piece is cut into windows of two bars, and each window has a fingerprint: 40 bits of a hash of the
-notes that begin in it and of the length of a bar. Of a note count its voice, its onset from the
-start of the window, and its pitch above the window's first note (of two at once, the upper
-voice's); key, lengths of notes and velocities do not. A window in which fewer than 8 notes begin,
-or of fewer than 4 pitches, has no fingerprint: a repeated note is no quotation, and human
-composers' pieces would be full of them.
+A piece is cut into windows of two bars. The fingerprint of a window is 40 bits of a hash of the
+notes that begin in it and of the length of a bar. Of a note it has the voice, the onset in the
+window and the pitch above the first note of the window; of two at once, the upper voice counts as
+first. Key, durations and velocities do not count. A window with fewer than 8 notes or 4 different
+pitches has no fingerprint, since repeated notes are no quotation.
 
-The index holds a window from every barline of the training set. A piece is asked about from every
-beat, for what is quoted may stand elsewhere in the bar. A quotation of n bars is a chain of n - 1
-windows with fingerprints, each a bar after the one before in the piece and in the source. Bars are
-those of the source: what is quoted from the middle of one to the middle of another counts as the
-full bars between.
+The index has a window from every barline of the training set. A piece is searched from every beat,
+since a quotation may lie elsewhere in the bar. A quotation of n bars is a chain of n - 1 windows
+that follow each other by a bar in the piece and in the source. Bars are those of the source.
 
-Two windows that differ have the same 40 bits once in 10¹² times. Among the 213,000 fingerprints of
-the whole training set, a sixteen-bar piece in 4/4 (57 windows) meets a false one once in 90,000
-pieces, and two in a row practically never. What is found is there; whether it was learned by heart
-or is what anybody would write, its length must say: of 343 pieces by human composers that are not
-in the training set, 20 quote two bars of it and one quotes three.
+Two different windows share a fingerprint once in 10¹² cases. Among the 213,000 fingerprints of the
+training set, a sixteen-bar piece in 4/4 (57 windows) meets a false one once in 90,000 pieces. Of
+343 pieces by human composers outside the training set, 20 quote two bars of it and one quotes
+three.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Work shared out to processes, one for each core.
+"""Runs tasks in several processes, one for each core.
 
-Threads would not do: composing is thousands of small numpy calls, and at each of them threads wait
-for one another's interpreter (docs/log.md).
+Threads do not help: composing is thousands of small numpy calls, and threads wait for the
+interpreter at each of them (docs/log.md).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from bicinium.errors import CancelledError, RequestError
 
-_LOOKS_UP_S = 0.1  # how often it is asked whether the work is still wanted
-_IDLE_S = 30  # after which processes that have nothing to do end
-_LOOKS_FOR_PARENT_S = 1.0
-# By their number of processes, executors that nobody uses: one that is used by one thread alone can
-# be ended with all that it does.
+_CHECK_CANCELLED_SECONDS = 0.1
+_IDLE_SECONDS = 30  # after which idle processes end
+_CHECK_PARENT_SECONDS = 1.0
+# Executors not in use, by their number of processes. Each is used by one thread at a time, so that
+# it can be shut down with all its work.
 _idle: defaultdict[int, list[ProcessPoolExecutor]] = defaultdict(list)
 
 Result = TypeVar("Result")
 
 
 def available_cores() -> int:
-    """The processes that may work at once: 1 where this process may have no others."""
+    """Return how many processes may run at once: 1 if this process may not start others."""
     if multiprocessing.current_process().daemon:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -43,10 +43,10 @@ def run_in_processes(
     shares: Sequence[tuple[Any, ...]],
     cancelled: Callable[[], bool] | None = None,
 ) -> Iterator[tuple[int, Result]]:
-    """``task(*share)`` of each of the shares: its place, and what comes of it, as it is done.
+    """Run ``task(*share)`` for each share, and give its index and its result as it is done.
 
-    cancelled: asked all the time; True ends it with CancelledError. The processes are ended with
-    whatever they do where the iterator is left before its end.
+    Raises CancelledError as soon as ``cancelled`` returns True, and RequestError if a process dies.
+    The processes are killed if the iterator is closed before its end.
     """
     try:
         executor = _idle[processes].pop()
@@ -55,7 +55,7 @@ def run_in_processes(
     try:
         going = {executor.submit(task, *share): place for place, share in enumerate(shares)}
         while going:
-            done, _ = wait(going, _LOOKS_UP_S, FIRST_COMPLETED)
+            done, _ = wait(going, _CHECK_CANCELLED_SECONDS, FIRST_COMPLETED)
             for future in done:
                 yield going.pop(future), future.result()
             if cancelled and cancelled():
@@ -64,25 +64,26 @@ def run_in_processes(
         executor.shutdown(wait=False, kill_workers=True)
         if isinstance(error, TerminatedWorkerError):
             raise RequestError(
-                "a process died while composing (out of memory?): ask for fewer pieces at once"
+                "A process died while composing, perhaps out of memory. "
+                "Compose fewer pieces at once."
             ) from error
         raise
     _idle[processes].append(executor)
 
 
 def _new_executor(processes: int) -> ProcessPoolExecutor:
-    """Not the one that joblib keeps, whose processes are told otherwise how to work."""
+    """Return an executor of our own; the one that joblib keeps is configured differently."""
     return ProcessPoolExecutor(
-        processes, timeout=_IDLE_S, initializer=_end_with, initargs=(os.getpid(),)
+        processes, timeout=_IDLE_SECONDS, initializer=_end_with, initargs=(os.getpid(),)
     )
 
 
 def _end_with(parent: int) -> None:
-    """Have this process end soon after its parent, which may be killed: it would wait for ever."""
+    """End this process soon after its parent, even if the parent is killed."""
 
     def look() -> None:
         while os.getppid() == parent:
-            time.sleep(_LOOKS_FOR_PARENT_S)
+            time.sleep(_CHECK_PARENT_SECONDS)
         os._exit(1)
 
     threading.Thread(target=look, daemon=True).start()
