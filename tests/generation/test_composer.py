@@ -352,7 +352,7 @@ def test_several_processes_can_be_stopped(tiny_model: Path, refuses: Refuses) ->
 
 
 def test_seeds_must_be_as_many_as_pieces(composer: Composer, refuses: Refuses) -> None:
-    with refuses(RequestError, "There must be one seed for each piece \\(got 1 for 2\\)"):
+    with refuses(RequestError, r"There must be one seed for each piece \(got 1 for 2\)"):
         composer.compose([_asked()] * 2, [1])
 
 
@@ -368,7 +368,7 @@ def test_a_long_piece_slides_far_beyond_the_context(composer: Composer) -> None:
 
 @pytest.mark.parametrize("bars", [0, -1, MAX_BARS + 1])
 def test_a_number_of_bars_that_cannot_be_is_refused(bars: int, refuses: Refuses) -> None:
-    with refuses(RequestError, rf"bars must be between 1 and 256 \\(got {bars}\\)"):
+    with refuses(RequestError, rf"bars must be between 1 and 256 \(got {bars}\)"):
         _asked(bars=bars)
 
 
@@ -463,7 +463,7 @@ def test_a_token_file_that_says_what_cannot_be_is_refused(tmp_path: Path, told: 
     path.write_text(json.dumps({"tokens": [START, END]} | told))
     verdict = validate_file(path)
     assert not verdict.valid
-    assert verdict.judged_as == "nothing"
+    assert verdict.checked_as == "nothing"
     assert "is not a token file" in verdict.violations[0].message
 
 

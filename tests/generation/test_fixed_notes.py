@@ -407,13 +407,13 @@ def test_the_model_is_told_of_the_given_voice_and_of_what_follows_a_gap() -> Non
 def test_bars_that_are_not_there_cannot_be_rewritten(
     bars: tuple[int, int], refuses: Refuses
 ) -> None:
-    with refuses(RequestError, f"bars {bars[0]} to {bars[1]} .* bars 1 to 8"):
+    with refuses(RequestError, f"Bars {bars[0]} to {bars[1]} .* bars 1 to 8"):
         fix_around_gap(_HELD, *bars)
 
 
 @pytest.mark.parametrize("bars", [1, 8])
 def test_a_piece_goes_on_beyond_what_is_given(bars: int, refuses: Refuses) -> None:
-    with refuses(RequestError, f"{bars} bars cannot go on after 8 that are given"):
+    with refuses(RequestError, f"{bars} bars cannot continue 8 bars"):
         fix_opening(_HELD, bars)
 
 
@@ -421,5 +421,5 @@ def test_a_key_in_which_given_notes_leave_the_keyboard_is_refused(
     composer: Composer, refuses: Refuses
 ) -> None:
     low = Score((_SILENCE, Voice((Note(0, 21, 96),))), 1, tempo_qpm=96.0)
-    with refuses(RequestError, "does not fit on the keyboard .* name a key nearer to that"):
+    with refuses(RequestError, "do not fit on the keyboard .* Choose a key nearer to that"):
         _composed(composer, [fix_voice(low.voices[1], 1, low)], [Key.parse("D major")])

@@ -99,7 +99,7 @@ def fixed_notes_in_token_key(conditions: Sequence[Conditions]) -> list[FixedNote
         except ScoreError as error:
             raise RequestError(
                 "The given notes do not fit on the keyboard when they are transposed to C major or "
-                f"A minor: {error}. Choose a key nearer to that."
+                f"A minor: {str(error).rstrip('.')}. Choose a key nearer to that."
             ) from error
         moved[id(piece.fixed_notes), semitones] = replace(piece.fixed_notes, score=score)
     return [

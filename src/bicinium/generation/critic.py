@@ -1,10 +1,9 @@
-"""The critic: does a piece look as if a person had written it, or the model?
+"""The critic: the probability that a person wrote a piece, and not the model.
 
-A logistic regression and boosted trees on the numbers of ``music.descriptors.describe``, fitted on
-real music against what the model composes (``python -m benchmarks critic``). They know that model's
-faults, so they lie beside its weights. Of several candidates the one is kept that they take for
-real most: the discriminator of adversarial training, used after training instead of in it (Azadi et
-al. 2018, Discriminator Rejection Sampling, arXiv:1810.06758).
+A logistic regression and gradient-boosted trees on the descriptors of a piece, fitted on real music
+against pieces of one model (``python -m benchmarks critic``). They lie beside the weights of that
+model, whose faults they know. The idea is that of a discriminator, used after training instead of
+in it (Azadi et al. 2018, Discriminator Rejection Sampling, arXiv:1810.06758).
 """
 
 from __future__ import annotations
@@ -25,14 +24,12 @@ from bicinium.music.score import Note, Score, Voice
 
 _SOME_MUSIC = Score(
     tuple(Voice((Note(0, pitch, 48), Note(48, pitch - 1, 48))) for pitch in (72, 48)), 1
-)  # on which a critic that was loaded is tried
+)  # to try a loaded critic on
 
 
 @dataclass(frozen=True, slots=True)
 class Critic:
-    """``weights`` give the log-odds of real music against composed, where each is as common; where
-    there are ``trees`` these do too, and what counts is the mean of both.
-    """
+    """Log-odds of real music against composed, at equal priors: the mean of both models."""
 
     weights: LogisticRegression
     trees: GradientBoostedTrees | None = None
@@ -49,11 +46,11 @@ class Critic:
         return (of_weights + self.trees.log_odds(measured)) / 2 if self.trees else of_weights
 
     def realism(self, description: Description) -> float:
-        """The probability, in [0, 1], that a person wrote it, judged by what was measured."""
+        """Return the probability, in [0, 1], that a person wrote the piece."""
         return sigmoid(self.log_odds(description))
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
-        """Write it as JSON, after what is to be known ``about`` it."""
+        """Write the critic as JSON, after the entries of ``about``."""
         document = about | self.weights.to_json()
         if self.trees:
             document["trees"] = self.trees.as_json()
@@ -62,7 +59,7 @@ class Critic:
 
     @classmethod
     def load(cls, path: Path) -> Critic:
-        """Read what ``save`` wrote. Raises CheckpointError where that cannot be read."""
+        """Read what ``save`` wrote. Raises CheckpointError for an invalid file."""
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             trees = (
@@ -70,27 +67,27 @@ class Critic:
             )
             critic = cls(LogisticRegression.from_json(document), trees)
             if not 0 < critic.realism(describe(_SOME_MUSIC)) < 1:
-                raise ValueError("what it says is no number")
+                raise ValueError("its probability is not a number")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
             raise CheckpointError(
-                f"{path} holds no critic ({error}); fit it anew, or remove it to rank without one"
+                f"{path} is not a valid critic: {error}. Fit it again, or remove it."
             ) from error
         return critic
 
     @classmethod
     def for_model(cls, model: Path) -> Critic | None:
-        """The critic of a model file; None where none lies beside it."""
+        """Return the critic beside a checkpoint; None if there is none."""
         path = critic_path(model)
         return cls.load(path) if path.is_file() else None
 
 
 def critic_path(model: Path) -> Path:
-    """Where the critic of a model file lies."""
+    """Return the path of the critic beside a checkpoint."""
     return model.with_suffix(".critic.json")
 
 
 def _excerpts(score: Score) -> list[Score]:
-    """The last sixteen bars, those before, and so on; what is left over only where it is half."""
+    """Return the last sixteen bars, the sixteen before, and so on; a rest only if it has eight."""
     if score.bars <= EXCERPT_BARS:
         return [score]
     firsts = range(score.bars - EXCERPT_BARS, -1, -EXCERPT_BARS)

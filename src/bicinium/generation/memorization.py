@@ -33,13 +33,13 @@ from bicinium.errors import CheckpointError
 from bicinium.music.score import HIGHEST_PITCH, Score, note_array
 
 WINDOW_BARS = 2
-MIN_WINDOW_NOTES = 8  # that begin in a window with a fingerprint
-MIN_WINDOW_PITCHES = 4  # that they have
+MIN_WINDOW_NOTES = 8  # in a window with a fingerprint
+MIN_WINDOW_PITCHES = 4  # different ones
 _FINGERPRINT_BYTES = 5
-_NONE = np.uint64(0)  # in place of a fingerprint: there is no window, or too little in it
-_FORMAT = 1  # of the file; another hash is another format
+_NONE = np.uint64(0)  # stands for no fingerprint
+_FORMAT = 1  # of the file; a change of the hash changes it
 
-_PITCH_BITS, _ONSET_BITS = 8, 13  # what each needs, where packed into a number
+_PITCH_BITS, _ONSET_BITS = 8, 13  # when packed into a number
 _UNUSED_BITS = np.uint64(64 - 8 * _FINGERPRINT_BYTES)
 
 Fingerprints = NDArray[np.uint64]
@@ -47,14 +47,16 @@ Integers = NDArray[np.int64]
 
 
 def quotations_path(model: Path) -> Path:
-    """Where the index of what a model was trained on lies: beside its file."""
+    """Return the path of the quotation index beside a checkpoint."""
     return model.with_name(f"{model.stem}.quotations.npz")
 
 
 @dataclass(frozen=True, slots=True)
 class Quotation:
-    """So many ``bars`` of a piece, from ``first_bar`` on, are those of ``source`` from
-    ``bar_in_source`` on. Bars are counted from 1; all is 0 where nothing is quoted.
+    """``bars`` bars of a piece that are also in ``source``.
+
+    They begin at ``first_bar`` of the piece and ``bar_in_source`` of the source, both from 1. All
+    are 0 without a quotation.
     """
 
     bars: int
@@ -65,10 +67,10 @@ class Quotation:
 
 @dataclass(frozen=True, eq=False)
 class QuotationIndex:
-    """The fingerprints of a training set, piece after piece, a row for each bar.
+    """The fingerprints of a training set, piece after piece, one row for each bar.
 
-    A row is the window that begins with the bar. The last bar of a piece begins none, so no chain
-    of windows goes on into the next piece.
+    A row is the window that begins at the bar. The last bar of a piece has none, so that no chain
+    of windows continues into the next piece.
     """
 
     fingerprints: Fingerprints  # (bars of all pieces,)
@@ -77,7 +79,7 @@ class QuotationIndex:
 
     @classmethod
     def build(cls, pieces: Iterable[tuple[Score, str]]) -> QuotationIndex:
-        """The index of these scores, each with the name by which a quotation will cite it."""
+        """Build the index of scores, each with the name that quotations cite."""
         rows, names = [np.zeros(0, np.uint64)], []
         for score, name in pieces:
             windows = _fingerprints(score, score.meter.bar_ticks)
@@ -87,7 +89,7 @@ class QuotationIndex:
         return cls(np.concatenate(rows), bars, tuple(names))
 
     def save(self, path: Path) -> None:
-        """Write the file whole or not at all. The same index is the same bytes."""
+        """Write the index atomically. Equal indices give equal bytes."""
         shifts = np.arange(_FINGERPRINT_BYTES - 1, -1, -1, dtype=np.uint64) * np.uint64(8)
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
@@ -100,22 +102,22 @@ class QuotationIndex:
 
     @classmethod
     def load(cls, path: str | Path) -> QuotationIndex:
-        """Read an index. Raises CheckpointError where the file is none that this program wrote."""
+        """Read an index. Raises CheckpointError for an invalid file."""
         path = Path(path)
         if not path.is_file():
-            raise CheckpointError(f"there is no index of quotations at {path}; build one")
+            raise CheckpointError(f"There is no quotation index at {path}. Build one.")
         try:
             with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
                 return cls._of(file)
         except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile,
                 zlib.error) as error:  # fmt: skip
             raise CheckpointError(
-                f"{path} is not an index of quotations, or a damaged one; build it again"
+                f"{path} is not a valid quotation index. Build it again."
             ) from error
 
     @classmethod
     def _of(cls, arrays: Mapping[str, NDArray[np.generic]]) -> QuotationIndex:
-        """Raises KeyError or ValueError where these are not the arrays of an index."""
+        """Read the arrays of an index. Raises KeyError or ValueError for others."""
         if arrays["format"].tolist() != _FORMAT:
             raise ValueError("another format")
         columns, bars, names = arrays["fingerprints"], arrays["bars"], arrays["names"]
@@ -131,11 +133,10 @@ class QuotationIndex:
         return cls(fingerprints, bars.astype(np.int64), lines)
 
     def longest_quotation(self, score: Score, composed: Integers | None = None) -> Quotation:
-        """The longest stretch of the piece that stands in one piece of the training set; of equally
-        long ones the earliest, from the earliest piece.
+        """Return the longest quotation of one training piece; of equal ones the earliest.
 
-        composed: the onsets of the notes that were not given. Where there are none of them, whoever
-            gave the notes has quoted, and it does not count. None: all were composed.
+        composed: onsets of the notes that the model wrote. Windows without any of them do not
+            count. None: the model wrote all notes.
         """
         beats_a_bar = score.meter.bar_ticks // score.meter.beat_ticks
         windows = _fingerprints(score, score.meter.beat_ticks)
@@ -169,14 +170,14 @@ class QuotationIndex:
 
     @cached_property
     def _by_fingerprint(self) -> tuple[Fingerprints, Integers]:
-        """The fingerprints in rising order, and the row of each."""
+        """The fingerprints in ascending order, and the row of each."""
         rows = np.flatnonzero(self.fingerprints != _NONE)
         rows = rows[np.argsort(self.fingerprints[rows], kind="stable")]
         return self.fingerprints[rows], rows
 
 
 def _fingerprints(score: Score, every: int) -> Fingerprints:
-    """Of the windows that begin at tick 0, ``every``, twice ``every``, … and end in the piece."""
+    """Return the fingerprints of the windows that begin every so many ticks."""
     length = WINDOW_BARS * score.meter.bar_ticks
     starts = np.arange(0, max(0, score.end_tick - length + 1), every)
     onset, pitch, voice = _notes(score)
@@ -201,7 +202,7 @@ def _fingerprints(score: Score, every: int) -> Fingerprints:
 
 
 def _notes(score: Score) -> Integers:
-    """(3, notes) onset, pitch and voice, by onset, of two at once the upper voice's first."""
+    """Return (3, notes) onset, pitch and voice, by onset; the upper voice first."""
     rows = [
         np.stack([*note_array(voice.notes)[:2], np.full(len(voice.notes), index)])
         for index, voice in enumerate(score.voices)
@@ -211,7 +212,7 @@ def _notes(score: Score) -> Integers:
 
 
 def _mixed(numbers: Fingerprints) -> Fingerprints:
-    """A number for each that shows no trace of it (SplitMix64: Steele, Lea & Flood 2014)."""
+    """Hash each number (SplitMix64: Steele, Lea & Flood 2014)."""
     z = numbers + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
@@ -219,6 +220,6 @@ def _mixed(numbers: Fingerprints) -> Fingerprints:
 
 
 def _spans(first: Integers, count: Integers) -> Integers:
-    """first, first + 1, … of each span in turn, so many as it counts."""
+    """Return first, first + 1, … for each span in turn, as many as its count."""
     before = np.cumsum(count) - count
     return np.arange(count.sum()) + np.repeat(first - before, count)

@@ -580,7 +580,7 @@ def _beside_given(
 ) -> tuple[ConstraintProcessor, States]:
     """At tick 48, before the given lower voice moves from 48 to ``begins``."""
     given = _LowerGiven(48, 48, begins)
-    return _after(_only(name), 0, upper, [(48, 48)], fixed_notes=given)
+    return _after(_only(name), 0, upper, [(48, 48)], given=given)
 
 
 def test_the_upper_voice_heeds_where_a_given_lower_goes() -> None:
@@ -608,7 +608,7 @@ def test_the_upper_voice_moves_away_before_a_given_lower_comes(name: str, begins
 def test_a_given_voice_is_not_judged() -> None:
     given = _LowerGiven(48, 48, 50)
     constraints = _only(*(name for name in STRENGTHS if name != "close"), accidentals=0.0)
-    processor, state = _after(constraints, 1, [(72, 48), (74, 0)], [(48, 48)], fixed_notes=given)
+    processor, state = _after(constraints, 1, [(72, 48), (74, 0)], [(48, 48)], given=given)
     assert _forbidden(processor, state, _NOTE_ON) == set()
 
 
@@ -636,6 +636,6 @@ def test_beside_given_notes_constraints_hold_and_leave_a_way(
         asked.append(replace(one, bars=given.score.bars, fixed_notes=given))
         home = given.score.transpose(one.key.semitones_to_reference)
         at_home.append(replace(given, score=home))
-    walks = _walk(constraints, asked, seed=16, fixed_notes=FixedNotesBatch(at_home))
+    walks = _walk(constraints, asked, seed=16, given=FixedNotesBatch(at_home))
     assert walks.stuck == 0
     assert not any(walks.broken(constraints).values())
