@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _UPPER, _LOWER = 0, 1
 _MIN_MOTIF_NOTES = 4  # of the upper voice in a bar that counts as repeated
 _MIN_BARS_TO_RECUR = 8
+_MIN_BARS_FOR_QUALITY = 8
 
 
 class RejectReason(Enum):
@@ -73,6 +74,13 @@ def _melody_recurs(lag_bars: int) -> Callable[[Candidate], float]:
     return measure
 
 
+def _quality(candidate: Candidate) -> float:
+    """Return the quality score of a piece that is long enough to tell."""
+    if candidate.score.bars < _MIN_BARS_FOR_QUALITY:
+        return math.nan
+    return candidate.quality_score
+
+
 # Limits hold for 98 to 99 % of keyboard excerpts (docs/decisions.md, docs/log.md).
 OUTLIER_RULES = (
     OutlierRule("share of bars played", _of_score(lambda s: min_share_of_bars_played(s)), 0.5, 1),
@@ -87,6 +95,7 @@ OUTLIER_RULES = (
     OutlierRule("melody after 8 bars", _melody_recurs(8), 0.05, 0.95),
     OutlierRule("notes a second", lambda c: c.notes_per_second, 0, 12),
     OutlierRule("key", lambda c: c.checks["key"], 1, 1),
+    OutlierRule("quality score", _quality, 0.5, 1),
     OutlierRule("quoted bars", lambda c: c.quotation.bars, 0, 3),
 )
 
