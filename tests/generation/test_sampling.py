@@ -166,9 +166,6 @@ def test_draws_come_as_often_as_they_are_likely() -> None:
     assert np.bincount(tokens).tolist() == [400, 300, 200, 100]
 
 
-# ------------------------------------------------------------------ what came of late
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -182,9 +179,6 @@ def test_draws_come_as_often_as_they_are_likely() -> None:
         {"top_k": -1},
         {"min_p": -0.1},
         {"min_p": 1},
-        {"repetition_penalty": -0.1},
-        {"repetition_penalty": 101},
-        {"repetition_penalty": float("nan")},
         {"guidance": -0.1},
         {"guidance": 10.1},
         {"guidance": float("nan")},
@@ -198,5 +192,5 @@ def test_settings_that_mean_nothing_are_refused_by_name(
     wrong: dict[str, float], refuses: Callable[..., AbstractContextManager[None]]
 ) -> None:
     (name,) = wrong
-    with refuses(RequestError, f"{name.replace('_', '[- ]')} .* must be"):
+    with refuses(RequestError, f"--{name.replace('_', '-')} must be"):
         Sampling(**wrong)  # type: ignore[arg-type]
