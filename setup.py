@@ -1,6 +1,7 @@
-"""Compiles the grammar, if there is a C compiler. The rest of the build is in pyproject.toml.
+"""Compiles the grammar and the network, if there is a C compiler.
 
-The sources are ordinary Python files; their ``.pxd`` neighbours declare the C types. Without a
+The rest of the build is in pyproject.toml. The network is a C file. The sources of the grammar are
+ordinary Python files; their ``.pxd`` neighbours declare the C types. Without a
 compiler the same files are installed and run as they are.
 """
 
@@ -45,18 +46,20 @@ class CompileAllOrNone(build_ext):
 
 
 def compiled_modules() -> list[Extension]:
-    """An extension for each Python file with a ``.pxd`` beside it."""
+    """Return an extension for the network and for each Python file with a ``.pxd`` beside it."""
     if os.environ.get("BICINIUM_UNCOMPILED"):
         return []
     from Cython.Build import cythonize
 
     sources = [declarations.with_suffix(".py") for declarations in sorted(PACKAGE.rglob("*.pxd"))]
-    sources.append(PACKAGE / "_compiled.c")  # what Cython's modules have in common; generated
+    sources.append(PACKAGE / "_compiled.c")  # generated: what Cython's modules have in common
+    sources.append(PACKAGE / "model" / "_network.c")
     unix = os.name == "posix"
     extensions = [
         Extension(
             ".".join(source.relative_to("src").with_suffix("").parts),
             [str(source)],
+            depends=[str(header) for header in source.parent.glob("*.h")],
             extra_compile_args=COMPILE if unix else [],
             extra_link_args=LINK if unix else [],
         )

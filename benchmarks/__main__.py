@@ -10,6 +10,7 @@ import sys
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: two threads are slower
 
 NAMES = (
+    "decoder_speed",
     "grammar_speed",
     "grammar_loss",
     "compose_pieces",

@@ -117,7 +117,7 @@ def compose(options: argparse.Namespace) -> None:
     answered = _read(options.pieces) if options.pieces.exists() else Answered(about, [], [])
     if answered.asked != about:
         sys.exit(f"{options.pieces} holds other pieces, of {answered.asked}: name another file")
-    composer = Composer(checkpoint, dtype=np.float32)
+    composer = Composer(checkpoint)
     started = time.perf_counter()
     for first in range(len(answered.excerpts), len(chosen), CHUNK):
         some = chosen[first : first + CHUNK]

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
             f"{np.mean(f):.2f} ± {np.std(f):.2f}" if len(f) >= MIN_EXCERPTS else "-" for f in found
         ]
         print(f"  {style:<13} {len(pieces):>5} pieces  {'  '.join(f'{c:>11}' for c in cells)}")
-    composer = Composer(load_checkpoint(options.model), dtype=np.float32)
+    composer = Composer(load_checkpoint(options.model))
     print(f"{options.pieces} composed pieces of {EXCERPT_BARS} bars each, by motif strength")
     for strength in STRENGTHS:
         found = [motif_share(score) for score in composed(composer, strength, options.pieces)]

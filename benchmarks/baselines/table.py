@@ -166,7 +166,7 @@ def _predicted(predictions: Mapping[str, Likelihood]) -> Numbers:
 
 def _composer(model: Checkpoint, chain: MarkovChain | None = None) -> Composer:
     """A chain composes in the place of the model, whose conditions mean nothing to it."""
-    composer = Composer(model, dtype=np.float32)
+    composer = Composer(model)
     return composer.with_decoder(cast(Decoder, MarkovDecoder(chain))) if chain else composer
 
 

@@ -36,7 +36,7 @@ from bicinium.request import ComposeRequest
 @lru_cache(maxsize=2)
 def load_composer(model: Path = DEFAULT_MODEL) -> Composer:
     """Return the composer of a checkpoint; each is loaded once."""
-    return Composer(load_checkpoint(model))
+    return Composer(load_checkpoint(model), in_bytes=True)
 
 
 @lru_cache(maxsize=2)

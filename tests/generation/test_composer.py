@@ -209,7 +209,7 @@ def test_without_grammar_a_random_model_breaks_rules(composer: Composer) -> None
 @pytest.mark.parametrize("share", [0.05, 1.0])
 def test_slips_on_purpose_are_as_frequent_as_asked_for(share: float) -> None:
     """Drawn from the model that ships, which hardly makes any by itself."""
-    composer = Composer(load_checkpoint(), dtype=np.float32)
+    composer = Composer(load_checkpoint())
     asked = [_asked(bars=8)] * 12
     rngs = np.random.default_rng(3).spawn(len(asked))
     manner = GenerationConfig(use_grammar=False, max_tokens=150, slip_probability=share)
@@ -223,7 +223,7 @@ def test_slips_on_purpose_are_as_frequent_as_asked_for(share: float) -> None:
 
 
 def test_with_slips_some_notes_are_of_any_pitch() -> None:
-    composer = Composer(load_checkpoint(), dtype=np.float32)
+    composer = Composer(load_checkpoint())
     asked = [_asked(bars=8)] * 12
 
     def steps(share: float) -> np.ndarray:

@@ -12,8 +12,6 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.data.shards import subsample
 from bicinium.errors import RequestError
@@ -116,7 +114,7 @@ def evaluate(
                 f"{data} has no piece in a metre that the model knows. "
                 "Use --pieces 0 to measure the likelihood only."
             )
-        composer = Composer(checkpoint, dtype=np.float32)
+        composer = Composer(checkpoint)
         if unconstrained:
             without_mask, with_mask = _generate(composer, excerpts, unconstrained, seed, report)
         if pieces:

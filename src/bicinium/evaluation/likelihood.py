@@ -85,7 +85,7 @@ def measure_likelihood(
 
     progress: called with the number of tokens done and of all tokens.
     """
-    decoder = Decoder(checkpoint.config, checkpoint.weights, np.float32)
+    decoder = Decoder(checkpoint.config, checkpoint.weights)
     total = Likelihood()
     token_count = sum(len(piece.tokens) - 1 for piece in pieces)
     with (

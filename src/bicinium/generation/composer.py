@@ -34,7 +34,7 @@ from bicinium.music.score import Score, Voice
 from bicinium.tokenizer.codec import decode
 
 _MAX_BATCH = 64  # pieces that a process composes at once; more gain little and cost memory
-_MAX_PIECES_AT_ONCE = 192  # in all processes: in double precision, guided, up to 4 GB
+_MAX_PIECES_AT_ONCE = 192  # in all processes: guided, up to 2 GB
 _MIN_PIECES_PER_PROCESS = 4
 _MIN_BARS_PER_PROCESS = 64  # of all its pieces; starting a process takes a second
 
@@ -42,6 +42,7 @@ _MIN_BARS_PER_PROCESS = 64  # of all its pieces; starting a process takes a seco
 class Composer:
     """Composes pieces with a model. ``grammar`` None is the default grammar.
 
+    in_bytes: round the matrices to 8 bits, which is twice as fast; see ``Decoder``.
     processes: how many may work at once; None: as many as there are cores.
     """
 
@@ -49,13 +50,14 @@ class Composer:
         self,
         checkpoint: Checkpoint,
         grammar: MusicalGrammar | None = None,
-        dtype: type[np.floating] = np.float64,
+        in_bytes: bool = False,
         processes: int | None = None,
     ) -> None:
         self._checkpoint: Checkpoint | None = checkpoint  # from which other processes load it
         self.config, self.model = checkpoint.config, checkpoint.name
         self.styles = checkpoint.styles
-        self.decoder = Decoder(checkpoint.config, checkpoint.weights, dtype)
+        self.decoder = Decoder(checkpoint.config, checkpoint.weights, in_bytes=in_bytes)
+        self._in_bytes = in_bytes
         self.grammar = grammar or MusicalGrammar()
         self.validator = MusicalGrammarValidator(self.grammar)
         self._processes = processes
@@ -180,7 +182,7 @@ class Composer:
         cancelled: Cancelled | None,
     ) -> Generator[BarsWritten | Written]:
         assert self._checkpoint
-        model = (self._checkpoint, self.grammar, self.decoder.dtype)
+        model = (self._checkpoint, self.grammar, self._in_bytes)
         shares = [(model, conditions[some], rngs[some], config) for some in slices]
         for batch, pieces in run_in_processes(processes, _draw, shares, cancelled):
             for place, tokens in enumerate(pieces, slices[batch].start):
@@ -208,7 +210,7 @@ class Composer:
 
 
 def _draw(
-    model: tuple[Checkpoint, MusicalGrammar, type[np.floating]],
+    model: tuple[Checkpoint, MusicalGrammar, bool],
     conditions: Sequence[Conditions],
     rngs: Sequence[np.random.Generator],
     config: GenerationConfig,

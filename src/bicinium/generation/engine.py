@@ -99,7 +99,7 @@ class Engine:
                 allowed = self.grammar.mask(batch.state)
             else:
                 allowed = np.ones((len(batch.rows), VOCAB_SIZE), np.bool_)
-            logits = decoder.step(batch.encode_inputs(self.model))
+            logits: NDArray[np.floating] = decoder.step(batch.encode_inputs(self.model))
             for processor in processors:
                 logits, allowed = processor(batch, logits, allowed)
             possible = allowed.any(axis=1)

@@ -7,6 +7,8 @@ keyboard music and drifts towards it; guidance keeps it to the style.
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,8 +39,8 @@ class Guidance(LogitsProcessor):
     ) -> None:
         self._scale = scale
         self._rows = np.arange(len(scale))
-        self._decoder = decoder.looking_back(context)
-        self._decoder.start(len(scale))
+        self._decoder = copy(decoder)  # the same weights, with a cache of its own
+        self._decoder.start(len(scale), [context] * len(scale))
 
     def __call__(
         self, batch: Batch, logits: NDArray[np.floating], allowed: NDArray[np.bool_]

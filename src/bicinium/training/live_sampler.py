@@ -90,7 +90,7 @@ class LiveSampler:
         ]
 
     def _composer(self) -> Composer:
-        return Composer(Checkpoint(self.model.config, self.model.weights()), dtype=np.float32)
+        return Composer(Checkpoint(self.model.config, self.model.weights()))
 
 
 def generated_pieces(
