@@ -35,6 +35,8 @@ EXCEPTIONS: dict[str, str] = {
     "generation.constraints.base.CadencePlan": "drawn by the program; holds no option",
     "generation.fixed_notes.FixedNotes": "the given music, not an option",
     "generation.fixed_notes.FixedNotesBatch": "arrays of a batch; holds no option",
+    "grammar.automaton.MusicalGrammar": "the same questions for one sequence and for a batch",
+    "grammar.state.State": "one compiled class: its fields and the events that change them",
 }
 
 # Types that describe what to compose, old names and new. The target counts those that exist.

@@ -73,7 +73,7 @@ def _logits(decoder: Decoder, seen: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("relative_pitch", [True, False])
 @pytest.mark.parametrize("length", [1, 5, 37])
 def test_a_sequence_read_as_a_whole_has_the_logits_of_its_steps(
-    both: Callable[..., Any], tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch,
+    both: Callable[..., Any], tiny_config: ModelConfig,
     length: int, relative_pitch: bool,
 ) -> None:  # fmt: skip
     """Beyond the context, too, and wherever blocks and context begin and end."""
@@ -83,9 +83,8 @@ def test_a_sequence_read_as_a_whole_has_the_logits_of_its_steps(
     (expected,) = _logits(decoder, seen)
     assert length == 1 or expected.std() > 0.5
     for block in (1, 7, 12, 16, 64):
-        monkeypatch.setattr("bicinium.model.decoder._BLOCK", block)
         found = np.zeros_like(expected)
-        for some, logits in decoder.along(seen[0]):
+        for some, logits in decoder.along(seen[0], block):
             found[some] += logits
         np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
 

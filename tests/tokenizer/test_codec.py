@@ -217,7 +217,10 @@ class TestDecode:
             ),
             ("START, NOTE_ON 60, TIME_SHIFT 9, END", "1 notes still sound when the tokens end"),
             ("START, NOTE_ON 60, PART 1, NOTE_ON 48", "2 notes still sound when the tokens end"),
-            ("START, NOTE_ON 60, NOTE_OFF 60, END", "do not form a score: .* last a tick or more"),
+            (
+                "START, NOTE_ON 60, NOTE_OFF 60, END",
+                "do not form a score: .* last at least one tick",
+            ),
             (
                 "NOTE_ON 60, TIME_SHIFT 9, NOTE_ON 64, TIME_SHIFT 9, NOTE_OFF 60, NOTE_OFF 64",
                 "do not form a score: two notes of one voice overlap at tick 9: C4 and E4",

@@ -42,14 +42,15 @@ def import_sources(
         raise CorpusError("--jobs must be at least 1, or -1 for one process a core (got 0).")
     version = code_hash()
     keys = [_cache_key(source, version) for source in sources]
+    valid_keys = set(filter(None, keys))
     with ImportCache(cache) as store:
-        known = store.load(key for key in keys if key)
+        known = store.load(valid_keys)
         files = {i: _from_text(known[key]) for i, key in enumerate(keys) if key in known}
         missing = [i for i in range(len(sources)) if i not in files]
         for chunk, imported in _import_chunks(sources, missing, jobs, cluster):
             files.update(zip(chunk, imported, strict=True))
             store.save({keys[i]: _to_text(files[i]) for i in chunk if keys[i]})
-        store.retain({key for key in keys if key})
+        store.retain(valid_keys)
     return [_with_source(record, source) for i, source in enumerate(sources) for record in files[i]]
 
 

@@ -80,23 +80,36 @@ def _content(stream: Any, path: Path) -> Content:
         staves = [staff.shift(shift) for staff in staves]
         meters = [meters[0], *((tick + shift, meter) for tick, meter in meters[1:])]
     fifths, key = _key_signature(parts[0])
-    tempo = next(iter(stream.recurse().getElementsByClass("MetronomeMark")), None)
-    tempo_qpm = tempo.getQuarterBPM() if tempo is not None else None
-    metadata = stream.metadata
+    title, composer, rights = _metadata(stream.metadata)
     return Content(
         staves=tuple(staves),
         meters=tuple(meters),
         fifths=fifths,
         key=key,
-        tempo_qpm=float(tempo_qpm) if tempo_qpm else _DEFAULT_QPM,
+        tempo_qpm=_tempo_qpm(stream),
         anacrusis_ticks=anacrusis_ticks,
         notes_off_grid=sum(off_grid for _, off_grid in found),
         notes_left_out=0,
         tempo_changes=0,
-        title=(metadata.title or metadata.movementName or "") if metadata else "",
-        composer=(metadata.composer or "") if metadata else "",
-        rights=" ".join((metadata.copyright or "").split()) if metadata else "",
+        title=title,
+        composer=composer,
+        rights=rights,
     )
+
+
+def _tempo_qpm(stream: Any) -> float:
+    """Return the first tempo of a score in quarter notes a minute, or the default."""
+    mark = next(iter(stream.recurse().getElementsByClass("MetronomeMark")), None)
+    tempo_qpm = mark.getQuarterBPM() if mark is not None else None
+    return float(tempo_qpm) if tempo_qpm else _DEFAULT_QPM
+
+
+def _metadata(metadata: Any) -> tuple[str, str, str]:
+    """Return title, composer and rights; empty strings where they are not stated."""
+    if not metadata:
+        return "", "", ""
+    title = metadata.title or metadata.movementName or ""
+    return title, metadata.composer or "", " ".join((metadata.copyright or "").split())
 
 
 def _nearest_tick(quarters: Any) -> tuple[int, bool]:

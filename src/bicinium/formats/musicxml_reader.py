@@ -133,7 +133,6 @@ def parse_content(root: Element, path: Path) -> Content:
         unpitched = sum(measure.unpitched_notes for measure in measures)
         reason = f" except {unpitched} of percussion" if unpitched else ""
         raise NotationFileError(f"{path} holds no notes{reason}.")
-    times = [(note.onset * TICKS_PER_QUARTER, note.offset * TICKS_PER_QUARTER) for note in on_piano]
     fifths, key = _key_signature(measures, trust_major=_is_written_by_bicinium(root))
     tempi = _tempi(parts, timeline)
     return Content(
@@ -143,18 +142,25 @@ def parse_content(root: Element, path: Path) -> Content:
         key=key,
         tempo_qpm=tempi[0] if tempi else _DEFAULT_QPM,
         anacrusis_ticks=_nearest_tick(timeline.anacrusis * TICKS_PER_QUARTER),
-        notes_off_grid=sum(
-            onset.denominator > 1 or offset.denominator > 1 for onset, offset in times
-        ),
+        notes_off_grid=sum(not _is_on_grid(note) for note in on_piano),
         notes_left_out=sum(m.omitted_notes for m in measures) + len(notes) - len(on_piano),
         tempo_changes=sum(abs(later - earlier) > 1e-6 for earlier, later in pairwise(tempi)),
         end_tick=_nearest_tick(timeline.end * TICKS_PER_QUARTER),
-        rights=" ".join(
-            word for r in root.iterfind("identification/rights") for word in (r.text or "").split()
-        ),
+        rights=_rights(root),
         title=element_text(root, "work/work-title") or element_text(root, "movement-title"),
         composer=_composer(root),
     )
+
+
+def _is_on_grid(note: SpelledNote) -> bool:
+    times = (note.onset * TICKS_PER_QUARTER, note.offset * TICKS_PER_QUARTER)
+    return all(ticks.denominator == 1 for ticks in times)
+
+
+def _rights(root: Element) -> str:
+    """Return all statements of rights in one line."""
+    texts = [element.text or "" for element in root.iterfind("identification/rights")]
+    return " ".join(" ".join(texts).split())
 
 
 def _nearest_tick(ticks: Fraction) -> int:
@@ -235,30 +241,45 @@ def _lay_out(parts: Sequence[Part], path: Path) -> _Timeline:
     count = max(len(part.measures) for part in parts)
     if not count:
         raise NotationFileError(f"{path} holds no measures.")
-    columns = [[p.measures[i] for p in parts if i < len(p.measures)] for i in range(count)]
+    columns = [_measures_at(parts, index) for index in range(count)]
     lengths = [max(measure.length for measure in column) for column in columns]
-    meter = next((measure.meter for measure in columns[0] if measure.meter), COMMON_TIME)
+    stated = [next((m.meter for m in column if m.meter), None) for column in columns]
+    has_anacrusis = count > 1 and 0 < lengths[0] < _bar_quarters(stated[0] or COMMON_TIME)
+    starts, meters = _place_measures(lengths, stated, has_anacrusis)
+    end = starts[-1] + lengths[-1]
+    if end > _MAX_QUARTERS:
+        raise NotationFileError(f"{path} is damaged: it is longer than {_MAX_QUARTERS} quarters.")
+    last_change, meter = meters[-1]
+    if beyond := (end - last_change) % _bar_quarters(meter):
+        end += _bar_quarters(meter) - beyond
+    return _Timeline(starts, meters, lengths[0] if has_anacrusis else Fraction(0), end)
+
+
+def _measures_at(parts: Sequence[Part], index: int) -> list[Measure]:
+    """Return the measure at an index of every part that has one."""
+    return [part.measures[index] for part in parts if index < len(part.measures)]
+
+
+def _place_measures(
+    lengths: Sequence[Fraction], stated: Sequence[Meter | None], has_anacrusis: bool
+) -> tuple[list[Fraction], list[tuple[Fraction, Meter]]]:
+    """Return the start of each measure, and the changes of metre with their times, in quarters."""
+    meter = stated[0] or COMMON_TIME
     meters = [(Fraction(0), meter)]
-    has_anacrusis = count > 1 and 0 < lengths[0] < _bar_quarters(meter)
-    starts = []
-    now = meter_start = Fraction(0)
-    for index, (column, length) in enumerate(zip(columns, lengths, strict=True)):
-        changed = next((measure.meter for measure in column if measure.meter), meter)
-        if changed != meter:
-            meter, meter_start = changed, now
+    starts: list[Fraction] = []
+    now = Fraction(0)
+    for index, (changed, length) in enumerate(zip(stated, lengths, strict=True)):
+        if changed and changed != meter:
+            meter = changed
             meters.append((now, meter))
-        following = lengths[index + 1] if index + 1 < count else Fraction(0)
         if index == 0 and has_anacrusis:
             now += _bar_quarters(meter) - length
         else:
-            now += _rest_before(now - meter_start, length, following, _bar_quarters(meter))
+            following = lengths[index + 1] if index + 1 < len(lengths) else Fraction(0)
+            now += _rest_before(now - meters[-1][0], length, following, _bar_quarters(meter))
         starts.append(now)
         now += length
-    if now > _MAX_QUARTERS:
-        raise NotationFileError(f"{path} is damaged: it is longer than {_MAX_QUARTERS} quarters.")
-    if beyond := (now - meter_start) % _bar_quarters(meter):
-        now += _bar_quarters(meter) - beyond
-    return _Timeline(starts, meters, lengths[0] if has_anacrusis else Fraction(0), now)
+    return starts, meters
 
 
 def _rest_before(

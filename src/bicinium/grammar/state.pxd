@@ -33,6 +33,7 @@ cdef class State:
     cpdef int position_in_bar(self) noexcept nogil
     @cython.locals(kind=int, value=int)
     cpdef void advance(self, int token) noexcept nogil
+    cdef void _apply(self, int kind, int value) noexcept nogil
     @cython.locals(slot=int, until=int, latest=int)
     cdef void _begin_note(self, int pitch) noexcept nogil
     cdef void _end_note(self, int pitch) noexcept nogil

@@ -170,6 +170,10 @@ class State:
             self.stage = max(self.stage, BEFORE_TEMPO)
             return
         self.stage = ENDED if kind == END else MUSIC
+        self._apply(kind, value)
+
+    def _apply(self, kind: int, value: int) -> None:
+        """Apply an event of the music to the fields that it changes."""
         if kind == TIME_SHIFT:
             self.tick += value
             self.moment = LONG if value == LONGEST_SHIFT else ARRIVED

@@ -100,7 +100,9 @@ class Decoder:
         done = self._pool.map(lambda share: self.network.step(*share), shares)
         return np.concatenate(list(done))
 
-    def along(self, inputs: NDArray[np.integer]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    def along(
+        self, inputs: NDArray[np.integer], block: int = _BLOCK
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Read a whole sequence of inputs (T, F + REFERENCES + 1) in blocks.
 
         Yields the slice of positions and their (n, V) logits, with the same bits as ``step`` gives
@@ -108,7 +110,7 @@ class Decoder:
         same time.
         """
         cache = self.network.cache([min(self.config.context, max(1, len(inputs)))])
-        for first in range(0, len(inputs), _BLOCK):
-            some = slice(first, min(first + _BLOCK, len(inputs)))
+        for first in range(0, len(inputs), block):
+            some = slice(first, min(first + block, len(inputs)))
             rows = np.zeros(some.stop - some.start, np.int64)
             yield some, self.network.step(cache, rows, inputs[some])

@@ -137,51 +137,67 @@ def decode(
     sounds, still sounds at the end or has no duration, and if notes of one part overlap. The
     validator lists everything that is wrong.
     """
-    notes: list[list[Note]] = [[] for _ in range(parts)]
-    sounding: dict[tuple[int, int], tuple[int, int]] = {}  # (part, pitch): (onset, velocity)
-    tick = part = velocity = 0
-    tempo_qpm = 120.0
+    reader = _TokenReader(parts)
     for index, token in enumerate(map(int, tokens)):
         if not 0 <= token < VOCAB_SIZE:
             raise TokenError(
                 f"Token {token} at index {index} is not in the vocabulary of {VOCAB_SIZE}."
             )
-        value = int(VALUES[token])
-        match Kind(KINDS[token]):
-            case Kind.NOTE_ON:
-                if (part, value) in sounding:
-                    raise TokenError(f"{describe(token)} at index {index} starts a sounding note.")
-                sounding[part, value] = (tick, velocity)
-            case Kind.NOTE_OFF:
-                if (part, value) not in sounding:
-                    raise TokenError(f"{describe(token)} at index {index} ends no sounding note.")
-                onset, loudness = sounding.pop((part, value))
-                notes[part].append(Note(onset, value, tick - onset, bin_velocity(loudness)))
-            case Kind.TIME_SHIFT:
-                tick += value
-            case Kind.VELOCITY:
-                velocity = value
-            case Kind.TEMPO:
-                tempo_qpm = bin_tempo_qpm(value)
-            case Kind.PART:
-                if value >= parts:
-                    raise TokenError(
-                        f"{describe(token)} at index {index}: parts go to {parts - 1}."
-                    )
-                part = value
-            case Kind.END:
-                break
-    if sounding:
-        raise TokenError(f"{len(sounding)} notes still sound when the tokens end.")
+        if token == END:
+            break
+        if problem := reader.read(Kind(KINDS[token]), int(VALUES[token])):
+            raise TokenError(f"{describe(token)} at index {index}{problem}.")
+    if reader.sounding:
+        raise TokenError(f"{len(reader.sounding)} notes still sound when the tokens end.")
     try:
-        voices = tuple(Voice(tuple(sorted(line))) for line in notes)
+        voices = tuple(Voice(tuple(sorted(line))) for line in reader.notes)
     except ScoreError as error:
         raise TokenError(f"The tokens do not form a score: {error}") from error
     return Score(
         voices=voices,
-        bars=-(-tick // meter.bar_ticks),
+        bars=-(-reader.tick // meter.bar_ticks),
         meter=meter,
         key=key,
-        tempo_qpm=tempo_qpm,
+        tempo_qpm=reader.tempo_qpm,
         anacrusis_ticks=anacrusis_ticks,
     )
+
+
+class _TokenReader:
+    """The notes read so far, and what the next token depends on."""
+
+    def __init__(self, parts: int) -> None:
+        self.notes: list[list[Note]] = [[] for _ in range(parts)]
+        self.sounding: dict[tuple[int, int], tuple[int, int]] = {}  # (part, pitch): (onset, bin)
+        self.tick = self.part = self.velocity = 0
+        self.tempo_qpm = 120.0
+
+    def read(self, kind: Kind, value: int) -> str:
+        """Read a token. Return what is wrong with it, or an empty string."""
+        match kind:
+            case Kind.NOTE_ON | Kind.NOTE_OFF:
+                return self._read_note(kind, value)
+            case Kind.TIME_SHIFT:
+                self.tick += value
+            case Kind.VELOCITY:
+                self.velocity = value
+            case Kind.TEMPO:
+                self.tempo_qpm = bin_tempo_qpm(value)
+            case Kind.PART:
+                if value >= len(self.notes):
+                    return f": parts go to {len(self.notes) - 1}"
+                self.part = value
+        return ""
+
+    def _read_note(self, kind: Kind, pitch: int) -> str:
+        note = (self.part, pitch)
+        if kind == Kind.NOTE_ON:
+            if note in self.sounding:
+                return " starts a sounding note"
+            self.sounding[note] = (self.tick, self.velocity)
+            return ""
+        if note not in self.sounding:
+            return " ends no sounding note"
+        onset, velocity = self.sounding.pop(note)
+        self.notes[self.part].append(Note(onset, pitch, self.tick - onset, bin_velocity(velocity)))
+        return ""
