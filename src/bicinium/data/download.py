@@ -1,8 +1,9 @@
 """Download the works of the catalogue with pooch.
 
 A file appears in its place only when it is complete and is readable MIDI. ``fetched.json`` records
-the hash of every download, so that a later run notices a damaged file, and rejects a file that is
-not the one it was. The folder gets a manifest with licence and attribution; ``prepare`` reads it.
+the hash of every download. With it a later run notices a damaged file, and rejects a file whose
+contents have changed since. The folder gets a manifest with licence and attribution, which
+``prepare`` reads.
 """
 
 from __future__ import annotations

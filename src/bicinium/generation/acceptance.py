@@ -138,7 +138,7 @@ def longest_repetition(score: Score) -> int:
 
 
 def repeated_bars(score: Score, part: int | None = None, min_notes: int = 1) -> int:
-    """Return the most consecutive bars with the same notes, in every voice or in one.
+    """Return the length of the longest run of equal bars: in all voices, or in ``part`` only.
 
     Bars in which fewer than ``min_notes`` notes begin do not count.
     """

@@ -55,7 +55,10 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """No valid candidate of piece ``index`` was drawn; ``reason`` is that of the last one."""
+    """No valid candidate of piece ``index`` was drawn.
+
+    ``reason`` says why the last one was rejected.
+    """
 
     index: int
     seed: int

@@ -29,7 +29,7 @@ _SOME_MUSIC = Score(
 
 @dataclass(frozen=True, slots=True)
 class Critic:
-    """Log-odds of real music against composed, at equal priors: the mean of both models."""
+    """Estimates the log-odds that a piece is real and not composed: the mean of two models."""
 
     weights: LogisticRegression
     trees: GradientBoostedTrees | None = None

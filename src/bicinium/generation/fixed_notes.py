@@ -50,8 +50,8 @@ _PARTS = np.array([token_id(Kind.PART, part) for part in range(VOICES)])
 class FixedNotes:
     """The notes and rests of a piece of ``score.bars`` bars that the model may not change.
 
-    fixed: for each voice, spans in which it has exactly the notes of the score. No note crosses
-        the limits of a span, and ``score`` has no other notes.
+    fixed: for each voice, spans in which it has exactly the notes of the score. Every note of
+        ``score`` lies entirely inside one of these spans.
     known: for each voice, the span that the model sees beforehand.
     """
 

@@ -18,7 +18,10 @@ Tree: TypeAlias = "float | tuple[str, float, Tree, Tree]"
 
 @dataclass(frozen=True, slots=True)
 class GradientBoostedTrees:
-    """The sum of the trees is the log-odds. ``instead`` replaces descriptors that are NaN."""
+    """Trees whose sum is the log-odds.
+
+    ``instead`` has the value to use for each descriptor that is NaN.
+    """
 
     grown: tuple[Tree, ...]
     instead: dict[str, float]

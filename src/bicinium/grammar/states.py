@@ -90,7 +90,7 @@ class States:
         return States(self.limits, self.slots, self.table.take(rows, axis=0))
 
     def _of_parts(self, first: int, count: int) -> Ints:
-        """(N, P, count) what lies for each part from a place on, counted in fields of a part."""
+        """Return (N, P, count): for each part, ``count`` consecutive fields from a given one on."""
         voices = self.limits.voices
         begin = len(COLUMNS) + voices * first
         return self.table[:, begin : begin + voices * count].reshape(len(self), voices, count)

@@ -57,7 +57,7 @@ def reserve(state: State) -> int:
 
 
 def keep_way_out(state: State, allowed: memoryview) -> None:
-    """Forbid all but the way out, in ``allowed`` (V,), if tokens are short."""
+    """If few tokens are left, allow only the next token of the ending, in ``allowed`` (V,)."""
     if state.stage != MUSIC or state.tokens_left == FAR:
         return
     if state.tokens_left > reserve(state) + GROWTH:

@@ -1,6 +1,6 @@
-"""What a music file says, on the grid of 24 ticks to the quarter note, whatever its format.
+"""The content of a music file of any format, on the grid of 24 ticks to the quarter note.
 
-The staves are kept apart, chords and all; ``texture`` makes two voices of them.
+The staves are kept apart, chords and all; ``voice_reduction`` makes two voices of them.
 """
 
 from __future__ import annotations

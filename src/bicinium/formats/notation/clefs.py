@@ -16,8 +16,8 @@ def choose_clefs(score: Score, part: int) -> list[Clef]:
     """Return the clef of each bar of a voice.
 
     The clefs minimise ledger lines plus the cost of changes, by dynamic programming over the bars.
-    The upper voice starts in the treble and the lower in the bass, unless their first notes lie far
-    from it.
+    The upper voice starts in the treble and the lower in the bass, unless a voice's first notes
+    lie far from that clef.
     """
     default = min(part, 1)
     best = [0.0 if clef == default else _CLEF_CHANGE_COST for clef in (0, 1)]

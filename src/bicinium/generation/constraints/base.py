@@ -1,7 +1,7 @@
-"""What every constraint is given: the batch's conditions, and the context of the next token.
+"""The input of every constraint: the conditions of the batch and the context of the next token.
 
 A constraint is a subclass of ``Constraint`` in the file of its family. It says which pitches,
-waiting times and turns it disapproves of. It knows pitches and ticks but no token ids:
+time shifts and changes of voice it rejects. It knows pitches and ticks but no token ids:
 ``ConstraintProcessor`` turns its answers into a mask of tokens. Any single constraint always leaves
 a legal continuation. Several together may not; then the piece is drawn again.
 """

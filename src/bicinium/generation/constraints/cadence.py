@@ -189,7 +189,7 @@ class Cadence(Constraint):
         return ~led & (self.batch.approach[context.rows] != FAR)
 
     def lower_must_begin(self, context: ConstraintContext) -> Bools:
-        """Return (N,) where the lower voice leaves what it holds now, to lead or to close."""
+        """Return (N,): True where the lower voice must end its held note now, for the cadence."""
         must = np.zeros(len(context), np.bool_)
         leads = context.tick == self.batch.approach[context.rows]
         closes = context.tick == self.batch.deadline[context.rows]

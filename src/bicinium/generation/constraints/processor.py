@@ -250,7 +250,7 @@ class ConstraintProcessor(LogitsProcessor):
                 forbidden[row, possible] |= answers.all(axis=1)
 
     def _mask_time(self, context: ConstraintContext, masks: _TokenMasks) -> None:
-        """Mask TIME_SHIFTs past a tick where something must happen, or to one where nothing can."""
+        """Mask TIME_SHIFTs that skip a due event or reach a tick where nothing is allowed."""
         for name, constraint in self.active.items():
             limit = constraint.time_limit(context)
             if limit is None:

@@ -76,8 +76,8 @@ class Crossing(Constraint):
     """Begin no upper note below what the lower voice holds, and no lower note above the upper.
 
     This forbids slightly more than crossings, since the lower voice could still move down in the
-    same tick. In keyboard music it does so in one of four such places. If a fixed upper voice
-    crosses what the model's lower voice holds, that note ends.
+    same tick. In real keyboard music it does move down in a quarter of these places. If a fixed
+    upper voice goes below the note that the lower voice holds, the lower note must end.
     """
 
     def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
