@@ -86,7 +86,7 @@ def test_the_average_may_be_with_another_model(
 def test_a_share_outside_zero_and_one_is_rejected(
     run: Path, share: float, refuses: Callable[..., AbstractContextManager[None]]
 ) -> None:
-    with refuses(ConfigError, "makes no mean"):
+    with refuses(ConfigError, "share must be between 0 and 1"):
         average_run(run, share=share)
 
 
@@ -105,5 +105,5 @@ def test_a_model_of_another_shape_is_rejected(
 def test_a_folder_that_is_no_run_is_rejected(
     tmp_path: Path, refuses: Callable[..., AbstractContextManager[None]]
 ) -> None:
-    with refuses(ConfigError, "no run with a best and a last state"):
+    with refuses(ConfigError, "not the folder of a run with a best and a last state"):
         average_run(tmp_path)
