@@ -17,7 +17,7 @@ from bicinium.errors import CheckpointError
 from bicinium.generation.config import GenerationConfig
 from bicinium.generation.critic import Critic, critic_path
 from bicinium.generation.gbdt import GradientBoostedTrees
-from bicinium.generation.rerank import Selection, score_sheet
+from bicinium.generation.rerank import Selection
 from bicinium.music.descriptors import describe
 from bicinium.music.excerpts import extract_bars
 from bicinium.music.logistic import Coefficient, LogisticRegression
@@ -129,8 +129,9 @@ def test_without_a_critic_or_without_two_voices_there_is_no_likeness(
     assert piece.sheet is not None
     assert piece.sheet.realism is None
     lost = replace(piece, score=None)
-    assert score_sheet(lost, None, _critic(degree__tonic=1.0)).realism is None
-    judged = score_sheet(piece, None, _critic(degree__tonic=1.0))
+    selection = Selection(critic=_critic(degree__tonic=1.0))
+    assert selection.sheet(selection.candidate(lost)).realism is None
+    judged = selection.sheet(selection.candidate(piece))
     assert judged.realism is not None
     assert judged.total == pytest.approx(
         judged.quality_score * judged.adherence * judged.originality * judged.realism

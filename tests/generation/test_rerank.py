@@ -17,7 +17,7 @@ from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints import Constraints
 from bicinium.generation.memorization import QuotationIndex
-from bicinium.generation.rerank import Candidate, ScoreSheet, Selection, outliers, score_sheet
+from bicinium.generation.rerank import Candidate, ScoreSheet, Selection, outliers
 from bicinium.grammar import MusicalGrammarValidator
 from bicinium.music.key import Key
 from bicinium.music.quality import quality
@@ -29,6 +29,11 @@ MakeScore = Callable[..., Score]
 
 _BARS = 16
 _C, _A_MINOR = Key.parse("C major"), Key.parse("A minor")
+
+
+def _score_sheet(composition: Composition, quotations: QuotationIndex | None) -> ScoreSheet:
+    selection = Selection(quotations=quotations)
+    return selection.sheet(selection.candidate(composition))
 
 
 def _composition(score: Score, **asked: object) -> Composition:
@@ -46,7 +51,7 @@ def _composition(score: Score, **asked: object) -> Composition:
 
 
 def _sheet(score: Score, **asked: object) -> ScoreSheet:
-    return score_sheet(_composition(score, **asked), None)
+    return _score_sheet(_composition(score, **asked), None)
 
 
 _CONSTRAINED = GenerationConfig(constraints=Constraints())
@@ -195,7 +200,7 @@ def test_a_piece_that_quotes_loses(made_up_score: MakeScore) -> None:
     for bars in (0, 3, 4, 5, 8, 16):
         known = _first_bars(own, bars)
         index = QuotationIndex.build([(made_up_score(2, 16), "A. Nother, Own"), known])
-        sheet = score_sheet(_composition(own), index)
+        sheet = _score_sheet(_composition(own), index)
         assert sheet.quoted_bars == bars
         assert sheet.quoted_from == ("J. S. Bach, Known" if bars else "")
         totals.append(sheet.total)
@@ -240,7 +245,7 @@ def test_tokens_that_spell_no_score_are_worth_nothing(
 ) -> None:
     index = QuotationIndex.build([(made_up_score(1), "Nobody")]) if indexed else None
     lost = replace(_composition(made_up_score(1), tempo_qpm=96.0), score=None)
-    sheet = score_sheet(lost, index)
+    sheet = _score_sheet(lost, index)
     assert sheet.total == sheet.adherence == sheet.quality_score == 0
     assert set(sheet.checks) == {"bars", "meter", "key", "close", "tempo"}
     assert sheet.quoted_bars == (0 if indexed else None)
@@ -249,14 +254,14 @@ def test_tokens_that_spell_no_score_are_worth_nothing(
 def test_an_ungrammatical_piece_is_worth_nothing(made_up_score: MakeScore) -> None:
     good = _composition(made_up_score(1))
     bad = replace(good, result=replace(good.result, valid=False, grammar_score=0.99))
-    assert score_sheet(good, None).total > 0 == score_sheet(bad, None).total
+    assert _score_sheet(good, None).total > 0 == _score_sheet(bad, None).total
 
 
 @pytest.mark.parametrize("lower", [Voice(), Voice((Note(0, 48, 24),))])
 def test_a_piece_with_hardly_any_notes_is_worth_nothing(piece: Score, lower: Voice) -> None:
     for upper in (Voice(), Voice((Note(0, 72, 24),)), piece.voices[0]):
         sparse = replace(_composition(piece), score=replace(piece, voices=(upper, lower)))
-        assert score_sheet(sparse, QuotationIndex.build([])).total == 0
+        assert _score_sheet(sparse, QuotationIndex.build([])).total == 0
 
 
 def test_fewer_outliers_count_before_what_was_requested(piece: Score) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -186,19 +186,6 @@ def test_a_hand_spans_what_begins_within_a_quarter() -> None:
     assert counterpoint.wide_hand_spans(score, 11) == [NoteLocation(0, 23), NoteLocation(1, 24)]
 
 
-def test_a_run_of_equal_durations_counts_once() -> None:
-    upper = _line(*[(60, 12)] * 3, (0, 12), *[(62, 12)] * 3, (60, 24), *[(60, 12)] * 4)
-    score = _score(upper, _line(*[(48, 24)] * 3))
-    assert counterpoint.equal_runs(score, 6) == []
-    assert counterpoint.equal_runs(score, 5) == [NoteLocation(0, 72)]
-    assert counterpoint.equal_runs(score, 3) == [NoteLocation(0, 48), NoteLocation(0, 144)]
-    assert counterpoint.equal_runs(score, 2) == [
-        NoteLocation(0, 24),
-        NoteLocation(0, 132),
-        NoteLocation(1, 48),
-    ]
-
-
 @pytest.mark.parametrize(
     ("upper", "lower", "key", "open_voices"),
     [
@@ -322,7 +309,7 @@ def test_dissonances_restated(score: Score) -> None:
 
 @given(_scores, st.integers(1, 12))
 def test_what_is_asked_of_each_voice_restated(score: Score, most: int) -> None:
-    leaps, wide, runs = [], [], []
+    leaps, wide = [], []
     for index, voice in enumerate(score.voices):
         for before, note in pairwise(voice.notes):
             if abs(note.pitch - before.pitch) > most:
@@ -333,11 +320,8 @@ def test_what_is_asked_of_each_voice_restated(score: Score, most: int) -> None:
                 for other in voice.notes
             ):
                 wide.append(NoteLocation(index, note.onset_tick))
-        for _, group in groupby(voice.notes, key=lambda note: note.duration_ticks):
-            runs += [NoteLocation(index, note.onset_tick) for note in list(group)[most : most + 1]]
     assert counterpoint.large_leaps(score, most) == leaps
     assert counterpoint.wide_hand_spans(score, most) == wide
-    assert counterpoint.equal_runs(score, most) == runs
 
 
 @given(_scores, st.sampled_from(ALL_KEYS), st.integers(-12, 12))

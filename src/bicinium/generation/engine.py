@@ -32,7 +32,7 @@ from bicinium.generation.processors import (
     Slips,
     Temperature,
 )
-from bicinium.generation.sampling import draw, softmax, truncate
+from bicinium.generation.sampling import draw, masked_softmax, truncate
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
@@ -110,7 +110,7 @@ class Engine:
                 batch.keep(going)
                 decoder.keep(going)
                 logits, allowed = logits[going], allowed[going]
-            p = truncate(softmax(logits, allowed), config.sampling)
+            p = truncate(masked_softmax(logits, allowed), config.sampling)
             batch.tokens = draw(p, batch.uniform())
             yield batch
 

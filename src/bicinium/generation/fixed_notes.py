@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.errors import RequestError
-from bicinium.generation.columns import column
 from bicinium.grammar.config import MusicalGrammarConfig
 from bicinium.grammar.states import Bools, Ints, States
 from bicinium.grammar.terms import FAR, SILENT
@@ -227,7 +226,7 @@ class FixedNotesBatch:
         fixed = self.fixed[table, :, tick]  # (N, 2), as are all of these
         began_fixed = fixed & ~self.fixed[table, :, np.maximum(tick - 1, 0)]
         sounds = state.held_pitch[:, :VOICES, 0] != SILENT
-        fresh = sounds & (state.held_onset[:, :VOICES, 0] == column(tick))
+        fresh = sounds & (state.held_onset[:, :VOICES, 0] == tick[:, None])
         to_end = sounds & ~fresh & (self.ends[table, :, tick] | began_fixed)
         begins = self.begins[table, :, tick]
         to_begin = (begins > 0) & ~fresh
@@ -238,21 +237,21 @@ class FixedNotesBatch:
         passes_over = pending[:, 0] & (part_in_use == 1)  # the upper voice has its turn first
         fixed_here, pitch_here = fixed[row, part_in_use], begins[row, part_in_use]
         no_end = passes_over | (fixed_here & ~to_end[row, part_in_use])
-        forbidden[:, _NOTE_OFF] = column(no_end)
+        forbidden[:, _NOTE_OFF] = no_end[:, None]
         no_begin = passes_over | (fixed_here & ~to_begin[row, part_in_use])
         pitches = BLOCKS[Kind.NOTE_ON].values
         loudness = self.loudness[table, part_in_use, tick]
-        other_pitch = column(fixed_here) & (pitches != column(pitch_here))
+        other_pitch = fixed_here[:, None] & (pitches != pitch_here[:, None])
         too_loud = fixed_here & (state.velocity != loudness)
-        forbidden[:, _NOTE_ON] = column(no_begin | too_loud) | other_pitch
-        other_bin = BLOCKS[Kind.VELOCITY].values != column(loudness)
-        forbidden[:, _VELOCITY] = column(no_begin) | (column(fixed_here) & other_bin)
+        forbidden[:, _NOTE_ON] = (no_begin | too_loud)[:, None] | other_pitch
+        other_bin = BLOCKS[Kind.VELOCITY].values != loudness[:, None]
+        forbidden[:, _VELOCITY] = no_begin[:, None] | (fixed_here[:, None] & other_bin)
         nothing_there = fixed & ~pending  # (N, 2) to enter such a part would lead nowhere
-        skips = np.array([False, True]) & column(pending[:, 0])
+        skips = np.array([False, True]) & pending[:, 0][:, None]
         forbidden[:, _PARTS] = nothing_there | skips
         waits = pending.any(axis=1)
         forbidden[:, END] = waits
-        forbidden[:, _TIME_SHIFT] = column(waits) | self._may_not_land(state, table, sounds)
+        forbidden[:, _TIME_SHIFT] = waits[:, None] | self._may_not_land(state, table, sounds)
         return forbidden
 
     def _may_not_land(self, state: States, table: NDArray[np.integer], sounds: Bools) -> Bools:
@@ -262,14 +261,14 @@ class FixedNotesBatch:
         limit = np.where(sounds & free, self.reaches[table, :, tick], FAR).min(axis=1)
         limit = np.minimum(limit, self.next_event[table, tick])  # (N,) a tick
         limit = np.where(state.notes == 0, np.minimum(limit, self.begun_by[table]), limit)
-        target = column(tick) + _SHIFTS  # (N, 512)
+        target = tick[:, None] + _SHIFTS  # (N, 512)
         inside = np.minimum(target, self.can_land.shape[1] - 1)
-        lands = self.can_land[column(table), inside] | (target == column(limit))
+        lands = self.can_land[table[:, None], inside] | (target == limit[:, None])
         # The longest shift may be repeated, if as many as the grammar allows reach a landing.
         again = np.where(state.last_token == _LONGEST, state.run, 0) + 1
         wait = np.minimum(self.next_landing[table, inside[:, -1]], limit) - target[:, -1]
         lands[:, -1] |= wait < (_MOST_IN_A_ROW - again + 1) * MAX_SHIFT_TICKS
-        return np.asarray(~lands | (target > column(limit)))
+        return np.asarray(~lands | (target > limit[:, None]))
 
 
 def _before_anacrusis(score: Score) -> tuple[TickSpan, ...]:

@@ -202,14 +202,6 @@ def outliers(candidate: Candidate, config: GenerationConfig) -> int:
     return sum(rule.is_outlier(candidate) for rule in OUTLIER_RULES)
 
 
-def score_sheet(
-    composition: Composition, index: QuotationIndex | None, critic: Critic | None = None
-) -> ScoreSheet:
-    """Return the score sheet of a piece. Without an index, no quotations are searched for."""
-    selection = Selection(quotations=index, critic=critic)
-    return selection.sheet(selection.candidate(composition))
-
-
 def quotation(composition: Composition, index: QuotationIndex) -> Quotation:
     """Return the longest quotation in what was composed; fixed notes do not count."""
     assert composition.score is not None

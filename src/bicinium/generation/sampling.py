@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.errors import RequestError
+from bicinium.model.softmax import softmax
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +52,15 @@ def probabilities(
     logits: NDArray[np.floating], token_mask: NDArray[np.bool_] | None, sampling: Sampling
 ) -> NDArray[np.float64]:
     """Return the (B, V) distribution drawn from, given (B, V) logits. Masked tokens have 0."""
-    p = softmax(logits.astype(np.float64) / sampling.temperature, token_mask)
+    p = masked_softmax(logits.astype(np.float64) / sampling.temperature, token_mask)
     return truncate(p, sampling)
 
 
-def softmax(
+def masked_softmax(
     logits: NDArray[np.floating], token_mask: NDArray[np.bool_] | None
 ) -> NDArray[np.float64]:
     """Return the (B, V) probabilities of the tokens that the mask allows."""
-    scaled = logits.astype(np.float64)
-    if token_mask is not None:
-        scaled = np.where(token_mask, scaled, -np.inf)
-    p = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(p / p.sum(axis=1, keepdims=True))
+    return softmax(logits if token_mask is None else np.where(token_mask, logits, -np.inf))
 
 
 def truncate(p: NDArray[np.float64], sampling: Sampling) -> NDArray[np.float64]:

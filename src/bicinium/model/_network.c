@@ -120,15 +120,6 @@ static inline Four times(Pairs a, Pairs b) {
 }
 #endif
 #include "_network_kernels.h"
-#undef TARGET
-#undef WIDTH
-#undef ROWS
-#undef NAME
-#undef LOAD_HALF
-#undef PAIRS
-#undef LOAD_BYTES
-#undef ALL_PAIRS
-#undef TIMES_PAIRS
 
 #if defined(__x86_64__)
 #define TARGET __attribute__((target("avx2,f16c")))
@@ -141,15 +132,6 @@ static inline Four times(Pairs a, Pairs b) {
 #define ALL_PAIRS(pair) _mm256_set1_epi32(pair)
 #define TIMES_PAIRS(a, b) _mm256_madd_epi16(a, b)
 #include "_network_kernels.h"
-#undef TARGET
-#undef WIDTH
-#undef ROWS
-#undef NAME
-#undef LOAD_HALF
-#undef PAIRS
-#undef LOAD_BYTES
-#undef ALL_PAIRS
-#undef TIMES_PAIRS
 
 #define TARGET __attribute__((target("avx512f,avx512vl,avx512bw,f16c")))
 #define WIDTH 16
@@ -161,15 +143,6 @@ static inline Four times(Pairs a, Pairs b) {
 #define ALL_PAIRS(pair) _mm512_set1_epi32(pair)
 #define TIMES_PAIRS(a, b) _mm512_madd_epi16(a, b)
 #include "_network_kernels.h"
-#undef TARGET
-#undef WIDTH
-#undef ROWS
-#undef NAME
-#undef LOAD_HALF
-#undef PAIRS
-#undef LOAD_BYTES
-#undef ALL_PAIRS
-#undef TIMES_PAIRS
 #endif
 
 /* ---------------------------------------------------------------- in double precision, once */

@@ -555,3 +555,13 @@ TARGET static void NAME(step)(const Network *net, const Rows *rows, Scratch *s) 
 #undef lanes
 #undef ints
 #undef VECTORS
+
+#undef TARGET
+#undef WIDTH
+#undef ROWS
+#undef NAME
+#undef LOAD_HALF
+#undef PAIRS
+#undef LOAD_BYTES
+#undef ALL_PAIRS
+#undef TIMES_PAIRS

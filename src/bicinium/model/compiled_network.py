@@ -1,8 +1,7 @@
 """The compiled network (``_network.c``): packs the weights and calls the C code through ctypes.
 
 A call costs 3 microseconds and releases the interpreter's lock. The C file needs neither Cython nor
-cffi. Compiled callers can take ``step_address`` and the addresses of the structures, and call
-without the interpreter.
+cffi.
 """
 
 from __future__ import annotations
@@ -88,7 +87,6 @@ class CompiledNetwork:
         self.address = addressof(self.structure)
         self._columns = self.structure.columns + self.structure.skipped + 1
         self._step = _library().bicinium_step
-        self.step_address = ctypes.cast(self._step, c_void_p).value
 
     def _structure(self, weights: Mapping[str, NDArray[np.floating]]) -> _Network:
         config, packed = self.config, self._packed

@@ -14,5 +14,7 @@ def log_softmax(logits: ArrayLike) -> NDArray[np.float64]:
 
 
 def softmax(logits: ArrayLike) -> NDArray[np.float64]:
-    """Return (…, V) probabilities of (…, V) logits."""
-    return np.asarray(np.exp(log_softmax(logits)))
+    """Return (…, V) probabilities of (…, V) logits; a logit of -inf has probability 0."""
+    p = np.array(logits, np.float64)
+    p = np.exp(p - p.max(axis=-1, keepdims=True))
+    return np.asarray(p / p.sum(axis=-1, keepdims=True))

@@ -209,20 +209,6 @@ def _are_wide(notes: NoteArray, max_semitones: int) -> Bools:
     return wide
 
 
-def equal_runs(score: Score, most: int) -> list[NoteLocation]:
-    """The note with which a voice has more than ``most`` notes of one duration in a row, whatever
-    rests are between; one note for each such run.
-    """
-    return _places(score, (_times_before(notes[_DURATION]) == most for notes in _lines(score)))
-
-
-def _times_before(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each value stands in a row just before it."""
-    number = np.arange(len(values))
-    run_begins = np.where(_changes(values) != 0, number, 0)
-    return number - np.maximum.accumulate(run_begins)
-
-
 def voices_off_tonic(score: Score, key: Key) -> list[int]:
     """Return the voices that do not end on the tonic chord.
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from bicinium.generation.columns import column
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.base import (
     ALL_PITCHES,
@@ -106,7 +105,7 @@ class Cadence(Constraint):
         closes = _CLOSES[batch.minor]  # (P, 2, 109)
         closes &= (low <= ALL_PITCHES) & (high >= ALL_PITCHES)
         lowest_tonic = closes[:, LOWER].argmax(axis=1)
-        closes[:, UPPER] &= column(lowest_tonic) <= ALL_PITCHES  # so that the lower need not cross
+        closes[:, UPPER] &= lowest_tonic[:, None] <= ALL_PITCHES  # so that the lower need not cross
         self.closes = closes.reshape(-1, len(ALL_PITCHES))  # (2 P, 109)
         self.exempt: Bools | None = None  # (P, 2)
         if fixed_notes is not None:
@@ -127,7 +126,7 @@ class Cadence(Constraint):
         if not leading.any():
             return None
         minor = self.batch.minor[context.rows]
-        return column(leading) & ~_LEADS[minor, voice][:, LOWEST_PITCH:]
+        return leading[:, None] & ~_LEADS[minor, voice][:, LOWEST_PITCH:]
 
     def _not_closing(self, context: ConstraintContext, voice: Rows) -> Bools | None:
         """Return (N, 88) the pitches that do not close, from the deadline on."""
@@ -139,11 +138,11 @@ class Cadence(Constraint):
         some = closing.nonzero()[0]
         rows = context.rows[some]
         closes = self.closes.take(VOICES * rows + voice[some], axis=0)
-        any_tone = column(~self._on_tonic(context, voice)[some])
+        any_tone = (~self._on_tonic(context, voice)[some])[:, None]
         closes &= any_tone | _IS_TONIC[self.batch.minor[rows]]
         over = context.tick[some] > self.quiet_after(rows)
         found = np.zeros((len(context), len(PITCHES)), np.bool_)
-        found[some] = ~closes[:, LOWEST_PITCH:] | column(over)
+        found[some] = ~closes[:, LOWEST_PITCH:] | over[:, None]
         return found
 
     def _on_tonic(self, context: ConstraintContext, voice: Rows) -> Bools:
@@ -166,18 +165,18 @@ class Cadence(Constraint):
         """
         quiet, end = self.quiet_after(context.rows), self.batch.end[context.rows]
         silent = (context.pitch == NO_PITCH).all(axis=1)
-        lasts = (context.until >= column(end)).all(axis=1)
+        lasts = (context.until >= end[:, None]).all(axis=1)
         dead = lasts & (quiet - context.tick < MAX_SHIFT_TICKS)
         if not dead.any():
             return None
-        then = column(context.tick) + SHIFTS
-        on_beat = then % column(self.batch.beat[context.rows]) == 0
-        idle = column(silent) | ~on_beat
-        return column(dead) & idle & (then > column(quiet)) & (then < column(end))
+        then = context.tick[:, None] + SHIFTS
+        on_beat = then % self.batch.beat[context.rows][:, None] == 0
+        idle = silent[:, None] | ~on_beat
+        return dead[:, None] & idle & (then > quiet[:, None]) & (then < end[:, None])
 
     def _still_open(self, context: ConstraintContext) -> Bools:
         """Return (N, 2) the voices that have yet to close."""
-        line = column(VOICES * context.rows) + np.arange(VOICES)  # (N, 2)
+        line = (VOICES * context.rows)[:, None] + np.arange(VOICES)  # (N, 2)
         closed = self.closes[line, context.last_pitch]
         in_last_bar = context.ended_tick[:, LOWER] > self.batch.last_bar[context.rows]
         closed[:, LOWER] &= in_last_bar | (context.pitch[:, LOWER] != NO_PITCH)

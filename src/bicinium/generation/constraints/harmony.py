@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from bicinium.generation.columns import column
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.base import (
     ALL_PITCHES,
@@ -37,7 +36,7 @@ _OUTSIDE_KEY[1:] = [
     for key in REFERENCE_KEYS.values()
 ]
 # (109, 88) by the pitch that sounds: the pitches that are dissonant with it.
-_DISSONANT = are_dissonant(column(ALL_PITCHES), PITCHES)
+_DISSONANT = are_dissonant(ALL_PITCHES[:, None], PITCHES)
 _DISSONANT[NO_PITCH] = False
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.generation.batch import Batch
-from bicinium.generation.columns import column
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.base import (
     NO_PITCH,
@@ -208,7 +207,7 @@ class ConstraintProcessor(LogitsProcessor):
 
     def _mask_onsets(self, context: ConstraintContext, masks: _TokenMasks) -> None:
         """Mask NOTE_ON, and VELOCITY if no pitch would be left for the NOTE_ON after it."""
-        free = None if context.fixed is None else column(~of_voice(context.fixed, context.part))
+        free = None if context.fixed is None else (~of_voice(context.fixed, context.part))[:, None]
         for name, constraint in self.active.items():
             if not self.settings.forbids(name):
                 answer = constraint.forbidden_pitches(context, context.part)
@@ -224,7 +223,7 @@ class ConstraintProcessor(LogitsProcessor):
         masks.forbid(_NOTE_ON, forbidden)
         nothing_left = np.logical_and.reduce(forbidden, axis=1)
         if nothing_left.any():
-            masks.forbid(_VELOCITY, column(nothing_left))
+            masks.forbid(_VELOCITY, nothing_left[:, None])
 
     def _leave_lower_a_close(
         self, cadence: Cadence, context: ConstraintContext, forbidden: Bools
@@ -257,7 +256,7 @@ class ConstraintProcessor(LogitsProcessor):
                 continue
             some = (limit < MAX_SHIFT_TICKS).nonzero()[0]
             if len(some):
-                masks.against(name, _TIME_SHIFT, column(limit[some]) < SHIFTS, some)
+                masks.against(name, _TIME_SHIFT, limit[some][:, None] < SHIFTS, some)
         if self._cadence:
             shifts = self._cadence.forbidden_shifts(context)
             if shifts is not None:

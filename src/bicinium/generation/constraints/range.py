@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicinium.generation.columns import column
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.base import (
     PITCHES,
@@ -61,13 +60,13 @@ class HandSpan(Constraint):
         self.count[piece, voice] += 1
 
     def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        near = self.onset[context.rows, voice] > column(context.tick - SPAN_TICKS)
+        near = self.onset[context.rows, voice] > (context.tick - SPAN_TICKS)[:, None]
         if not near.any():
             return None
         pitch = self.pitch[context.rows, voice]
         low = np.where(near, pitch, 0).max(axis=1) - self.settings.span
         high = np.where(near, pitch, FAR).min(axis=1) + self.settings.span
-        return (column(low) > PITCHES) | (column(high) < PITCHES)
+        return (low[:, None] > PITCHES) | (high[:, None] < PITCHES)
 
     @staticmethod
     def count_violations(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bicinium.generation.columns import column
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.base import (
     ALL_PITCHES,
@@ -26,7 +25,7 @@ from bicinium.music.counterpoint import LOWER, UPPER, are_parallel
 from bicinium.music.score import Score
 
 # (2 · 109, 88) by the voice that begins and the pitch that the other holds: what would cross it.
-_CROSSES = np.concatenate([column(ALL_PITCHES) > PITCHES, column(ALL_PITCHES) < PITCHES])
+_CROSSES = np.concatenate([ALL_PITCHES[:, None] > PITCHES, ALL_PITCHES[:, None] < PITCHES])
 _CROSSES[len(ALL_PITCHES) + NO_PITCH] = False
 
 
@@ -38,7 +37,7 @@ class Parallels(Constraint):
     """
 
     def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        follows = context.ended_tick == column(context.tick)  # (N, 2)
+        follows = context.ended_tick == context.tick[:, None]  # (N, 2)
         moved = (context.onset[:, UPPER] == context.tick) & (context.pitch[:, UPPER] != NO_PITCH)
         second = (voice == LOWER) & moved & follows[:, UPPER] & follows[:, LOWER]
         found: Bools | None = None
@@ -46,9 +45,9 @@ class Parallels(Constraint):
             upper_before, lower_before = context.ended_pitch[second].T
             found = np.zeros((len(context), len(PITCHES)), np.bool_)
             found[second] = are_parallel(
-                column(upper_before),
-                column(context.pitch[second, UPPER]),
-                column(lower_before),
+                upper_before[:, None],
+                context.pitch[second, UPPER][:, None],
+                lower_before[:, None],
                 PITCHES,
             )
         if context.coming is None:
@@ -58,10 +57,10 @@ class Parallels(Constraint):
         if first.any():
             found = np.zeros((len(context), len(PITCHES)), np.bool_) if found is None else found
             found[first] = are_parallel(
-                column(context.ended_pitch[first, UPPER]),
+                context.ended_pitch[first, UPPER][:, None],
                 PITCHES,
-                column(context.pitch[first, LOWER]),
-                column(context.coming[first]),
+                context.pitch[first, LOWER][:, None],
+                context.coming[first][:, None],
             )
         return found
 
@@ -117,7 +116,7 @@ class Leap(Constraint):
         self, settings: Constraints, batch: BatchConditions, fixed_notes: FixedVoices | None = None
     ) -> None:
         super().__init__(settings, batch, fixed_notes)
-        self.too_far = np.abs(column(ALL_PITCHES) - PITCHES) > settings.max_leap
+        self.too_far = np.abs(ALL_PITCHES[:, None] - PITCHES) > settings.max_leap
         self.too_far[NO_PITCH] = False
 
     def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
