@@ -58,7 +58,7 @@ def bicinium_train(command: list[str]) -> Callable[..., None]:
 
     def run(*arguments: object) -> None:
         ran = subprocess.run(
-            [*command, "train", *map(str, arguments)], capture_output=True, text=True, timeout=300
+            [*command, "train", *map(str, arguments)], capture_output=True, text=True, timeout=1200
         )
         assert ran.returncode == 0, ran.stderr
 
