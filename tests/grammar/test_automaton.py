@@ -16,6 +16,7 @@ from bicinium.grammar import (
     MusicalGrammarValidator,
     Rule,
 )
+from bicinium.grammar.terms import Stage
 from bicinium.music.score import Meter
 from bicinium.tokenizer.vocabulary import (
     BLOCKS,
@@ -390,3 +391,29 @@ def test_a_grammar_that_contradicts_itself_is_refused(wrong):
 def test_the_hash_names_the_configuration():
     assert MusicalGrammarConfig().config_hash == MusicalGrammarConfig().config_hash
     assert MusicalGrammarConfig().config_hash != MusicalGrammarConfig(max_note_ticks=96).config_hash
+
+
+def test_a_range_that_the_transposition_leaves_no_pitch_is_refused():
+    grammar = MusicalGrammar(MusicalGrammarConfig(ranges=((60, 84), (21, 24))))
+    with pytest.raises(GrammarError, match=r"part 1, 21 to 24, .* by \+5 semitones: widen"):
+        grammar.initial_state(bar_ticks=96, bars=1, transposition=5)
+
+
+@pytest.mark.parametrize("transposition", [-3, 0, 3])
+def test_narrow_ranges_make_no_dead_end(transposition):
+    grammar = MusicalGrammar(MusicalGrammarConfig(ranges=((60, 60), (24, 25))))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        state = grammar.initial_state(
+            bar_ticks=96, bars=2, max_tokens=120, transposition=transposition
+        )
+        while state.stage != Stage.ENDED:
+            state.advance(int(rng.choice(np.flatnonzero(grammar.token_mask(state)))))
+
+
+def test_without_a_budget_no_token_is_counted():
+    grammar = MusicalGrammar()
+    state = grammar.initial_state(bar_ticks=96)
+    before = state.tokens_left
+    state.advance(START)
+    assert state.tokens_left == before

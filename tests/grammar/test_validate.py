@@ -205,3 +205,22 @@ def test_every_piece_of_the_keyboard_corpus_scores_one(shared_corpus, every, cap
     wrong = [result.violations[0] for result in results if not result.valid]
     assert not wrong
     assert all(result.grammar_score == 1.0 for result in results)
+
+
+def test_an_unpaired_pedal_lowers_the_score():
+    pedal = token_id(Kind.SUSTAIN_OFF, 0)
+    result = judge([*HEADER, pedal, LOUD, on(60), shift(96), off(60), END], sustain=True)
+    assert [violation.rule for violation in result.violations] == ["pairing"]
+    assert result.rule_scores["pairing"] == pytest.approx(2 / 3)
+    assert result.grammar_score < 1
+
+
+def test_a_note_off_that_skips_a_due_note_is_told_so_though_another_note_began_now():
+    """In the lower voice a note is due; the upper voice has begun one in the same tick."""
+    tokens = [*HEADER, LOUD, on(60), part(1), on(40), on(43), shift(24), part(0), off(60), on(62)]
+    tokens += [part(1), off(43), off(40), shift(72), part(0), off(62), END]
+    result = judge(tokens, max_polyphony=2, max_note_ticks=24)
+    message = next(
+        one.message for one in result.violations if "sounding for too long" in one.message
+    )
+    assert "leaves E2 sounding for too long" in message

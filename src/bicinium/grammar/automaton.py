@@ -27,6 +27,7 @@ from bicinium.grammar.rule import Rule
 from bicinium.grammar.state import State
 from bicinium.grammar.states import Bools, Ints, States
 from bicinium.grammar.terms import ENDED, FAR
+from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH
 from bicinium.tokenizer.vocabulary import VOCAB_SIZE
 
 SPARE_SLOTS = 3
@@ -83,7 +84,8 @@ class MusicalGrammar:
         transposition: semitones that will be added after decoding; ``range`` counts them in.
         spare_slots: notes beyond ``max_polyphony`` to keep track of; 0 is enough for legal tokens.
 
-        Raises GrammarError if the budget is too small for any piece.
+        Raises GrammarError if the budget is too small for any piece, or if the transposition leaves
+        a part no pitch within its range.
         """
         states = self.initial_states(
             1,
@@ -136,12 +138,27 @@ class MusicalGrammar:
         bar, asked = states.bar_ticks, np.broadcast_to(0 if bars is None else bars, (count,))
         if (bar < 0).any() or (asked < 0).any() or ((asked > 0) & (bar == 0)).any():
             raise GrammarError("bars must be 0 or more, and a number of bars needs a metre")
+        self._refuse_empty_ranges(states.transposition)
         states.end_tick[:] = np.where(asked > 0, bar * asked, FAR)
         if max_tokens is not None:
             states.tokens_left[:] = max_tokens
             for row in range(count):
                 self._refuse_small_budget(states[row])
         return states
+
+    def _refuse_empty_ranges(self, transposition: Ints) -> None:
+        """A part without any pitch would be a dead end: an event must follow its PART."""
+        if "range" not in self.config.rules:
+            return
+        for part in range(self.config.voices):
+            low, high = self.config.range_of(part)
+            none = (high - transposition < LOWEST_PITCH) | (low - transposition > HIGHEST_PITCH)
+            if none.any():
+                semitones = transposition[none][0]
+                raise GrammarError(
+                    f"the range of part {part}, {low} to {high}, has no pitch that a token can "
+                    f"name when the piece is transposed by {semitones:+d} semitones: widen it"
+                )
 
     def _refuse_small_budget(self, state: State) -> None:
         needed = token_budget.reserve(state)

@@ -21,7 +21,7 @@ from bicinium.grammar.terms import (
     SILENT,
 )
 from bicinium.music.score import pitch_name
-from bicinium.tokenizer.vocabulary import KINDS, MAX_SHIFT_TICKS, Kind
+from bicinium.tokenizer.vocabulary import KINDS, MAX_SHIFT_TICKS, VALUES, Kind
 
 Message: TypeAlias = Callable[[MusicalGrammarConfig, State, int], str]
 
@@ -55,14 +55,11 @@ def pairing(config: MusicalGrammarConfig, state: State, token: int) -> str:
 
 
 def duration(config: MusicalGrammarConfig, state: State, token: int) -> str:
-    begun_now = any(
-        pitch != SILENT and onset == state.tick
-        for pitch, onset in zip(state.held_pitch, state.held_onset, strict=True)
-    )
-    if KINDS[token] == NOTE_OFF and begun_now:
+    ends = int(VALUES[token]) if KINDS[token] == NOTE_OFF else None
+    if ends is not None and rules.began_now(state, ends):
         return "ends a note in the tick in which it began"
     held = zip(state.held_pitch, state.held_until, strict=True)
-    due = [pitch for pitch, until in held if until == state.first_due]
+    due = [pitch for pitch, until in held if until == state.first_due and pitch != ends]
     return (
         f"leaves {_names(due)} sounding for too long: a note lasts at most "
         f"{config.max_note_ticks} ticks and not beyond the last barline"
@@ -78,7 +75,7 @@ def time(config: MusicalGrammarConfig, state: State, token: int) -> str:
             return f"{no_note}goes beyond the last barline, at tick {state.end_tick}"
         case Kind.END:
             return "does not fall on the last barline"
-    return "comes on the last barline, where only what sounds may end"
+    return "comes on the last barline, where notes may only end and pedals only rise"
 
 
 def voices(config: MusicalGrammarConfig, state: State, token: int) -> str:
@@ -99,7 +96,7 @@ def order(config: MusicalGrammarConfig, state: State, token: int) -> str:
         return "follows a PART; a note of that part must"
     if state.moment == READY:
         return "follows a VELOCITY; a NOTE_ON must"
-    return "is out of order: parts rise, ends come before beginnings, pitches rise"
+    return "is out of order: parts rise, NOTE_OFF comes before NOTE_ON, pitches rise"
 
 
 def velocity(config: MusicalGrammarConfig, state: State, token: int) -> str:

@@ -22,7 +22,7 @@ cpdef bint repetition(State state, int kind, int value) noexcept nogil
 cpdef bint pitch_range(State state, int kind, int value) noexcept nogil
 
 cdef bint sounds_here(State state, int pitch) noexcept nogil
-cdef bint began_now(State state, int pitch) noexcept nogil
+cpdef bint began_now(State state, int pitch) noexcept nogil
 cdef int first_part_due(State state) noexcept nogil
 @cython.locals(lowest=int)
 cdef int first_pitch_due(State state, int part) noexcept nogil

@@ -91,7 +91,8 @@ def duration(state: State, kind: int, value: int) -> bool:
 
 def time(state: State, kind: int, value: int) -> bool:
     """TIME_SHIFTs are canonical: only the longest may be followed by another. The piece ends on a
-    barline: on the last one, if a number of bars was asked for, where only what sounds may end.
+    barline: on the last one, if a number of bars was requested. There notes may only end, and
+    pedals only rise.
     """
     if kind == TIME_SHIFT:
         return value > ticks_until_end(state)
@@ -99,7 +100,7 @@ def time(state: State, kind: int, value: int) -> bool:
         return state.tick < state.end_tick < FAR or state.position_in_bar() != 0
     if state.tick != state.end_tick:
         return False
-    # On the last barline only what sounds may end, and no pedal may be passed over.
+    # On the last barline, and no event may skip a pedal that is still down.
     if kind in (NOTE_ON, VELOCITY, SUSTAIN_ON):
         return True
     if kind == NOTE_OFF:
@@ -162,8 +163,8 @@ def out_of_order(state: State, kind: int, value: int) -> bool:
 
 
 def velocity(state: State, kind: int, value: int) -> bool:
-    """Audible bins only. A VELOCITY comes before the first note, and later only for a change, with
-    a NOTE_ON after it.
+    """Audible bins only. A VELOCITY comes before the first note, and later only for a change. It
+    needs a NOTE_ON that can follow it (``Judge.some_note_fits`` checks this).
     """
     if kind == VELOCITY:
         return value < state.limits.lowest_velocity_bin or value == state.velocity
@@ -224,8 +225,8 @@ def first_pitch_due(state: State, part: int) -> int:
 
 
 def passes_over_due_note(state: State, pitch: int) -> bool:
-    """Would an event at this pitch of the current part come after the place, in the order of this
-    tick, of a NOTE_OFF that is still missing?
+    """Would an event at this pitch of the current part skip a NOTE_OFF that is due in this tick?
+    In the order of a tick that NOTE_OFF could not follow it.
     """
     if state.first_due > state.tick:
         return False
@@ -233,8 +234,8 @@ def passes_over_due_note(state: State, pitch: int) -> bool:
 
 
 def ticks_until_due(state: State) -> int:
-    """How long time may pass until a sounding note must end; FAR if one is overdue already, since
-    that was a violation when it happened.
+    """Ticks until the first sounding note must end. FAR if it is overdue: that was a violation
+    when it happened.
     """
     return state.first_due - state.tick if state.first_due >= state.tick else FAR
 
@@ -300,7 +301,9 @@ class RuleSet:
         self.pitch_range = "range" in names
 
     def forbids_value(self, state: State, kind: int, value: int) -> bool:
-        """Is a token forbidden whose kind is in its place, VELOCITY or not, repeated or not?"""
+        """Do the rules other than ``velocity`` and ``repetition`` forbid a token that is in its
+        place?
+        """
         return (
             (self.voices and voices(state, kind, value))
             or (self.pairing and pairing(state, kind, value))

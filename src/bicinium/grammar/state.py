@@ -161,7 +161,8 @@ class State:
         else:
             self.run = 1
         self.last_token = token
-        self.tokens_left -= 1
+        if self.tokens_left < FAR:
+            self.tokens_left -= 1
         if self.stage == ENDED:
             return
         kind = _kind_of[token]

@@ -24,6 +24,7 @@ from bicinium.music.score import COMMON_TIME, TICKS_PER_QUARTER, Meter
 from bicinium.tokenizer.vocabulary import KINDS, UNK, VOCAB_SIZE, Kind, describe
 
 _PART_NAMES = ("upper voice", "lower voice")
+_PAIRED_EVENTS = (Kind.NOTE_ON, Kind.NOTE_OFF, Kind.SUSTAIN_ON, Kind.SUSTAIN_OFF)
 _TOKENS_AT_ONCE = 32_000
 
 # The kinds of token each rule is concerned with: how often it could have been broken.
@@ -176,8 +177,10 @@ class MusicalGrammarValidator:
         scores = {}
         for name in {rule.name for rule in self.grammar.rules} & set(times):
             if name == "pairing":
-                events = max(counts[Kind.NOTE_ON], counts[Kind.NOTE_OFF], 1)
-                scores[name] = float(paired / events)
+                notes = max(counts[Kind.NOTE_ON], counts[Kind.NOTE_OFF], 1)
+                events = counts[list(_PAIRED_EVENTS)].sum()
+                unbroken = max(0.0, 1.0 - times[name] / max(1, events))
+                scores[name] = float(min(paired / notes, unbroken))
             else:
                 kinds = _CONCERNS.get(name)
                 chances = int(counts[list(kinds)].sum()) if kinds else len(tokens)
