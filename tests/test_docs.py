@@ -12,7 +12,14 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize(
     "name",
-    ["docs/composing.md", "docs/grammar.md", "docs/quality.md", "docs/training.md", "README.md"],
+    [
+        "docs/composing.md",
+        "docs/counterpoint.md",
+        "docs/grammar.md",
+        "docs/quality.md",
+        "docs/training.md",
+        "README.md",
+    ],
 )
 def test_examples_print_what_they_say(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from bicinium import deprecated_paths
 
 if TYPE_CHECKING:
-    from bicinium.api import compose, compose_many, read, stream, validate, write
+    from bicinium.api import check, compose, compose_many, read, stream, validate, write
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compose", "compose_many", "read", "stream", "validate", "write"]
+__all__ = ["__version__", "check", "compose", "compose_many", "read", "stream", "validate", "write"]
 
 deprecated_paths.install()
 

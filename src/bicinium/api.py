@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bicinium.counterpoint import CounterpointReport, RuleSet, check_score, load_rule_set
 from bicinium.errors import RequestError
 from bicinium.formats.registry import read_score
 from bicinium.generation.candidates import (
@@ -146,6 +147,22 @@ def _selection(request: ComposeRequest, best_of: int | None = None) -> Selection
 def validate(path: str | Path) -> FileVerdict:
     """Check a MIDI file or a token file; see ``FileVerdict``."""
     return validate_file(Path(path))
+
+
+def check(
+    music: str | Path | Score,
+    rules: str | Path | RuleSet = "bach",
+    *,
+    cantus: int | None = None,
+    reduce: bool = False,
+) -> CounterpointReport:
+    """Check the counterpoint of a score or a file; see ``check_score``.
+
+    rules: the name of a set (``species1`` to ``species5``, each also with ``-school``; ``bach``),
+        or a YAML file. cantus: the voice that is given, 0 the upper, 1 the lower.
+    """
+    score = music if isinstance(music, Score) else read_score(music, reduce)
+    return check_score(score, load_rule_set(rules), cantus)
 
 
 def read(path: str | Path, *, reduce: bool = False) -> Score:

@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from bicinium.cli.check import check
 from bicinium.cli.compose import compose
 from bicinium.cli.convert import convert
 from bicinium.cli.corpus import corpus_fetch, corpus_prepare, corpus_report_page, corpus_validate
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Compose two-voice keyboard music that is grammatical by construction.",
 )
-for command in (compose, convert, validate, train, doctor, evaluate, studio):
+for command in (compose, convert, validate, check, train, doctor, evaluate, studio):
     app.command()(command)
 
 corpus = typer.Typer(no_args_is_help=True, help="Download, prepare and check training data.")

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
 from bicinium.atomic_write import atomic_write
@@ -24,6 +25,16 @@ from bicinium.formats.notation.notate import notate
 from bicinium.formats.notation.symbols import Bar, Symbol
 from bicinium.formats.spelling import Spelling, signature_alterations, spell
 from bicinium.music.score import TICKS_PER_QUARTER, Score
+
+
+class NoteMark(NamedTuple):
+    """How a note is marked: the colour of its head, and a label above or below its staff."""
+
+    colour: str  # #RRGGBB
+    label: str = ""
+
+
+NoteMarks: TypeAlias = Mapping[tuple[int, int], NoteMark]  # by voice and onset in ticks
 
 _CLEFS = {"treble": ("G", 2), "bass": ("F", 4)}
 _ACCIDENTALS = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
@@ -47,14 +58,17 @@ _FINAL_BARLINE = '      <barline location="right"><bar-style>light-heavy</bar-st
 
 
 def write_musicxml(
-    score: Score, path: str | Path, metadata: Mapping[str, str] | None = None
+    score: Score,
+    path: str | Path,
+    metadata: Mapping[str, str] | None = None,
+    marks: NoteMarks | None = None,
 ) -> None:
     """Write MusicXML 4.0, compressed if the suffix is ``.mxl``.
 
     ``metadata`` (such as the seed and the model) is stored as miscellaneous fields.
     """
     path = Path(path)
-    text = to_musicxml(score, metadata)
+    text = to_musicxml(score, metadata, marks)
     with atomic_write(path) as temporary:
         if path.suffix.lower() == ".mxl":
             _write_compressed(temporary, text)
@@ -70,7 +84,11 @@ def _write_compressed(path: Path, text: str) -> None:
             archive.writestr(entry, content)
 
 
-def to_musicxml(score: Score, metadata: Mapping[str, str] | None = None) -> str:
+def to_musicxml(
+    score: Score,
+    metadata: Mapping[str, str] | None = None,
+    marks: NoteMarks | None = None,
+) -> str:
     """Return a score of two voices as MusicXML. Raises ScoreError for more or fewer voices."""
     if len(score.voices) != 2:
         raise ScoreError(
@@ -78,7 +96,10 @@ def to_musicxml(score: Score, metadata: Mapping[str, str] | None = None) -> str:
             "Keep an upper and a lower voice."
         )
     bars = notate(score)
-    staves = [_StaffWriter(score, part, spellings) for part, spellings in enumerate(spell(score))]
+    staves = [
+        _StaffWriter(score, part, spellings, marks or {})
+        for part, spellings in enumerate(spell(score))
+    ]
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" '
@@ -175,8 +196,11 @@ class _StaffWriter:
     Accidentals are keyed by letter and octave. They hold to the end of their bar.
     """
 
-    def __init__(self, score: Score, part: int, spellings: Sequence[Spelling]) -> None:
+    def __init__(
+        self, score: Score, part: int, spellings: Sequence[Spelling], marks: NoteMarks
+    ) -> None:
         self._staff = part + 1
+        self._marks = {tick: mark for (voice, tick), mark in marks.items() if voice == part}
         self._voice = 4 * part + 1  # MuseScore numbers four voices a staff.
         self._spellings = dict(zip(score.voices[part].notes, spellings, strict=True))
         self._signature = signature_alterations(score.key.fifths if score.key else 0)
@@ -195,6 +219,7 @@ class _StaffWriter:
     def _note(
         self, symbol: Symbol, previous: Symbol | None, following: Symbol | None
     ) -> Iterator[str]:
+        yield from self._label(symbol)
         yield from self._pitch_or_rest(symbol)
         yield f"        <duration>{symbol.duration_ticks}</duration>"
         ties = ["stop"] * symbol.tied_from_last + ["start"] * symbol.tied_to_next
@@ -221,6 +246,18 @@ class _StaffWriter:
             yield f"        <notations>{''.join(notations)}</notations>"
         yield "      </note>"
 
+    def _label(self, symbol: Symbol) -> Iterator[str]:
+        """Yield the label of a marked note, as a direction before it."""
+        if symbol.note is None or symbol.tied_from_last:
+            return
+        mark = self._marks.get(symbol.note.onset_tick)
+        if mark is not None and mark.label:
+            placement = "above" if self._staff == 1 else "below"
+            yield f'      <direction placement="{placement}">'
+            words = f"<words color={quoteattr(mark.colour)}>{escape(mark.label)}</words>"
+            yield f"        <direction-type>{words}</direction-type>"
+            yield f"        <staff>{self._staff}</staff></direction>"
+
     def _pitch_or_rest(self, symbol: Symbol) -> Iterator[str]:
         if symbol.note is None:
             yield "      <note>"
@@ -229,7 +266,9 @@ class _StaffWriter:
         spelling = self._spellings[symbol.note]
         alter = f"<alter>{spelling.alter}</alter>" if spelling.alter else ""
         percent = symbol.note.velocity * 100 / VELOCITY_AT_100_PERCENT
-        yield f'      <note dynamics="{percent:.2f}">'
+        mark = self._marks.get(symbol.note.onset_tick)
+        colour = f" color={quoteattr(mark.colour)}" if mark else ""
+        yield f'      <note dynamics="{percent:.2f}"{colour}>'
         yield f"        <pitch><step>{spelling.step}</step>{alter}"
         yield f"          <octave>{spelling.octave}</octave></pitch>"
 

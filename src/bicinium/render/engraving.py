@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
-from bicinium.formats.musicxml_writer import to_musicxml
+from bicinium.formats.musicxml_writer import NoteMarks, to_musicxml
 from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
 
@@ -48,30 +48,30 @@ _OPTIONS = {
 }
 
 
-def write_svg(score: Score, path: str | Path) -> None:
+def write_svg(score: Score, path: str | Path, marks: NoteMarks | None = None) -> None:
     """Write the engraved score as one SVG image. Raises RequestError if it needs more pages."""
-    page = _only_page(score, path)
+    page = _only_page(score, path, marks)
     with atomic_write(Path(path)) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def write_png(score: Score, path: str | Path) -> None:
+def write_png(score: Score, path: str | Path, marks: NoteMarks | None = None) -> None:
     """Write the engraved score as one PNG image. Raises RequestError if it needs more pages."""
-    data = png_from_svg(_only_page(score, path))
+    data = png_from_svg(_only_page(score, path, marks))
     with atomic_write(Path(path)) as temporary:
         temporary.write_bytes(data)
 
 
-def write_pdf(score: Score, path: str | Path) -> None:
+def write_pdf(score: Score, path: str | Path, marks: NoteMarks | None = None) -> None:
     """Write the engraved score as PDF on A4."""
-    pages = engrave(score, one_page=False)
+    pages = engrave(score, one_page=False, marks=marks)
     data = _compile_with_typst(pages, "pdf", score.title, score.composer)
     with atomic_write(Path(path)) as temporary:
         temporary.write_bytes(data)
 
 
-def _only_page(score: Score, path: str | Path) -> str:
-    pages = engrave(score, one_page=True)
+def _only_page(score: Score, path: str | Path, marks: NoteMarks | None) -> str:
+    pages = engrave(score, one_page=True, marks=marks)
     if len(pages) > 1:
         raise RequestError(
             f"{path} would need {len(pages)} pages for {score.bars} bars, and an image has one. "
@@ -80,7 +80,7 @@ def _only_page(score: Score, path: str | Path) -> str:
     return pages[0]
 
 
-def engrave(score: Score, one_page: bool) -> list[str]:
+def engrave(score: Score, one_page: bool, marks: NoteMarks | None = None) -> list[str]:
     """Return the pages of a score as SVG.
 
     With ``one_page``, a score that is too long for the tallest page still has more than one.
@@ -92,7 +92,7 @@ def engrave(score: Score, one_page: bool) -> list[str]:
         _OPTIONS
         | {"pageHeight": _MAX_PAGE_HEIGHT if one_page else _A4_HEIGHT, "adjustPageHeight": one_page}
     )
-    toolkit.loadData(to_musicxml(score))
+    toolkit.loadData(to_musicxml(score, marks=marks))
     return [_finish(toolkit.renderToSVG(page + 1)) for page in range(toolkit.getPageCount())]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bicinium.errors import RequestError
 from bicinium.formats.midi import write_midi
-from bicinium.formats.musicxml_writer import write_musicxml
+from bicinium.formats.musicxml_writer import NoteMarks, write_musicxml
 from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
 from bicinium.render.audio import write_ogg, write_wav
@@ -36,6 +36,7 @@ class Writer:
     write: Callable[..., None]  # (score, path), and the keywords below if they are set
     libraries: tuple[Library, ...] = ()
     takes_metadata: bool = False  # keyword ``metadata``
+    takes_marks: bool = False  # keyword ``marks``
     takes_perform: bool = False  # keyword ``perform``; only for sound, never for notation
 
 
@@ -46,11 +47,11 @@ _VORBIS = Library("soundfile", "sound", "OGG")
 
 WRITERS: dict[str, Writer] = {
     "mid": Writer(write_midi),
-    "musicxml": Writer(write_musicxml, takes_metadata=True),
-    "mxl": Writer(write_musicxml, takes_metadata=True),
-    "svg": Writer(write_svg, (_VEROVIO,)),
-    "png": Writer(write_png, (_VEROVIO, _TYPST)),
-    "pdf": Writer(write_pdf, (_VEROVIO, _TYPST)),
+    "musicxml": Writer(write_musicxml, takes_metadata=True, takes_marks=True),
+    "mxl": Writer(write_musicxml, takes_metadata=True, takes_marks=True),
+    "svg": Writer(write_svg, (_VEROVIO,), takes_marks=True),
+    "png": Writer(write_png, (_VEROVIO, _TYPST), takes_marks=True),
+    "pdf": Writer(write_pdf, (_VEROVIO, _TYPST), takes_marks=True),
     "roll.svg": Writer(write_piano_roll),
     "wav": Writer(write_wav, (_SYNTHESIZER,), takes_perform=True),
     "ogg": Writer(write_ogg, (_SYNTHESIZER, _VORBIS), takes_perform=True),
@@ -80,15 +81,17 @@ def write_score(
     path: str | Path,
     metadata: Mapping[str, str] | None = None,
     perform: bool = False,
+    marks: NoteMarks | None = None,
     *,
     about: Mapping[str, str] | None = None,
 ) -> None:
     """Write a score in the format of the file's suffix.
 
     ``metadata`` is stored in MusicXML. ``perform`` plays WAV and OGG with expressive timing.
-    ``about`` is the former name of ``metadata``.
+    ``marks`` colours and labels notes. ``about`` is the former name of ``metadata``.
 
-    Raises RequestError for an unknown format or a library that is not installed.
+    Raises RequestError for an unknown format, one that cannot be marked, or a library that is not
+    installed.
     """
     if about is not None:
         warnings.warn(
@@ -100,6 +103,11 @@ def write_score(
     keywords: dict[str, object] = {}
     if writer.takes_metadata:
         keywords["metadata"] = metadata
+    if marks:
+        if not writer.takes_marks:
+            marked = ", ".join(name for name, each in WRITERS.items() if each.takes_marks)
+            raise RequestError(f"{path} cannot hold marks. Write one of {marked}.")
+        keywords["marks"] = marks
     if writer.takes_perform:
         keywords["perform"] = perform
     writer.write(score, path, **keywords)

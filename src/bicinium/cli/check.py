@@ -1,0 +1,125 @@
+"""`bicinium check`: find the counterpoint faults in two voices."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bicinium.cli.options import AsJson
+from bicinium.cli.output import print_json, report_write_errors, write_page
+from bicinium.errors import BiciniumError, RequestError
+
+if TYPE_CHECKING:
+    from bicinium.counterpoint import RuleSet
+    from bicinium.reports.counterpoint_report import CheckedFile
+
+
+class CantusOption(StrEnum):
+    """Which voice is given and not judged."""
+
+    UPPER = "upper"
+    LOWER = "lower"
+
+
+def check(
+    paths: Annotated[list[Path], typer.Argument(help="Music files, folders or patterns.")],
+    rules: Annotated[
+        str,
+        typer.Option(
+            help="Rule set: species1 to species5 (strict), species1-school to species5-school, "
+            "bach, or a YAML file."
+        ),
+    ] = "bach",
+    cantus: Annotated[
+        CantusOption | None,
+        typer.Option(help="The voice that is given (default: the one with one note in each bar)."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="HTML page to write, or with .csv a table of the files.")
+    ] = None,
+    marked: Annotated[
+        Path | None,
+        typer.Option(
+            help="The score of a single file with coloured notes to write: .musicxml, .svg, .png "
+            "or .pdf."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find parallel fifths, unprepared dissonances and other faults, and say where and why.
+
+    Exit status 1 if any file has an error; warnings and hints do not count.
+    """
+    from bicinium.counterpoint import load_rule_set
+    from bicinium.reports.verdicts import find_files
+
+    rule_set = load_rule_set(rules)
+    given = None if cantus is None else list(CantusOption).index(cantus)
+    found = list(find_files(paths))
+    if marked and len(found) != 1:
+        raise RequestError(f"--marked takes a single file (got {len(found)}). Use --report.")
+    files = [_check_file(path, rule_set, given) for path in found]
+    _write(files, report, marked)
+    if as_json:
+        print_json({"files": [_row(each) for each in files]})
+    else:
+        for each in files:
+            _print(each)
+    if any(each.report is None or not each.report.passed for each in files):
+        raise typer.Exit(1)
+
+
+def _check_file(path: Path, rule_set: RuleSet, cantus: int | None) -> CheckedFile:
+    from bicinium.api import check as check_music
+    from bicinium.reports.counterpoint_report import CheckedFile
+
+    try:
+        return CheckedFile(path, check_music(path, rule_set, cantus=cantus))
+    except BiciniumError as error:
+        return CheckedFile(path, None, str(error))
+
+
+def _write(files: list[CheckedFile], report: Path | None, marked: Path | None) -> None:
+    from bicinium.render.export import write_score
+    from bicinium.reports.counterpoint_report import class_table, counterpoint_page, note_marks
+
+    if report:
+        table = report.suffix.lower() == ".csv"
+        write_page(report, class_table(files) if table else counterpoint_page(files))
+    if marked and files[0].report is not None:
+        with report_write_errors(marked):
+            write_score(files[0].report.score, marked, marks=note_marks(files[0].report))
+
+
+def _row(file: CheckedFile) -> dict[str, object]:
+    if file.report is None:
+        return {"path": str(file.path), "problem": file.error}
+    return {"path": str(file.path), "mark": file.mark, **file.report.as_json()}
+
+
+def _print(file: CheckedFile) -> None:
+    """Print the faults of a file, and what is good in it."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(Text(str(file.path), "bold"), soft_wrap=True)
+    if file.report is None:
+        console.print(Text(f"  {file.error}", "red"), soft_wrap=True)
+        return
+    styles = {"error": "red", "warning": "yellow", "hint": "blue"}
+    for number, fault in enumerate(file.report.faults, start=1):
+        head = Text(f"  {number}. {fault.severity}, {fault.rule}: ", styles[fault.severity])
+        console.print(Text.assemble(head, fault.message), soft_wrap=True)
+    good = file.report.strengths
+    count = len(file.report.faults)
+    console.print(
+        f"  {count or 'no'} fault{'' if count == 1 else 's'} under {file.report.rule_set}; "
+        f"contrary motion {good.contrary_motion:.0%}, independent rhythm "
+        f"{good.independent_rhythm:.0%}"
+    )
+    for bar, imitation in good.imitations:
+        console.print(f"  bar {bar}: {imitation.message}")

@@ -1,0 +1,13 @@
+"""Where the rules are taught. Chapters are named, since their numbers differ between editions."""
+
+_FUX = "Fux, Gradus ad Parnassum (1725), book II, exercise I"
+FUX_MOTION = "Fux, Gradus ad Parnassum (1725), book I, on the three motions"
+FUX_FIRST = f"{_FUX}, lesson 1"
+FUX_SECOND = f"{_FUX}, lesson 2"
+FUX_THIRD = f"{_FUX}, lesson 3"
+FUX_FOURTH = f"{_FUX}, lesson 4"
+FUX_FIFTH = f"{_FUX}, lesson 5"
+JEPPESEN_MELODY = "Jeppesen, Counterpoint (1939), part I, Melody"
+JEPPESEN_TWO_PARTS = "Jeppesen, Counterpoint (1939), part II, Two-Part Counterpoint"
+KENNAN_LINE = "Kennan, Counterpoint (4th ed., 1999), The Single Melodic Line"
+KENNAN_TWO_VOICES = "Kennan, Counterpoint (4th ed., 1999), Principles of Two-Voice Counterpoint"

@@ -1,0 +1,91 @@
+"""`bicinium check` as a teacher uses it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from bicinium.music.key import Key
+from bicinium.music.score import Note, Score, Voice
+from bicinium.render.export import write_score
+
+
+def _exercise(upper, lower):
+    voices = [
+        Voice(tuple(Note(96 * bar, pitch, 96) for bar, pitch in enumerate(pitches)))
+        for pitches in (upper, lower)
+    ]
+    return Score(tuple(voices), len(upper), key=Key.parse("C major"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A class of three: a good exercise, parallel fifths, and a file that is not music."""
+    write_score(_exercise([67, 71, 72], [60, 62, 60]), tmp_path / "anna.musicxml")
+    write_score(_exercise([67, 69, 71, 72], [60, 62, 62, 60]), tmp_path / "ben.musicxml")
+    (tmp_path / "carl.mid").write_bytes(b"not music")
+    return tmp_path
+
+
+def test_faults_are_listed_with_reason_and_exit_status_1(run_cli, folder):
+    result = run_cli("check", folder / "ben.musicxml", "--rules", "species1")
+    assert result.status == 1
+    assert "1. error, consecutive_perfects: bar 2, beat 1: parallel fifths" in result.out
+    assert "lose their independence" in result.out
+
+
+def test_a_good_exercise_has_exit_status_0(run_cli, folder):
+    result = run_cli("check", folder / "anna.musicxml", "--rules", "species1", "--cantus", "lower")
+    assert result.status == 0, result.out
+    assert "no faults under species1" in result.out
+
+
+def test_json_holds_notes_and_sources(run_cli, folder):
+    result = run_cli("check", folder / "ben.musicxml", "--rules", "species1", "--json")
+    (file,) = json.loads(result.out)["files"]
+    fault = file["faults"][0]
+    assert [note["name"] for note in fault["notes"]] == ["G4", "C4", "A4", "D4"]
+    assert "Fux" in fault["source"]
+
+
+def test_a_class_becomes_a_table_and_a_page(run_cli, folder):
+    table, page = folder / "class.csv", folder / "class.html"
+    run_cli("check", folder, "--rules", "species1", "--report", table)
+    rows = list(csv.DictReader(table.open()))
+    assert [int(row["errors"] or 0) for row in rows] == [0, 1, 0]
+    assert rows[1]["consecutive_perfects"] == "1"
+    assert int(rows[0]["mark"]) > int(rows[1]["mark"])
+    assert rows[2]["problem"]
+    run_cli("check", folder, "--rules", "species1", "--report", page)
+    assert "parallel fifths" in page.read_text()
+
+
+def test_faults_are_marked_in_the_score(run_cli, folder):
+    marked = folder / "marked.musicxml"
+    run_cli("check", folder / "ben.musicxml", "--rules", "species1", "--marked", marked)
+    tree = ElementTree.parse(marked)
+    coloured = [note for note in tree.iter("note") if note.get("color")]
+    assert len(coloured) >= 4
+    assert [words.text for words in tree.iter("words")][:1] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--rules", "palestrina"], "There is no rule set 'palestrina'"),
+        (["--marked", "out.mid"], "cannot hold marks"),
+        (["--cantus", "middle"], "middle"),
+    ],
+)
+def test_mistakes_get_a_sentence(run_cli, folder, arguments, said):
+    result = run_cli("check", folder / "ben.musicxml", *arguments)
+    assert result.status == 2
+    assert said in result.err
+
+
+def test_marks_are_for_one_file(run_cli, folder):
+    result = run_cli("check", folder, "--marked", folder / "out.png")
+    assert "a single file" in result.err
