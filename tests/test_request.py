@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -414,3 +415,35 @@ def test_renamed_and_removed_options_are_reported(refuses: Refuses) -> None:
 def test_contradictions_are_refused(options: dict, message: str, refuses: Refuses) -> None:
     with refuses(RequestError, message):
         ComposeRequest.from_options(**options)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("bars", 2.5, r"bars must be a whole number or None \(got 2.5\)"),
+        ("bars", True, r"bars must be a whole number or None \(got True\)"),
+        ("seed", "7", r"seed must be a whole number \(got '7'\)"),
+        ("max_quote", float("nan"), r"max_quote must be a whole number or None"),
+        ("top_k", 1.5, r"top_k must be a whole number"),
+        ("top_p", float("nan"), r"--top-p must be over 0"),
+        ("use_grammar", 1, r"use_grammar must be True or False"),
+        ("constraints", {}, r"constraints must be a Constraints or None"),
+        ("rewrite_bars", "3-4", r"rewrite_bars must be two whole numbers"),
+        ("rewrite_bars", (1, 2, 3), r"rewrite_bars must be two whole numbers"),
+        ("key", 3, r"key must be a text or None"),
+        ("grammar", "mine", r"grammar must be a MusicalGrammar or None"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(option: str, value: object, said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        ComposeRequest.from_options(**{option: value})
+
+
+def test_a_tempo_that_is_no_number_is_refused() -> None:
+    with pytest.raises(RequestError, match="tempo must be between"):
+        _one(tempo=float("nan"))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    request = ComposeRequest.from_options(seed=np.int64(3), temperature=np.float32(0.5))
+    assert next(iter(request.seeds)) == 3

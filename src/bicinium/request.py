@@ -28,6 +28,7 @@ from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator
 from bicinium.model.checkpoint import DEFAULT_MODEL
 from bicinium.music.key import Key, estimate_key
 from bicinium.music.score import Meter, Score, Voice, note_array
+from bicinium.option_types import check_types
 from bicinium.tokenizer.codec import encode
 
 DEFAULT_BARS = 16
@@ -42,7 +43,7 @@ _REMOVED = {"repetition_penalty": 0.0}  # and the value at which it had no effec
 class ComposeRequest:
     """A request for ``n`` pieces. Every field may be left out; at most one source is given.
 
-    Raises RequestError if fields contradict each other.
+    Raises RequestError if a field is not of its type, or if fields contradict each other.
     """
 
     n: int = 4  # pieces
@@ -68,6 +69,7 @@ class ComposeRequest:
     model: Path = DEFAULT_MODEL  # a checkpoint
 
     def __post_init__(self) -> None:
+        check_types(self)
         for option in ("n", "best_of"):
             count = getattr(self, option)
             if count is not None and count < 1:

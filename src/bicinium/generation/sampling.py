@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bicinium.errors import RequestError
 from bicinium.model.softmax import softmax
+from bicinium.option_types import check_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Sampling:
     motif_strength: float | None = 0.0  # bias to the model's motifs; None: 1 in keyboard styles
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name, holds, limits in (
             ("temperature", 0 < self.temperature <= 10, "over 0 and at most 10"),
             ("top-p", 0 < self.top_p <= 1, "over 0 and at most 1"),
