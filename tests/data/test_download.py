@@ -88,6 +88,25 @@ class Server:
     def _circle(self, request: BaseHTTPRequestHandler) -> None:
         self._send(request, b"", 302, Location="/circle.mid")
 
+    def _elsewhere(self, request: BaseHTTPRequestHandler) -> None:
+        """To the same server by another name."""
+        port = self.http.server_address[1]
+        self._send(request, b"", 302, Location=f"http://localhost:{port}/good.mid")
+
+    def _ftp(self, request: BaseHTTPRequestHandler) -> None:
+        self._send(request, b"", 302, Location="ftp://127.0.0.1/good.mid")
+
+    def _drips(self, request: BaseHTTPRequestHandler) -> None:
+        """A byte now and then, so that no read ever times out."""
+        request.send_response(200)
+        request.end_headers()
+        try:
+            for byte in self.data * 1000:
+                request.wfile.write(bytes([byte]))
+                time.sleep(0.005)
+        except OSError:
+            pass
+
     def _says_less(self, request: BaseHTTPRequestHandler) -> None:
         """All of the file, but a header that says it is shorter."""
         self._send(request, self.data, Content_Length=len(self.data) - 40)
@@ -138,9 +157,13 @@ def _work(name: str) -> CatalogueEntry:
     )  # fmt: skip
 
 
-def _fetch(server: Server, out: Path, *names: str) -> dict[str, Download]:
+def _fetch(
+    server: Server, out: Path, *names: str, max_seconds: float = 60.0
+) -> dict[str, Download]:
     works = [_work(name) for name in names]
-    done = download(works, out, server.address, pause_seconds=0.01, timeout_seconds=0.5)
+    done = download(
+        works, out, server.address, pause_seconds=0.01, timeout_seconds=0.5, max_seconds=max_seconds
+    )
     return dict(zip(names, done, strict=True))
 
 
@@ -172,6 +195,8 @@ def test_a_server_in_trouble_is_asked_again_and_the_file_comes_whole(
         ("says-more", "failed", 4),
         ("says-less", "damaged", 1),
         ("endless", "sends over", 1),
+        ("elsewhere", "redirects to http://localhost:.* another host", 1),
+        ("ftp", "redirects to ftp://", 1),
     ],
 )
 def test_what_cannot_be_had_is_said_with_the_reason_and_leaves_nothing(
@@ -256,3 +281,11 @@ def test_the_catalogue_holds_the_works_that_were_asked_for() -> None:
     assert any("Arabesque" in work.title for work in catalogue(["arabesque"]))
     assert {work.composer for work in catalogue(["mozart-sonatas"])} == {"W. A. Mozart"}
     assert {work.composer for work in catalogue(["chopin-etudes"])} == {"F. F. Chopin"}
+
+
+def test_a_server_that_sends_byte_by_byte_is_left_in_the_end(
+    server: Server, tmp_path: Path
+) -> None:
+    done = _fetch(server, tmp_path / "out", "drips", max_seconds=1.0)["drips"]
+    assert (done.outcome, server.asked["drips"]) == ("failed", 1)
+    assert "took over 1 seconds" in done.reason

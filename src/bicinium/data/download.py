@@ -30,7 +30,10 @@ MUTOPIA = "https://www.mutopiaproject.org/"
 _ATTEMPTS = 4
 _FIRST_PAUSE_SECONDS = 1.0  # doubled before each further attempt
 _TIMEOUT_SECONDS = 20.0  # without a byte
+_MAX_SECONDS = 120.0  # for one file
+_CHUNK_BYTES = 256  # read at a time, so that a slow server is noticed
 _MAX_BYTES = 10_000_000
+_SAFE_REDIRECTS = (("https", "https"), ("http", "https"), ("http", "http"))
 _RETRY_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 
 pooch.get_logger().setLevel("WARNING")
@@ -88,11 +91,14 @@ def download(
     progress: Callable[[Download], None] = lambda done: None,
     pause_seconds: float = _FIRST_PAUSE_SECONDS,
     timeout_seconds: float = _TIMEOUT_SECONDS,
+    max_seconds: float = _MAX_SECONDS,
 ) -> list[Download]:
     """Download the works into the folder ``out`` and return the outcome of each.
 
     A file that is there with its recorded hash is not downloaded again. An interrupted run can be
-    repeated. Raises CorpusError if the folder cannot be written to, or if ``server`` is not a URL.
+    repeated. Redirections to another host, or from https to http, are refused. A work that takes
+    longer than ``max_seconds``, or sends nothing for ``timeout_seconds``, fails. Raises CorpusError
+    if the folder cannot be written to, or if ``server`` is not a URL.
     """
     if not server.startswith(("http://", "https://")):
         raise CorpusError(f"--server must begin with http:// or https:// (got {server}).")
@@ -105,9 +111,8 @@ def download(
     downloads = []
     for entry in entries:
         address = server.rstrip("/") + "/" + urllib.parse.quote(entry.path)
-        done = _download(
-            entry, address, out, hashes, _MidiDownloader(timeout_seconds), pause_seconds
-        )
+        downloader = _MidiDownloader(timeout_seconds, max_seconds)
+        done = _download(entry, address, out, hashes, downloader, pause_seconds)
         if done.outcome is Outcome.FETCHED:
             _write_hashes(record_path, hashes)
         downloads.append(done)
@@ -168,32 +173,54 @@ def _reason(address: str, error: requests.RequestException) -> str:
 
 
 class _MidiDownloader:
-    """A downloader for pooch that accepts only complete, readable MIDI of a limited size.
+    """A downloader for pooch that accepts only complete, readable MIDI of a limited size, from the
+    host that was asked, within a limited time.
 
     pooch gives it a temporary file, which it moves into place if nothing is raised here.
     """
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, timeout_seconds: float, max_seconds: float) -> None:
+        self._max_seconds = max_seconds
         self._http = pooch.HTTPDownloader(
-            timeout=timeout_seconds, headers={"User-Agent": "bicinium"}
+            timeout=timeout_seconds,
+            chunk_size=_CHUNK_BYTES,
+            headers={"User-Agent": "bicinium"},
+            hooks={"response": _refuse_other_hosts},
         )
 
     def __call__(self, url: str, output_file: str, caller: Any) -> None:
         with Path(output_file).open("wb") as file:
-            self._http(url, _LimitedFile(file, url), caller)
+            self._http(url, _LimitedFile(file, url, self._max_seconds), caller)
         try:
             read_midi(Path(output_file))
         except MidiFileError as error:
             raise MidiFileError(str(error).replace(output_file, url)) from error
 
 
-class _LimitedFile:
-    """A file that raises CorpusError when more than the largest MIDI file is written to it."""
+def _refuse_other_hosts(response: requests.Response, **_: Any) -> None:
+    """Raise CorpusError if a response redirects to another host, or from https to http."""
+    if not response.is_redirect:
+        return
+    asked = urllib.parse.urlsplit(response.url)
+    address = urllib.parse.urljoin(response.url, response.headers["location"])
+    sent = urllib.parse.urlsplit(address)
+    if sent.hostname != asked.hostname or (asked.scheme, sent.scheme) not in _SAFE_REDIRECTS:
+        raise CorpusError(
+            f"{response.url} redirects to {address}, another host or a less safe protocol. "
+            "If you trust it, name it with --server."
+        )
 
-    def __init__(self, file: IO[bytes], url: str) -> None:
+
+class _LimitedFile:
+    """A file that raises CorpusError if it becomes too large or takes too long."""
+
+    def __init__(self, file: IO[bytes], url: str, max_seconds: float) -> None:
         self._file, self._url = file, url
+        self._max_seconds, self._started = max_seconds, time.monotonic()
 
     def write(self, block: bytes) -> int:
+        if time.monotonic() - self._started > self._max_seconds:
+            raise CorpusError(f"{self._url} took over {self._max_seconds:g} seconds")
         if self._file.tell() + len(block) > _MAX_BYTES:
             raise CorpusError(
                 f"{self._url} sends over {_MAX_BYTES:,} bytes, which is too long for a MIDI file"
