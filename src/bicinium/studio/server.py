@@ -18,10 +18,9 @@ from starlette.routing import Route
 from bicinium.errors import BiciniumError, RequestError
 from bicinium.model.checkpoint import DEFAULT_MODEL
 from bicinium.studio.access_control import ALL_INTERFACES, AccessGuard, AccessPolicy
+from bicinium.studio.connections import MAX_CONNECTIONS, LimitedConnection
 from bicinium.studio.errors import StudioError
 from bicinium.studio.routes import NOT_FOUND, StudioRoutes
-
-_MAX_CONNECTIONS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,8 @@ def studio_server(settings: StudioSettings) -> uvicorn.Server:
             access_log=False,
             server_header=False,
             ws="none",
-            limit_concurrency=_MAX_CONNECTIONS,
+            http=LimitedConnection,
+            limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=1,
         )
     )
