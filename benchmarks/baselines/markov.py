@@ -122,14 +122,18 @@ class MarkovDecoder:
         """Begin ``batch`` new sequences."""
         self.last = np.full((batch, self.chain.order), PAD, np.int64)
 
-    def keep(self, rows: NDArray[np.integer]) -> None:
-        """Go on with these only."""
-        self.last = self.last[rows]
+    def restart(self, row: int) -> None:
+        """Replace a sequence by a new one."""
+        self.last[row] = PAD
 
-    def step(self, features: NDArray[np.integer]) -> Floats:
-        """(B, F) feature rows, of which the first is the token → (B, V) log-probabilities."""
-        self.last = np.column_stack([self.last[:, 1:], features[:, 0]])
-        return np.asarray(np.log(self.chain.probabilities(self.last)))
+    def step(self, inputs: NDArray[np.integer], rows: NDArray[np.integer] | None = None) -> Floats:
+        """(N, F) inputs, of which the first is the token → (N, V) log-probabilities.
+
+        rows: only these sequences.
+        """
+        which = np.arange(len(self.last)) if rows is None else rows
+        self.last[which] = np.column_stack([self.last[which, 1:], inputs[:, 0]])
+        return np.asarray(np.log(self.chain.probabilities(self.last[which])))
 
 
 def _number(tokens: Integers) -> Integers:

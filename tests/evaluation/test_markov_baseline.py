@@ -61,18 +61,20 @@ def test_repeats_count_as_if_the_piece_stood_there_so_often() -> None:
     assert weighed == pytest.approx(written_out)
 
 
-def test_the_decoder_remembers_each_sequence_that_is_kept() -> None:
+def test_the_decoder_remembers_each_sequence() -> None:
     chain = MarkovChain([PIECE], repeats=[1])
     decoder = MarkovDecoder(chain)
     decoder.start(2)
     decoder.step(np.array([[START, 7], [START, 7]]))
     decoder.step(np.array([[C, 7], [A, 7]]))
 
-    decoder.keep(np.array([1]))
-    logits = decoder.step(np.array([[B, 7]]))
+    logits = decoder.step(np.array([[B, 7]]), np.array([1]))
 
     expected = chain.probabilities(np.array([[START, A, B]]))
     assert logits == pytest.approx(np.log(expected))
+    decoder.restart(1)
+    logits = decoder.step(np.array([[START, 7]]), np.array([1]))
+    assert logits == pytest.approx(np.log(chain.probabilities(np.array([[PAD, PAD, START]]))))
     assert math.isclose(np.exp(logits).sum(), 1)
 
 

@@ -530,9 +530,9 @@ def test_notes_are_streamed_long_before_the_piece_is_finished(composer: Composer
     steps: list[int] = []
 
     class Counting(Decoder):
-        def step(self, features: np.ndarray) -> np.ndarray:
+        def step(self, inputs: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
             steps.append(1)
-            return super().step(features)
+            return super().step(inputs, rows)
 
     decoder = copy(composer.decoder)
     decoder.__class__ = Counting

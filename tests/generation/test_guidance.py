@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bicinium.generation.guidance import Guidance, guidance_scale
+from bicinium.generation.guidance import GuidedDecoder, guidance_scale
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.encode import PieceConditions, mask_style
@@ -54,17 +53,12 @@ def _guided(
     context: int = 256,
 ) -> np.ndarray:
     """Return (N, T, V) logits; from halfway on only the pieces ``kept``, if any are named."""
-    guidance, rows, logits = Guidance(decoder, np.array(scale), context), np.arange(len(seen)), []
-    conditional = copy(decoder)
-    conditional.start(len(seen))
+    guided, rows, logits = GuidedDecoder(decoder, np.array(scale), context), np.arange(3), []
     for place in range(seen.shape[1]):
         if kept and place == seen.shape[1] // 2:
             rows = np.array(kept)
             logits = [before[rows] for before in logits]
-            conditional.keep(rows)
-        batch: Any = SimpleNamespace(rows=rows, inputs=seen[rows, place])
-        guided, _ = guidance(batch, conditional.step(batch.inputs), np.ones(1, np.bool_))
-        logits.append(guided)
+        logits.append(guided.step(seen[rows, place], rows))
     return np.stack(logits, axis=1)
 
 
@@ -121,13 +115,38 @@ def test_two_batches_can_share_one_decoder(
     decoder: Decoder, seen: Callable[..., np.ndarray]
 ) -> None:
     inputs = seen("bach")
-    one, other = (Guidance(decoder, np.full(3, scale)) for scale in (1.5, 2.0))
-    plain = _plain(decoder, inputs[:, :4])
+    one, other = (GuidedDecoder(decoder, np.full(3, scale)) for scale in (1.5, 2.0))
     for place in range(4):
-        batch: Any = SimpleNamespace(rows=np.arange(3), inputs=inputs[:, place])
-        first, second = (g(batch, plain[:, place], np.ones(1))[0] for g in (one, other))
+        first, second = (g.step(inputs[:, place], np.arange(3)) for g in (one, other))
         assert not np.allclose(first, second)
     np.testing.assert_allclose(first, _guided(decoder, inputs[:, :4], [1.5] * 3)[:, 3])
+
+
+def test_the_network_is_called_once_a_step_and_not_for_what_is_unguided(
+    decoder: Decoder, seen: Callable[..., np.ndarray]
+) -> None:
+    rows_read: list[int] = []
+
+    class Counting(Decoder):
+        def step(self, inputs: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+            rows_read.append(len(inputs))
+            return super().step(inputs, rows)
+
+    counting = copy(decoder)
+    counting.__class__ = Counting
+    inputs = seen("bach")[:, 0]
+    for scale in ([1.5] * 3, [1.5, 1.0, 3.0], [1.0] * 3):
+        GuidedDecoder(counting, np.array(scale)).step(inputs, np.arange(3))
+    assert rows_read == [6, 5, 3]
+
+
+def test_an_unguided_piece_has_the_same_bits_in_guided_company(
+    decoder: Decoder, seen: Callable[..., np.ndarray]
+) -> None:
+    inputs = seen("bach")
+    np.testing.assert_array_equal(
+        _guided(decoder, inputs, [1.5, 1.0, 1.5])[1], _guided(decoder, inputs, [1.0] * 3)[1]
+    )
 
 
 @pytest.mark.parametrize(

@@ -171,8 +171,7 @@ def test_kept_rows_go_on_as_if_they_had_always_been_alone(
     decoder.start(5)
     for t in range(10):
         decoder.step(seen[:, t])
-    decoder.keep(rows)
-    after = np.stack([decoder.step(seen[rows, t]) for t in range(10, 20)], axis=1)
+    after = np.stack([decoder.step(seen[rows, t], rows) for t in range(10, 20)], axis=1)
     expected = _torch_logits(model, seen[rows])[:, 10:]
     np.testing.assert_allclose(after, expected, atol=1e-4, rtol=0)
 
@@ -574,8 +573,7 @@ def test_rows_kept_beyond_the_context_keep_their_window(
     decoder.start(4)
     for t in range(_CONTEXT + 5):
         decoder.step(seen[:, t])
-    decoder.keep(rows)
-    after = [decoder.step(seen[rows, t]) for t in range(_CONTEXT + 5, _LENGTH)]
+    after = [decoder.step(seen[rows, t], rows) for t in range(_CONTEXT + 5, _LENGTH)]
     np.testing.assert_allclose(
         np.stack(after, axis=1), expected[:, _CONTEXT + 5 :], atol=1e-5, rtol=0
     )

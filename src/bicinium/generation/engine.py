@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +22,7 @@ from bicinium.generation.config import DEFAULT_CONFIG, GenerationConfig
 from bicinium.generation.constraints.cadence import draw_cadence_plan
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.constraints.processor import ConstraintProcessor
-from bicinium.generation.guidance import Guidance, guidance_scale
+from bicinium.generation.guidance import GuidedDecoder, guidance_scale
 from bicinium.generation.motif_bias import MotifBias, motif_strength
 from bicinium.generation.processors import (
     FixedNotesProcessor,
@@ -79,9 +78,8 @@ class Engine:
         Raises CancelledError as soon as ``cancelled`` returns True.
         """
         batch = Batch.start(conditions, rngs, config, self.model, self.grammar)
-        processors = processors_for(batch, config, self.decoder, self.grammar)
-        decoder = copy(self.decoder)  # with a cache of its own
-        decoder.start(len(conditions))
+        processors = processors_for(batch, config, self.grammar)
+        decoder = GuidedDecoder(self.decoder, _guidance_scales(conditions, config))
         while True:
             if cancelled and cancelled():
                 raise CancelledError("composing was stopped")
@@ -94,12 +92,11 @@ class Engine:
                 if not len(going):
                     return
                 batch.keep(going)
-                decoder.keep(going)
             if config.use_grammar:
                 allowed = self.grammar.mask(batch.state)
             else:
                 allowed = np.ones((len(batch.rows), VOCAB_SIZE), np.bool_)
-            logits: NDArray[np.floating] = decoder.step(batch.encode_inputs(self.model))
+            logits: NDArray[np.floating] = decoder.step(batch.encode_inputs(self.model), batch.rows)
             for processor in processors:
                 logits, allowed = processor(batch, logits, allowed)
             possible = allowed.any(axis=1)
@@ -108,7 +105,6 @@ class Engine:
                 if not len(going):
                     return
                 batch.keep(going)
-                decoder.keep(going)
                 logits, allowed = logits[going], allowed[going]
             p = truncate(masked_softmax(logits, allowed), config.sampling)
             batch.tokens = draw(p, batch.uniform())
@@ -167,18 +163,14 @@ class Engine:
 
 
 def processors_for(
-    batch: Batch, config: GenerationConfig, decoder: Decoder, grammar: MusicalGrammar
+    batch: Batch, config: GenerationConfig, grammar: MusicalGrammar
 ) -> list[LogitsProcessor]:
     """Return the processors of a batch, in the order in which they are called."""
     conditions, sampling = batch.conditions, config.sampling
-    scale = np.array([guidance_scale(sampling.guidance, one.is_keyboard) for one in conditions])
     strength = np.array(
         [motif_strength(sampling.motif_strength, one.is_keyboard) for one in conditions]
     )
-    processors: list[LogitsProcessor] = []
-    if (scale != 1).any():
-        processors.append(Guidance(decoder, scale))
-    processors.append(Temperature(sampling.temperature))
+    processors: list[LogitsProcessor] = [Temperature(sampling.temperature)]
     if batch.fixed_notes.anything:
         processors.append(FixedNotesProcessor())
     if config.constraints and config.use_grammar:
@@ -189,6 +181,14 @@ def processors_for(
         processors.append(Slips(grammar, config.slip_probability))
     processors.append(RequestedTempo([one.tempo_qpm for one in conditions]))
     return processors
+
+
+def _guidance_scales(
+    conditions: Sequence[Conditions], config: GenerationConfig
+) -> NDArray[np.float64]:
+    """Return (B,) the guidance scale of each piece."""
+    scale = config.sampling.guidance
+    return np.array([guidance_scale(scale, one.is_keyboard) for one in conditions], np.float64)
 
 
 def _constraint_processor(

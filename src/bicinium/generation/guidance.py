@@ -12,8 +12,6 @@ from copy import copy
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.generation.batch import Batch
-from bicinium.generation.processors import LogitsProcessor
 from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.encode import mask_style
 
@@ -28,27 +26,43 @@ def guidance_scale(requested: float | None, is_keyboard: bool) -> float:
     return _KEYBOARD_GUIDANCE if is_keyboard else 1.0
 
 
-class Guidance(LogitsProcessor):
-    """Guides each of B pieces by its scale (B,). Runs the model a second time, without the style.
+class GuidedDecoder:
+    """A decoder of B sequences, each of which is guided by its scale (B,).
 
-    ``context`` is how many tokens that second run looks back.
+    What the model says without the style comes from further sequences of the same batch, so the
+    weights are read once. A scale of 1 needs none.
+
+    context: how many tokens the sequences without the style look back.
     """
 
     def __init__(
         self, decoder: Decoder, scale: NDArray[np.floating], context: int = _CONTEXT
     ) -> None:
-        self._scale = scale
-        self._rows = np.arange(len(scale))
         self._decoder = copy(decoder)  # the same weights, with a cache of its own
-        self._decoder.start(len(scale), [context] * len(scale))
+        self._scale = scale
+        guided = scale != 1
+        self._unconditional = np.where(guided, len(scale) + np.cumsum(guided) - 1, -1)
+        if guided.any():
+            contexts = [decoder.config.context] * len(scale) + [context] * int(guided.sum())
+            self._decoder.start(len(contexts), contexts)
+        else:
+            self._decoder.start(len(scale))
 
-    def __call__(
-        self, batch: Batch, logits: NDArray[np.floating], allowed: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-        """Return (N, V) the guided logits, and the mask as it is."""
-        if len(batch.rows) < len(self._rows):  # pieces have finished since the last step
-            self._decoder.keep(np.searchsorted(self._rows, batch.rows))
-            self._rows = batch.rows
-        unconditional = self._decoder.step(mask_style(self._decoder.config, batch.inputs))
-        scale = self._scale[batch.rows][:, None]
-        return unconditional + scale * (logits - unconditional), allowed
+    def step(self, inputs: NDArray[np.int32], rows: NDArray[np.integer]) -> NDArray[np.floating]:
+        """Read one more token of each of the sequences ``rows`` (N,), each once.
+
+        inputs: (N, F + REFERENCES + 1), with the style. Returns (N, V) logits of the next token.
+        """
+        guided = np.flatnonzero(self._unconditional[rows] >= 0)
+        if not len(guided):
+            return self._decoder.step(inputs, rows)
+        without_style = mask_style(self._decoder.config, inputs[guided])
+        logits = self._decoder.step(
+            np.concatenate([inputs, without_style]),
+            np.concatenate([rows, self._unconditional[rows[guided]]]),
+        )
+        unconditional = logits[len(rows) :]
+        found = logits[: len(rows)].astype(np.float64)
+        scale = self._scale[rows[guided], None]
+        found[guided] = unconditional + scale * (logits[guided] - unconditional)
+        return found

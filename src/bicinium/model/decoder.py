@@ -68,15 +68,11 @@ class Decoder:
         """
         contexts = [self.config.context] * batch if contexts is None else contexts
         at_most = [min(context, self.config.context) for context in contexts]
-        self._cache, self._rows = self.network.cache(at_most), np.arange(batch)
+        self._cache, self._batch = self.network.cache(at_most), batch
 
     def restart(self, row: int) -> None:
         """Replace a sequence by a new one."""
-        self._cache.lengths[self._rows[row]] = 0
-
-    def keep(self, rows: NDArray[np.integer]) -> None:
-        """Continue with these sequences only, each once, in this order."""
-        self._rows = self._rows[rows]
+        self._cache.lengths[row] = 0
 
     def step(
         self, inputs: NDArray[np.integer], rows: NDArray[np.integer] | None = None
@@ -86,7 +82,7 @@ class Decoder:
         inputs: (N, F + REFERENCES + 1), from ``encode_inputs``. Returns (N, V) logits of the next
         token. rows: only these sequences, each once.
         """
-        which = self._rows if rows is None else self._rows[rows]
+        which = np.arange(self._batch) if rows is None else rows
         if self._pool is None or len(which) < self.threads:
             return self.network.step(self._cache, which, inputs)
         shares = [
