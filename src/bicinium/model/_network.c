@@ -18,6 +18,12 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#if defined(__linux__) && (defined(__clang__) || __GNUC__ >= 11)
+#define HAS_TILES /* AMX; Linux wants to be asked */
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -43,6 +49,7 @@ typedef struct {
     float *x, *y, *z, *qkv, *hidden, *active, *said;
     float *scores; /* (context,) */
     int16_t *whole; /* rows of 16 bits */
+    int8_t *high, *low; /* (tiled rows, whole_stride) the two bytes of `whole` */
     int16_t *weights; /* (context,) */
     float *scales;  /* (rows,) what 1 of them is worth */
     float *turns;  /* (rows, 2, 2, half): cosines and sines by token, then by tick */
@@ -51,10 +58,19 @@ typedef struct {
 
 static int64_t padded(int64_t count) { return (count + PANEL - 1) / PANEL * PANEL; }
 
-/* Of a sequence's memory, what 16 tokens take in a layer. */
-static int64_t bytes_of_block(const Network *net) {
-    if (!net->bytes) return 2 * PANEL * net->width * (int64_t)sizeof(float);
-    return 2 * PANEL * (net->width + net->heads * (int64_t)sizeof(float));
+static int64_t fourfold(int64_t count) { return (count + 3) / 4 * 4; }
+
+/* Of each output of a matrix in bytes, so many weights are kept: a tile takes 64. */
+static int64_t deep(int64_t inputs) { return (inputs + 63) / 64 * 64; }
+
+/* The place of a byte among four: the second and the third are exchanged. */
+static inline int64_t exchanged(int64_t i) { return (i & 1) << 1 | i >> 1; }
+
+/* Of a sequence's memory, what a layer takes. */
+static int64_t bytes_of_layer(const Network *net, int64_t context) {
+    if (!net->bytes) return padded(context) * 2 * net->width * (int64_t)sizeof(float);
+    const int64_t size = net->width / net->heads;
+    return padded(context) * net->heads * (fourfold(size) + size + 2 * (int64_t)sizeof(float));
 }
 
 #define INLINE TARGET static inline __attribute__((always_inline))
@@ -89,33 +105,28 @@ static inline float half_to_float(uint16_t half) {
 #endif
 #if defined(__x86_64__)
 #define PAIRS __m128i
-#define LOAD_BYTES(p) widened(_mm_loadl_epi64((const __m128i *)(p)))
+#define LOAD_PAIRS(p) _mm_loadu_si128((const __m128i *)(p))
+#define EVEN_BYTES(four) _mm_srai_epi16(_mm_slli_epi16(four, 8), 8)
+#define ODD_BYTES(four) _mm_srai_epi16(four, 8)
 #define ALL_PAIRS(pair) _mm_set1_epi32(pair)
-#define TIMES_PAIRS(a, b) _mm_madd_epi16(a, b)
-static inline __m128i widened(__m128i bytes) {
-    return _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8);
-}
+#define ADD_PAIRS(sum, a, b) _mm_add_epi32((__m128i)(sum), _mm_madd_epi16(a, b))
 #else
-typedef struct { int16_t of[8]; } Pairs;
+typedef int16_t Pairs __attribute__((vector_size(16)));
+typedef int32_t Four __attribute__((vector_size(16)));
 #define PAIRS Pairs
-#define LOAD_BYTES(p) loaded(p)
-#define ALL_PAIRS(pair) repeated(pair)
-#define TIMES_PAIRS(a, b) times(a, b)
+#define LOAD_PAIRS(p) loaded(p)
+#define EVEN_BYTES(four) (((four) << 8) >> 8)
+#define ODD_BYTES(four) ((four) >> 8)
+#define ALL_PAIRS(pair) ((Pairs)((Four){0} + (pair)))
+#define ADD_PAIRS(sum, a, b) ((sum) + times(a, b))
 static inline Pairs loaded(const int8_t *bytes) {
     Pairs pairs;
-    for (int i = 0; i < 8; i++) pairs.of[i] = bytes[i];
+    memcpy(&pairs, bytes, sizeof pairs);
     return pairs;
 }
-static inline Pairs repeated(int32_t pair) {
-    Pairs pairs;
-    for (int i = 0; i < 4; i++) memcpy(pairs.of + 2 * i, &pair, sizeof pair);
-    return pairs;
-}
-typedef int32_t Four __attribute__((vector_size(16)));
 static inline Four times(Pairs a, Pairs b) {
     Four sum;
-    for (int i = 0; i < 4; i++)
-        sum[i] = a.of[2 * i] * b.of[2 * i] + a.of[2 * i + 1] * b.of[2 * i + 1];
+    for (int i = 0; i < 4; i++) sum[i] = a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
     return sum;
 }
 #endif
@@ -128,21 +139,33 @@ static inline Four times(Pairs a, Pairs b) {
 #define NAME(name) avx2_##name
 #define LOAD_HALF(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p)))
 #define PAIRS __m256i
-#define LOAD_BYTES(p) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(p)))
+#define LOAD_PAIRS(p) _mm256_loadu_si256((const __m256i *)(p))
+#define EVEN_BYTES(four) _mm256_srai_epi16(_mm256_slli_epi16(four, 8), 8)
+#define ODD_BYTES(four) _mm256_srai_epi16(four, 8)
 #define ALL_PAIRS(pair) _mm256_set1_epi32(pair)
-#define TIMES_PAIRS(a, b) _mm256_madd_epi16(a, b)
+#define ADD_PAIRS(sum, a, b) _mm256_add_epi32((__m256i)(sum), _mm256_madd_epi16(a, b))
 #include "_network_kernels.h"
 
-#define TARGET __attribute__((target("avx512f,avx512vl,avx512bw,f16c")))
-#define WIDTH 16
-#define ROWS 12
+#define WIDE "avx512f,avx512vl,avx512bw,f16c"
+#define TARGET __attribute__((target(WIDE)))
 #define NAME(name) avx512_##name
-#define LOAD_HALF(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p)))
-#define PAIRS __m512i
-#define LOAD_BYTES(p) _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(p)))
-#define ALL_PAIRS(pair) _mm512_set1_epi32(pair)
-#define TIMES_PAIRS(a, b) _mm512_madd_epi16(a, b)
-#include "_network_kernels.h"
+#define ADD_PAIRS(sum, a, b) _mm512_add_epi32((__m512i)(sum), _mm512_madd_epi16(a, b))
+#include "_network_avx512.h"
+
+#define TARGET __attribute__((target(WIDE ",avx512vnni")))
+#define NAME(name) vnni_##name
+#define ADD_PAIRS(sum, a, b) _mm512_dpwssd_epi32((__m512i)(sum), a, b)
+#include "_network_avx512.h"
+
+#if defined(HAS_TILES)
+#include "_network_tiles.h"
+#define TILES
+#define TARGET __attribute__((target(WIDE ",avx512vnni")))
+#define NAME(name) tiles_##name
+#define ADD_PAIRS(sum, a, b) _mm512_dpwssd_epi32((__m512i)(sum), a, b)
+#include "_network_avx512.h"
+#undef TILES
+#endif
 #endif
 
 /* ---------------------------------------------------------------- in double precision, once */
@@ -177,10 +200,11 @@ static int prepare(const Network *net, int64_t rows, int64_t context, Scratch *s
     s->hidden_stride = net->layer->gate_up.outputs;
     s->active_stride = padded(net->hidden);
     s->said_stride = net->head.outputs;
-    s->whole_stride = padded((net->hidden > net->width ? net->hidden : net->width) + 1);
+    s->whole_stride = deep(net->hidden > net->width ? net->hidden : net->width);
     const int64_t row = 3 * s->stride + s->qkv_stride + s->hidden_stride + s->active_stride
                         + s->said_stride + 4 * half + 3 + s->whole_stride / 2;
-    float *at = malloc((rows * row + 2 * padded(context) + 16 * PANEL) * sizeof(float));
+    const int64_t plane = padded(rows) * s->whole_stride; /* bytes */
+    float *at = malloc((rows * row + 2 * padded(context) + 16 * PANEL) * sizeof(float) + 2 * plane);
     if (!at) return -1;
     s->position = (int64_t *)at, at += 2 * rows;
     s->x = at, at += rows * s->stride;
@@ -194,7 +218,8 @@ static int prepare(const Network *net, int64_t rows, int64_t context, Scratch *s
     s->scales = at, at += rows;
     s->whole = (int16_t *)at, at += rows * s->whole_stride / 2;
     s->weights = (int16_t *)at, at += padded(context) + PANEL;
-    s->scores = at;
+    s->scores = at, at += padded(context) + PANEL;
+    s->high = (int8_t *)(((uintptr_t)at + 63) / 64 * 64), s->low = s->high + plane;
     return 0;
 }
 
@@ -235,19 +260,27 @@ static void conclude(const Network *net, const float *said, const int32_t *input
 
 /* The bytes that a sequence's memory takes, a multiple of 64. */
 EXPORT int64_t bicinium_memory(const Network *net, int64_t context) {
-    const int64_t bytes = net->layers * padded(context) / PANEL * bytes_of_block(net);
+    const int64_t bytes = net->layers * bytes_of_layer(net, context);
     return (bytes + 64 + 63) / 64 * 64; /* 64: a register may read beyond the last value */
 }
 
 typedef void (*Step)(const Network *, const Rows *, Scratch *);
 
-/* 0 is what every processor of the architecture has. */
+enum { PLAIN, AVX2, AVX512, VNNI, WITH_TILES }; /* PLAIN: what every processor has */
+
 static Step step_of(int64_t instructions) {
+    switch (instructions) {
+        case PLAIN: return plain_step;
 #if defined(__x86_64__)
-    if (instructions == 1) return avx2_step;
-    if (instructions == 2) return avx512_step;
+        case AVX2: return avx2_step;
+        case AVX512: return avx512_step;
+        case VNNI: return vnni_step;
+#if defined(HAS_TILES)
+        case WITH_TILES: return tiles_step;
 #endif
-    return instructions == 0 ? plain_step : NULL;
+#endif
+        default: return NULL;
+    }
 }
 
 /* The best instruction set of this processor, to be given to `bicinium_step`. */
@@ -255,11 +288,16 @@ EXPORT int64_t bicinium_instructions(void) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
-        && __builtin_cpu_supports("avx512bw"))
-        return 2;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")) return 1;
+        && __builtin_cpu_supports("avx512bw")) {
+        if (!__builtin_cpu_supports("avx512vnni")) return AVX512;
+#if defined(HAS_TILES)
+        if (may_use_tiles()) return WITH_TILES;
 #endif
-    return 0;
+        return VNNI;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")) return AVX2;
+#endif
+    return PLAIN;
 }
 
 /* One more token of each row's sequence: (count, vocabulary) logits of what follows it.

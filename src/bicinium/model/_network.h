@@ -14,7 +14,8 @@ enum { SINGLE, HALF, BYTES };
 /* A matrix (inputs, outputs) in panels of 16 outputs, the last one filled up with zeros. */
 typedef struct {
     const void *panels; /* SINGLE, HALF: (outputs / 16, inputs, 16);
-                           BYTES: (outputs / 16, inputs / 2, 16, 2), an odd input filled up */
+                           BYTES: (outputs / 16, inputs / 4, 16, 4), inputs filled up to a
+                           multiple of 64, the second and third of four exchanged */
     const float *scales; /* BYTES: (outputs,) what 1 is worth */
     int64_t inputs;
     int64_t outputs; /* a multiple of 16 */

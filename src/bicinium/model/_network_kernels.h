@@ -149,7 +149,10 @@ INLINE void NAME(panels)(
 /* ---------------------------------------------------------------- products of whole numbers */
 
 /* Weights are bytes, each output with its scale; rows of x are rounded to 16 bits, each with its
- * scale. The sums are whole numbers, hence exact in any order. */
+ * scale. The sums are whole numbers, hence exact in any order.
+ *
+ * Four weights of an output lie together, the second and the third exchanged: the even bytes of 32
+ * bits are then those of the first two inputs, the odd bytes those of the last two. */
 
 /* What inputs may be at most, so that a sum of products with bytes stays below 2^31. */
 INLINE int64_t NAME(limit)(int64_t inputs) {
@@ -185,27 +188,32 @@ INLINE float NAME(whole)(const float *x, int64_t count, int64_t limit, int16_t *
 INLINE void NAME(whole_tile)(
     const int16_t *x, int64_t x_stride, const float *x_scales, const int8_t *panel,
     int64_t panel_stride, const float *scales, int64_t scales_stride, float *y, int64_t y_stride,
-    int64_t pairs, const int rows, const int panels
+    int64_t fours, const int rows, const int panels
 ) {
     ints sum[ROWS][4 * VECTORS];
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 16
         for (int v = 0; v < panels * VECTORS; v++) sum[r][v] = (ints){0};
-    for (int64_t k = 0; k < pairs; k++) {
-        PAIRS weight[4 * VECTORS];
+    for (int64_t k = 0; k < fours; k++) {
+        PAIRS first[4 * VECTORS], last[4 * VECTORS];
 #pragma GCC unroll 16
-        for (int v = 0; v < panels * VECTORS; v++)
-            weight[v] = LOAD_BYTES(panel + v / VECTORS * panel_stride + k * 2 * PANEL
-                                   + v % VECTORS * 2 * WIDTH);
+        for (int v = 0; v < panels * VECTORS; v++) {
+            const PAIRS four = LOAD_PAIRS(panel + v / VECTORS * panel_stride + k * 4 * PANEL
+                                          + v % VECTORS * 4 * WIDTH);
+            first[v] = EVEN_BYTES(four), last[v] = ODD_BYTES(four);
+        }
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
-            int32_t pair;
-            memcpy(&pair, x + r * x_stride + 2 * k, sizeof pair);
-            const PAIRS input = ALL_PAIRS(pair);
+            int32_t pair[2];
+            memcpy(pair, x + r * x_stride + 4 * k, sizeof pair);
+            const PAIRS one = ALL_PAIRS(pair[0]), other = ALL_PAIRS(pair[1]);
 #pragma GCC unroll 16
             for (int v = 0; v < panels * VECTORS; v++)
-                sum[r][v] += (ints)TIMES_PAIRS(input, weight[v]);
+                sum[r][v] = (ints)ADD_PAIRS(sum[r][v], one, first[v]);
+#pragma GCC unroll 16
+            for (int v = 0; v < panels * VECTORS; v++)
+                sum[r][v] = (ints)ADD_PAIRS(sum[r][v], other, last[v]);
         }
     }
 #pragma GCC unroll 16
@@ -219,11 +227,11 @@ INLINE void NAME(whole_tile)(
 
 INLINE void NAME(whole_rows)(
     const int16_t *x, int64_t x_stride, const float *x_scales, const int8_t *panel,
-    const float *scales, float *y, int64_t y_stride, int64_t pairs, int64_t rows
+    const float *scales, float *y, int64_t y_stride, int64_t fours, int64_t rows
 ) {
 #define CASE(N)                                                                               \
     case N:                                                                                   \
-        NAME(whole_tile)(x, x_stride, x_scales, panel, 0, scales, 0, y, y_stride, pairs,        \
+        NAME(whole_tile)(x, x_stride, x_scales, panel, 0, scales, 0, y, y_stride, fours,        \
                          N <= ROWS ? N : 1, 1);                                               \
         return;
     switch (rows) {
@@ -237,28 +245,34 @@ INLINE void NAME(whole_panels)(
     const float *x, int64_t x_stride, const Matrix *m, float *y, int64_t y_stride, int64_t rows,
     Scratch *s
 ) {
-    const int64_t pairs = (m->inputs + 1) / 2, limit = NAME(limit)(m->inputs);
-    const int64_t stride = s->whole_stride, count = m->outputs / PANEL, size = pairs * 2 * PANEL;
+    const int64_t depth = deep(m->inputs), fours = depth / 4, limit = NAME(limit)(m->inputs);
+    const int64_t stride = s->whole_stride, count = m->outputs / PANEL, size = depth * PANEL;
     for (int64_t row = 0; row < rows; row++) {
         int16_t *whole = s->whole + row * stride;
         s->scales[row] = NAME(whole)(x + row * x_stride, m->inputs, limit, whole);
-        whole[m->inputs] = 0;
+        memset(whole + m->inputs, 0, (depth - m->inputs) * sizeof *whole);
     }
+#ifdef TILES
+    if (rows >= LEAST_TILED) {
+        multiply_tiles(m, y, y_stride, rows, s);
+        return;
+    }
+#endif
     const int8_t *panel = m->panels;
     const int64_t groups = (rows + ROWS - 1) / ROWS;
     int64_t p = 0;
     for (; rows == 1 && p + 4 <= count; p += 4)
         NAME(whole_tile)(s->whole, stride, s->scales, panel + p * size, size,
-                         m->scales + p * PANEL, PANEL, y + p * PANEL, y_stride, pairs, 1, 4);
+                         m->scales + p * PANEL, PANEL, y + p * PANEL, y_stride, fours, 1, 4);
     for (; rows == 2 && p + 2 <= count; p += 2)
         NAME(whole_tile)(s->whole, stride, s->scales, panel + p * size, size,
-                         m->scales + p * PANEL, PANEL, y + p * PANEL, y_stride, pairs, 2, 2);
+                         m->scales + p * PANEL, PANEL, y + p * PANEL, y_stride, fours, 2, 2);
     for (; p < count; p++)
         for (int64_t g = 0; g < groups; g++) {
             const int64_t first = rows * g / groups, end = rows * (g + 1) / groups;
             NAME(whole_rows)(s->whole + first * stride, stride, s->scales + first,
                              panel + p * size, m->scales + p * PANEL,
-                             y + first * y_stride + p * PANEL, y_stride, pairs, end - first);
+                             y + first * y_stride + p * PANEL, y_stride, fours, end - first);
         }
 }
 
@@ -388,45 +402,55 @@ INLINE void NAME(turn)(float *x, const float *cosine, const float *sine, int64_t
     }
 }
 
-/* The memory in bytes: blocks of 16 tokens, each of keys (heads, size / 2, 16, 2) and what 1 of
- * them is worth (heads, 16), then values (8, heads, size, 2) and what 1 of them is worth. */
+/* The memory in bytes, one head after the other, so that each lies in one piece: keys
+ * (context / 16, fours, 16, 4) and what 1 of each is worth (context,), then values
+ * (context / 4, size, 4) and what 1 of each is worth. Fours are ordered as in a matrix. */
+typedef struct {
+    int8_t *keys, *values;
+    float *key_scales, *value_scales;
+} NAME(Head);
+
+INLINE NAME(Head) NAME(head)(const Network *net, int8_t *memory, int64_t context, int64_t h) {
+    const int64_t size = net->width / net->heads, keys = context * fourfold(size);
+    int8_t *at = memory + h * (keys + context * (size + 2 * (int64_t)sizeof(float)));
+    int8_t *values = at + keys + context * sizeof(float);
+    return (NAME(Head)){at, values, (float *)(at + keys), (float *)(values + context * size)};
+}
 
 INLINE void NAME(remember_bytes)(
-    const Network *net, int8_t *block, int64_t token, const float *key, const float *value,
-    int16_t *whole
+    const Network *net, int8_t *memory, int64_t context, int64_t place, const float *key,
+    const float *value, int16_t *whole
 ) {
-    const int64_t size = net->width / net->heads, bytes = PANEL * net->width;
-    int8_t *values = block + bytes + 4 * PANEL * net->heads;
-    float *key_scales = (float *)(block + bytes), *value_scales = (float *)(values + bytes);
+    const int64_t size = net->width / net->heads;
     for (int64_t h = 0; h < net->heads; h++) {
-        int8_t *at = block + h * size * PANEL + 2 * token;
-        key_scales[h * PANEL + token] = NAME(whole)(key + h * size, size, 127, whole);
-        for (int64_t i = 0; i < size; i++) at[i / 2 * 2 * PANEL + i % 2] = (int8_t)whole[i];
-        at = values + (token / 2 * net->width + h * size) * 2 + token % 2;
-        value_scales[h * PANEL + token] = NAME(whole)(value + h * size, size, 127, whole);
-        for (int64_t i = 0; i < size; i++) at[2 * i] = (int8_t)whole[i];
+        const NAME(Head) head = NAME(head)(net, memory, context, h);
+        int8_t *at = head.keys + place / PANEL * PANEL * fourfold(size) + 4 * (place % PANEL);
+        head.key_scales[place] = NAME(whole)(key + h * size, size, 127, whole);
+        for (int64_t i = 0; i < size; i++)
+            at[i / 4 * 4 * PANEL + exchanged(i % 4)] = (int8_t)whole[i];
+        at = head.values + place / 4 * 4 * size + exchanged(place % 4);
+        head.value_scales[place] = NAME(whole)(value + h * size, size, 127, whole);
+        for (int64_t i = 0; i < size; i++) at[4 * i] = (int8_t)whole[i];
     }
 }
 
 /* `vectors` registers of the sum of all values, each times its weight. */
 INLINE void NAME(gather_bytes)(
-    const int16_t *weights, float scale, const int8_t *values, int64_t stride,
-    int64_t pair_stride, int64_t count, float *y, const int vectors
+    const int16_t *weights, float scale, const int8_t *values, int64_t size, int64_t count,
+    float *y, const int vectors
 ) {
-    ints out[8];
+    ints out[4];
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; v++) out[v] = (ints){0};
-    for (int64_t first = 0; first < count; first += PANEL, values += stride) {
-        const int64_t tokens = count - first < PANEL ? count - first : PANEL;
-        for (int64_t t = 0; t < tokens; t += 2) {
-            int32_t pair;
-            memcpy(&pair, weights + first + t, sizeof pair);
-            const PAIRS weight = ALL_PAIRS(pair);
+    for (int64_t t = 0; t < count; t += 4, values += 4 * size) {
+        int32_t pair[2];
+        memcpy(pair, weights + t, sizeof pair);
+        const PAIRS one = ALL_PAIRS(pair[0]), other = ALL_PAIRS(pair[1]);
 #pragma GCC unroll 16
-            for (int v = 0; v < vectors; v++)
-                out[v] += (ints)TIMES_PAIRS(
-                    weight, LOAD_BYTES(values + t / 2 * pair_stride + v * 2 * WIDTH)
-                );
+        for (int v = 0; v < vectors; v++) {
+            const PAIRS four = LOAD_PAIRS(values + v * 4 * WIDTH);
+            out[v] = (ints)ADD_PAIRS(out[v], one, EVEN_BYTES(four));
+            out[v] = (ints)ADD_PAIRS(out[v], other, ODD_BYTES(four));
         }
     }
 #pragma GCC unroll 16
@@ -435,38 +459,34 @@ INLINE void NAME(gather_bytes)(
 }
 
 TARGET static void NAME(attend_bytes)(
-    const Network *net, const float *query, const int8_t *memory, int64_t count, Scratch *s,
-    float *y
+    const Network *net, const float *query, int8_t *memory, int64_t context, int64_t count,
+    Scratch *s, float *y
 ) {
-    const int64_t size = net->width / net->heads, bytes = PANEL * net->width;
-    const int64_t half = bytes + 4 * PANEL * net->heads, stride = 2 * half;
+    const int64_t size = net->width / net->heads, stride = PANEL * fourfold(size);
     const int64_t blocks = (count + PANEL - 1) / PANEL;
     for (int64_t h = 0; h < net->heads; h++) {
-        const int8_t *keys = memory + h * size * PANEL;
-        const float *scales = (const float *)(memory + bytes) + h * PANEL;
+        const NAME(Head) head = NAME(head)(net, memory, context, h);
         const float worth = NAME(whole)(query + h * size, size, NAME(limit)(size), s->whole);
+        memset(s->whole + size, 0, (fourfold(size) - size) * sizeof *s->whole);
         int64_t b = 0;
         for (; b + 4 <= blocks; b += 4)
-            NAME(whole_tile)(s->whole, 0, &worth, keys + b * stride, stride,
-                             scales + b * stride / 4, stride / 4, s->scores + b * PANEL, 0,
-                             size / 2, 1, 4);
+            NAME(whole_tile)(s->whole, 0, &worth, head.keys + b * stride, stride,
+                             head.key_scales + b * PANEL, PANEL, s->scores + b * PANEL, 0,
+                             fourfold(size) / 4, 1, 4);
         for (; b < blocks; b++)
-            NAME(whole_tile)(s->whole, 0, &worth, keys + b * stride, stride,
-                             scales + b * stride / 4, stride / 4, s->scores + b * PANEL, 0,
-                             size / 2, 1, 1);
+            NAME(whole_tile)(s->whole, 0, &worth, head.keys + b * stride, stride,
+                             head.key_scales + b * PANEL, PANEL, s->scores + b * PANEL, 0,
+                             fourfold(size) / 4, 1, 1);
         const float sum = NAME(soften)(s->scores, count);
-        for (b = 0; b < blocks; b++)
-            for (int64_t t = 0; t < PANEL; t++)
-                s->scores[b * PANEL + t] *= scales[(b * stride + half) / 4 + t];
+        for (int64_t t = 0; t < blocks * PANEL; t++) s->scores[t] *= head.value_scales[t];
         const float scale = NAME(whole)(s->scores, blocks * PANEL, NAME(limit)(blocks * PANEL),
                                         s->weights) / sum;
-        const int8_t *values = memory + half + h * size * 2;
         int64_t d = 0;
-        for (; d + 8 * WIDTH <= size; d += 8 * WIDTH)
-            NAME(gather_bytes)(s->weights, scale, values + 2 * d, stride, 2 * net->width, count,
-                               y + h * size + d, 8);
+        for (; d + 4 * WIDTH <= size; d += 4 * WIDTH)
+            NAME(gather_bytes)(s->weights, scale, head.values + 4 * d, size, count,
+                               y + h * size + d, 4);
         for (; d < size; d += WIDTH) /* beyond the size: what the next head overwrites */
-            NAME(gather_bytes)(s->weights, scale, values + 2 * d, stride, 2 * net->width, count,
+            NAME(gather_bytes)(s->weights, scale, head.values + 4 * d, size, count,
                                y + h * size + d, 1);
     }
 }
@@ -494,18 +514,18 @@ TARGET static void NAME(attention)(
         const int64_t position = s->position[row], context = sequence->context;
         const int64_t place = position % context;
         const int64_t count = position + 1 < context ? position + 1 : context;
-        const int64_t block_bytes = bytes_of_block(net);
-        char *memory = (char *)sequence->memory + layer * (padded(context) / PANEL) * block_bytes;
-        char *block = memory + place / PANEL * block_bytes;
+        char *memory = (char *)sequence->memory + layer * bytes_of_layer(net, context);
         float *query = s->qkv + row * s->qkv_stride, *key = query + net->width;
         float *y = s->y + row * s->stride;
         NAME(turn_all)(net, query, key, s->turns + row * 4 * half);
         if (net->bytes) {
-            NAME(remember_bytes)(net, (int8_t *)block, place % PANEL, key, key + net->width,
+            int8_t *bytes = (int8_t *)memory;
+            NAME(remember_bytes)(net, bytes, padded(context), place, key, key + net->width,
                                  s->weights);
-            NAME(attend_bytes)(net, query, (int8_t *)memory, count, s, y);
+            NAME(attend_bytes)(net, query, bytes, padded(context), count, s, y);
         } else {
-            NAME(remember)(net, (float *)block, place % PANEL, key, key + net->width);
+            float *block = (float *)memory + place / PANEL * 2 * PANEL * net->width;
+            NAME(remember)(net, block, place % PANEL, key, key + net->width);
             NAME(attend)(net, query, (float *)memory, count, s->scores, y);
         }
     }
@@ -562,6 +582,8 @@ TARGET static void NAME(step)(const Network *net, const Rows *rows, Scratch *s) 
 #undef NAME
 #undef LOAD_HALF
 #undef PAIRS
-#undef LOAD_BYTES
+#undef LOAD_PAIRS
+#undef EVEN_BYTES
+#undef ODD_BYTES
 #undef ALL_PAIRS
-#undef TIMES_PAIRS
+#undef ADD_PAIRS

@@ -157,7 +157,8 @@ class _Packed:
             self.kind, dtype = _HALF, np.float16
         else:
             self.kind, dtype = _SINGLE, np.float32
-        size = sum(w.size + len(w) + (_PANEL + _ALIGNMENT) * (w.shape[1] + 1) for w in matrices)
+        depths = [_depth(w.shape[1], in_bytes) for w in matrices]
+        size = sum((len(w) + _PANEL) * d + _ALIGNMENT for w, d in zip(matrices, depths, strict=True))
         self._room = _aligned(size, dtype)
         self._kept: list[NDArray[Any]] = []
 
@@ -170,7 +171,7 @@ class _Packed:
         """Pack matrices (out, in) side by side, in panels of 16 outputs."""
         weight = np.concatenate([self._weights[f"{name}.weight"] for name in names])
         outputs, inputs = -(-len(weight) // _PANEL) * _PANEL, weight.shape[1]
-        depth = inputs + inputs % 2 if self.kind == _BYTES else inputs
+        depth = _depth(inputs, self.kind == _BYTES)
         whole = np.zeros((outputs, depth), np.float32)
         whole[: len(weight), :inputs] = weight
         scales = 0
@@ -179,12 +180,18 @@ class _Packed:
             whole, scales = np.rint(whole / scale[:, None]), self.vector(scale)
         panels: NDArray[Any] = whole.reshape(-1, _PANEL, depth).swapaxes(1, 2)  # (out / 16, in, 16)
         if self.kind == _BYTES:
-            panels = panels.reshape(-1, depth // 2, 2, _PANEL).swapaxes(2, 3)
+            fours = panels.reshape(-1, depth // 4, 4, _PANEL)
+            panels = fours[:, :, [0, 2, 1, 3]].swapaxes(2, 3)  # (out / 16, in / 4, 16, 4)
         room = self._room[: panels.size].reshape(panels.shape)
         room[...] = panels
         self._room = self._room[-(-panels.size // _ALIGNMENT) * _ALIGNMENT :]
         self._kept.append(room)
         return _Matrix(room.ctypes.data, scales, inputs, outputs, self.kind)
+
+
+def _depth(inputs: int, in_bytes: bool) -> int:
+    """Return how many weights of an output are kept. Bytes are filled up to 64."""
+    return -(-inputs // 64) * 64 if in_bytes else inputs
 
 
 def _aligned(size: int, dtype: type[np.generic]) -> NDArray[Any]:
