@@ -89,3 +89,12 @@ def test_mistakes_get_a_sentence(run_cli, folder, arguments, said):
 def test_marks_are_for_one_file(run_cli, folder):
     result = run_cli("check", folder, "--marked", folder / "out.png")
     assert "a single file" in result.err
+
+
+def test_an_exercise_is_written_and_passes_its_check(run_cli, tmp_path):
+    out = tmp_path / "exercise.musicxml"
+    ran = run_cli("species", 1, "--cantus", "fux-c", "--below", "--out", out)
+    assert ran.status == 0, ran.err
+    checked = run_cli("check", out, "--rules", "species1", "--cantus", "upper")
+    assert checked.status == 0, checked.out
+    assert run_cli("species", 1, "--cantus", "fux-c", "--out", out).status == 2

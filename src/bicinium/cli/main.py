@@ -16,6 +16,7 @@ from bicinium.cli.convert import convert
 from bicinium.cli.corpus import corpus_fetch, corpus_prepare, corpus_report_page, corpus_validate
 from bicinium.cli.evaluate import doctor, evaluate
 from bicinium.cli.output import print_error
+from bicinium.cli.species import species
 from bicinium.cli.studio import studio
 from bicinium.cli.train import runs_average, runs_compare, train
 from bicinium.cli.validate import validate
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Compose two-voice keyboard music that is grammatical by construction.",
 )
-for command in (compose, convert, validate, check, train, doctor, evaluate, studio):
+for command in (compose, convert, validate, check, species, train, doctor, evaluate, studio):
     app.command()(command)
 
 corpus = typer.Typer(no_args_is_help=True, help="Download, prepare and check training data.")

@@ -21,9 +21,12 @@ _PERFECT_QUALITIES = {0: "perfect", 1: "augmented", -1: "diminished"}
 _IMPERFECT_QUALITIES = {0: "major", -1: "minor", 1: "augmented", -2: "diminished"}
 
 
+_POSITIONS = {letter: place for place, letter in enumerate(_LETTERS)}
+
+
 def letter_position(spelling: Spelling) -> int:
     """Return the position of a written pitch on the staff: C0 is 0, D0 is 1, C1 is 7."""
-    return 7 * spelling.octave + _LETTERS.index(spelling.step)
+    return 7 * spelling.octave + _POSITIONS[spelling.step]
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class MelodicInterval(Rule):
     def _may_be_leapt(self, interval: Interval) -> bool:
         if abs(interval.semitones) > self.most_semitones:
             return False
-        if interval.quality == "augmented" and interval.steps:
+        if interval.semitones and interval.quality == "augmented":  # a chromatic semitone too
             return self.augmented
         if interval.quality == "diminished" and interval.steps:
             return self.diminished

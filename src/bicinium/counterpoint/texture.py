@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TypeAlias
 
 from bicinium.counterpoint.interval import Interval
 from bicinium.errors import ScoreError
@@ -13,6 +14,8 @@ from bicinium.formats.spelling import Spelling, spell
 from bicinium.music.counterpoint import LOWER, UPPER, strong_beat_ticks
 from bicinium.music.key import Key
 from bicinium.music.score import TICKS_PER_QUARTER, VOICES, Score
+
+Speller: TypeAlias = Callable[[Score], Sequence[Sequence[Spelling]]]
 
 VOICE_NAMES = ("upper voice", "lower voice")
 DOWNBEAT, STRONG_BEAT, BEAT, OFFBEAT, SUBDIVISION = 4, 3, 2, 1, 0  # weights of ticks in a bar
@@ -76,10 +79,11 @@ class Moment:
 class Texture:
     """A score of two voices, written out. Raises ScoreError if a voice has no notes.
 
-    cantus: the voice that is given and not judged, or None.
+    cantus: the voice that is given and not judged, or None. speller: returns the spelling of every
+    note, voice by voice.
     """
 
-    def __init__(self, score: Score, cantus: int | None = None) -> None:
+    def __init__(self, score: Score, cantus: int | None = None, speller: Speller = spell) -> None:
         if len(score.voices) != VOICES or not all(voice.notes for voice in score.voices):
             raise ScoreError("Counterpoint needs two voices, and both must have notes.")
         self.score, self.meter, self.cantus = score, score.meter, cantus
@@ -89,7 +93,9 @@ class Texture:
                 LineNote(part, index, note.onset_tick, note.offset_tick, spelling)
                 for index, (note, spelling) in enumerate(zip(voice.notes, spellings, strict=True))
             )
-            for part, (voice, spellings) in enumerate(zip(score.voices, spell(score), strict=True))
+            for part, (voice, spellings) in enumerate(
+                zip(score.voices, speller(score), strict=True)
+            )
         )
 
     @property

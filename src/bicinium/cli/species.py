@@ -1,0 +1,48 @@
+"""`bicinium species`: write a voice to a cantus firmus in one of the five species."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bicinium.cli.output import report_write_errors
+from bicinium.errors import RequestError
+
+
+def species(
+    number: Annotated[int, typer.Argument(help="The species, 1 to 5.")],
+    cantus: Annotated[
+        str,
+        typer.Option(
+            help="The cantus firmus: a file with one note a bar, or fux-d, fux-e, fux-f, fux-g, "
+            "fux-a, fux-c."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The file to write; its suffix selects the format.")],
+    above: Annotated[
+        bool, typer.Option("--above/--below", help="Where the new voice lies.")
+    ] = True,
+    rules: Annotated[
+        str | None, typer.Option(help="Rule set (default: the strict set of the species).")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives another solution.")] = 0,
+) -> None:
+    """Write an exercise in strict counterpoint. It breaks no rule that is an error.
+
+    The search takes seconds; in species 5 up to a minute.
+    """
+    from bicinium.counterpoint.cantus import load_cantus
+    from bicinium.counterpoint.writer import write_counterpoint
+    from bicinium.render.export import output_format, require_libraries, write_score
+
+    require_libraries(output_format(out))
+    if out.exists():
+        raise RequestError(f"{out} exists already. Choose another name for --out.")
+    report = write_counterpoint(load_cantus(cantus), number, above=above, rules=rules, seed=seed)
+    with report_write_errors(out):
+        write_score(report.score, out)
+    typer.echo(f"{out}: species {number} {'above' if above else 'below'} {cantus}, seed {seed}")
+    for fault in report.faults:
+        typer.echo(f"  {fault.severity}, {fault.rule}: bar {fault.bar}: {fault.fact}")
