@@ -98,3 +98,16 @@ def test_an_exercise_is_written_and_passes_its_check(run_cli, tmp_path):
     checked = run_cli("check", out, "--rules", "species1", "--cantus", "upper")
     assert checked.status == 0, checked.out
     assert run_cli("species", 1, "--cantus", "fux-c", "--out", out).status == 2
+
+
+def test_errors_are_repaired_into_another_file(run_cli, folder):
+    fixed = folder / "fixed.musicxml"
+    exercise = folder / "ben.musicxml"
+    before = exercise.read_bytes()
+    ran = run_cli("check", exercise, "--rules", "species1", "--cantus", "lower", "--fix", fixed)
+    assert ran.status == 1
+    assert "becomes" in ran.err
+    assert "0 errors left" in ran.err
+    assert run_cli("check", fixed, "--rules", "species1", "--cantus", "lower").status == 0
+    assert exercise.read_bytes() == before
+    assert run_cli("check", exercise, "--fix", fixed).status == 2

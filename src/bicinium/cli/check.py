@@ -13,7 +13,8 @@ from bicinium.cli.output import print_json, report_write_errors, write_page
 from bicinium.errors import BiciniumError, RequestError
 
 if TYPE_CHECKING:
-    from bicinium.counterpoint import RuleSet
+    from bicinium.counterpoint import CounterpointReport, RuleSet
+    from bicinium.music.score import Score
     from bicinium.reports.counterpoint_report import CheckedFile
 
 
@@ -47,6 +48,13 @@ def check(
             "or .pdf."
         ),
     ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            help="Repair the errors of a single file by the least changes of pitch, and write the "
+            "result. Up to three proposals for each error are listed."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find parallel fifths, unprepared dissonances and other faults, and say where and why.
@@ -59,8 +67,7 @@ def check(
     rule_set = load_rule_set(rules)
     given = None if cantus is None else list(CantusOption).index(cantus)
     found = list(find_files(paths))
-    if marked and len(found) != 1:
-        raise RequestError(f"--marked takes a single file (got {len(found)}). Use --report.")
+    _check_outputs(len(found), marked, fix)
     files = [_check_file(path, rule_set, given) for path in found]
     _write(files, report, marked)
     if as_json:
@@ -68,8 +75,19 @@ def check(
     else:
         for each in files:
             _print(each)
+    if fix and files[0].report is not None:
+        _fix(files[0].report, rule_set, fix)
     if any(each.report is None or not each.report.passed for each in files):
         raise typer.Exit(1)
+
+
+def _check_outputs(count: int, marked: Path | None, fix: Path | None) -> None:
+    """Raise RequestError for an output that takes one file, or that would be overwritten."""
+    for option, wanted in (("--marked", marked), ("--fix", fix)):
+        if wanted and count != 1:
+            raise RequestError(f"{option} takes a single file (got {count}).")
+    if fix and fix.exists():
+        raise RequestError(f"{fix} exists already. Choose another name for --fix.")
 
 
 def _check_file(path: Path, rule_set: RuleSet, cantus: int | None) -> CheckedFile:
@@ -92,6 +110,35 @@ def _write(files: list[CheckedFile], report: Path | None, marked: Path | None) -
     if marked and files[0].report is not None:
         with report_write_errors(marked):
             write_score(files[0].report.score, marked, marks=note_marks(files[0].report))
+
+
+def _fix(report: CounterpointReport, rule_set: RuleSet, out: Path) -> None:
+    """List proposals for each error, and write the score with the best ones."""
+    from bicinium.api import load_composer
+    from bicinium.counterpoint import Severity
+    from bicinium.counterpoint.repair import propose, repair
+    from bicinium.generation.surprisal import surprisal_bits
+    from bicinium.render.export import write_score
+
+    composer = load_composer()
+
+    def likelihood(score: Score) -> float:
+        return surprisal_bits(composer, score)
+
+    for number, fault in enumerate(report.faults, start=1):
+        if fault.severity is not Severity.ERROR:
+            continue
+        proposals = propose(report, fault, rule_set, 3, likelihood)
+        typer.echo(f"  proposals for {number}: {'' if proposals else 'none'}", err=True)
+        for proposal in proposals:
+            moves = " and ".join(map(str, proposal.changes))
+            typer.echo(f"    {moves} ({proposal.bits:.0f} bits in all)", err=True)
+    repaired, changes = repair(report, rule_set, likelihood)
+    with report_write_errors(out):
+        write_score(repaired.score, out)
+    left = repaired.count(Severity.ERROR)
+    made = "; ".join(map(str, changes)) or "nothing to change"
+    typer.echo(f"{out}: {made}. {left} error{'' if left == 1 else 's'} left.", err=True)
 
 
 def _row(file: CheckedFile) -> dict[str, object]:

@@ -27,7 +27,7 @@ _WINDOW_BARS = 3  # the rules are asked about so many bars before a new note
 _MAX_TRIES = 1_500  # notes that are tried before the search begins anew
 _RESTARTS = 24
 _SOLUTIONS = 3  # of which the one with the fewest warnings is kept
-_WIDEST = 16  # semitones between the voices where the search begins
+_WIDEST = 19  # semitones between the voices
 _OCTAVE = 12
 _RANGE = 16  # semitones of the new voice
 _LOCAL_ENDINGS = ("ending", "cadence", "tonic_ending", "leading_note", "syncopation", "climax")
@@ -194,29 +194,29 @@ class _Search:
 
     def _candidates(self, notes: list[Note], bar: int) -> list[int]:
         """Return the pitches that may come next, the more pleasing ones more likely first."""
-        given = self._given[bar].pitch
-        side = 1 if self._new == UPPER else -1
-        pool = [
-            pitch
-            for pitch in self._scale(bar)
-            if 0 <= side * (pitch - given) <= _WIDEST + 3
-            and (not notes or abs(pitch - notes[-1].pitch) <= _OCTAVE)
-            and not (notes and self._species > 1 and pitch == notes[-1].pitch)
-        ]
-        line = [note.pitch for note in notes]
-        if line:
-            pool = [p for p in pool if max(*line, p) - min(*line, p) <= _RANGE]
-        if not line:
-            pool = [pitch for pitch in pool if side * (pitch - given) <= _OCTAVE]
-        moves = given - self._given[bar - 1].pitch if bar else 0
-        weights = []
-        for pitch in pool:
-            step = pitch - notes[-1].pitch if notes else 0
-            weight = 1.0 / (1 + max(0, abs(step) - 2)) if step else 0.3
-            weights.append(weight * (2.0 if step * moves < 0 else 1.0))
-        noise = self._rng.gumbel(size=len(pool))
-        order = np.argsort(-(np.log(np.array(weights)) + noise))
+        pool = [pitch for pitch in self._scale(bar) if self._is_in_reach(notes, bar, pitch)]
+        if not notes:
+            return list(self._rng.permutation(pool).tolist())
+        given_move = self._given[bar].pitch - self._given[max(0, bar - 1)].pitch
+        steps = np.array(pool) - notes[-1].pitch
+        weights = 1.0 / (1 + np.maximum(0, np.abs(steps) - 2))  # steps before leaps
+        weights *= np.where(steps == 0, 0.3, np.where(steps * given_move < 0, 2.0, 1.0))
+        order = np.argsort(-(np.log(weights) + self._rng.gumbel(size=len(pool))))
         return [pool[index] for index in order]
+
+    def _is_in_reach(self, notes: list[Note], bar: int, pitch: int) -> bool:
+        """Return whether a pitch is on its side of the cantus, near to it and to its line."""
+        distance = (pitch - self._given[bar].pitch) * (1 if self._new == UPPER else -1)
+        if not notes:
+            return 0 <= distance <= _OCTAVE
+        line = [note.pitch for note in notes]
+        step = abs(pitch - line[-1])
+        return (
+            0 <= distance <= _WIDEST
+            and step <= _OCTAVE
+            and not (step == 0 and self._species > 1)
+            and max(*line, pitch) - min(*line, pitch) <= _RANGE
+        )
 
     def _scale(self, bar: int) -> list[int]:
         """Return the pitches of the mode; near the end also the raised leading note."""

@@ -158,7 +158,9 @@ class _Packed:
         else:
             self.kind, dtype = _SINGLE, np.float32
         depths = [_depth(w.shape[1], in_bytes) for w in matrices]
-        size = sum((len(w) + _PANEL) * d + _ALIGNMENT for w, d in zip(matrices, depths, strict=True))
+        size = sum(
+            (len(w) + _PANEL) * d + _ALIGNMENT for w, d in zip(matrices, depths, strict=True)
+        )
         self._room = _aligned(size, dtype)
         self._kept: list[NDArray[Any]] = []
 
