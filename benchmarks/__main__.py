@@ -1,37 +1,70 @@
-"""``python -m benchmarks`` runs all; ``python -m benchmarks NAME …`` one, with its options.
+"""``python -m benchmarks`` measures speed and writes docs/benchmarks.md.
 
-Only by name: ``baselines`` and ``critic``, which have to be told what to do and take long.
+``python -m benchmarks --repetitions N`` does it with N repetitions of everything.
+``python -m benchmarks NAME …`` runs one part, or one experiment on quality, with its options.
 """
 
 import importlib
 import os
 import sys
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: two threads are slower
 
-NAMES = (
-    "decoder_speed",
+SPEED = (
+    "composing_speed",
+    "network_speed",
     "grammar_speed",
-    "grammar_loss",
+    "midi_speed",
+    "studio",
+    "transformers_speed",  # last, since it imports torch
+)
+EXPERIMENTS = (
+    "ablation",
+    "baselines",
+    "completion",
     "compose_pieces",
     "composing",
-    "completion",
-    "self_similarity",
-    "corpus_speed",
-    "quality_calibration",
+    "critic",
+    "grammar_loss",
     "musescore",
-    "spelling",
-    "ablation",
+    "quality_calibration",
+    "self_similarity",
     "shapes",
-    "studio",
+    "spelling",
 )
-BY_NAME_ONLY = ("baselines", "critic")
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+
+def measured(name: str, options: list[str]) -> str:
+    """Return the tables of a part as Markdown; if it cannot run, the reason."""
+    from benchmarks.report import NotMeasuredError
+
+    module = importlib.import_module(f"benchmarks.{name}")
+    try:
+        return "\n".join(table.markdown() for table in module.measure(options))
+    except NotMeasuredError as reason:
+        return f"## {name}\n\nNot measured: {reason}\n"
+
+
+def main() -> None:
+    """Run what the command line names."""
+    if len(sys.argv) == 1 or sys.argv[1] == "--repetitions":
+        from benchmarks.report import page
+
+        parts, load = [], [os.getloadavg()[0]]
+        for name in SPEED:
+            print(f"== {name}", flush=True)
+            parts.append(measured(name, sys.argv[1:]))
+            print(parts[-1], flush=True)
+        PAGE.write_text(page(parts, [*load, os.getloadavg()[0]]))
+    elif (name := sys.argv[1]) in SPEED:
+        print(measured(name, sys.argv[2:]))
+    elif name in EXPERIMENTS:
+        importlib.import_module(f"benchmarks.{name}").main(sys.argv[2:])
+    else:
+        sys.exit(f"There is no benchmark {name!r}. Choose {', '.join(SPEED + EXPERIMENTS)}.")
+
 
 if __name__ == "__main__":
-    chosen, options = (sys.argv[1:2], sys.argv[2:]) if len(sys.argv) > 1 else (list(NAMES), [])
-    for name in chosen:
-        if name not in NAMES + BY_NAME_ONLY:
-            known = ", ".join(NAMES + BY_NAME_ONLY)
-            sys.exit(f"there is no benchmark {name!r}; there are {known}")
-        print(f"== {name}")
-        importlib.import_module(f"benchmarks.{name}").main(options)
+    main()

@@ -1,4 +1,4 @@
-"""Does one get what one asks for, how fast, and how original is it?
+"""Is a piece as requested, and how original is it? (``composing_speed`` measures the time.)
 
 Usage: python -m benchmarks composing --prepared FOLDER [--pieces 512] [--model FILE] [--only NAME…]
 
@@ -8,7 +8,6 @@ Over keys, metres, lengths from 4 to 64 bars, tempi and styles, as users get the
   them, and in the held-out real pieces; quotations of the training set, in both.
 * constraints: how often each is broken with it off and on, and what it costs.
 * seeds: the same piece in fresh processes, alone and among 32, and with other kernels of BLAS.
-* speed: alone and 64 at once, the first note of a stream, a cold start on one core.
 """
 
 from __future__ import annotations
@@ -184,46 +183,6 @@ def seeds(options: argparse.Namespace) -> None:
               "as in the first process")  # fmt: skip
 
 
-def speed(options: argparse.Namespace) -> None:
-    """Tokens a second, the first note, a cold start."""
-    composer = load_composer(options.model)
-    one = Conditions(ALL_KEYS[0], Meter(4, 4), 16, style="bach")
-    for name, used in (("drawn once each", Constraints.none()), ("by default", Constraints())):
-        alone = [rate(composer, [one], [seed], used) for seed in range(5)]
-        many = rate(composer, [one] * 64, range(64), used)
-        print(f"  {name}: alone {np.median(alone):.0f} tokens of finished pieces a second, 64 at "
-              f"once {many:.0f}: {many / np.median(alone):.1f} times")  # fmt: skip
-    first = []
-    for seed in range(20):
-        started = time.perf_counter()
-        next(composer.stream(one, seed, GenerationConfig(constraints=Constraints())))
-        first.append(1000 * (time.perf_counter() - started))
-    print(
-        f"  first note of a stream: median {np.median(first):.1f} ms, at most {max(first):.1f} ms"
-    )
-    command = ["bicinium", "compose", "-n", "1", "--bars", "16", "--key", "D minor", "--meter",
-               "4/4", "--out", "/tmp/bicinium-speed"]  # fmt: skip
-    cold = []
-    for seed in range(3):
-        started = time.perf_counter()
-        subprocess.run(
-            ["taskset", "-c", "0", Path(sys.executable).parent / command[0], *command[1:],
-             "--seed", str(seed), "--model", str(options.model)],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        cold.append(time.perf_counter() - started)
-    print(f"  from nothing to 16 bars on one core: {', '.join(f'{s:.2f}' for s in cold)} s")
-
-
-def rate(
-    composer: Composer, asked: Sequence[Conditions], seeds: Sequence[int], used: Constraints
-) -> float:
-    """Tokens of finished pieces a second; what was drawn in vain costs time only."""
-    started = time.perf_counter()
-    pieces = composer.compose(asked, seeds, GenerationConfig(constraints=used))
-    return sum(len(p.tokens) for p in pieces) / (time.perf_counter() - started)
-
-
 def scored(piece: Composition) -> Score:
     """Its score, which every piece composed with the grammar has."""
     if piece.score is None:
@@ -263,5 +222,4 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "asked": asked,
     "constraints": constraints,
     "seeds": seeds,
-    "speed": speed,
 }

@@ -1,150 +1,205 @@
-"""What the grammar costs: beside a step of the decoder, and beside MidiTok's error count.
+"""What the grammar costs for each token, beside llguidance and xgrammar; and validating.
 
-Usage: python -m benchmarks grammar_speed [--corpus FOLDER] [--batch 64] [--rounds 5]
-
-One process, one thread; the two sides of each ratio are timed in turn. Times are the processor's,
-not the clock's, so that others on the machine lengthen neither side by waiting.
+bicinium applies all its rules. The other two get the part of the grammar that a context-free
+grammar can say in few lines: the order of the kinds of tokens. They do not know which notes sound,
+how long a note may last, or where a bar ends. Tokens are words for them: a number, and
+a letter for the kind. The letter is last, since llguidance would tokenize a first letter that the
+grammar forces.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bicinium.data.sources import find_sources
-from bicinium.formats.midi import read_midi, write_midi
-from bicinium.generation.sampling import DEFAULT_SAMPLING, draw, probabilities
-from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, ValidationResult
-from bicinium.model.checkpoint import load_checkpoint
-from bicinium.model.decoder import Decoder
-from bicinium.model.inputs.bar_lag import BarLag
-from bicinium.model.inputs.encode import PieceConditions, encode_inputs
-from bicinium.model.inputs.note_index import GrowingNoteIndex
-from bicinium.music.voice_reduction import reduce_to_two_voices
-from bicinium.tokenizer.codec import encode, snap
-from bicinium.tokenizer.vocabulary import START
+from benchmarks.report import Table, interleaved, one_core, spread
+from bicinium.api import load_composer
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.config import GenerationConfig
+from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator
+from bicinium.music.key import Key
+from bicinium.music.score import Meter
+from bicinium.tokenizer.vocabulary import END, KINDS, VOCAB_SIZE, Kind
 
-STEPS = 600  # a piece of 16 bars has 500 to 1,100 tokens
-FIRST_STEPS = 200  # while there is little to attend to, a decoder step is cheapest
+_BARS, _METER = 16, Meter(4, 4)
+_LETTERS = {
+    Kind.NOTE_ON: "n", Kind.NOTE_OFF: "f", Kind.TIME_SHIFT: "t", Kind.VELOCITY: "v",
+    Kind.TEMPO: "q", Kind.PART: "p",
+}  # fmt: skip
+_WORDS = [
+    f"{token}{_LETTERS.get(Kind(kind), 'x')} ".encode() for token, kind in enumerate(KINDS.tolist())
+]
+_LARK = """start: TEMPO? item*
+item: SHIFT | PART? (VELOCITY? NOTE_ON | NOTE_OFF)
+TEMPO: /[0-9]+q /
+SHIFT: /[0-9]+t /
+PART: /[0-9]+p /
+VELOCITY: /[0-9]+v /
+NOTE_ON: /[0-9]+n /
+NOTE_OFF: /[0-9]+f /
+"""
+_EBNF = """root ::= tempo? item*
+item ::= shift | part? (velocity? on | off)
+tempo ::= [0-9]+ "q "
+shift ::= [0-9]+ "t "
+part ::= [0-9]+ "p "
+velocity ::= [0-9]+ "v "
+on ::= [0-9]+ "n "
+off ::= [0-9]+ "f "
+"""
+Pieces = list[NDArray[np.int16]]
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Time both sides and print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, nargs="*", default=[])
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5)
+def measure(arguments: Sequence[str]) -> list[Table]:
+    """Measure microseconds a token on pieces that the model composes."""
+    parser = argparse.ArgumentParser(prog="benchmarks grammar_speed", description=__doc__)
+    parser.add_argument("--pieces", type=int, default=64)
+    parser.add_argument("--repetitions", type=int, default=7)
     options = parser.parse_args(arguments)
-    against_decoder(options.batch, options.rounds)
-    against_miditok(options.corpus, options.rounds)
+    with one_core():
+        conditions = [Conditions(Key.parse("C major"), _METER, _BARS)] * options.pieces
+        rngs = [np.random.default_rng(seed) for seed in range(options.pieces)]
+        pieces = load_composer().draw(conditions, rngs, GenerationConfig())
+        return [_masks(pieces, options.repetitions), _validating(pieces, options.repetitions)]
 
 
-def against_decoder(batch: int, rounds: int) -> None:
-    """Mask and advance, as a share of a decoder step, while pieces are composed as users do."""
-    checkpoint = load_checkpoint()
-    decoder = Decoder(checkpoint.config, checkpoint.weights)
-    grammar = MusicalGrammar()
-    told = PieceConditions.of(
-        checkpoint.config, ["4/4"] * batch, ["major"] * batch, [None] * batch, [64] * batch
+def _masks(pieces: Pieces, repetitions: int) -> Table:
+    calls = {
+        "bicinium, one piece": lambda: _one_piece(pieces[:8]),
+        f"bicinium, {len(pieces)} pieces at once": lambda: _batch(pieces),
+    }
+    missing = []
+    for name, prepare in (("llguidance", _llguidance), ("xgrammar", _xgrammar)):
+        try:
+            walk = prepare()
+            calls[f"{name}, order of tokens only"] = lambda walk=walk: _rate(walk, pieces[:8])
+        except ImportError:
+            missing.append(f"{name} is not installed.")
+    table = Table(
+        "The grammar while composing",
+        ("Program", "Microseconds per token"),
+        [
+            "Mask of the allowed tokens, and the next state, along composed pieces; one core, "
+            "called from Python. bicinium applies all rules. The others apply the order of the "
+            "tokens only, since which notes sound is beyond a short context-free grammar. Goal: 2.",
+            *missing,
+        ],
     )
-    shares = []
-    for round_number in range(rounds):
-        rng = np.random.default_rng(round_number)
-        state = grammar.initial_states(
-            batch,
-            bar_ticks=96,
-            bars=64,
-            max_tokens=8000,
-            transposition=rng.integers(-6, 6, batch),
-            spare_slots=0,
-        )
-        tokens = np.full(batch, START)
-        decoder.start(batch)
-        lines, rows = GrowingNoteIndex(batch), np.arange(batch)
-        in_grammar, in_decoder = np.empty(STEPS), np.empty(STEPS)
-        for step in range(STEPS):
-            a = time.process_time()
-            grammar.advance(state, tokens)
-            b = time.process_time()
-            lines.update(state, rows, tokens)
-            past = BarLag(lines, rows)
-            seen = encode_inputs(checkpoint.config, state, tokens.astype(np.int32), told, past)
-            c = time.process_time()
-            mask = grammar.mask(state)
-            d = time.process_time()
-            logits = decoder.step(seen)
-            e = time.process_time()
-            in_grammar[step], in_decoder[step] = (b - a) + (d - c), e - d
-            tokens = draw(probabilities(logits, mask, DEFAULT_SAMPLING), rng.random(batch))
-        for steps in (FIRST_STEPS, STEPS):
-            ours, theirs = 1e6 * in_grammar[:steps].mean(), 1e6 * in_decoder[:steps].mean()
-            print(
-                f"  batch {batch}, {steps} steps: mask + advance {ours:.0f} µs, decoder step "
-                f"{theirs:.0f} µs: {ours / theirs:.2%}"
-            )
-        shares.append(ours / theirs)
-    print(f"  median share: {statistics.median(shares):.2%}")
+    for name, times in interleaved(calls, repetitions).items():
+        table.add(name, spread(times))
+    return table
 
 
-def against_miditok(folders: Sequence[Path], rounds: int) -> None:
-    """Our rate over the corpus; and the seconds of both validators over the same hundred pieces.
+def _one_piece(pieces: Pieces) -> float:
+    grammar, mask = MusicalGrammar(), np.empty(VOCAB_SIZE, np.bool_)
 
-    MidiTok gets its own tokens of the same notes, as its tokenizer returns them (one sequence for
-    each track, ids and words both made beforehand), ours the ids alone.
-    """
-    import miditok
-    import symusic
+    def walk(tokens: Sequence[int]) -> None:
+        state = grammar.initial_state(bar_ticks=_METER.bar_ticks, bars=_BARS, spare_slots=0)
+        for token in tokens:
+            grammar.token_mask(state, mask)
+            state.advance(token)
 
-    scores = [
-        snap(piece.score)
-        for source in find_sources(folders)
-        for piece in reduce_to_two_voices(read_midi(source.path))
-    ]
-    ours = [encode(score) for score in scores]
-    meters, bars = [score.meter for score in scores], [score.bars for score in scores]
-    some = slice(0, None, max(1, len(scores) // 100))
-    tokenizer = miditok.MIDILike()
-    theirs = []
-    with tempfile.TemporaryDirectory() as folder:
-        for score in scores[some]:
-            write_midi(score, Path(folder) / "piece.mid")
-            theirs += tokenizer(symusic.Score(Path(folder) / "piece.mid"))
-    validator = MusicalGrammarValidator()
+    return _rate(walk, pieces)
 
-    def judge(chosen: slice) -> list[ValidationResult]:
-        return list(validator.validate_sequences(ours[chosen], meters[chosen], bars[chosen]))
 
-    all_tokens, some_tokens = sum(map(len, ours)), sum(map(len, ours[some]))
-    their_tokens = sum(map(len, theirs))
-    rates, ratios = [], []
-    for _ in range(rounds):
-        all_time, results = timed(lambda: judge(slice(None)))
-        our_time, _ = timed(lambda: judge(some))
-        their_time, _ = timed(lambda: tokenizer.tokens_errors(theirs))
-        rates.append(all_tokens / all_time)
-        ratios.append(their_time / our_time)
-        print(
-            f"  all: {rates[-1] / 1e6:.2f} million tokens/s; {len(ours[some])} pieces: bicinium "
-            f"{some_tokens} tokens in {1e3 * our_time:.0f} ms, MidiTok {their_tokens} in "
-            f"{1e3 * their_time:.0f} ms: {ratios[-1]:.0f} times"
-        )
-    valid = sum(result.valid for result in results)
-    print(
-        f"  {len(ours)} pieces ({valid} valid), {all_tokens} tokens: median "
-        f"{statistics.median(rates) / 1e6:.2f} million tokens/s, "
-        f"{statistics.median(ratios):.0f} times MidiTok's tokens_errors"
+def _batch(pieces: Pieces) -> float:
+    """Walk along as many tokens of each piece as the shortest has."""
+    grammar, shortest = MusicalGrammar(), min(map(len, pieces))
+    tokens = np.ascontiguousarray(np.stack([piece[:shortest] for piece in pieces], axis=1))
+    states = grammar.initial_states(
+        len(pieces), bar_ticks=_METER.bar_ticks, bars=_BARS, spare_slots=0
     )
+    began = time.process_time()
+    for row in tokens:
+        grammar.mask(states)
+        grammar.advance(states, row)
+    return 1e6 * (time.process_time() - began) / tokens.size
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds and result of a call."""
-    started = time.process_time()
-    result = work()
-    return time.process_time() - started, result
+def _rate(walk: Callable[[Sequence[int]], None], pieces: Pieces) -> float:
+    """Return microseconds of processor time for each token."""
+    tokens = [piece.tolist() for piece in pieces]
+    began = time.process_time()
+    for piece in tokens:
+        walk(piece)
+    return 1e6 * (time.process_time() - began) / sum(map(len, tokens))
+
+
+def _llguidance() -> Callable[[Sequence[int]], None]:
+    import llguidance
+    import llguidance.numpy as masks
+
+    words = llguidance.TokenizerWrapper(_Words())
+    tokenizer = llguidance.LLTokenizer(words, n_vocab=VOCAB_SIZE)
+    grammar = llguidance.grammar_from("lark", _LARK)
+    mask = masks.allocate_token_bitmask(1, VOCAB_SIZE)
+    start = llguidance.LLMatcher(tokenizer, grammar)
+
+    def walk(tokens: Sequence[int]) -> None:
+        matcher = start.deep_copy()
+        for token in tokens[1:-1]:
+            masks.fill_next_token_bitmask(matcher, mask)
+            matcher.consume_token(token)
+        _check("llguidance", not matcher.is_error() and matcher.is_accepting())
+
+    return walk
+
+
+class _Words:
+    """The vocabulary as llguidance expects a tokenizer."""
+
+    eos_token_id, bos_token_id, tokens = END, None, _WORDS
+
+    def __call__(self, text: bytes) -> list[int]:
+        return [_WORDS.index(word + b" ") for word in text.split()]
+
+
+def _xgrammar() -> Callable[[Sequence[int]], None]:
+    import xgrammar
+
+    vocabulary = xgrammar.TokenizerInfo(_WORDS, vocab_size=VOCAB_SIZE, stop_token_ids=[END])
+    compiled = xgrammar.GrammarCompiler(vocabulary, max_threads=1).compile_grammar(_EBNF)
+    mask: Any = xgrammar.allocate_token_bitmask(1, VOCAB_SIZE)
+
+    def walk(tokens: Sequence[int]) -> None:
+        matcher = xgrammar.GrammarMatcher(compiled)
+        accepted = True
+        for token in tokens[1:-1]:
+            matcher.fill_next_token_bitmask(mask)
+            accepted &= matcher.accept_token(token)
+        _check("xgrammar", accepted)
+
+    return walk
+
+
+def _check(name: str, accepted: bool) -> None:
+    """A grammar that stops in the middle of a piece would look fast."""
+    if not accepted:
+        raise RuntimeError(f"{name} does not accept a composed piece.")
+
+
+def _validating(pieces: Pieces, repetitions: int) -> Table:
+    validator, many = MusicalGrammarValidator(), pieces * 32
+    tokens = sum(map(len, many))
+
+    def run() -> float:
+        began = time.process_time()
+        results = list(
+            validator.validate_sequences(many, [_METER] * len(many), [_BARS] * len(many))
+        )
+        took = time.process_time() - began
+        _check("bicinium", all(result.valid for result in results))
+        return tokens / took / 1e6
+
+    table = Table(
+        "Validating",
+        ("What", "Million tokens per second", "Goal"),
+        [f"{len(many):,} pieces with {tokens:,} tokens, one core."],
+    )
+    table.add("bicinium", spread([run() for _ in range(repetitions)], ".1f"), "20")
+    return table
