@@ -47,6 +47,13 @@ def load_quotations(model: Path = DEFAULT_MODEL) -> QuotationIndex | None:
     return QuotationIndex.load(path) if path.is_file() else None
 
 
+def file_stems(request: ComposeRequest) -> list[str]:
+    """Return the file name of each piece without its suffix, like ``d-minor-3-4-seed-7``."""
+    seeds = list(request.seeds)
+    conditions = request.conditions(seeds, _composer(request).styles)
+    return [request.file_stem(*piece) for piece in zip(conditions, seeds, strict=True)]
+
+
 def compose(*, request: ComposeRequest | None = None, **options: Any) -> Composition:
     """Compose one piece; see ``compose_many``."""
     return compose_many(1, request=request, **options)[0]

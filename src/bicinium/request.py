@@ -60,6 +60,8 @@ class ComposeRequest:
     rewrite: Path | None = None  # a score of which some bars are composed anew
     rewrite_bars: tuple[int, int] | None = None  # the first and last of these bars, from 1
     subject: str | None = None  # like "D4:1/8 E4:1/8 r:1/4": opens the piece, answered below
+    title: str | None = None  # None: that of the given file, or the key
+    composer: str | None = None  # None: that of the given file, or bicinium
     answer: str = "octave"  # the interval of the answer: "octave" or "fifth"
     sampling: Sampling = DEFAULT_SAMPLING
     constraints: Constraints | None = DEFAULT_CONSTRAINTS  # None: the grammar only
@@ -118,6 +120,19 @@ class ComposeRequest:
         return range(self.seed, self.seed + self.n)
 
     @property
+    def files(self) -> list[Path]:
+        """The files that the request reads."""
+        paths = (self.upper, self.lower, self.continue_from, self.rewrite)
+        return [path for path in paths if path is not None]
+
+    def file_stem(self, piece: Conditions, seed: int) -> str:
+        """Return a file name without suffix: the given file, or the key and metre; and the seed."""
+        if self.files:
+            return f"{self.files[0].stem}-seed-{seed}"
+        words = f"{piece.key} {piece.meter}".replace("b ", "-flat ").replace("#", "-sharp")
+        return f"{words} seed {seed}".lower().replace(" ", "-").replace("/", "-")
+
+    @property
     def candidates(self) -> int:
         """Candidates for each piece."""
         if self.best_of is not None:
@@ -151,7 +166,9 @@ class ComposeRequest:
                 pieces.append(self._piece_from(source, fixed, key, style))
                 continue
             bars = DEFAULT_BARS if self.bars is None else self.bars
-            piece = Conditions(key, meter, bars, self.tempo, style)
+            piece = Conditions(
+                key, meter, bars, self.tempo, style, title=self.title, composer=self.composer
+            )
             pieces.append(self._with_subject(piece) if self.subject is not None else piece)
         return pieces
 
@@ -165,7 +182,9 @@ class ComposeRequest:
             key = source.key or source.estimated_key or key
         tempo = source.tempo_qpm if self.tempo is None else self.tempo
         bars, fixed_notes = fixed
-        return Conditions(key, source.meter, bars, tempo, style, fixed_notes)
+        title = source.title if self.title is None else self.title
+        composer = source.composer if self.composer is None else self.composer
+        return Conditions(key, source.meter, bars, tempo, style, fixed_notes, title, composer)
 
     def _with_subject(self, piece: Conditions) -> Conditions:
         """Return the conditions with a subject and its answer, in the key of the subject."""

@@ -7,15 +7,20 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mido
 import pytest
 
 from bicinium import api, studio
+from bicinium.formats.registry import read_score
 from bicinium.generation.constraints.config import DESCRIPTIONS, Constraints
 from bicinium.generation.rerank import DEFAULT_BEST_OF
 from bicinium.generation.sampling import DEFAULT_SAMPLING
+from bicinium.music.score import Score
+from bicinium.render.export import write_score
 
 
 def test_help_states_the_default_number_of_candidates(run_cli: Callable[..., Any]) -> None:
@@ -43,7 +48,7 @@ def test_compose_writes_pieces_and_prints_their_paths(
     )  # fmt: skip
     assert ran.status == 0
     for seed in (5, 6, 7):
-        path = f"pieces/new/bicinium-{seed:04d}.mid"
+        path = f"pieces/new/d-minor-3-4-seed-{seed}.mid"
         assert (tmp_path / path).is_file()
         assert path in ran.out
     assert ran.out.count("D minor") == ran.out.count("3/4") == 3
@@ -52,7 +57,9 @@ def test_compose_writes_pieces_and_prints_their_paths(
 
 
 def test_compose_json_prints_one_document(run_cli: Callable[..., Any], tiny_model: Path) -> None:
-    ran = run_cli("compose", "-n", 2, "--bars", 3, "--tempo", 88, "--model", tiny_model, "--json")
+    ran = run_cli(
+        "compose", "-n", 2, "--bars", 3, "--tempo", 88, "--seed", 0, "--model", tiny_model, "--json"
+    )
     assert ran.status == 0
     document = json.loads(ran.out)
     assert document["tokens_per_second"] > 0
@@ -147,19 +154,23 @@ def test_compose_writes_every_requested_format(
 ) -> None:
     ran = run_cli(
         "compose", "-n", 2, "--bars", 2, "--seed", 3, "--model", tiny_model, "--out", "new",
-        "--formats", "musicxml, mid,mxl,roll.svg", "--json",
+        "--key", "Bb", "--meter", "6/8", "--formats", "musicxml, mid,mxl,roll.svg", "--json",
     )  # fmt: skip
     assert ran.status == 0
     names = [[Path(name).name for name in row["files"]] for row in json.loads(ran.out)["pieces"]]
     suffixes = ("musicxml", "mid", "mxl", "roll.svg")
-    assert names == [[f"bicinium-000{seed}.{suffix}" for suffix in suffixes] for seed in (3, 4)]
+    assert names == [
+        [f"b-flat-major-6-8-seed-{seed}.{suffix}" for suffix in suffixes] for seed in (3, 4)
+    ]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(
         [*names[0], *names[1]]
     )
-    text = (tmp_path / "new" / "bicinium-0003.musicxml").read_text()
+    named = "new/b-flat-major-6-8-seed-3"
+    text = (tmp_path / f"{named}.musicxml").read_text()
     assert '<miscellaneous-field name="seed">3<' in text
     assert re.search('name="model">tiny, sha256 [0-9a-f]{16}<', text)
-    assert run_cli("validate", "new/bicinium-0003.musicxml", "new/bicinium-0003.mxl").status == 0
+    assert "seed: 3; " in mido.MidiFile(tmp_path / f"{named}.mid").tracks[0][0].text
+    assert run_cli("validate", f"{named}.musicxml", f"{named}.mxl").status == 0
 
 
 @pytest.mark.parametrize(
@@ -199,15 +210,47 @@ def test_compose_does_not_import_heavy_packages(tiny_model: Path, tmp_path: Path
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["pieces"][0]["valid"]
     assert ran.stderr.splitlines()[-1] == "loaded:"
-    assert (tmp_path / "out" / "bicinium-0000.mid").is_file()
+    path = json.loads(ran.stdout)["pieces"][0]["path"]
+    assert (tmp_path / path).is_file()
 
 
 def test_renamed_options_still_work_with_a_note(
     run_cli: Callable[..., Any], tiny_model: Path
 ) -> None:
     command = ("compose", "-n", 1, "--bars", 1, "--model", tiny_model, "--json")
-    old, new = (run_cli(*command, option, 2.0) for option in ("--recurrence", "--motif-strength"))
+    old, new = (
+        run_cli(*command, "--seed", 1, "--force", option, 2.0)
+        for option in ("--recurrence", "--motif-strength")
+    )
     assert "recurrence was renamed motif_strength" in old.err
     assert json.loads(old.out)["pieces"][0]["tokens"] == json.loads(new.out)["pieces"][0]["tokens"]
     run_cli(*command, "--repetition-penalty", 1).assert_error("repetition_penalty was removed")
     run_cli(*command, "--constraint", "rhythm=1").assert_error("rhythm was removed")
+
+
+def test_seeds_are_fresh_unless_given(run_cli: Callable[..., Any], tiny_model: Path) -> None:
+    command = ("compose", "-n", 1, "--bars", 1, "--model", tiny_model)
+    drawn = [json.loads(run_cli(*command, "--json").out)["pieces"][0]["seed"] for _ in range(2)]
+    assert drawn[0] != drawn[1]  # fails by chance once in a million
+    assert re.search(r"with --seed \d+\n$", run_cli(*command).err)
+
+
+def test_the_title_and_composer_of_a_given_file_are_kept(
+    run_cli: Callable[..., Any], tiny_model: Path, made_up_score: Callable[..., Score]
+) -> None:
+    tune = replace(made_up_score(1, 2), title="Lullaby", composer="Ada")
+    write_score(tune, "tune.musicxml")
+    command = ("compose", "-n", 1, "--upper", "tune.musicxml", "--model", tiny_model)
+    command = (*command, "--formats", "musicxml", "--seed", 3)
+    for options, named in (
+        ((), ("Lullaby", "Ada")),
+        (("--title", "Cradle", "--force"), ("Cradle", "Ada")),
+        (("--composer", "Ada and I", "--force"), ("Lullaby", "Ada and I")),
+    ):
+        assert run_cli(*command, *options).status == 0
+        piece = read_score("out/tune-seed-3.musicxml")
+        assert (piece.title, piece.composer) == named
+    run_cli("compose", "-n", 1, "--bars", 1, "--seed", 1, "--key", "C", "--meter", "4/4",
+            "--model", tiny_model, "--formats", "musicxml", "--title", "Mine")  # fmt: skip
+    piece = read_score("out/c-major-4-4-seed-1.musicxml")
+    assert (piece.title, piece.composer) == ("Mine", "bicinium")

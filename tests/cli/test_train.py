@@ -70,7 +70,7 @@ def test_runs_compare_prints_a_table_and_draws_curves(
     ran = run_cli("runs", "compare", "runs/one", "--out", "one.png", "--json")
     assert [row["run"] for row in json.loads(ran.out)["runs"]] == ["one"]
     assert json.loads(ran.out)["curves"] == "one.png"
-    run_cli("runs", "compare", "runs/none").assert_error("runs/none holds no run")
+    run_cli("runs", "compare", "runs/none", "--force").assert_error("runs/none holds no run")
     run_cli("runs", "compare", "runs/one", "--out", "no/x.png").assert_error(
         "no/x.png cannot be written"
     )

@@ -158,11 +158,17 @@ def _work(name: str) -> CatalogueEntry:
 
 
 def _fetch(
-    server: Server, out: Path, *names: str, max_seconds: float = 60.0
+    server: Server, out: Path, *names: str, max_seconds: float = 60.0, replace: bool = False
 ) -> dict[str, Download]:
     works = [_work(name) for name in names]
     done = download(
-        works, out, server.address, pause_seconds=0.01, timeout_seconds=0.5, max_seconds=max_seconds
+        works,
+        out,
+        server.address,
+        pause_seconds=0.01,
+        timeout_seconds=0.5,
+        max_seconds=max_seconds,
+        replace=replace,
     )
     return dict(zip(names, done, strict=True))
 
@@ -237,8 +243,11 @@ def test_a_server_that_changes_its_mind_is_not_believed(
     assert done.outcome == "failed"
     assert "sends another file than before" in done.reason
     assert not (out / "one.mid").exists()
+    assert _fetch(server, out, "one", replace=True)["one"].outcome == "fetched"
     (out / "fetched.json").unlink()
-    assert _fetch(server, out, "one")["one"].outcome == "fetched"
+    done = _fetch(server, out, "one")["one"]
+    assert (done.outcome, "exists already" in done.reason) == ("failed", True)
+    assert (out / "one.mid").read_bytes() == server.data
 
 
 def test_the_folder_is_a_source_with_licence_and_credit(server: Server, tmp_path: Path) -> None:
@@ -268,7 +277,7 @@ def test_what_is_no_address_and_no_group_is_one_sentence(tmp_path: Path, refuses
 @pytest.mark.parametrize("text", ["{", "[1]", '["ab"]', "5", "null"])
 def test_a_damaged_record_is_one_sentence(tmp_path: Path, refuses: Refuses, text: str) -> None:
     (tmp_path / "fetched.json").write_text(text)
-    with refuses(CorpusError, "fetched.json is damaged. Delete it to download everything again"):
+    with refuses(CorpusError, "fetched.json is damaged. Delete it, and download everything again"):
         download([], tmp_path)
 
 

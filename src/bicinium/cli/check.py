@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bicinium.cli.options import AsJson
-from bicinium.cli.output import print_json, report_write_errors, write_page
+from bicinium.cli.options import AsJson, Force
+from bicinium.cli.output import check_outputs, print_json, report_write_errors, write_page
 from bicinium.errors import BiciniumError, RequestError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def check(
             "result. Up to three proposals for each error are listed."
         ),
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Find parallel fifths, unprepared dissonances and other faults, and say where and why.
@@ -67,7 +68,10 @@ def check(
     rule_set = load_rule_set(rules)
     given = None if cantus is None else list(CantusOption).index(cantus)
     found = list(find_files(paths))
-    _check_outputs(len(found), marked, fix)
+    for option, wanted in (("--marked", marked), ("--fix", fix)):
+        if wanted and len(found) != 1:
+            raise RequestError(f"{option} takes a single file (got {len(found)}).")
+    check_outputs([path for path in (report, marked, fix) if path], force, found)
     files = [_check_file(path, rule_set, given) for path in found]
     _write(files, report, marked)
     if as_json:
@@ -79,15 +83,6 @@ def check(
         _fix(files[0].report, rule_set, fix)
     if any(each.report is None or not each.report.passed for each in files):
         raise typer.Exit(1)
-
-
-def _check_outputs(count: int, marked: Path | None, fix: Path | None) -> None:
-    """Raise RequestError for an output that takes one file, or that would be overwritten."""
-    for option, wanted in (("--marked", marked), ("--fix", fix)):
-        if wanted and count != 1:
-            raise RequestError(f"{option} takes a single file (got {count}).")
-    if fix and fix.exists():
-        raise RequestError(f"{fix} exists already. Choose another name for --fix.")
 
 
 def _check_file(path: Path, rule_set: RuleSet, cantus: int | None) -> CheckedFile:

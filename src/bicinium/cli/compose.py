@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -11,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bicinium.cli.options import AsJson, Perform
+from bicinium.cli.options import AsJson, Force, Perform
 from bicinium.cli.output import (
+    check_outputs,
     check_writable,
     print_deprecations,
     print_error,
@@ -43,8 +46,9 @@ def compose(
         str | None, typer.Option(help="Style, like bach (default: a random keyboard style).")
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="Seed of the first piece; equal seeds, equal pieces.")
-    ] = 0,
+        int | None,
+        typer.Option(help="Seed of the first piece; equal seeds, equal pieces (default: random)."),
+    ] = None,
     best_of: Annotated[
         int | None,
         typer.Option(help="Candidates for each piece, of which the best is kept (default: 12)."),
@@ -105,6 +109,12 @@ def compose(
     max_quote: Annotated[
         int | None, typer.Option(help="Most bars of the training set that a piece may quote.")
     ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title (default: that of the given file, or the key).")
+    ] = None,
+    composer: Annotated[
+        str | None, typer.Option(help="Composer (default: that of the given file, or bicinium).")
+    ] = None,
     no_grammar: Annotated[bool, typer.Option("--no-grammar", help="Forbid no token.")] = False,
     model: Annotated[
         Path | None, typer.Option(help="Checkpoint (default: the shipped one).")
@@ -114,6 +124,7 @@ def compose(
         str, typer.Option(help="Any of mid, musicxml, mxl, svg, png, pdf, roll.svg, wav, ogg.")
     ] = "mid",
     perform: Perform = False,
+    force: Force = False,
     streamed: Annotated[
         bool, typer.Option("--stream", help="Print the notes of one piece as they are composed.")
     ] = False,
@@ -138,11 +149,23 @@ def compose(
         for event in stream(request=request):
             _print_event(event)
         return
-    _compose_files(request, out, _suffixes(formats), perform, as_json)
+    names = _file_names(request, out, _suffixes(formats))
+    check_outputs(itertools.chain(*names), force, request.files)
+    _compose_files(request, names, perform, as_json)
 
 
+_FRESH_SEEDS = 1_000_000  # a seed of six digits at most is easily typed
 # Parameters that are not options of the request.
-_OUTPUT = ("constraint", "no_constraints", "no_grammar", "out", "formats", "perform", "streamed")
+_OUTPUT = (
+    "constraint",
+    "no_constraints",
+    "no_grammar",
+    "out",
+    "formats",
+    "perform",
+    "force",
+    "streamed",
+)
 
 
 def _request(parameters: dict[str, Any]) -> ComposeRequest:
@@ -158,6 +181,7 @@ def _request(parameters: dict[str, Any]) -> ComposeRequest:
         for name, value in parameters.items()
         if value is not None and name not in (*_OUTPUT, "as_json")
     }
+    options.setdefault("seed", secrets.randbelow(_FRESH_SEEDS))
     if "rewrite_bars" in options:
         options["rewrite_bars"] = _bar_numbers(options["rewrite_bars"])
     return ComposeRequest.from_options(
@@ -167,12 +191,22 @@ def _request(parameters: dict[str, Any]) -> ComposeRequest:
     )
 
 
+def _file_names(request: ComposeRequest, out: Path, suffixes: list[str]) -> list[list[Path]]:
+    """Return the files of each piece, one in each format."""
+    from bicinium.api import file_stems
+
+    if not request.use_grammar:
+        suffixes = [*suffixes, "tokens.json"]  # instead of the others, for invalid pieces
+    return [[out / f"{stem}.{suffix}" for suffix in suffixes] for stem in file_stems(request)]
+
+
 def _compose_files(
-    request: ComposeRequest, out: Path, suffixes: list[str], perform: bool, as_json: bool
+    request: ComposeRequest, names: list[list[Path]], perform: bool, as_json: bool
 ) -> None:
     """Compose the pieces, write a file of each in every format, and print what they are."""
     from bicinium.api import compose_many
 
+    out = names[0][0].parent
     check_writable(out)
     started = time.perf_counter()
     with progress_bar() as progress:
@@ -181,10 +215,11 @@ def _compose_files(
     rows = []
     with report_write_errors(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
-        for piece in pieces:
+        for piece, files in zip(pieces, names, strict=True):
             paths = [
-                piece.save(out / f"bicinium-{piece.seed:04d}.{suffix}", perform)
-                for suffix in suffixes
+                piece.save(path, perform)
+                for path in files
+                if not path.name.endswith(".tokens.json")
             ]
             rows.append(_piece_row(piece, list(dict.fromkeys(paths))))
     tokens_per_second = sum(len(piece.tokens) for piece in pieces) / seconds
@@ -255,7 +290,7 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
     for row in rows:
         for remark in _remarks(row):
             typer.echo(f"{Path(row['path']).name}: {remark}")
-    print_error(f"composed in {seconds:.1f} s")
+    print_error(f"composed in {seconds:.1f} s with --seed {rows[0]['seed']}")
 
 
 def _remarks(row: dict[str, Any]) -> Iterator[str]:

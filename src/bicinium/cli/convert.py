@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bicinium.cli.options import Perform
-from bicinium.cli.output import report_write_errors
+from bicinium.cli.options import Force, Perform
+from bicinium.cli.output import check_outputs, report_write_errors
 
 
 def convert(
@@ -21,12 +21,14 @@ def convert(
         bool, typer.Option("--reduce", help="Outer voices only, if the score has more than two.")
     ] = False,
     perform: Perform = False,
+    force: Force = False,
 ) -> None:
     """Convert a two-voice score to MIDI, MusicXML, an image or sound."""
     from bicinium.formats.registry import read_score
     from bicinium.render.export import output_format, write_score
 
     output_format(target)
+    check_outputs([target], force, [source])
     score = read_score(source, reduce)
     with report_write_errors(target):
         write_score(score, target, {"source": source.name}, perform)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bicinium.cli.options import AsJson
-from bicinium.cli.output import check_writable, print_error, print_json, write_page
+from bicinium.cli.options import AsJson, Force
+from bicinium.cli.output import check_outputs, check_writable, print_error, print_json, write_page
 from bicinium.optional_imports import require_extra
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def corpus_prepare(
         str | None,
         typer.Option(help="Dask scheduler whose workers read the files, like tcp://host:8786."),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Read, check and encode music for training, and list the rejected pieces with reasons.
 
@@ -44,6 +45,7 @@ def corpus_prepare(
     from bicinium.data.select import dropped_share
     from bicinium.data.sources import find_sources
 
+    check_outputs([out / MANIFEST_NAME], force)
     check_writable(out)
     try:
         with require_extra("train", "a training set"):
@@ -86,6 +88,7 @@ def corpus_fetch(
     only_list: Annotated[
         bool, typer.Option("--list", help="Print the catalogue; download nothing.")
     ] = False,
+    force: Force = False,
 ) -> None:
     """Download keyboard works, and print the licence and the typesetter of each.
 
@@ -105,7 +108,9 @@ def corpus_fetch(
         for entry in entries:
             typer.echo(f"{entry.group:<14}  {line(entry)}")
         return
-    outcomes = download(entries, out, server, progress=print_outcome)
+    if not (out / "fetched.json").exists():
+        check_outputs([out / "manifest.csv"], force)
+    outcomes = download(entries, out, server, progress=print_outcome, replace=force)
     failed = sum(done.outcome is Outcome.FAILED for done in outcomes)
     typer.echo(
         f"{len(outcomes) - failed} of {len(outcomes)} works are in {out}; "
@@ -167,11 +172,13 @@ def corpus_report_page(
     out: Annotated[
         Path | None, typer.Option(help="HTML file (default: report.html in the folder).")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Write an HTML page on the contents of a prepared corpus, with rejections and reasons."""
     from bicinium.data.report import corpus_report
 
-    page = corpus_report(folder)
     path = out or folder / "report.html"
+    check_outputs([path], force)
+    page = corpus_report(folder)
     write_page(path, page)
     typer.echo(f"report: {path}")

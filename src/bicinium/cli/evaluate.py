@@ -8,8 +8,14 @@ from typing import Annotated
 
 import typer
 
-from bicinium.cli.options import AsJson
-from bicinium.cli.output import print_json, report_write_errors, resolve_renamed, write_page
+from bicinium.cli.options import AsJson, Force
+from bicinium.cli.output import (
+    check_outputs,
+    print_json,
+    report_write_errors,
+    resolve_renamed,
+    write_page,
+)
 from bicinium.cli.progress import stage_progress
 from bicinium.errors import RequestError
 
@@ -32,6 +38,7 @@ def evaluate(
     listen: Annotated[
         bool, typer.Option("--listen", help="Also write a page for a blind listening test.")
     ] = False,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a model on held-out music: likelihood, unconstrained generation, compositions.
@@ -49,6 +56,8 @@ def evaluate(
         if not pieces:
             raise RequestError("--listen needs --pieces of 1 or more (got 0).")
         require_audio("a listening test")
+    names = ("report.json", "report.html", *(("listen.html",) if listen else ()))
+    check_outputs([out / name for name in names], force)
     with report_write_errors(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
     with stage_progress() as progress:

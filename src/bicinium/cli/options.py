@@ -7,6 +7,7 @@ import typer
 Perform = Annotated[
     bool, typer.Option("--perform", help="Expressive timing and dynamics in sound files.")
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist already.")]
 AsJson = Annotated[
     bool, typer.Option("--json", help="JSON document on standard output instead of a table.")
 ]

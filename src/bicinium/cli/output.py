@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,6 +51,23 @@ def check_writable(folder: Path) -> None:
     there = next(above for above in (path, *path.parents) if os.path.lexists(above))
     with report_write_errors(folder, "written to"):
         TemporaryFile(dir=there).close()
+
+
+def check_outputs(outputs: Iterable[Path], force: bool, inputs: Iterable[Path] = ()) -> None:
+    """Raise RequestError if an output exists already, unless ``force``, or is one of the inputs.
+
+    Every command that writes calls this before it begins its work.
+    """
+    sources = [path for path in inputs if path.exists()]
+    for path in outputs:
+        if path.exists() and any(path.samefile(source) for source in sources):
+            raise RequestError(
+                f"{path} is the file that is read, and would be overwritten. Name another file."
+            )
+        if os.path.lexists(path) and not force:
+            raise RequestError(
+                f"{path} exists already. Name another file or folder, or replace it with --force."
+            )
 
 
 @contextmanager

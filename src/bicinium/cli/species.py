@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bicinium.cli.output import report_write_errors
-from bicinium.errors import RequestError
+from bicinium.cli.options import Force
+from bicinium.cli.output import check_outputs, report_write_errors
 
 
 def species(
@@ -28,6 +28,7 @@ def species(
         str | None, typer.Option(help="Rule set (default: the strict set of the species).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives another solution.")] = 0,
+    force: Force = False,
 ) -> None:
     """Write an exercise in strict counterpoint. It breaks no rule that is an error.
 
@@ -38,8 +39,7 @@ def species(
     from bicinium.render.export import output_format, require_libraries, write_score
 
     require_libraries(output_format(out))
-    if out.exists():
-        raise RequestError(f"{out} exists already. Choose another name for --out.")
+    check_outputs([out], force, [Path(cantus)])
     report = write_counterpoint(load_cantus(cantus), number, above=above, rules=rules, seed=seed)
     with report_write_errors(out):
         write_score(report.score, out)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bicinium.cli.options import AsJson
+from bicinium.cli.options import AsJson, Force
 from bicinium.cli.output import (
+    check_outputs,
     check_writable,
     print_deprecations,
     print_error,
@@ -70,12 +71,14 @@ def train(
 def runs_compare(
     folders: Annotated[list[Path], typer.Argument(help="Folders of training runs.")],
     out: Annotated[Path, typer.Option(help="Image of the training curves.")] = Path("runs.png"),
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare runs: a table of their final measures, and an image of their curves."""
     with require_extra("train", "comparing runs"):
         from bicinium.training.compare_runs import compare_runs, plot_curves
 
+    check_outputs([out], force)
     rows = compare_runs(folders)
     with report_write_errors(out):
         plot_curves(folders, out)
@@ -99,13 +102,16 @@ def runs_average(
     share: Annotated[
         float, typer.Option(help="Weight of the last state, or of the other model.")
     ] = 0.5,
+    force: Force = False,
 ) -> None:
     """Average the weights of a run's best and last state, or of its model and another model.
 
     The average often predicts better than either.
     """
     with require_extra("train", "averaging"):
+        from bicinium.training.run_dir import AVERAGE
         from bicinium.training.weight_averaging import average_run
 
+    check_outputs([run / AVERAGE], force, [other] if other else [])
     path = average_run(run, other, share)
     typer.echo(f"model: {path}. Compose with: bicinium compose --model {path}")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bicinium.cli.options import AsJson
-from bicinium.cli.output import print_json, write_page
+from bicinium.cli.options import AsJson, Force
+from bicinium.cli.output import check_outputs, print_json, write_page
 
 if TYPE_CHECKING:
     from bicinium.reports.verdicts import FileVerdict
@@ -29,6 +29,7 @@ def validate(
             help="HTML page with piano rolls to write; with .svg, an image of a single file."
         ),
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Check files against the grammar and list the violations with their positions.
@@ -38,7 +39,9 @@ def validate(
     from bicinium.reports.html_report import html_report, svg_report
     from bicinium.reports.verdicts import find_files, validate_file
 
-    verdicts = [validate_file(path) for path in find_files(paths)]
+    found = list(find_files(paths))
+    check_outputs([report] if report else [], force, found)
+    verdicts = [validate_file(path) for path in found]
     if report:
         svg = report.suffix.lower() == ".svg"
         write_page(report, svg_report(verdicts) if svg else html_report(verdicts))

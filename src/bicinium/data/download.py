@@ -92,13 +92,16 @@ def download(
     pause_seconds: float = _FIRST_PAUSE_SECONDS,
     timeout_seconds: float = _TIMEOUT_SECONDS,
     max_seconds: float = _MAX_SECONDS,
+    replace: bool = False,
 ) -> list[Download]:
     """Download the works into the folder ``out`` and return the outcome of each.
 
     A file that is there with its recorded hash is not downloaded again. An interrupted run can be
-    repeated. Redirections to another host, or from https to http, are refused. A work that takes
-    longer than ``max_seconds``, or sends nothing for ``timeout_seconds``, fails. Raises CorpusError
-    if the folder cannot be written to, or if ``server`` is not a URL.
+    repeated. A file of the same name that was not downloaded makes the work fail; with ``replace``
+    everything is downloaded again. Redirections to another host, or from https to http, are
+    refused. A work that takes longer than ``max_seconds``, or sends nothing for
+    ``timeout_seconds``, fails. Raises CorpusError if the folder cannot be written to, or if
+    ``server`` is not a URL.
     """
     if not server.startswith(("http://", "https://")):
         raise CorpusError(f"--server must begin with http:// or https:// (got {server}).")
@@ -112,7 +115,7 @@ def download(
     for entry in entries:
         address = server.rstrip("/") + "/" + urllib.parse.quote(entry.path)
         downloader = _MidiDownloader(timeout_seconds, max_seconds)
-        done = _download(entry, address, out, hashes, downloader, pause_seconds)
+        done = _download(entry, address, out, hashes, downloader, pause_seconds, replace)
         if done.outcome is Outcome.FETCHED:
             _write_hashes(record_path, hashes)
         downloads.append(done)
@@ -128,12 +131,15 @@ def _download(
     hashes: dict[str, str],
     downloader: _MidiDownloader,
     pause_seconds: float,
+    replace: bool,
 ) -> Download:
     """Download one work, with further attempts after temporary failures."""
     target = out / entry.path
-    known = hashes.get(entry.path)
+    known = None if replace else hashes.get(entry.path)
     if target.is_file() and known == pooch.file_hash(str(target)):
         return Download(entry, Outcome.PRESENT)
+    if known is None and target.exists() and not replace:
+        return Download(entry, Outcome.FAILED, f"{target} exists already; replace it with --force")
     target.unlink(missing_ok=True)  # pooch would keep a file whose hash is not known.
     reason = ""
     for attempt in range(_ATTEMPTS):
@@ -144,10 +150,7 @@ def _download(
         except (CorpusError, MidiFileError) as error:
             return Download(entry, Outcome.FAILED, str(error))
         except ValueError:  # pooch: the hash is not the known one
-            reason = (
-                f"{address} sends another file than before. Delete {out / 'fetched.json'} to "
-                "accept it."
-            )
+            reason = f"{address} sends another file than before. Accept it with --force."
             return Download(entry, Outcome.FAILED, reason)
         except requests.RequestException as error:
             reason = _reason(address, error)
@@ -236,7 +239,9 @@ def _read_hashes(path: Path) -> dict[str, str]:
         hashes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return {str(name): str(digest) for name, digest in hashes.items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise CorpusError(f"{path} is damaged. Delete it to download everything again.") from error
+        raise CorpusError(
+            f"{path} is damaged. Delete it, and download everything again with --force."
+        ) from error
 
 
 def _write_hashes(path: Path, hashes: dict[str, str]) -> None:

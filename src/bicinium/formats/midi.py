@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,14 +214,19 @@ def _key_signature(source: Any) -> tuple[int | None, Key | None]:
 # ------------------------------------------------------------------ writing
 
 
-def write_midi(score: Score, path: str | Path) -> None:
+def write_midi(score: Score, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a type 1 file: a conductor track, then one track for each voice.
 
-    An anacrusis becomes a first bar of its own length, as in notation programs. Every track ends on
-    the last barline. Raises MidiFileError for a tempo or an anacrusis that MIDI cannot represent.
+    ``metadata`` (such as the seed) is stored as one text. An anacrusis becomes a first bar of its
+    own length, as in notation programs. Every track ends on the last barline. Raises MidiFileError
+    for a tempo or an anacrusis that MIDI cannot represent.
     """
     midi = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER)
-    midi.tracks.append(_conductor_track(score, path))
+    conductor = _conductor_track(score, path)
+    if metadata:
+        text = "; ".join(f"{name}: {value}" for name, value in metadata.items())
+        conductor.insert(0, mido.MetaMessage("text", text=_latin_1(text)))
+    midi.tracks.append(conductor)
     midi.tracks += [_voice_track(score, index) for index in range(len(score.voices))]
     with atomic_write(Path(path)) as temporary:
         midi.save(temporary)

@@ -201,8 +201,8 @@ class Composer:
             score = replace(
                 score,
                 tempo_qpm=float(conditions.tempo_qpm or score.tempo_qpm),
-                title=f"Bicinium in {conditions.key.display_name}",
-                composer="bicinium",
+                title=conditions.display_title,
+                composer="bicinium" if conditions.composer is None else conditions.composer,
             )
             if conditions.fixed_notes:
                 score = _with_velocities(score, conditions.fixed_notes.score)

@@ -41,6 +41,8 @@ class Conditions:
     tempo_qpm: float | None = None
     style: str | None = None
     fixed_notes: FixedNotes | None = None
+    title: str | None = None  # None: named after the key
+    composer: str | None = None  # None: bicinium
 
     def __post_init__(self) -> None:
         if not 1 <= self.bars <= MAX_BARS:
@@ -63,6 +65,11 @@ class Conditions:
                 f"The model has not learned the style {self.style!r}. Choose one of "
                 f"{', '.join(styles)}."
             )
+
+    @property
+    def display_title(self) -> str:
+        """The title; a piece without one is named after its key."""
+        return f"Bicinium in {self.key.display_name}" if self.title is None else self.title
 
     @property
     def is_keyboard(self) -> bool:

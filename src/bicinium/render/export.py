@@ -46,7 +46,7 @@ _SYNTHESIZER = Library("midirenderer", "sound", "sound")
 _VORBIS = Library("soundfile", "sound", "OGG")
 
 WRITERS: dict[str, Writer] = {
-    "mid": Writer(write_midi),
+    "mid": Writer(write_midi, takes_metadata=True),
     "musicxml": Writer(write_musicxml, takes_metadata=True, takes_marks=True),
     "mxl": Writer(write_musicxml, takes_metadata=True, takes_marks=True),
     "svg": Writer(write_svg, (_VEROVIO,), takes_marks=True),
@@ -87,8 +87,8 @@ def write_score(
 ) -> None:
     """Write a score in the format of the file's suffix.
 
-    ``metadata`` is stored in MusicXML. ``perform`` plays WAV and OGG with expressive timing.
-    ``marks`` colours and labels notes. ``about`` is the former name of ``metadata``.
+    ``metadata`` is stored in MIDI and MusicXML. ``perform`` plays WAV and OGG with expressive
+    timing. ``marks`` colours and labels notes. ``about`` is the former name of ``metadata``.
 
     Raises RequestError for an unknown format, one that cannot be marked, or a library that is not
     installed.
