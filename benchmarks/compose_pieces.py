@@ -1,10 +1,10 @@
-"""Two hundred pieces over all keys and four metres, judged by bicinium, by mido and by music21.
+"""Validate 200 pieces in all keys and four metres with bicinium, mido and music21.
 
 Usage: python -m benchmarks compose_pieces [--pieces 200] [--bars 16] [--model FILE] [--keep FOLDER]
 
-With the grammar: every piece must be valid by all three judges, have exactly the bars asked for,
-and both voices must play in at least half of them. Without it (the same seeds): the share of notes
-that pair and of pieces that are valid is what the model itself has learned.
+With the grammar, every piece must be valid for all three, have exactly the requested bars, and have
+notes in both voices in at least half of them. Without it, with the same seeds, the shares of paired
+notes and of valid pieces show what the model has learned.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ BATCH = 25
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Compose, judge, print."""
+    """Compose with and without the grammar and print both reports."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pieces", type=int, default=200)
     parser.add_argument("--bars", type=int, default=16)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
-    parser.add_argument("--keep", type=Path, help="a folder in which the pieces stay")
+    parser.add_argument("--keep", type=Path, help="folder to keep the pieces in")
     options = parser.parse_args(arguments)
     asked = [
         Conditions(ALL_KEYS[i % len(ALL_KEYS)], Meter.parse(METERS[i % len(METERS)]), options.bars)
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def report_with(pieces: Sequence[Composition], keep: Path | None) -> None:
-    """What the three judges say of the pieces composed with the grammar."""
+    """Print the verdicts on pieces composed with the grammar."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def report_with(pieces: Sequence[Composition], keep: Path | None) -> None:
     share("valid by mido", [not faults for faults in by_mido])
     share("valid by music21", [not faults for faults in by_music21])
     share("both voices play in half of the bars", [both_play(piece) for piece in pieces])
-    share("composed at the first draw", [piece.draws == 1 for piece in pieces])
+    share("accepted at the first attempt", [piece.draws == 1 for piece in pieces])
     for fault in sorted({fault for faults in by_mido + by_music21 for fault in faults})[:10]:
         print(f"  {fault}")
     notes = sum(piece.result.notes for piece in pieces)
@@ -81,7 +81,7 @@ def report_with(pieces: Sequence[Composition], keep: Path | None) -> None:
 
 
 def report_without(pieces: Sequence[Composition], _: Path | None) -> None:
-    """What the model does when nothing is forbidden."""
+    """Print the verdicts on pieces composed without the grammar."""
     notes = sum(piece.result.notes for piece in pieces)
     paired = sum(piece.result.paired_notes for piece in pieces)
     share("valid by bicinium", [piece.result.valid for piece in pieces])
@@ -96,12 +96,12 @@ def report_without(pieces: Sequence[Composition], _: Path | None) -> None:
 
 
 def only_time_is_broken(piece: Composition) -> bool:
-    """Is the piece valid but for the number of its bars?"""
+    """Return whether the number of bars is the only fault."""
     return all(violation.rule == "time" for violation in piece.result.violations)
 
 
 def both_play(piece: Composition) -> bool:
-    """Does each voice sound in at least half of the bars?"""
+    """Return whether each voice sounds in at least half of the bars."""
     score = piece.score
     return score is not None and all(
         len(bars_played(score, part)) * 2 >= score.bars for part in (0, 1)
@@ -109,7 +109,7 @@ def both_play(piece: Composition) -> bool:
 
 
 def faults_by_mido(path: Path) -> list[str]:
-    """Note-ons equal note-offs, none hanging, none of zero length, all tracks equally long."""
+    """Return hanging notes, notes without length, and tracks of different lengths."""
     faults = []
     midi = mido.MidiFile(path)
     lengths = set()
@@ -139,7 +139,7 @@ def faults_by_mido(path: Path) -> list[str]:
 
 
 def faults_by_music21(path: Path, piece: Composition) -> list[str]:
-    """Two parts, each monophonic, exactly the bars and the metre asked for."""
+    """Return chords, wrong numbers of parts or bars, and wrong metres."""
     faults = []
     score = music21.converter.parse(path, quantizePost=False)
     parts = list(score.parts)
@@ -160,5 +160,5 @@ def faults_by_music21(path: Path, piece: Composition) -> list[str]:
 
 
 def share(name: str, hits: Sequence[bool]) -> None:
-    """Print how many of the pieces have a property."""
+    """Print the share of pieces that have a property."""
     print(f"  {name}: {sum(hits)} of {len(hits)} ({sum(hits) / len(hits):.1%})")

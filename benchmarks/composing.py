@@ -1,22 +1,18 @@
-"""Is a piece as requested, and how original is it? (``composing_speed`` measures the time.)
+"""Measure whether pieces are as requested, how original they are, and what constraints cost.
 
-Usage: python -m benchmarks composing --prepared FOLDER [--pieces 512] [--model FILE] [--only NAME…]
+Usage: python -m benchmarks composing [--prepared FOLDER] [--pieces 512] [--model FILE]
+                                      [--only PART …]
 
-Over keys, metres, lengths from 4 to 64 bars, tempi and styles, as users get them by default:
+The parts, over keys, metres, lengths from 4 to 64 bars, tempi and styles, with default options:
 
-* asked: valid, bars, metre and tempo exact, closes on the tonic; the key that music21 finds in
-  them, and in the held-out real pieces; quotations of the training set, in both.
-* constraints: how often each is broken with it off and on, and what it costs.
-* seeds: the same piece in fresh processes, alone and among 32, and with other kernels of BLAS.
+* asked: valid, exact bars, metre and tempo, close on the tonic; the key that music21 finds, and
+  quotations of the training set, in these pieces and in held-out real pieces.
+* constraints: how often each constraint is broken with it off and on, and its cost per token.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -49,7 +45,7 @@ CONSTRAINED = 24  # pieces for each constraint: off, half, on
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Compose, count, print."""
+    """Run the chosen parts and print their results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prepared", type=Path, help="for real pieces and the index of quotations")
     parser.add_argument("--pieces", type=int, default=512)
@@ -62,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def asked_for(count: int, composer: Composer) -> list[Conditions]:
-    """Keys, metres, lengths, tempi and styles, each combined with each sooner or later."""
+    """Return requests that combine keys, metres, lengths, tempi and styles."""
     styles = [style for style in STYLES if style is None or style in composer.config.styles]
     return [
         Conditions(
@@ -77,7 +73,7 @@ def asked_for(count: int, composer: Composer) -> list[Conditions]:
 
 
 def asked(options: argparse.Namespace) -> None:
-    """What was asked for, and what came."""
+    """Compare pieces with their requests."""
     composer = load_composer(options.model)
     wanted = asked_for(options.pieces, composer)
     started = time.perf_counter()
@@ -94,7 +90,7 @@ def asked(options: argparse.Namespace) -> None:
     share(
         "closes: tonic below, triad above", [ends_on_tonic(score, one.key) for one, score in scores]
     )
-    share("drawn once", [piece.draws == 1 for piece in pieces])
+    share("accepted at the first attempt", [piece.draws == 1 for piece in pieces])
     found = [music21_key(score) for _, score in scores]
     share("key that music21 finds is the one asked for", [
         key == str(one.key) for key, (one, _) in zip(found, scores, strict=True)])  # fmt: skip
@@ -106,7 +102,7 @@ def asked(options: argparse.Namespace) -> None:
 
 
 def real(prepared: Path, index: QuotationIndex | None) -> None:
-    """The same of held-out music: the yardstick."""
+    """Print the same for held-out music, for comparison."""
     pieces = [p for p in load_pieces(prepared) if p.split == "validation"]
     for name, chosen in (
         ("keyboard", [p for p in pieces if p.style in KEYBOARD_STYLES]),
@@ -123,14 +119,14 @@ def real(prepared: Path, index: QuotationIndex | None) -> None:
 
 
 def quotations(name: str, scores: Sequence[Score], index: QuotationIndex) -> None:
-    """How many pieces quote so many bars of the training set."""
+    """Print how many pieces quote two, three or four bars of the training set."""
     bars = np.array([index.longest_quotation(score).bars for score in scores])
     for least in (2, 3, 4):
         share(f"{name}: quote {least} bars or more", (bars >= least).tolist())
 
 
 def constraints(options: argparse.Namespace) -> None:
-    """Each constraint alone, off, at half strength and on."""
+    """Measure each constraint alone: off, at half strength and on."""
     composer = load_composer(options.model)
     wanted = [replace(one, bars=16) for one in asked_for(CONSTRAINED, composer)]
     seeds = range(len(wanted))
@@ -156,47 +152,15 @@ def constraints(options: argparse.Namespace) -> None:
         print(line)
 
 
-def seeds(options: argparse.Namespace) -> None:
-    """The same seeds in fresh processes, in company and alone, under other kernels of BLAS."""
-    code = (
-        "import hashlib, sys; from pathlib import Path; from benchmarks.composing import *;"
-        "c = load_composer(Path(sys.argv[1])); w = asked_for(32, c);"
-        "w = [replace(one, bars=min(one.bars, 16)) for one in w]; k = Constraints();"
-        "together = c.compose(w, range(32), constraints=k) if sys.argv[2] == 'together' else"
-        " [c.compose([one], [i], constraints=k)[0] for i, one in enumerate(w)];"
-        "print(*[digest(piece) for piece in together])"
-    )
-    first: list[str] | None = None
-    for company, kernel in (("together", ""), ("alone", ""), ("together", "Haswell"),
-                            ("alone", "Sandybridge"), ("together", "Prescott")):  # fmt: skip
-        environment = {name: v for name, v in os.environ.items() if name != "OPENBLAS_CORETYPE"}
-        if kernel:
-            environment["OPENBLAS_CORETYPE"] = kernel
-        ran = subprocess.run(
-            [sys.executable, "-c", code, str(options.model), company],
-            env=environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        pieces = ran.stdout.split()
-        first = first or pieces
-        same = sum(a == b for a, b in zip(first, pieces, strict=True))
-        print(f"  {company}, BLAS kernel {kernel or 'its own choice'}: {same} of {len(pieces)} "
-              "as in the first process")  # fmt: skip
-
-
 def scored(piece: Composition) -> Score:
-    """Its score, which every piece composed with the grammar has."""
+    """Return the score of a piece. Raises ValueError if it has none."""
     if piece.score is None:
         raise ValueError("a piece without a score")
     return piece.score
 
 
-def digest(piece: Composition) -> str:
-    """A name for its notes."""
-    return hashlib.sha256(piece.tokens.tobytes()).hexdigest()[:12]
-
-
 def music21_key(score: Score) -> str:
-    """Name of the key by music21's Krumhansl-Schmuckler analysis of the notes, as we spell it."""
+    """Return the key that music21 finds by Krumhansl and Schmuckler, in the spelling of ``Key``."""
     stream = music21.stream.Stream()
     for voice in score.voices:
         for note in voice.notes:
@@ -209,17 +173,16 @@ def music21_key(score: Score) -> str:
 
 
 def music21_fifths(name: str) -> int:
-    """The signature of a key by its name."""
+    """Return the key signature of a key name."""
     return next(key.fifths for key in ALL_KEYS if str(key) == name)
 
 
 def share(name: str, hits: Sequence[bool]) -> None:
-    """Print how many of the pieces have a property."""
+    """Print the share of pieces that have a property."""
     print(f"  {name}: {sum(hits)} of {len(hits)} ({sum(hits) / len(hits):.1%})")
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "asked": asked,
     "constraints": constraints,
-    "seeds": seeds,
 }

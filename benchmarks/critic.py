@@ -1,18 +1,16 @@
-"""Can the model's own pieces be told from real music, and does choosing among candidates help?
+"""Fit the critic, and test whether it makes composed pieces harder to tell from real music.
 
 Usage: python -m benchmarks critic compose --data FOLDER --pieces FILE [--model M] [--count 500]
                                           [--others 0]
        python -m benchmarks critic fit --pieces FILE [--model M]
        python -m benchmarks critic choose --pieces FILE [--best-of 12]
 
-FOLDER is what ``bicinium corpus prepare`` wrote. ``compose`` answers --count excerpts of its
-training side (of its held-out side with --held-out), of keyboard music first, and besides --others
-of other music; --candidates for each, of which some are left out as in composing; and keeps them in
-FILE, chunk by chunk: it can be stopped and goes on. ``fit`` fits the critic (``generation.critic``)
-on these and writes it beside the model.
-``choose`` takes, of the first 1, 2, … candidates of held-out excerpts, those that score best, and
-puts them to the two-sample test: on the numbers that the critic knows, and on others that it does
-not.
+FOLDER is a prepared corpus. ``compose`` composes --candidates pieces for each of --count excerpts
+of keyboard music and --others excerpts of other music, with the conditions of the excerpt. The
+excerpts are from the training split, or with --held-out from the validation split. FILE is written
+in parts, so the command can be interrupted. ``fit`` fits the critic (``generation.critic``) on FILE
+and writes it beside the model. ``choose`` keeps the best of the first 1, 2, … candidates of
+held-out excerpts and applies the two-sample test, with the measures of the critic and with others.
 """
 
 from __future__ import annotations

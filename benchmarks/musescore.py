@@ -1,12 +1,12 @@
-"""Composed pieces through MuseScore 3: what it keeps of our MusicXML and MIDI.
+"""Count the notes that MuseScore 3 keeps when it reads and writes our MusicXML and MIDI.
 
 Usage: python -m benchmarks musescore [--pieces 200] [--keep FOLDER]
 
 Needs MuseScore (Debian's musescore3). Pieces over all keys, 2/4, 3/4, 4/4 and 6/8, of 8 to 24 bars
-are written as MusicXML and MIDI, opened by MuseScore without a display, and saved as MusicXML. Kept
-is a note that comes back in the same staff with the same pitch, onset and duration. MIDI goes
-through twice: as MuseScore imports it of itself, where it lengthens notes over the rests after them
-("simplify durations"), and with that switched off.
+are written as MusicXML and MIDI. MuseScore opens them without a display and saves them as MusicXML.
+A note is kept if it has the same staff, pitch, onset and duration afterwards. MIDI is imported
+twice: by default, where MuseScore lengthens notes over the rests after them ("simplify durations"),
+and without that.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 Usage: python -m benchmarks quality_calibration --prepared FOLDER [--fit] [--pieces 3200]
 
-FOLDER is what ``bicinium corpus prepare`` wrote, best with --min-quality-score 0. Weights are
-fitted on pieces of its training side and everything is measured on pieces of works of the other
-side: each piece whole and its last 16 bars, against seven corruptions of it. A metric
-without which the fit is as good (on a third of the works of the training side) is dropped. Prints
-the tables of docs/quality.md; --fit writes src/bicinium/music/quality.json.
+FOLDER is a prepared corpus, best made with --min-quality-score 0. Weights are fitted on its
+training split and measured on its validation split: each piece whole, and its last 16 bars,
+against seven corruptions of it. A metric is dropped if the fit is as good without it, on a third
+of the works of the training split. Prints the tables of docs/quality.md; --fit writes
+src/bicinium/music/quality.json.
 """
 
 from __future__ import annotations

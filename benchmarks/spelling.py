@@ -1,15 +1,15 @@
-"""Are accidentals spelled as in the source? The corpus of music21 says what the sources have.
+"""Compare the spelling of accidentals with that of the sources in the corpus of music21.
 
 Usage: python -m benchmarks spelling
 
-Of each piece the outer voices are taken, as the reduction does: the highest staff's top line, the
-lowest staff's bottom line. Pieces with one key signature only; Schoenberg left out. Three spellers
-are given pitches, times and the signature: bicinium's; ps13s1 (D. Meredith, The ps13 pitch spelling
-algorithm, Journal of New Music Research 35, 2006; contexts of 10 and 42 notes), placed on the line
-of fifths by the signature; and the signature alone (E flat to G sharp in C major).
+Each piece is reduced to its outer voices: the top line of the highest staff and the bottom line of
+the lowest. Pieces have one key signature; Schoenberg is excluded. Three spellers receive pitches,
+times and the signature: bicinium; ps13s1 (D. Meredith, The ps13 pitch spelling algorithm, Journal
+of New Music Research 35, 2006; contexts of 10 and 42 notes), placed on the line of fifths by the
+signature; and the signature alone (E flat to G sharp in C major).
 
-Counted are all notes, the notes that sound with a sharp or flat in the source, and the accidentals
-that are printed there because the signature lacks them.
+The benchmark counts errors among all notes, among notes with a sharp or flat in the source, and
+among printed accidentals, which the signature lacks.
 """
 
 from __future__ import annotations
