@@ -12,12 +12,12 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: two threads are slower
 
 SPEED = (
+    "transformers_speed",
     "composing_speed",
     "network_speed",
     "grammar_speed",
     "midi_speed",
     "studio",
-    "transformers_speed",  # last, since it imports torch
 )
 EXPERIMENTS = (
     "ablation",
@@ -57,7 +57,7 @@ def main() -> None:
             print(f"== {name}", flush=True)
             parts.append(measured(name, sys.argv[1:]))
             print(parts[-1], flush=True)
-        PAGE.write_text(page(parts, [*load, os.getloadavg()[0]]))
+            PAGE.write_text(page(parts, [*load, os.getloadavg()[0]]))
     elif (name := sys.argv[1]) in SPEED:
         print(measured(name, sys.argv[2:]))
     elif name in EXPERIMENTS:
