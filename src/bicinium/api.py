@@ -173,7 +173,7 @@ def check(
 
 
 def read(path: str | Path, *, reduce: bool = False) -> Score:
-    """Read the two-voice score in a MIDI, MusicXML, kern or ABC file; see ``read_score``."""
+    """Read the two-voice score in a music file; see ``read_score``."""
     return read_score(path, reduce)
 
 

@@ -49,7 +49,7 @@ class MidiFileError(ScoreError):
 
 
 class NotationFileError(ScoreError):
-    """A file that is not readable notation (MusicXML, kern or ABC)."""
+    """A file that is not readable notation, such as MusicXML or kern."""
 
 
 class TokenError(BiciniumError):

@@ -21,6 +21,7 @@ from bicinium.evaluation.evaluate import Evaluation, evaluate
 from bicinium.evaluation.grammar_statistics import longest_run
 from bicinium.evaluation.html_report import render_report
 from bicinium.evaluation.summary import format_table, summary_rows
+from bicinium.music.descriptors import HISTOGRAMS
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -103,7 +104,7 @@ def test_table_marks_missed_targets(evaluation: Evaluation) -> None:
 def test_page_is_self_contained(evaluation: Evaluation) -> None:
     html = render_report(evaluation, pairs_shown=1)
     assert not re.search(r'(?:src|href)="(?!data:)', html)
-    assert html.count("<figure>") == 7
+    assert html.count("<figure>") == len(HISTOGRAMS)
     shown = unescape(re.sub(r"base64,[^\"]*", "", html))
     assert "$" not in shown
     assert all(line.name in shown and line.value in shown for line in summary_rows(evaluation))

@@ -20,6 +20,7 @@ import pytest
 import bicinium
 from bicinium.formats.midi import write_midi
 from bicinium.formats.musicxml_writer import write_musicxml
+from bicinium.generation.constraints.config import DESCRIPTIONS
 from bicinium.music.score import Score
 from bicinium.studio.request_body import MAX_BODY_BYTES
 from bicinium.studio.score_json import ScoreSchema, score_to_json
@@ -67,6 +68,12 @@ def test_voices_stay_within_the_ranges(served: Served) -> None:
         for voice, (low, high) in zip(_score(piece["score"]).voices, ranges, strict=True):
             assert low <= min(note.pitch for note in voice.notes)
             assert max(note.pitch for note in voice.notes) <= high
+
+
+def test_every_setting_of_a_constraint_is_offered(served: Served) -> None:
+    offered = served.get("/api/capabilities").json()["constraints"]
+    assert [one["name"] for one in offered] == [name for name in DESCRIPTIONS if name != "ranges"]
+    assert all(one["label"] for one in offered)
 
 
 def test_quotations_are_limited(served: Served) -> None:

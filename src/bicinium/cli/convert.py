@@ -12,7 +12,7 @@ from bicinium.cli.output import check_outputs, report_write_errors
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="Score in MIDI, MusicXML, mxl, kern or ABC.")],
+    source: Annotated[Path, typer.Argument(help="Score in MIDI, MusicXML, kern, ABC or MEI.")],
     target: Annotated[
         Path,
         typer.Argument(help="File to write; its suffix is the format (.musicxml, .pdf, .wav, …)."),

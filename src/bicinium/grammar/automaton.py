@@ -22,7 +22,7 @@ from bicinium.errors import DeadEndError, GrammarError
 from bicinium.grammar import dead_ends, scan, token_budget
 from bicinium.grammar.config import MusicalGrammarConfig
 from bicinium.grammar.judge import Judge
-from bicinium.grammar.messages import BuiltInRule, built_in_rule
+from bicinium.grammar.messages import BuiltInRule
 from bicinium.grammar.rule import Rule
 from bicinium.grammar.state import State
 from bicinium.grammar.states import Bools, Ints, States
@@ -52,7 +52,7 @@ class MusicalGrammar:
         self, config: MusicalGrammarConfig | None = None, extra_rules: Sequence[type[Rule]] = ()
     ) -> None:
         self.config = config or MusicalGrammarConfig()
-        built_in = [built_in_rule(self.config, name) for name in self.config.rules]
+        built_in = [BuiltInRule(self.config, name) for name in self.config.rules]
         self.rules: tuple[Rule, ...] = (*built_in, *(rule(self.config) for rule in extra_rules))
         self.judge = _judge_of(self.config, self.rules)
         if extra_rules:

@@ -1,8 +1,8 @@
 """Dead ends that a caller's own rules would make, found when the grammar is built: random legal
 walks through short pieces, all of which must end.
 
-The eight rules of this package make none (see ``automaton``). Of others nothing can be proved, but
-a rule that conflicts with them does so soon.
+The default rules make none (see ``automaton``). Of others nothing can be proved, but a rule that
+conflicts with them does so soon.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What the eight rules say when they are broken: the ends of sentences that begin with a token."""
+"""The description of each built-in rule, and its message when a token breaks it.
+
+A message is the end of a sentence that begins with the token.
+"""
 
 from __future__ import annotations
 
@@ -115,44 +118,54 @@ def pitch_range(config: MusicalGrammarConfig, state: State, token: int) -> str:
 
 
 class BuiltInRule(Rule):
-    """One of the eight rules, which ``rules`` judges, with its sentence and its messages."""
+    """A rule that is a compiled function of ``rules``. Raises KeyError for an unknown name."""
 
-    def __init__(
-        self,
-        config: MusicalGrammarConfig,
-        name: str,
-        sentence: str,
-        message: Message,
-        weight: float = 1.0,
-    ) -> None:
+    def __init__(self, config: MusicalGrammarConfig, name: str) -> None:
         super().__init__(config)
-        self.name, self.weight = name, weight
-        self._sentence, self._message = sentence, message
+        self.name, self.weight = name, 2.0 if name == "pairing" else 1.0
+        self._description, self._message = _TEXTS[name]
 
     @property
-    def sentence(self) -> str:
-        """What the rule says, for people."""
-        return " ".join(self._sentence.replace("`", "").split())
+    def description(self) -> str:
+        """What the rule demands, in a sentence for users."""
+        return self._description
 
     def message(self, state: State, token: int) -> str:
         """Why ``token`` may not come next: the end of a sentence."""
         return self._message(self.config, state, token)
 
 
-def built_in_rule(config: MusicalGrammarConfig, name: str) -> BuiltInRule:
-    """The rule of this name, as an object."""
-    judges, message = _OF_NAME[name]
-    weight = 2.0 if name == "pairing" else 1.0
-    return BuiltInRule(config, name, judges.__doc__ or "", message, weight)
-
-
-_OF_NAME: dict[str, tuple[Callable[..., bool], Message]] = {
-    "pairing": (rules.pairing, pairing),
-    "duration": (rules.duration, duration),
-    "time": (rules.time, time),
-    "voices": (rules.voices, voices),
-    "order": (rules.order, order),
-    "velocity": (rules.velocity, velocity),
-    "repetition": (rules.repetition, repetition),
-    "range": (rules.pitch_range, pitch_range),
+_TEXTS: dict[str, tuple[str, Message]] = {
+    "pairing": (
+        "Every note that begins also ends, and no note ends that is not sounding.",
+        pairing,
+    ),
+    "duration": (
+        "Every note has a length, is not too long, and ends by the last barline.",
+        duration,
+    ),
+    "time": (
+        "Time advances in the fewest steps, and the piece ends on the last barline.",
+        time,
+    ),
+    "voices": (
+        "A voice has one note at a time, or as many as the grammar allows.",
+        voices,
+    ),
+    "order": (
+        "Events at the same time are in a fixed order, so that a piece has one encoding.",
+        order,
+    ),
+    "velocity": (
+        "Every note has an audible velocity, which is written only when it changes.",
+        velocity,
+    ),
+    "repetition": (
+        "The same token does not occur too many times in a row.",
+        repetition,
+    ),
+    "range": (
+        "Every note lies within the range of its voice, in the key in which it sounds.",
+        pitch_range,
+    ),
 }

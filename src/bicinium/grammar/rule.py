@@ -39,8 +39,8 @@ class Rule:
         self.config = config
 
     @property
-    def sentence(self) -> str:
-        """What the rule says, for people."""
+    def description(self) -> str:
+        """What the rule demands: the docstring of its class."""
         return " ".join((type(self).__doc__ or "").replace("`", "").split())
 
     def any_token(self, state: State, token: int) -> bool:

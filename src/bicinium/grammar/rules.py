@@ -1,4 +1,4 @@
-"""The eight hard rules. Each function answers one question: does this token break the rule?
+"""The built-in rules. Each function answers one question: does this token break the rule?
 
 A token is given as its ``kind`` and its ``value``: a pitch, a number of ticks, a velocity bin or a
 part. The state is that of one sequence, before the token. Validator, mask, loss, data filter and

@@ -10,7 +10,7 @@ from bicinium import __version__
 from bicinium.errors import RequestError
 from bicinium.formats.registry import MUSIC_SUFFIXES
 from bicinium.generation.conditions import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
-from bicinium.generation.constraints.config import STRENGTHS, Constraints
+from bicinium.generation.constraints.config import DESCRIPTIONS, STRENGTHS, Constraints
 from bicinium.generation.memorization import quotations_path
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.music.key import ALL_KEYS
@@ -41,7 +41,7 @@ CONSTRAINT_LABELS = {
     "accidentals": "Share of accidentals (0 to 1)",
     "span": "Span of a hand, in semitones",
     "max_leap": "Largest leap, in semitones",
-}  # shown on the page; ``ranges`` has controls of its own
+}  # shorter than the descriptions
 
 
 def capabilities(model: Path, has_runs: bool) -> dict[str, Any]:
@@ -59,11 +59,12 @@ def capabilities(model: Path, has_runs: bool) -> dict[str, Any]:
         "constraints": [
             {
                 "name": name,
-                "label": label,
+                "label": CONSTRAINT_LABELS.get(name, description),
                 "default": defaults[name],
                 "is_strength": name in STRENGTHS,
             }
-            for name, label in CONSTRAINT_LABELS.items()
+            for name, description in DESCRIPTIONS.items()
+            if name != "ranges"  # which has controls of its own
         ],
         "default_ranges": defaults["ranges"],
         "formats": [suffix for suffix in MEDIA_TYPES if _is_installed(suffix)],

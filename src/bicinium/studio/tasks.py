@@ -19,7 +19,6 @@ from bicinium.music.key import Key
 from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
 from bicinium.music.voice_reduction import as_single_voice
 from bicinium.render.export import write_score
-from bicinium.reports.rule_descriptions import describe_rule
 from bicinium.reports.verdicts import FileVerdict
 from bicinium.studio.engraving import engrave_for_page
 from bicinium.studio.piano_samples import render_piano_samples
@@ -117,7 +116,7 @@ def analyse(score: Score, style: str | None, model: Path) -> Iterator[dict[str, 
         "rules": [
             {
                 "name": rule.name,
-                "description": describe_rule(rule.name),
+                "description": rule.description,
                 "score": result.rule_scores[rule.name],
             }
             for rule in composer.grammar.rules
