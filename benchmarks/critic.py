@@ -123,7 +123,7 @@ def compose(options: argparse.Namespace) -> None:
             [one.conditions(composer.config) for one in some],
             range(first, first + len(some)),
             CONFIG,
-            Selection(options.candidates),
+            Selection(options.candidates, eliminate=False),
         )
         found = {one.index: list(one.valid) for one in results if isinstance(one, Finished)}
         answered.excerpts += some

@@ -79,7 +79,6 @@ def test_the_decoder_remembers_each_sequence() -> None:
 
 
 def test_a_composer_writes_with_it_however_many_pieces_there_are(tiny_model: Path) -> None:
-    """Many pieces of a model are shared out to processes, which know nothing of the chain."""
     checkpoint, chain = load_checkpoint(tiny_model), MarkovChain([PIECE], repeats=[1], order=1)
     composer = Composer(checkpoint).with_decoder(cast(Decoder, MarkovDecoder(chain)))
     asked = [Conditions(Key.parse("C major"), COMMON_TIME, 16)] * 8

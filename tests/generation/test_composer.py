@@ -8,12 +8,13 @@ from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import mido
 import numpy as np
 import pytest
 
-from bicinium.errors import CancelledError, RequestError
+from bicinium.errors import RequestError
 from bicinium.formats.midi import read_midi
 from bicinium.generation.acceptance import (
     RejectReason,
@@ -21,13 +22,14 @@ from bicinium.generation.acceptance import (
     longest_rest,
     min_share_of_bars_played,
 )
-from bicinium.generation.candidates import Finished, Rejected, Search, rejection_message
+from bicinium.generation.candidates import Finished, Rejected, rejection_message
 from bicinium.generation.composer import Composer
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import MAX_BARS, Conditions
 from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints import Constraints
 from bicinium.generation.constraints.cadence import draw_cadence_plan
+from bicinium.generation.critic import Critic
 from bicinium.generation.fixed_notes import fix_voice
 from bicinium.generation.rerank import Selection
 from bicinium.generation.sampling import Sampling
@@ -36,7 +38,9 @@ from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, MusicalGramma
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.music.counterpoint import has_authentic_bass, latest_final_onset_tick
+from bicinium.music.descriptors import Description
 from bicinium.music.key import ALL_KEYS, Key
+from bicinium.music.logistic import LogisticRegression
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.reports.verdicts import validate_file
 from bicinium.tokenizer.codec import decode, encode
@@ -312,43 +316,63 @@ def test_progress_counts_the_pieces_that_are_done(composer: Composer, bars: int)
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_drawing_attempts_ahead_changes_no_piece(composer: Composer) -> None:
-    conditions, seeds = [_asked(bars=bars) for bars in (1, 4, 2)], range(3)
-
-    def search(ahead: int) -> list[Composition]:
-        found = Search(
-            conditions,
-            seeds,
-            _CONSTRAINED,
-            Selection(),
-            lambda some, rngs: composer.engine.write(some, rngs, _CONSTRAINED),
-            composer.finish,
-            attempts_ahead=ahead,
-        ).run()
-        pieces = {one.index: one.composition for one in found if isinstance(one, Finished)}
-        return [pieces[index] for index in range(3)]
-
-    one_by_one, ahead = search(1), search(8)
-    assert max(piece.draws for piece in one_by_one) > 2
-    assert [piece.draws for piece in ahead] == [piece.draws for piece in one_by_one]
-    for piece, same in zip(ahead, one_by_one, strict=True):
-        np.testing.assert_array_equal(piece.tokens, same.tokens)
-
-
-def test_pieces_are_the_same_from_several_processes(tiny_model: Path) -> None:
-    conditions, seeds = [_asked(bars=8) for _ in range(20)], range(20)
+@pytest.mark.parametrize("best_of", [1, 6])
+def test_the_number_of_places_changes_no_piece(tiny_model: Path, best_of: int) -> None:
+    """Six candidates all need a place, since some are stopped early."""
+    conditions = [_asked(bars=bars) for bars in (1, 8, 16)]
     checkpoint = load_checkpoint(tiny_model)
-    here, there = (
-        Composer(checkpoint, processes=count).compose(conditions, seeds) for count in (1, 2)
+    found = [
+        Composer(checkpoint, places=places, threads=threads).compose(
+            conditions, range(3), _CONSTRAINED, Selection(best_of)
+        )
+        for places, threads in ((7, 1), (64, 1), (64, 2))
+    ]
+    for pieces in found[1:]:
+        for piece, same in zip(pieces, found[0], strict=True):
+            assert piece.draws == same.draws
+            np.testing.assert_array_equal(piece.tokens, same.tokens)
+
+
+def test_less_promising_candidates_are_stopped_early(composer: Composer) -> None:
+    """A judge that prefers high openings; it is asked after a quarter, a half, three quarters."""
+    openings: list[int] = []
+
+    class Judge(Critic):
+        def log_odds(self, description: Description) -> float:
+            openings.append(description.score.bars)
+            return float(description.score.note_count)
+
+    judge = Judge(cast(LogisticRegression, None))
+    (result,) = [
+        one
+        for one in composer.generate([_asked(bars=16)], [0], selection=Selection(12, critic=judge))
+        if isinstance(one, Finished)
+    ]
+    assert openings[:30] == [4] * 12 + [8] * 8 + [12] * 6 + [16] * 4
+    assert len(result.valid) == 4
+    assert result.draws == 12
+    everything = composer.compose(
+        [_asked(bars=16)], [0], selection=Selection(12, critic=judge, eliminate=False)
     )
-    for piece, same in zip(here, there, strict=True):
-        np.testing.assert_array_equal(piece.tokens, same.tokens)
+    assert len(openings) > 30
+    assert everything[0].score.note_count >= result.composition.score.note_count
 
 
-def test_several_processes_can_be_stopped(tiny_model: Path, refuses: Refuses) -> None:
-    composer = Composer(load_checkpoint(tiny_model), processes=2)
-    with refuses(CancelledError, "composing was stopped"):
-        list(composer.generate([_asked(bars=32)] * 20, range(20), cancelled=lambda: True))
+@pytest.mark.parametrize(("best_of", "bars"), [(3, 16), (12, 4)])
+def test_few_candidates_and_short_pieces_are_drawn_to_the_end(
+    composer: Composer, best_of: int, bars: int
+) -> None:
+    results = composer.generate([_asked(bars=bars)], [0], selection=Selection(best_of))
+    (result,) = [one for one in results if isinstance(one, Finished)]
+    assert len(result.valid) == best_of
+
+
+def test_candidates_with_given_notes_are_drawn_to_the_end(composer: Composer) -> None:
+    line = Voice(tuple(Note(48 * i, 72, 48) for i in range(24)))
+    given = fix_voice(line, 0, Score((line, Voice()), 16, Meter(3, 4)))
+    results = composer.generate([_asked(bars=16, fixed_notes=given)], [0], selection=Selection(4))
+    (result,) = [one for one in results if isinstance(one, Finished)]
+    assert len(result.valid) == 4
 
 
 def test_seeds_must_be_as_many_as_pieces(composer: Composer, refuses: Refuses) -> None:

@@ -53,12 +53,12 @@ def _guided(
     context: int = 256,
 ) -> np.ndarray:
     """Return (N, T, V) logits; from halfway on only the pieces ``kept``, if any are named."""
-    guided, rows, logits = GuidedDecoder(decoder, np.array(scale), context), np.arange(3), []
+    guided, rows, logits = GuidedDecoder(decoder, 3, context=context), np.arange(3), []
     for place in range(seen.shape[1]):
         if kept and place == seen.shape[1] // 2:
             rows = np.array(kept)
             logits = [before[rows] for before in logits]
-        logits.append(guided.step(seen[rows, place], rows))
+        logits.append(guided.step(seen[rows, place], rows, np.array(scale)[rows]))
     return np.stack(logits, axis=1)
 
 
@@ -115,9 +115,12 @@ def test_two_batches_can_share_one_decoder(
     decoder: Decoder, seen: Callable[..., np.ndarray]
 ) -> None:
     inputs = seen("bach")
-    one, other = (GuidedDecoder(decoder, np.full(3, scale)) for scale in (1.5, 2.0))
+    one, other = (GuidedDecoder(decoder, 3) for _ in range(2))
     for place in range(4):
-        first, second = (g.step(inputs[:, place], np.arange(3)) for g in (one, other))
+        first, second = (
+            guided.step(inputs[:, place], np.arange(3), np.full(3, scale))
+            for guided, scale in ((one, 1.5), (other, 2.0))
+        )
         assert not np.allclose(first, second)
     np.testing.assert_allclose(first, _guided(decoder, inputs[:, :4], [1.5] * 3)[:, 3])
 
@@ -136,8 +139,20 @@ def test_the_network_is_called_once_a_step_and_not_for_what_is_unguided(
     counting.__class__ = Counting
     inputs = seen("bach")[:, 0]
     for scale in ([1.5] * 3, [1.5, 1.0, 3.0], [1.0] * 3):
-        GuidedDecoder(counting, np.array(scale)).step(inputs, np.arange(3))
+        GuidedDecoder(counting, 3).step(inputs, np.arange(3), np.array(scale))
     assert rows_read == [6, 5, 3]
+
+
+def test_a_sequence_that_begins_in_the_place_of_another_is_as_in_a_new_decoder(
+    decoder: Decoder, seen: Callable[..., np.ndarray]
+) -> None:
+    inputs, scale, only = seen("bach"), np.full(1, 1.5), np.array([1])
+    guided = GuidedDecoder(decoder, 3)
+    for place in range(5):
+        guided.step(inputs[:, place], np.arange(3), np.full(3, 1.5))
+    guided.restart(1)
+    found = [guided.step(inputs[:1, place], only, scale) for place in range(_LENGTH)]
+    np.testing.assert_array_equal(np.stack(found, 1), _guided(decoder, inputs, [1.5] * 3)[:1])
 
 
 def test_an_unguided_piece_has_the_same_bits_in_guided_company(

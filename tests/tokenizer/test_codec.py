@@ -365,3 +365,18 @@ def test_all_the_music_there_is_comes_back_exactly(name: str, shared_corpus: Pat
     print(f"{name}: {len(paths)} files, {scores_} scores, {notes} notes, {len(failures)} failures")
     assert failures == []
     assert scores_ >= len(paths)
+
+
+def test_an_unfinished_piece_ends_its_notes_where_its_tokens_end() -> None:
+    tokens = [START, token_id(Kind.VELOCITY, 20), token_id(Kind.NOTE_ON, 60)]
+    tokens += [token_id(Kind.TIME_SHIFT, 96), token_id(Kind.NOTE_OFF, 60)]
+    tokens += [token_id(Kind.NOTE_ON, 62), token_id(Kind.TIME_SHIFT, 30)]
+    just_begun = [token_id(Kind.PART, 1), token_id(Kind.NOTE_ON, 48)]
+    for ending in ([], just_begun):
+        score = decode([*tokens, *ending], Meter(4, 4), unfinished=True)
+        upper, lower = (
+            [(n.onset_tick, n.pitch, n.duration_ticks) for n in v.notes] for v in score.voices
+        )
+        assert upper == [(0, 60, 96), (96, 62, 30)]
+        assert lower == []
+        assert score.bars == 2

@@ -30,9 +30,9 @@ from bicinium.generation.composer import Composer
 from bicinium.generation.config import GenerationConfig
 from bicinium.generation.critic import Critic
 from bicinium.generation.memorization import QuotationIndex, quotations_path
-from bicinium.generation.processes import available_cores
 from bicinium.generation.sampling import Sampling
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
+from bicinium.model.decoder import available_cores
 from bicinium.music.excerpts import EXCERPT_BARS
 
 MAX_OTHER_TOKENS = 80_000  # sample of the non-keyboard music of a prepared corpus

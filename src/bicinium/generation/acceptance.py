@@ -23,6 +23,8 @@ _UPPER, _LOWER = 0, 1
 _MIN_MOTIF_NOTES = 4  # of the upper voice in a bar that counts as repeated
 _MIN_BARS_TO_RECUR = 8
 _MIN_BARS_FOR_QUALITY = 8
+# Outliers among the first bars: whether they last, as what they count (docs/log.md).
+_LASTS, _OFTEN_LASTS, _MAY_PASS = 9, 3, 1
 
 
 class RejectReason(Enum):
@@ -44,13 +46,15 @@ class Rejection(NamedTuple):
 class OutlierRule(NamedTuple):
     """A measure of a piece and the limits within which most real pieces lie.
 
-    A measure of NaN does not apply to the piece.
+    A measure of NaN does not apply to the piece. ``in_opening`` is what an outlier among the first
+    bars counts against a candidate, in nats of the critic.
     """
 
     name: str
     measure: Callable[[Candidate], float]
     low: float
     high: float
+    in_opening: float = 0
 
     def is_outlier(self, candidate: Candidate) -> bool:
         """Return whether the measure lies beyond its limits."""
@@ -84,17 +88,17 @@ def _quality(candidate: Candidate) -> float:
 # Limits hold for 98 to 99 % of keyboard excerpts (docs/decisions.md, docs/log.md).
 OUTLIER_RULES = (
     OutlierRule("share of bars played", _of_score(lambda s: min_share_of_bars_played(s)), 0.5, 1),
-    OutlierRule("longest rest", _of_score(lambda s: longest_rest(s)), 0, 5),  # bars
-    OutlierRule("first bar", _of_score(lambda s: first_bar_played(s)), 0, 0),  # from 0
-    OutlierRule("repeated bars", _of_score(lambda s: longest_repetition(s)), 0, 2),  # bars
-    OutlierRule("upper register", _of_score(lambda s: mean_pitch(s, _UPPER)), 59, 86),
-    OutlierRule("lower register", _of_score(lambda s: mean_pitch(s, _LOWER)), 33, 65),
+    OutlierRule("longest rest", _of_score(lambda s: longest_rest(s)), 0, 5, _LASTS),  # bars
+    OutlierRule("first bar", _of_score(lambda s: first_bar_played(s)), 0, 0, _LASTS),  # from 0
+    OutlierRule("repeated bars", _of_score(lambda s: longest_repetition(s)), 0, 2, _LASTS),  # bars
+    OutlierRule("upper register", _of_score(lambda s: mean_pitch(s, _UPPER)), 59, 86, _OFTEN_LASTS),
+    OutlierRule("lower register", _of_score(lambda s: mean_pitch(s, _LOWER)), 33, 65, _OFTEN_LASTS),
     OutlierRule("melody after 1 bar", _melody_recurs(1), 0.16, 0.77),
     OutlierRule("melody after 2 bars", _melody_recurs(2), 0.12, 0.77),
     OutlierRule("melody after 4 bars", _melody_recurs(4), 0.10, 0.78),
     OutlierRule("melody after 8 bars", _melody_recurs(8), 0.05, 0.95),
-    OutlierRule("notes a second", lambda c: c.notes_per_second, 0, 12),
-    OutlierRule("key", lambda c: c.checks["key"], 1, 1),
+    OutlierRule("notes a second", lambda c: c.notes_per_second, 0, 12, _OFTEN_LASTS),
+    OutlierRule("key", lambda c: c.checks["key"], 1, 1, _MAY_PASS),
     OutlierRule("quality score", _quality, 0.5, 1),
     OutlierRule("quoted bars", lambda c: c.quotation.bars, 0, 3),
 )

@@ -1,4 +1,4 @@
-"""The state of a batch of pieces that grow together, one token at a time."""
+"""The state of a batch of pieces that begin together and grow by one token at a time."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ class Batch:
     model_conditions: PieceConditions  # (N,)
     inputs: NDArray[np.int32]  # (N, F) the model's inputs at this step
     past: BarLag  # (N,)
+    _all: tuple[States, NDArray[np.int64], PieceConditions] | None = None  # (B) each
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     @classmethod
     def start(
@@ -84,13 +88,14 @@ class Batch:
         grammar.advance(self.state, self.tokens)
         self.notes.update(self.state, self.rows, self.tokens)
 
-    def keep(self, going: NDArray[np.integer]) -> None:
-        """Drop all pieces but those at the positions ``going`` of ``rows``."""
-        self.rows, self.tokens = self.rows[going], self.tokens[going]
-        self.state, self.model_conditions = (
-            self.state.take(going),
-            self.model_conditions.take(going),
-        )
+    def select(self, rows: NDArray[np.int64]) -> None:
+        """Go on with these pieces only, until others are selected."""
+        if self._all is None:
+            self._all = self.state, self.tokens, self.model_conditions
+        state, tokens, conditions = self._all
+        state.table[self.rows], tokens[self.rows] = self.state.table, self.tokens
+        self.rows, self.tokens = rows, tokens[rows]
+        self.state, self.model_conditions = state.take(rows), conditions.take(rows)
 
     def encode_inputs(self, model: ModelConfig) -> NDArray[np.int32]:
         """Compute and return the model's inputs at this step, (N, F)."""

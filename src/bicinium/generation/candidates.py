@@ -1,16 +1,17 @@
 """Candidates and retries: draws several candidates of each piece until one is acceptable.
 
-In each attempt every pending piece draws all its candidates. A piece is finished as soon as an
-attempt has brought a candidate without outliers. After the last attempt the best valid candidate is
-taken; if there is none, the piece is rejected.
+In each attempt a piece draws all its candidates at once. The less promising are stopped after a
+quarter, a half and three quarters of the bars (after successive halving; Jamieson and Talwalkar
+2016, arXiv:1502.07943). A piece is finished as soon as an attempt has brought a candidate without
+outliers. After the last attempt the best valid candidate is taken; if there is none, the piece is
+rejected. Pieces do not wait for each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,16 +21,17 @@ from bicinium.generation.acceptance import Rejection, RejectReason
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import GenerationConfig
-from bicinium.generation.engine import BarsWritten, Tokens, Written
+from bicinium.generation.engine import BarsWritten, Drawing, Tokens
 from bicinium.generation.rerank import Candidate, Selection, outliers
 
 MAX_ATTEMPTS = 8
-_ATTEMPTS_AHEAD = 8  # draws at once when few pieces are pending: as fast as one
 _SEED_STRIDE = 2**64  # between the seeds of candidates, so that none equals a later piece's
+# After a share of the bars only a share of the candidates goes on (docs/log.md).
+_ELIMINATIONS = ((1 / 4, 2 / 3), (1 / 2, 1 / 2), (3 / 4, 1 / 3))
+_MIN_BARS_TO_JUDGE = 4
+_MIN_CANDIDATES_TO_COMPARE = 4
 
 ProgressCallback = Callable[[int, int], None]  # candidates done, candidates in all
-Rngs: TypeAlias = Sequence[np.random.Generator]
-Drawing: TypeAlias = Generator[BarsWritten | Written]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,148 +90,166 @@ def rejection_message(rejected: Rejected) -> str:
 class _Draw(NamedTuple):
     piece: int
     candidate: int
-    attempt: int
+
+
+class _Elimination(NamedTuple):
+    """After ``bars`` bars only ``keep`` candidates go on."""
+
+    bars: int
+    keep: int
+
+
+def _eliminations(conditions: Conditions, selection: Selection, places: int) -> list[_Elimination]:
+    """Return when candidates are stopped early. With given notes none is.
+
+    Candidates wait for each other, so all need a place.
+    """
+    if not selection.eliminate or conditions.fixed_notes:
+        return []
+    if not _MIN_CANDIDATES_TO_COMPARE <= selection.best_of <= places:
+        return []
+    planned = [
+        _Elimination(round(of_bars * conditions.bars), math.ceil(kept * selection.best_of))
+        for of_bars, kept in _ELIMINATIONS
+    ]
+    return [one for one in planned if _MIN_BARS_TO_JUDGE <= one.bars < conditions.bars]
 
 
 _DEAD_END = Rejection(RejectReason.DEAD_END)
 
 
 @dataclass(slots=True)
-class _Pending:
-    """A piece that is not finished: what its attempts have brought so far."""
+class _Attempt:
+    """The candidates of one attempt of a piece, by their numbers."""
 
-    arrived: dict[int, int] = field(default_factory=dict)  # attempt → candidates drawn
-    valid: dict[int, list[Candidate]] = field(default_factory=dict)  # attempt → candidates
-    clean: int = 0  # candidates without outliers
+    first_number: int  # of the draws
+    going: list[int]  # candidates that were not stopped
+    eliminations: list[_Elimination]
+    bars: dict[int, int] = field(default_factory=dict)
+    written: dict[int, Tokens] = field(default_factory=dict)
+
+    def has(self, bars: int, candidate: int) -> bool:
+        """Return whether that many bars are written, or all that there will be."""
+        return candidate in self.written or self.bars.get(candidate, 0) >= bars
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A piece that is not finished."""
+
+    attempt: _Attempt
+    attempts: int = 1
+    valid: list[Candidate] = field(default_factory=list)  # of all attempts that are over
+    done: int = 0  # candidates reported as done
     draws: int = 0
     rejection: Rejection = _DEAD_END
-
-
-class _AttemptOrder:
-    """Puts what is drawn in order: the attempts of each candidate one after the other."""
-
-    def __init__(self, draws: Sequence[_Draw]) -> None:
-        self._draws = draws
-        self._due = {draw[:2]: draw.attempt for draw in reversed(draws)}  # the first of each
-        self._waiting: dict[_Draw, Written] = {}
-
-    def add(self, drawn: BarsWritten | Written) -> list[tuple[_Draw, BarsWritten | Written]]:
-        """Return what comes next in order, now that this has been drawn."""
-        draw = self._draws[drawn.place]
-        candidate = draw[:2]
-        if isinstance(drawn, BarsWritten):
-            return [(draw, drawn)] if draw.attempt == self._due[candidate] else []
-        self._waiting[draw] = drawn
-        ready: list[tuple[_Draw, BarsWritten | Written]] = []
-        while (following := _Draw(*candidate, self._due[candidate])) in self._waiting:
-            ready.append((following, self._waiting.pop(following)))
-            self._due[candidate] += 1
-        return ready
 
 
 @dataclass(slots=True)
 class Search:
     """The search for acceptable pieces, one for each of the ``conditions``.
 
-    ``draw`` gives the tokens of a batch, ``finish`` turns tokens into a piece.
+    ``finish`` turns all tokens into a piece, and ``opening`` the first bars of them.
     """
 
     conditions: Sequence[Conditions]
     seeds: Sequence[int]
     config: GenerationConfig
     selection: Selection
-    draw: Callable[[Sequence[Conditions], Rngs], Drawing]
+    drawing: Drawing
     finish: Callable[[Conditions, int, Tokens, int], Composition]
-    attempts_ahead: int = _ATTEMPTS_AHEAD
+    opening: Callable[[Conditions, int, Tokens, int], Composition]
     progress: ProgressCallback | None = None
+    _draws: list[_Draw] = field(init=False, default_factory=list)  # by their numbers
     _pending: dict[int, _Pending] = field(init=False, default_factory=dict)
-    _done: int = field(init=False, default=0)  # candidates that need no other attempt
+    _done: int = field(init=False, default=0)
 
     def run(self) -> Iterator[Result]:
         """Give how far pieces are, and each as soon as it is finished or rejected."""
-        self._pending = {index: _Pending() for index in range(len(self.conditions))}
-        attempts, attempt = MAX_ATTEMPTS if self.config.use_grammar else 1, 0
-        while self._pending and attempt < attempts:
-            draws = self._next_draws(attempt, attempts)
-            order = _AttemptOrder(draws)
-            with closing(self._drawing(draws)) as drawing:
-                for draw, drawn in chain.from_iterable(map(order.add, drawing)):
-                    yield from self._results(draw, drawn)
-                    if not self._pending:
-                        break
-            attempt = draws[-1].attempt + 1
-        for index, piece in self._pending.items():
-            self._report(self.selection.best_of - piece.clean)
-            yield self._fallback(index, piece)
+        for index in range(len(self.conditions)):
+            self._pending[index] = _Pending(self._begin(index, 0), draws=self.selection.best_of)
+        for drawn in self.drawing:
+            draw = self._draws[drawn.number]
+            piece = self._pending.get(draw.piece)
+            if piece is None or draw.candidate not in piece.attempt.going:
+                continue
+            if isinstance(drawn, BarsWritten):
+                piece.attempt.bars[draw.candidate] = drawn.bars
+                yield self._progress(draw, piece, drawn.bars)
+            else:
+                piece.attempt.written[draw.candidate] = drawn.tokens
+            self._eliminate(draw.piece, piece, draw.candidate)
+            if len(piece.attempt.written) == len(piece.attempt.going):
+                result = self._end_attempt(draw.piece, piece)
+                if result:
+                    del self._pending[draw.piece]
+                    self._report(self.selection.best_of - piece.done)
+                    yield result
 
-    def _next_draws(self, attempt: int, attempts: int) -> list[_Draw]:
-        """Return one draw for each candidate, or several attempts if few pieces are pending."""
-        single = self.selection.best_of == 1 and attempt > 0
-        ahead = self.attempts_ahead // len(self._pending) if single else 1
-        return [
-            _Draw(piece, candidate, number)
-            for number in range(attempt, attempt + min(max(1, ahead), attempts - attempt))
-            for piece in sorted(self._pending)
-            for candidate in range(self.selection.best_of)
-        ]
+    def _begin(self, index: int, attempt: int) -> _Attempt:
+        """Draw all candidates. Each has its own random numbers, from its seed and attempt."""
+        first, candidates = len(self._draws), list(range(self.selection.best_of))
+        for candidate in candidates:
+            rng = np.random.default_rng([self._seed(index, candidate), attempt])
+            self.drawing.add(len(self._draws), self.conditions[index], rng)
+            self._draws.append(_Draw(index, candidate))
+        conditions, places = self.conditions[index], self.drawing.places
+        return _Attempt(first, candidates, _eliminations(conditions, self.selection, places))
 
-    def _results(self, draw: _Draw, drawn: BarsWritten | Written) -> Iterator[Result]:
-        """Add what has been drawn to its piece, and give what is new about the piece."""
-        piece = self._pending.get(draw.piece)
-        if piece is None:
-            return
-        if isinstance(drawn, BarsWritten):
-            yield self._progress(draw, drawn.bars)
-            return
-        before = piece.clean
-        self._add(piece, draw, drawn.tokens)
-        if piece.clean and piece.arrived[draw.attempt] == self.selection.best_of:
-            del self._pending[draw.piece]
-            self._report(self.selection.best_of - before)
-            yield self._choose(draw.piece, piece, piece.valid[draw.attempt])
-        elif piece.clean > before:
-            self._report(1)
+    def _eliminate(self, index: int, piece: _Pending, candidate: int) -> None:
+        """Pause a candidate that has come far enough to be compared; if all have, stop some."""
+        attempt = piece.attempt
+        while attempt.eliminations:
+            bars, keep = attempt.eliminations[0]
+            if not all(attempt.has(bars, other) for other in attempt.going):
+                if attempt.has(bars, candidate):
+                    self.drawing.pause(attempt.first_number + candidate)
+                return
+            del attempt.eliminations[0]
+            ranked = sorted(attempt.going, key=lambda c: self._promise(index, piece, c, bars))
+            attempt.going = sorted(ranked[:keep])
+            for other in attempt.going:
+                self.drawing.resume(attempt.first_number + other)
+            for other in ranked[keep:]:
+                if attempt.written.pop(other, None) is None:
+                    self.drawing.stop(attempt.first_number + other)
+                self._report_one(piece)
 
-    def _report(self, candidates: int) -> None:
-        """Report that so many more candidates are done."""
-        self._done += candidates
-        if self.progress:
-            self.progress(self._done, self.selection.best_of * len(self.conditions))
+    def _promise(self, index: int, piece: _Pending, candidate: int, bars: int) -> float:
+        """Return a key by which the most promising candidate comes first."""
+        attempt, conditions = piece.attempt, self.conditions[index]
+        if attempt.bars.get(candidate, 0) < bars:
+            return math.inf  # a dead end
+        tokens = attempt.written.get(candidate)
+        if tokens is None:
+            tokens = self.drawing.tokens(attempt.first_number + candidate)
+        opening = self.opening(conditions, self._seed(index, candidate), tokens, bars)
+        return -self.selection.promise(self.selection.candidate(opening), self.config)
 
-    def _drawing(self, draws: Sequence[_Draw]) -> Drawing:
-        """Start drawing. Each draw has its own random numbers, from its seed and attempt."""
-        conditions = [self.conditions[draw.piece] for draw in draws]
-        rngs = [np.random.default_rng([self._seed(draw), draw.attempt]) for draw in draws]
-        return self.draw(conditions, rngs)
-
-    def _seed(self, draw: _Draw) -> int:
-        return self.seeds[draw.piece] + draw.candidate * _SEED_STRIDE
-
-    def _progress(self, draw: _Draw, bars: int) -> Progress:
-        all_bars = self.conditions[draw.piece].bars
-        return Progress(draw.piece, self._seed(draw), draw.attempt + 1, bars, all_bars)
-
-    def _add(self, piece: _Pending, draw: _Draw, tokens: Tokens) -> None:
-        """Add a candidate to its piece."""
-        conditions = self.conditions[draw.piece]
-        composition = self.finish(conditions, self._seed(draw), tokens, draw.attempt + 1)
-        candidate = self.selection.candidate(composition)
-        piece.draws += 1
-        piece.arrived[draw.attempt] = piece.arrived.get(draw.attempt, 0) + 1
-        rejection = self.selection.violation(candidate, self.config)
-        if rejection:
-            piece.rejection = rejection
-            return
-        piece.valid.setdefault(draw.attempt, []).append(candidate)
-        piece.clean += not outliers(candidate, self.config)
-
-    def _fallback(self, index: int, piece: _Pending) -> Finished | Rejected:
-        """Return the best of all valid candidates, none of which is without outliers."""
-        valid = [candidate for some in piece.valid.values() for candidate in some]
-        if not valid:
+    def _end_attempt(self, index: int, piece: _Pending) -> Finished | Rejected | None:
+        """Choose among the candidates; None if none is good enough and the piece begins again."""
+        valid = []
+        for candidate in sorted(piece.attempt.written):
+            tokens, seed = piece.attempt.written[candidate], self._seed(index, candidate)
+            composition = self.finish(self.conditions[index], seed, tokens, piece.attempts)
+            found = self.selection.candidate(composition)
+            rejection = self.selection.violation(found, self.config)
+            if rejection:
+                piece.rejection = rejection
+            else:
+                valid.append(found)
+        piece.valid += valid
+        if any(not outliers(found, self.config) for found in valid):
+            return self._choose(index, piece, valid)
+        if self.config.use_grammar and piece.attempts < MAX_ATTEMPTS:
+            piece.attempt = self._begin(index, piece.attempts)
+            piece.attempts += 1
+            piece.draws += self.selection.best_of
+            return None
+        if not piece.valid:
             return Rejected(index, self.seeds[index], *piece.rejection)
-        found = self._choose(index, piece, valid)
-        return replace(found, composition=replace(found.composition, draws=MAX_ATTEMPTS))
+        best = self._choose(index, piece, piece.valid)
+        return replace(best, composition=replace(best.composition, draws=MAX_ATTEMPTS))
 
     def _choose(self, index: int, piece: _Pending, valid: Sequence[Candidate]) -> Finished:
         chosen = self.selection.best(valid, self.config)
@@ -240,6 +260,24 @@ class Search:
             sheet=self.selection.sheet(chosen),
         )
         return Finished(index, composition, tuple(c.composition for c in valid), piece.draws)
+
+    def _report(self, candidates: int) -> None:
+        """Report that so many more candidates are done."""
+        self._done += candidates
+        if self.progress:
+            self.progress(self._done, self.selection.best_of * len(self.conditions))
+
+    def _report_one(self, piece: _Pending) -> None:
+        if piece.done < self.selection.best_of - 1:
+            piece.done += 1
+            self._report(1)
+
+    def _seed(self, index: int, candidate: int) -> int:
+        return self.seeds[index] + candidate * _SEED_STRIDE
+
+    def _progress(self, draw: _Draw, piece: _Pending, bars: int) -> Progress:
+        all_bars = self.conditions[draw.piece].bars
+        return Progress(draw.piece, self._seed(*draw), piece.attempts, bars, all_bars)
 
 
 def check_request(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
@@ -23,27 +21,23 @@ from bicinium.generation.candidates import (
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import DEFAULT_CONFIG, GenerationConfig
-from bicinium.generation.engine import BarsWritten, Cancelled, Engine, Tokens, Written
-from bicinium.generation.processes import available_cores, run_in_processes
+from bicinium.generation.engine import PLACES, Cancelled, Engine, Tokens
 from bicinium.generation.rerank import DEFAULT_SELECTION, Selection
 from bicinium.generation.streaming import NoteEvent, note_events
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator
 from bicinium.model.checkpoint import Checkpoint
-from bicinium.model.decoder import Decoder
+from bicinium.model.decoder import Decoder, available_cores
+from bicinium.music.excerpts import extract_bars
 from bicinium.music.score import Score, Voice
 from bicinium.tokenizer.codec import decode
-
-_MAX_BATCH = 64  # pieces that a process composes at once; more gain little and cost memory
-_MAX_PIECES_AT_ONCE = 192  # in all processes: guided, up to 2 GB
-_MIN_PIECES_PER_PROCESS = 4
-_MIN_BARS_PER_PROCESS = 64  # of all its pieces; starting a process takes a second
 
 
 class Composer:
     """Composes pieces with a model. ``grammar`` None is the default grammar.
 
     in_bytes: round the matrices to 8 bits, which is twice as fast; see ``Decoder``.
-    processes: how many may work at once; None: as many as there are cores.
+    threads: how many may work at once; None: as many as there are cores.
+    places: candidates that grow at the same time.
     """
 
     def __init__(
@@ -51,16 +45,16 @@ class Composer:
         checkpoint: Checkpoint,
         grammar: MusicalGrammar | None = None,
         in_bytes: bool = False,
-        processes: int | None = None,
+        threads: int | None = None,
+        places: int = PLACES,
     ) -> None:
-        self._checkpoint: Checkpoint | None = checkpoint  # from which other processes load it
         self.config, self.model = checkpoint.config, checkpoint.name
         self.styles = checkpoint.styles
-        self.decoder = Decoder(checkpoint.config, checkpoint.weights, in_bytes=in_bytes)
-        self._in_bytes = in_bytes
+        threads = threads or available_cores()
+        self.decoder = Decoder(checkpoint.config, checkpoint.weights, threads, in_bytes)
         self.grammar = grammar or MusicalGrammar()
         self.validator = MusicalGrammarValidator(self.grammar)
-        self._processes = processes
+        self._places = places
 
     def with_grammar(self, grammar: MusicalGrammar) -> Composer:
         """Return the same model under another grammar."""
@@ -69,9 +63,9 @@ class Composer:
         return other
 
     def with_decoder(self, decoder: Decoder) -> Composer:
-        """Return a composer with another decoder, which works in this process only."""
+        """Return a composer with another decoder."""
         other = copy(self)
-        other.decoder, other._checkpoint = decoder, None
+        other.decoder = decoder
         return other
 
     @property
@@ -99,13 +93,15 @@ class Composer:
     ) -> Iterator[Result]:
         """Compose one piece for each of the conditions, with the seed at the same position.
 
-        Gives ``Progress`` for every bar written (in one process), and ``Finished`` or ``Rejected``
+        Gives ``Progress`` for every bar written, and ``Finished`` or ``Rejected``
         for each piece as soon as it is known. A piece does not depend on the other pieces.
         Raises CancelledError as soon as ``cancelled`` returns True.
         """
         check_request(conditions, seeds, config, self.config.meters, self.styles)
-        draw = partial(self._draw_all, config=config, cancelled=cancelled)
-        search = Search(conditions, seeds, config, selection, draw, self.finish, progress=progress)
+        drawing = self.engine.drawing(config, self._places, cancelled)
+        search = Search(
+            conditions, seeds, config, selection, drawing, self.finish, self.opening, progress
+        )
         return search.run()
 
     def compose(
@@ -135,59 +131,6 @@ class Composer:
         check_request([conditions], [seed], config, self.config.meters, self.styles)
         return note_events(self.engine, conditions, seed, config)
 
-    def _draw_all(
-        self,
-        conditions: Sequence[Conditions],
-        rngs: Sequence[np.random.Generator],
-        config: GenerationConfig,
-        cancelled: Cancelled | None,
-    ) -> Generator[BarsWritten | Written]:
-        """Draw any number of pieces, in batches, and in several processes if that is faster.
-
-        From other processes come whole pieces only. The pieces do not depend on the division.
-        """
-        count, bars = len(conditions), sum(piece.bars for piece in conditions)
-        worth = min(count // _MIN_PIECES_PER_PROCESS, bars // _MIN_BARS_PER_PROCESS)
-        most = self._processes or available_cores()
-        processes = max(1, min(most, worth)) if self._checkpoint else 1
-        size = max(_MIN_PIECES_PER_PROCESS, _MAX_PIECES_AT_ONCE // processes)
-        batches = -(-count // (min(_MAX_BATCH, size) * processes)) * processes
-        ends = np.linspace(0, count, batches + 1).astype(int).tolist()
-        slices = [slice(first, end) for first, end in pairwise(ends)]
-        if processes > 1:
-            return self._draw_in_processes(processes, slices, conditions, rngs, config, cancelled)
-        if len(slices) > 1:
-            return self._draw_in_batches(slices, conditions, rngs, config, cancelled)
-        return self.engine.write(conditions, rngs, config, cancelled)
-
-    def _draw_in_batches(
-        self,
-        slices: Sequence[slice],
-        conditions: Sequence[Conditions],
-        rngs: Sequence[np.random.Generator],
-        config: GenerationConfig,
-        cancelled: Cancelled | None,
-    ) -> Generator[BarsWritten | Written]:
-        for some in slices:
-            for one in self.engine.write(conditions[some], rngs[some], config, cancelled):
-                yield replace(one, place=some.start + one.place)
-
-    def _draw_in_processes(
-        self,
-        processes: int,
-        slices: Sequence[slice],
-        conditions: Sequence[Conditions],
-        rngs: Sequence[np.random.Generator],
-        config: GenerationConfig,
-        cancelled: Cancelled | None,
-    ) -> Generator[BarsWritten | Written]:
-        assert self._checkpoint
-        model = (self._checkpoint, self.grammar, self._in_bytes)
-        shares = [(model, conditions[some], rngs[some], config) for some in slices]
-        for batch, pieces in run_in_processes(processes, _draw, shares, cancelled):
-            for place, tokens in enumerate(pieces, slices[batch].start):
-                yield Written(place, tokens)
-
     def finish(self, conditions: Conditions, seed: int, tokens: Tokens, draws: int) -> Composition:
         """Turn tokens into a piece in its own key. Its score is None if the tokens are invalid."""
         transposition = -conditions.key.semitones_to_reference
@@ -196,11 +139,9 @@ class Composer:
         )
         score: Score | None = None
         if result.valid:
-            home = conditions.key.transpose(-transposition)
-            score = decode(tokens, conditions.meter, home).transpose(transposition)
+            score = _in_own_key(conditions, tokens)
             score = replace(
                 score,
-                tempo_qpm=float(conditions.tempo_qpm or score.tempo_qpm),
                 title=conditions.display_title,
                 composer="bicinium" if conditions.composer is None else conditions.composer,
             )
@@ -208,15 +149,21 @@ class Composer:
                 score = _with_velocities(score, conditions.fixed_notes.score)
         return Composition(conditions, seed, tokens, result, score, draws, self.model)
 
+    def opening(self, conditions: Conditions, seed: int, tokens: Tokens, bars: int) -> Composition:
+        """Turn the tokens of a piece, of which so many bars are written, into these bars."""
+        score = extract_bars(_in_own_key(conditions, tokens, unfinished=True), 0, bars)
+        transposition = -conditions.key.semitones_to_reference
+        result = self.validator.validate_sequence(tokens, conditions.meter, bars, transposition)
+        opened = replace(conditions, bars=bars)
+        return Composition(opened, seed, tokens, result, score, draws=1, model=self.model)
 
-def _draw(
-    model: tuple[Checkpoint, MusicalGrammar, bool],
-    conditions: Sequence[Conditions],
-    rngs: Sequence[np.random.Generator],
-    config: GenerationConfig,
-) -> list[Tokens]:
-    """Draw pieces in another process."""
-    return Composer(*model).draw(conditions, rngs, config)
+
+def _in_own_key(conditions: Conditions, tokens: Tokens, unfinished: bool = False) -> Score:
+    """Decode tokens, and transpose them from C major or A minor to the key of the piece."""
+    transposition = -conditions.key.semitones_to_reference
+    home = conditions.key.transpose(-transposition)
+    score = decode(tokens, conditions.meter, home, unfinished=unfinished).transpose(transposition)
+    return replace(score, tempo_qpm=float(conditions.tempo_qpm or score.tempo_qpm))
 
 
 def _with_velocities(score: Score, fixed: Score) -> Score:

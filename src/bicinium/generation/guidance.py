@@ -27,42 +27,49 @@ def guidance_scale(requested: float | None, is_keyboard: bool) -> float:
 
 
 class GuidedDecoder:
-    """A decoder of B sequences, each of which is guided by its scale (B,).
+    """A decoder with P places, each for one sequence at a time.
 
-    What the model says without the style comes from further sequences of the same batch, so the
-    weights are read once. A scale of 1 needs none.
+    What the model says without the style comes from a second sequence of the place, in the same
+    call of the network, so the weights are read once. A sequence with a scale of 1 needs none.
 
+    guided: False if no sequence is guided.
     context: how many tokens the sequences without the style look back.
     """
 
     def __init__(
-        self, decoder: Decoder, scale: NDArray[np.floating], context: int = _CONTEXT
+        self, decoder: Decoder, places: int, guided: bool = True, context: int = _CONTEXT
     ) -> None:
-        self._decoder = copy(decoder)  # the same weights, with a cache of its own
-        self._scale = scale
-        guided = scale != 1
-        self._unconditional = np.where(guided, len(scale) + np.cumsum(guided) - 1, -1)
-        if guided.any():
-            contexts = [decoder.config.context] * len(scale) + [context] * int(guided.sum())
-            self._decoder.start(len(contexts), contexts)
+        self._decoder, self._places = copy(decoder), places  # same weights, a cache of its own
+        if guided:
+            contexts = [decoder.config.context] * places + [context] * places
+            self._decoder.start(2 * places, contexts)
         else:
-            self._decoder.start(len(scale))
+            self._decoder.start(places)
+        self._guided = guided
 
-    def step(self, inputs: NDArray[np.int32], rows: NDArray[np.integer]) -> NDArray[np.floating]:
-        """Read one more token of each of the sequences ``rows`` (N,), each once.
+    def restart(self, place: int) -> None:
+        """Begin a new sequence at a place."""
+        self._decoder.restart(place)
+        if self._guided:
+            self._decoder.restart(self._places + place)
+
+    def step(
+        self, inputs: NDArray[np.int32], places: NDArray[np.integer], scale: NDArray[np.floating]
+    ) -> NDArray[np.floating]:
+        """Read one more token of the sequences at ``places`` (N,), each guided by its scale (N,).
 
         inputs: (N, F + REFERENCES + 1), with the style. Returns (N, V) logits of the next token.
         """
-        guided = np.flatnonzero(self._unconditional[rows] >= 0)
+        guided = np.flatnonzero(scale != 1)
         if not len(guided):
-            return self._decoder.step(inputs, rows)
+            return self._decoder.step(inputs, places)
         without_style = mask_style(self._decoder.config, inputs[guided])
         logits = self._decoder.step(
             np.concatenate([inputs, without_style]),
-            np.concatenate([rows, self._unconditional[rows[guided]]]),
+            np.concatenate([places, self._places + places[guided]]),
         )
-        unconditional = logits[len(rows) :]
-        found = logits[: len(rows)].astype(np.float64)
-        scale = self._scale[rows[guided], None]
-        found[guided] = unconditional + scale * (logits[guided] - unconditional)
+        unconditional = logits[len(places) :]
+        found = logits[: len(places)].astype(np.float64)
+        difference = logits[guided] - unconditional
+        found[guided] = unconditional + scale[guided, None] * difference
         return found

@@ -81,6 +81,17 @@ class Candidate:
         return found.score if found else 0.0
 
     @cached_property
+    def outliers(self) -> int:
+        """The number of measures beyond their limits."""
+        return sum(rule.is_outlier(self) for rule in OUTLIER_RULES)
+
+    @cached_property
+    def flaws_of_opening(self) -> float:
+        """What the measures beyond their limits count, in nats, if these are the first bars."""
+        rules = [rule for rule in OUTLIER_RULES if rule.in_opening]
+        return sum(rule.in_opening for rule in rules if rule.is_outlier(self))
+
+    @cached_property
     def quotation(self) -> Quotation:
         """The longest quotation of the training set among the notes that the model wrote."""
         if self._quotations is None:
@@ -119,6 +130,8 @@ class Candidate:
 class Selection:
     """How many candidates each piece has, and how one of them is chosen.
 
+    ``eliminate`` stops the less promising candidates early, if there are many.
+
     ``quotations`` and ``critic`` lie beside the weights of a model. ``accept`` is a test of the
     caller's own.
     """
@@ -128,6 +141,7 @@ class Selection:
     critic: Critic | None = None
     max_quote_bars: int | None = None  # of the training set; None: no limit
     accept: Callable[[Composition], bool] | None = None
+    eliminate: bool = True
 
     def candidate(self, composition: Composition) -> Candidate:
         """Return the composition with its measures."""
@@ -157,6 +171,11 @@ class Selection:
         if len(valid) == 1:
             return valid[0]
         return min(valid, key=lambda c: (outliers(c, config), -c.adherence, -self.log_odds(c)))
+
+    def promise(self, opening: Candidate, config: GenerationConfig) -> float:
+        """Return how promising the first bars of a candidate are, in nats."""
+        flaws = opening.flaws_of_opening if _counts_outliers(config) else 0.0
+        return self.log_odds(opening) - flaws
 
     def log_odds(self, candidate: Candidate) -> float:
         """Return the log-odds of real music: the critic's or, without one, the quality model's."""
@@ -194,12 +213,14 @@ def outliers(candidate: Candidate, config: GenerationConfig) -> int:
     They are counted only in pieces under constraints without fixed notes: unconstrained pieces are
     the model's own, and what surrounds fixed notes may be of any kind.
     """
+    if not _counts_outliers(config) or candidate.composition.conditions.fixed_notes:
+        return 0
+    return candidate.outliers
+
+
+def _counts_outliers(config: GenerationConfig) -> bool:
     constraints = config.constraints
-    if not (config.use_grammar and constraints and any(constraints.strengths.values())):
-        return 0
-    if candidate.composition.conditions.fixed_notes:
-        return 0
-    return sum(rule.is_outlier(candidate) for rule in OUTLIER_RULES)
+    return bool(config.use_grammar and constraints and any(constraints.strengths.values()))
 
 
 def quotation(composition: Composition, index: QuotationIndex) -> Quotation:

@@ -10,7 +10,7 @@ import numpy as np
 from bicinium.errors import RequestError
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import GenerationConfig
-from bicinium.generation.engine import Engine
+from bicinium.generation.engine import Drawing, Engine
 from bicinium.music.score import TICKS_PER_QUARTER
 from bicinium.tokenizer.vocabulary import (
     END,
@@ -55,9 +55,10 @@ def note_events(
     lines = conditions.fixed_notes.score.voices if conditions.fixed_notes else ()
     fixed = {(i, n.onset_tick): n.velocity for i, line in enumerate(lines) for n in line.notes}
     last = START
+    drawing = engine.drawing(config, places=1)
+    drawing.add(0, conditions, np.random.default_rng([seed, 0]))
     with engine.one_blas_thread():
-        for batch in engine.steps([conditions], [np.random.default_rng([seed, 0])], config):
-            last = int(batch.tokens[0])
+        for last in _tokens(drawing):
             value = int(VALUES[last])
             second = tick * 60 / (TICKS_PER_QUARTER * qpm)
             match Kind(KINDS[last]):
@@ -80,3 +81,10 @@ def note_events(
             f"The piece reached a dead end in bar {bar}: the grammar, the constraints and the "
             "given notes leave no next token. Loosen a constraint, or choose another seed."
         )
+
+
+def _tokens(drawing: Drawing) -> Iterator[int]:
+    """Give the tokens of one piece as they are drawn."""
+    for batches in drawing.steps():
+        for _, batch in batches:
+            yield from batch.tokens.tolist()

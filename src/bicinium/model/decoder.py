@@ -8,6 +8,7 @@ any number of threads (``docs/decisions.md``).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -21,6 +22,12 @@ from bicinium.model.config import ModelConfig
 from bicinium.model.numpy_network import NumpyNetwork
 
 _BLOCK = 256  # Tokens of a sequence that are read together.
+_MIN_ROWS_PER_THREAD = 4  # Fewer are read sooner than a thread has begun.
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Network(Protocol):
@@ -83,7 +90,7 @@ class Decoder:
         token. rows: only these sequences, each once.
         """
         which = np.arange(self._batch) if rows is None else rows
-        if self._pool is None or len(which) < self.threads:
+        if self._pool is None or len(which) < _MIN_ROWS_PER_THREAD * self.threads:
             return self.network.step(self._cache, which, inputs)
         shares = [
             (self._cache, some, seen)

@@ -130,8 +130,11 @@ def decode(
     key: Key | None = None,
     anacrusis_ticks: int = 0,
     parts: int = 2,
+    unfinished: bool = False,
 ) -> Score:
     """Return the score that tokens represent. They may stop anywhere after START.
+
+    unfinished: notes that still sound after the last token end there.
 
     Decoding never repairs. Raises TokenError if a note ends that does not sound, starts while it
     sounds, still sounds at the end or has no duration, and if notes of one part overlap. The
@@ -147,6 +150,8 @@ def decode(
             break
         if problem := reader.read(Kind(KINDS[token]), int(VALUES[token])):
             raise TokenError(f"{describe(token)} at index {index}{problem}.")
+    if unfinished:
+        reader.end_notes()
     if reader.sounding:
         raise TokenError(f"{len(reader.sounding)} notes still sound when the tokens end.")
     try:
@@ -171,6 +176,14 @@ class _TokenReader:
         self.sounding: dict[tuple[int, int], tuple[int, int]] = {}  # (part, pitch): (onset, bin)
         self.tick = self.part = self.velocity = 0
         self.tempo_qpm = 120.0
+
+    def end_notes(self) -> None:
+        """End all sounding notes now. A note that has just begun is left out."""
+        for (part, pitch), (onset, velocity) in self.sounding.items():
+            if onset < self.tick:
+                note = Note(onset, pitch, self.tick - onset, bin_velocity(velocity))
+                self.notes[part].append(note)
+        self.sounding.clear()
 
     def read(self, kind: Kind, value: int) -> str:
         """Read a token. Return what is wrong with it, or an empty string."""
