@@ -24,6 +24,15 @@ def require_extra(extra: str, purpose: str) -> Iterator[None]:
         ) from error
 
 
+def is_importable(module: str) -> bool:
+    """Return whether a module can be imported, with the system libraries that it needs."""
+    try:
+        import_module(module)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 def import_optional(module: str, extra: str, purpose: str) -> Any:
     """Import and return a module of ``extra``. Raise RequestError if it is not installed."""
     with require_extra(extra, purpose):

@@ -187,9 +187,9 @@ def test_compose_rejects_unknown_formats(
 def test_compose_reports_a_missing_extra_before_composing(
     run_cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "midirenderer", None)
-    ran = run_cli("compose", "--formats", "mid,wav", "--out", "new")
-    ran.assert_error(r"sound needs midirenderer: install it with pip install 'bicinium\[sound\]'")
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    ran = run_cli("compose", "--formats", "mid,ogg", "--out", "new")
+    ran.assert_error(r"OGG needs soundfile: install it with pip install 'bicinium\[sound\]'")
     assert list(tmp_path.iterdir()) == []
 
 

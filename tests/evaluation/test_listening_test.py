@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bicinium.errors import RequestError
-from bicinium.evaluation.audio_clips import is_audio_available, mp3_data_uri
+from bicinium.evaluation.audio_clips import audio_data_uri, is_mp3_available
 from bicinium.evaluation.evaluate import Evaluation
 from bicinium.evaluation.listening_test import equal_loudness, render_listening_test
 from bicinium.music.score import Score
@@ -81,9 +81,9 @@ def test_evaluation_without_compositions_is_an_error(
 
 
 def test_sound_is_an_mp3(made_up_score: Callable[..., Score]) -> None:
-    if not is_audio_available():
+    if not is_mp3_available():
         pytest.skip("the extra sound is not installed")
-    kind, _, data = mp3_data_uri(made_up_score(1, 1), perform=True).partition(",")
+    kind, _, data = audio_data_uri(made_up_score(1, 1), perform=True).partition(",")
     assert kind == "data:audio/mpeg;base64"
     sound = base64.b64decode(data)
     assert sound[:1] == b"\xff" or sound[:3] == b"ID3"

@@ -15,16 +15,21 @@ import pytest
 from bicinium.errors import RequestError
 from bicinium.formats.registry import read_score
 from bicinium.render.audio import write_wav
-from bicinium.render.export import OUTPUT_FORMATS, output_format, write_score
-from bicinium.render.performance import expressive_performance, strict_performance
+from bicinium.render.export import OUTPUT_FORMATS, output_format, require_libraries, write_score
+from bicinium.render.performance import (
+    Performance,
+    TimedNote,
+    expressive_performance,
+    strict_performance,
+)
+from bicinium.render.synthesizer import RATE, render
 
 BEGINNINGS = {
     "mid": b"MThd", "musicxml": b"<?xml", "mxl": b"PK", "svg": b"<svg", "roll.svg": b"<svg",
     "png": b"\x89PNG", "pdf": b"%PDF", "wav": b"RIFF", "ogg": b"OggS",
 }  # fmt: skip
 NEEDS = {
-    "svg": "verovio", "png": "verovio", "pdf": "verovio", "wav": "midirenderer",
-    "ogg": "soundfile",
+    "svg": "verovio", "png": "verovio", "pdf": "verovio", "ogg": "soundfile",
 }  # fmt: skip
 
 
@@ -78,9 +83,18 @@ def samples(path: Path) -> tuple[np.ndarray, float]:
         return data.reshape(-1, 2), file.getnframes() / file.getframerate()
 
 
+@pytest.fixture(params=["sound font", "built-in"])
+def synthesizer(request, monkeypatch):
+    """Each of the two synthesisers."""
+    if request.param == "built-in":
+        monkeypatch.setitem(sys.modules, "midirenderer", None)
+    else:
+        pytest.importorskip("midirenderer")
+
+
+@pytest.mark.usefixtures("synthesizer")
 @pytest.mark.parametrize("perform", [False, True])
 def test_sound_lasts_as_long_as_the_piece_and_does_not_clip(tmp_path, made_up_score, perform):
-    pytest.importorskip("midirenderer")
     score = made_up_score(5, bars=32, meter="3/4")
     started = time.process_time()
     write_wav(score, tmp_path / "a.wav", perform)
@@ -95,8 +109,8 @@ def test_sound_lasts_as_long_as_the_piece_and_does_not_clip(tmp_path, made_up_sc
     assert np.abs(data[-10:].astype(int)).max() < 10  # it fades
 
 
+@pytest.mark.usefixtures("synthesizer")
 def test_a_quiet_note_and_a_loud_one_differ_only_in_colour_not_in_level(tmp_path, made_up_score):
-    pytest.importorskip("midirenderer")
     score = made_up_score(5, bars=2)
     quiet = replace(score, voices=tuple(
         replace(v, notes=tuple(replace(n, velocity=30) for n in v.notes)) for v in score.voices
@@ -170,3 +184,20 @@ def test_the_former_keyword_for_metadata_warns_and_works(tmp_path, made_up_score
         write_score(made_up_score(1, bars=1), path, about={"seed": "7"})
     fields = ElementTree.parse(path).getroot().iter("miscellaneous-field")
     assert {field.get("name"): field.text for field in fields} == {"seed": "7"}
+
+
+def test_the_built_in_piano_plays_the_written_pitch():
+    note = TimedNote(0, 0.0, 1.0, 69, 80)
+    sound = render(Performance((note,), 1.0), 2.0)
+    assert sound.shape == (2 * RATE, 2)
+    spectrum = np.abs(np.fft.rfft(sound[: RATE // 2].sum(axis=1)))
+    assert spectrum.argmax() * 2 == pytest.approx(440, abs=3)  # bins of 2 Hz
+    assert np.abs(sound[round(1.1 * RATE) :]).max() == 0  # damped
+
+
+def test_the_libraries_of_several_formats_are_named_at_once(monkeypatch, refuses):
+    for module in ("verovio", "soundfile"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with refuses(RequestError, r"needs verovio and soundfile.*bicinium\[engraving,sound\]"):
+        require_libraries("pdf", "wav", "ogg")
+    require_libraries("wav", "mid")

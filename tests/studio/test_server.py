@@ -224,7 +224,6 @@ def test_exported_file_has_the_same_score(
 
 def test_pdf_and_sound_export(served: Served, made_up_score: Callable[..., Score]) -> None:
     pytest.importorskip("typst", reason="PDF needs the extra 'engraving'")
-    pytest.importorskip("midirenderer", reason="sound needs the extra 'sound'")
     wire = score_to_json(made_up_score(1, 1))
     assert served.post("/api/export", {"score": wire, "format": "pdf"}).content[:5] == b"%PDF-"
     sound = served.post("/api/export", {"score": wire, "format": "wav", "perform": True}).content
@@ -232,7 +231,6 @@ def test_pdf_and_sound_export(served: Served, made_up_score: Callable[..., Score
 
 
 def test_piano_samples_are_audible(served: Served) -> None:
-    pytest.importorskip("midirenderer", reason="sound needs the extra 'sound'")
     recording = served.get("/api/piano.wav").content
     assert _loudest(recording) > 10_000
     piano = served.get("/api/capabilities").json()["piano"]

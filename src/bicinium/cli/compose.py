@@ -239,8 +239,7 @@ def _suffixes(formats: str) -> list[str]:
     if not names:
         raise RequestError("--formats names no format. Leave it out, or name one.")
     suffixes = list(dict.fromkeys(output_format(Path(f"*.{name}")) for name in names))
-    for suffix in suffixes:
-        require_libraries(suffix)
+    require_libraries(*suffixes)
     return suffixes
 
 

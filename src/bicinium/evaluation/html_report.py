@@ -14,7 +14,7 @@ from itertools import groupby
 
 import numpy as np
 
-from bicinium.evaluation.audio_clips import is_audio_available, mp3_data_uri
+from bicinium.evaluation.audio_clips import audio_data_uri, is_mp3_available
 from bicinium.evaluation.evaluate import Evaluation
 from bicinium.evaluation.paired_pieces import PairedPieces
 from bicinium.evaluation.plots import histogram_plot, range_plot
@@ -55,8 +55,8 @@ def installed_engraver() -> DataUri | None:
 
 
 def installed_audio() -> DataUri | None:
-    """Return the function that renders sound, or None if it is not installed."""
-    return mp3_data_uri if is_audio_available() else None
+    """Return the function that renders sound, or None where only large WAV can be written."""
+    return audio_data_uri if is_mp3_available() else None
 
 
 def render_report(

@@ -12,11 +12,12 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from bicinium.errors import RequestError
-from bicinium.evaluation.audio_clips import mp3_data_uri
+from bicinium.evaluation.audio_clips import audio_data_uri
 from bicinium.evaluation.evaluate import Evaluation
 from bicinium.evaluation.paired_pieces import PairedPieces
 from bicinium.evaluation.reference_music import repertoire
@@ -35,9 +36,9 @@ def render_listening_test(
 ) -> str:
     """Return the page with ``count`` pairs, keyboard music first.
 
-    encode_audio: returns the data URI of a score (default: MP3 with phrasing).
+    encode_audio: returns the data URI of a score (default: with phrasing).
 
-    Raises RequestError if nothing was composed, or if the extra ``sound`` is not installed.
+    Raises RequestError if nothing was composed.
     """
     pairs = evaluation.pairs
     if pairs is None or not pairs.scores:
@@ -45,7 +46,7 @@ def render_listening_test(
     rng = np.random.default_rng([evaluation.seed, 1])
     chosen = _choose_pairs(pairs, count, rng)
     human_places = rng.integers(0, 2, len(chosen)).tolist()  # 0: first, 1: second
-    encode_audio = encode_audio or _performed_mp3
+    encode_audio = encode_audio or partial(audio_data_uri, perform=True)
     test = {
         "model": evaluation.model,
         "seed": evaluation.seed,
@@ -73,10 +74,6 @@ def _equal_loudness(voice: Voice) -> Voice:
     columns = note_array(voice.notes).copy()
     columns[3] = _VELOCITY
     return Voice(NoteSequence(columns))
-
-
-def _performed_mp3(score: Score) -> str:
-    return mp3_data_uri(score, perform=True)
 
 
 def _choose_pairs(pairs: PairedPieces, count: int, rng: np.random.Generator) -> list[int]:

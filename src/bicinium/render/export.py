@@ -14,7 +14,7 @@ from bicinium.errors import RequestError
 from bicinium.formats.midi import write_midi
 from bicinium.formats.musicxml_writer import NoteMarks, write_musicxml
 from bicinium.music.score import Score
-from bicinium.optional_imports import import_optional
+from bicinium.optional_imports import is_importable
 from bicinium.render.audio import write_ogg, write_wav
 from bicinium.render.engraving import write_pdf, write_png, write_svg
 from bicinium.render.piano_roll import write_piano_roll
@@ -42,7 +42,6 @@ class Writer:
 
 _VEROVIO = Library("verovio", "engraving", "an engraved score")
 _TYPST = Library("typst", "engraving", "an engraved score")
-_SYNTHESIZER = Library("midirenderer", "sound", "sound")
 _VORBIS = Library("soundfile", "sound", "OGG")
 
 WRITERS: dict[str, Writer] = {
@@ -53,8 +52,8 @@ WRITERS: dict[str, Writer] = {
     "png": Writer(write_png, (_VEROVIO, _TYPST), takes_marks=True),
     "pdf": Writer(write_pdf, (_VEROVIO, _TYPST), takes_marks=True),
     "roll.svg": Writer(write_piano_roll),
-    "wav": Writer(write_wav, (_SYNTHESIZER,), takes_perform=True),
-    "ogg": Writer(write_ogg, (_SYNTHESIZER, _VORBIS), takes_perform=True),
+    "wav": Writer(write_wav, takes_perform=True),
+    "ogg": Writer(write_ogg, (_VORBIS,), takes_perform=True),
 }
 OUTPUT_FORMATS = tuple(WRITERS)
 _ALIASES = {"midi": "mid", "xml": "musicxml"}
@@ -69,11 +68,24 @@ def output_format(path: Path) -> str:
     raise RequestError(f"{path} names no format that can be written: {', '.join(OUTPUT_FORMATS)}.")
 
 
-def require_libraries(output_format: str) -> None:
-    """Raise RequestError if a library that a format needs is not installed."""
-    if output_format in WRITERS:
-        for library in WRITERS[output_format].libraries:
-            import_optional(library.module, library.extra, library.purpose)
+def require_libraries(*formats: str) -> None:
+    """Raise RequestError that names every missing library of the formats, and their extras."""
+    libraries = dict.fromkeys(
+        library for name in formats if name in WRITERS for library in WRITERS[name].libraries
+    )
+    missing = [library for library in libraries if not is_importable(library.module)]
+    if not missing:
+        return
+    modules, extras = (
+        list(dict.fromkeys(getattr(library, name) for library in missing))
+        for name in ("module", "extra")
+    )
+    purposes = " and ".join(dict.fromkeys(library.purpose for library in missing))
+    raise RequestError(
+        f"{purposes} needs {' and '.join(modules)}: "
+        f"install {'it' if len(modules) == 1 else 'them'} with pip install "
+        f"'bicinium[{','.join(extras)}]'"
+    )
 
 
 def write_score(
