@@ -1,6 +1,6 @@
-"""What the tests of several folders share: tiny models, made-up music, legal walks.
+"""Fixtures of several folders: tiny models, made-up music, random legal pieces.
 
-torch is imported only where a fixture needs it, so that tests of what needs none run without it.
+torch is imported only where a fixture needs it, so that the other tests run without it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def shared_corpus() -> Path:
 
 @pytest.fixture(scope="session")
 def refuses() -> Callable[..., AbstractContextManager[None]]:
-    """(error, pattern) → a context that must end in exactly this error, on one line of text."""
+    """Return a context manager: the block must raise exactly this error, with a message of one
+    line.
+    """
 
     @contextmanager
     def refuse(error: type[Exception], pattern: str) -> Iterator[None]:
@@ -78,10 +80,10 @@ def tiny_config() -> ModelConfig:
 
 @pytest.fixture(scope="session")
 def random_weights() -> Callable[..., dict[str, Any]]:
-    """(config, seed, spread) → weights of an untrained model, by name.
+    """Return a function: (config, seed, spread) → weights of an untrained model, by name.
 
-    With ``spread`` every weight is that much wider than at the start of training, and the norms
-    differ from 1, so that logits are of a size at which differences show.
+    With ``spread`` the weights are that many times wider than at the start of training, and the
+    norms differ from 1. The logits are then large enough for differences to show.
     """
     import torch
 
@@ -114,10 +116,10 @@ def tiny_model(
 
 @pytest.fixture(scope="session")
 def legal_walks() -> Callable[..., list[np.ndarray]]:
-    """(count, seed, most_tokens, what initial_state takes) → random legal pieces, START to END.
+    """Return a function that draws random legal pieces, from START to END.
 
-    Kinds are drawn first and then a token of the kind, of time mostly little, so that the walks are
-    dense with notes.
+    It takes count, seed, most_tokens and the arguments of ``initial_state``. A kind is drawn first,
+    then a token of that kind. Time shifts are mostly short, so that the pieces have many notes.
     """
 
     def walk(
@@ -142,9 +144,9 @@ def legal_walks() -> Callable[..., list[np.ndarray]]:
 
 @pytest.fixture(scope="session")
 def shown_along() -> Callable[..., np.ndarray]:
-    """(config, tokens, conditions of one piece, what initial_state takes) → (T, F) feature rows.
+    """Return a function that encodes tokens one at a time, as composing does: (T, F) feature rows.
 
-    One token at a time, as in composing.
+    It takes config, tokens, the conditions of one piece and the arguments of ``initial_state``.
     """
 
     def show(
@@ -174,7 +176,7 @@ def _draw_by_kind(rng: np.random.Generator, legal: np.ndarray) -> int:
 
 @pytest.fixture(scope="session")
 def made_up_score() -> Callable[..., Score]:
-    """(seed, bars, meter, key) → two voices in eighths and quarters, in a scale of the key."""
+    """Return a function: (seed, bars, meter, key) → two voices in eighths and quarters."""
 
     def make(seed: int = 0, bars: int = 8, meter: str = "4/4", key: str = "G major") -> Score:
         rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
-"""Token hashes of thirty requests: a change that is not meant to change the music keeps them.
+"""Token hashes of thirty requests, which must stay the same unless the music is meant to change.
 
-After a change that is meant to, ``python tests/test_golden.py`` writes ``golden.json`` anew.
+After a change of the music, ``python tests/test_golden.py`` writes ``golden.json`` anew.
 """
 
 from __future__ import annotations

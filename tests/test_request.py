@@ -1,4 +1,4 @@
-"""What is asked for in words and files becomes conditions, or is refused in one sentence."""
+"""Options and files become conditions, or give an error of one sentence."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def test_they_are_under_ten_megabytes_and_say_how_they_were_made():
 
 
 def test_their_critic_tells_real_music_from_theirs(shared_corpus: Path) -> None:
-    """The Inventions were trained on; what counts is that the critic speaks of these weights."""
+    """The critic was trained on the Inventions. The test only checks that it fits these weights."""
     critic = Critic.for_model(DEFAULT_MODEL)
     assert critic is not None
     sources = [s for s in find_sources([shared_corpus]) if "invention" in s.path.name]

@@ -225,7 +225,7 @@ def _as_line(notes: NoteArray, end: int) -> tuple[NoteArray, int]:
 
 
 def _misplaced(names: Sequence[str], meter: Meter) -> int:
-    """Positions beyond the end of a bar of this metre, and TimeSig tokens of another."""
+    """Positions beyond the end of the bar, and TimeSig tokens of another metre."""
     sixteenths = meter.bar_ticks // _SIXTEENTH
     values = [name.split("_") for name in names]
     return sum(

@@ -186,7 +186,9 @@ def _as_users_get_it(
 
 
 def _masked(composer: Composer, task: Task) -> Numbers:
-    """At temperature 1, nothing cut off, with the grammar's mask: the first draw of each."""
+    """Generate with the mask of the grammar at temperature 1, without truncation. Keep the first
+    draw.
+    """
     rngs = [np.random.default_rng([seed, 0]) for seed in task.seeds]
     pieces = composer.draw(task.asked, rngs, GenerationConfig(Sampling()))
     scores = []

@@ -71,7 +71,7 @@ def fill(
     prepared: Path,
     tmp_path: Path,
 ) -> Callable[[str], str]:
-    """Put the paths of the fixtures into a command; a run is trained when it is needed."""
+    """Put the paths of the fixtures into a command. A training run is made only if it is needed."""
 
     def filled(text: str) -> str:
         run = tmp_path / "run"

@@ -37,7 +37,7 @@ def _with_pitch(score, voice, index, pitch):
 
 
 def test_parallel_fifths_put_into_a_solution_are_found_in_their_bar(fux_first_species):
-    """At each bar the added voice is moved to a fifth in two bars running."""
+    """The added voice is moved to a fifth in two successive bars, at each bar in turn."""
     score, cantus = fux_first_species["score"], fux_first_species["cantus"]
     added, up = 1 - cantus, -1 if cantus == 0 else 1
     given = score.voices[cantus].notes

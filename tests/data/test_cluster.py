@@ -1,4 +1,4 @@
-"""Two Dask workers prepare what one process does, byte for byte; one that dies costs time only."""
+"""Two Dask workers prepare the same bytes as one process. A worker that dies costs only time."""
 
 from __future__ import annotations
 

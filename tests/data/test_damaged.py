@@ -60,7 +60,7 @@ def _track(events: bytes) -> bytes:
 
 
 def _odd_files(folder: Path, good: bytes, many: int) -> None:
-    """What only looks like a MIDI file, and MIDI files that are much too much."""
+    """Return files that only look like MIDI files, and MIDI files that are far too large."""
     (folder / "text.mid").write_text("Dear Anna Magdalena,\n" * 50)
     (folder / "empty.mid").write_bytes(b"")
     (folder / "header only.mid").write_bytes(good[:14])
@@ -90,8 +90,9 @@ main()
 
 
 def _prepare(folder: Path, out: Path, seconds: float) -> tuple[dict[str, dict[str, str]], int]:
-    """Prepare the folder in a process of its own; the manifest's rows by name, and the most memory
-    that it used, in bytes.
+    """Prepare the folder in a separate process.
+
+    Return the rows of the manifest by name, and the peak memory in bytes.
     """
     kilobytes = out.with_name("peak")
     command = [sys.executable, "-c", _PROGRAM, str(kilobytes), "corpus", "prepare", str(folder)]
@@ -110,7 +111,7 @@ def _prepare(folder: Path, out: Path, seconds: float) -> tuple[dict[str, dict[st
 
 
 def _judge(rows: dict[str, dict[str, str]], folder: Path) -> int:
-    """Every file has its row, every row a reason or music; how many were left out."""
+    """Check that every file has a row, with a reason if it was left out. Return how many were."""
     files = {re.sub(r"#\d+$", "", name) for name in rows}
     assert files == {f"{folder.name}/{path.name}" for path in folder.iterdir()}
     for name, row in rows.items():

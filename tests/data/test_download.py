@@ -26,7 +26,7 @@ Refuses = Callable[..., AbstractContextManager[None]]
 
 
 class Server:
-    """A server of one MIDI file under many names; the name says how it behaves.
+    """A server of one MIDI file under many names. The name decides how the server behaves.
 
     ``asked`` counts the requests for each name.
     """

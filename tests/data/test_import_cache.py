@@ -46,7 +46,7 @@ def test_without_a_path_nothing_is_remembered() -> None:
 
 @pytest.mark.parametrize("damage", [b"\0" * 8, b"damaged!", b"\0" * _PAGE, b"{" * _PAGE])
 def test_damage_at_any_place_is_found_and_mended(path: Path, damage: bytes) -> None:
-    """What is still told is as it was saved, and all can be saved again."""
+    """Entries that can still be read are as they were saved, and all can be saved again."""
     good = path.read_bytes()
     assert len(good) > 10 * _PAGE
     for start in range(0, len(good), _PAGE // 2):

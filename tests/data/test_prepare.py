@@ -313,7 +313,7 @@ def test_what_scores_too_low_is_left_out_with_its_score(midi_folder: Path, tmp_p
 def test_the_same_piece_twice_is_kept_once_and_its_works_are_on_one_side(
     made_up_score: MakeScore, tmp_path: Path
 ) -> None:
-    """The first piece again in a work that is held out, in another key and at another tempo."""
+    """The first piece occurs again in a held-out work, in another key and at another tempo."""
     folder = tmp_path / "music"
     again = replace(made_up_score(0, 12).transpose(3), tempo_qpm=60.0)
     _write_works(folder, [made_up_score(index, 12) for index in range(8)], [], again)
@@ -326,7 +326,9 @@ def test_the_same_piece_twice_is_kept_once_and_its_works_are_on_one_side(
 def test_works_that_share_pieces_by_way_of_others_are_on_one_side(
     made_up_score: MakeScore, tmp_path: Path
 ) -> None:
-    """Each of four repeats a piece of the one before, and what is held out a piece of the last."""
+    """Each of four works repeats a piece of the one before. The held-out work repeats one of the
+    last.
+    """
     folder = tmp_path / "music"
     scores = [made_up_score(index, 12) for index in range(8)]
     again = [(work, scores[work - 1].transpose(2)) for work in (1, 2, 3)]
@@ -341,8 +343,8 @@ def test_works_that_share_pieces_by_way_of_others_are_on_one_side(
 def _write_works(
     folder: Path, works: Sequence[Score], more: Sequence[tuple[int, Score]], held_out: Score
 ) -> None:
-    """A file for each work of the training side, then ``more`` of some of them, then one of a work
-    that is held out by its name.
+    """Write a file for each work of the training side, ``more`` files of some of them, and one file
+    of a work that is held out by its name.
     """
     folder.mkdir()
     names = [f"work {n}" for n in range(300)]
@@ -459,7 +461,7 @@ def test_a_program_that_reads_otherwise_reads_all_again(
 def test_what_does_not_come_back_note_for_note_is_left_out(
     midi_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A writer that loses the last note of a voice; a codec that moves one."""
+    """The writer loses the last note of a voice, or the codec moves a note."""
     write, spell = import_piece.write_midi, import_piece.encode
 
     def forgetful(score: Score, path: Path) -> None:

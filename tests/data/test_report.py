@@ -26,7 +26,7 @@ Refuses = Callable[..., AbstractContextManager[None]]
 
 @pytest.fixture
 def folder(midi_folder: Path, made_up_score: Callable[..., Score], tmp_path: Path) -> Path:
-    """A prepared corpus with three files left out, one of a name that HTML must not see."""
+    """A prepared corpus with three files left out. The name of one must be escaped in HTML."""
     odd = tmp_path / "odd"
     odd.mkdir()
     write_midi(made_up_score(9, 2), odd / "short.mid")

@@ -1,4 +1,4 @@
-"""Shards come back as they were written; what is wrong in them is found when they are loaded."""
+"""Shards are read as they were written. Errors in them are found when they are loaded."""
 
 from __future__ import annotations
 

@@ -172,7 +172,9 @@ def test_notation_files_are_found_too(folder: Path) -> None:
 
 
 def test_a_share_of_every_collection_is_held_out_by_name() -> None:
-    """At least 8 %, at most 12 % unless the names that draw lowest are more; the same each time."""
+    """The share is 8 to 12 %, unless the works that are always held out are more. It never
+    changes.
+    """
     for seed in range(20):
         music = {f"work {seed}-{index}": 100.0 + index for index in range(60)}
         chosen = held_out(music)
@@ -193,7 +195,7 @@ def test_no_single_large_work_fills_the_validation() -> None:
 
 
 def test_a_part_of_a_collection_is_divided_as_the_whole_is(tmp_path: Path) -> None:
-    """A subfolder or a single file finds the manifest above it, and with it name and side."""
+    """A subfolder or a single file uses the manifest of its collection, for names and sides."""
     folder = tmp_path / "music"
     (folder / "midi" / "bach").mkdir(parents=True)
     rows = ["path,composer,cluster,notes_right,notes_left"]

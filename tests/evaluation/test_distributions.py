@@ -1,4 +1,4 @@
-"""A bad composer is far from real music, and real music is close to itself."""
+"""Bad music is far from real music, and real music is close to other real music."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_most_important_feature_is_named(made_up: list[Score]) -> None:
 
 
 def test_identical_pairs_cannot_be_distinguished(made_up: list[Score]) -> None:
-    """The classifier must learn nothing from what the pieces of a pair have in common."""
+    """The classifier must not use what the two pieces of a pair have in common."""
     pytest.importorskip("sklearn")
     found = _compare(made_up[:24], made_up[:24])
     assert found.two_sample is not None

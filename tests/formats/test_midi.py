@@ -1,4 +1,4 @@
-"""Files are written here byte by byte, so that what is read does not depend on any other writer."""
+"""Read and write MIDI. Files are made byte by byte, so no other writer is involved."""
 
 import struct
 from collections.abc import Callable
@@ -661,7 +661,7 @@ METERS = [
 
 @st.composite
 def voices(draw: st.DrawFn, start_tick: int) -> Voice:
-    """A line that rests, repeats and touches as it likes, and plays at least once."""
+    """Voices with rests, repeated notes and notes without a gap, and at least one note."""
     steps = draw(
         st.lists(
             st.tuples(
@@ -683,7 +683,7 @@ def voices(draw: st.DrawFn, start_tick: int) -> Voice:
 
 @st.composite
 def scores(draw: st.DrawFn) -> Score:
-    """Two voices, on the grid, sounding in the last bar: all that a MIDI file can say."""
+    """Scores that MIDI can hold: two voices, on the grid, with a note in the last bar."""
     meter = draw(st.sampled_from(METERS))
     anacrusis = draw(st.sampled_from([0, *range(6, meter.bar_ticks, 6)]))
     start = meter.bar_ticks - anacrusis if anacrusis else 0

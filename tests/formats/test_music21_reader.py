@@ -56,7 +56,7 @@ def _notes(path: Path) -> list[list[tuple[int, int, int]]]:
 
 
 def test_kern_with_pickup_tie_triplets_and_chord(tmp_path: Path) -> None:
-    """The upbeat stands at the end of bar 1; a tie is one note; a chord two notes."""
+    """The upbeat is at the end of bar 1. Tied notes are one note, and a chord is two."""
     path = tmp_path / "exercise.krn"
     path.write_text(_KERN)
     content = read_music(path)

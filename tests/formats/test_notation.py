@@ -31,7 +31,9 @@ def bars_of(voice: Voice, meter: str = "4/4", bars: int = 1, anacrusis: int = 0)
 
 
 def signs(*items: tuple[int, int], meter: str = "4/4") -> list[str]:
-    """The first bar of a line in short: ``quarter. ~`` is dotted and tied, ``(half)`` a rest."""
+    """Return the first bar of a line in short form: ``quarter. ~`` is dotted and tied, ``(half)``
+    a rest.
+    """
     return [said(symbol) for symbol in bars_of(line(*items), meter)[0].voices[0]]
 
 

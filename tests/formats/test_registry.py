@@ -1,4 +1,4 @@
-"""Files of every format are read as what they say; what cannot be read is refused in a sentence."""
+"""Files of every format are read correctly. Files that cannot be read give a clear error."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _SCALE = (0, 2, 4, 5, 7, 9, 11, 12)
 
 
 def _walk(bars: range, lowest: int, every: int = 1) -> list[Note]:
-    """Two notes a bar, no bar like the one before; or each bar ``every`` times."""
+    """Return two notes for each bar. Successive bars differ, or each bar occurs ``every`` times."""
     return [
         Note(bar * _BAR + 24 * half, lowest + _SCALE[(step * 3 + 2 * half + step // 8) % 8], 24)
         for bar in bars
@@ -43,7 +43,7 @@ def _outliers(
     bars: int = 16,
     tempo_qpm: float | None = None,
 ) -> set[str]:
-    """Return the names of the rules that a piece breaks, but for those of the melody."""
+    """Return the names of the broken rules, except those of the melody."""
     key = Key(0, "major")
     score = Score((Voice(tuple(upper)), Voice(tuple(lower))), bars, _METER, key, tempo_qpm or 100)
     tokens = np.array(encode(score), np.int16)
@@ -177,7 +177,9 @@ def test_a_score_is_as_fast_as_its_fullest_bar() -> None:
 
 
 def test_bars_played_are_those_in_which_a_note_sounds() -> None:
-    """4/4, a bar is 96 ticks: a note in bar 1, one from the end of bar 2 to the barline of 4."""
+    """In 4/4 with 96 ticks a bar: one note in bar 1, one from the end of bar 2 to the end of bar
+    4.
+    """
     upper = Voice((Note(0, 60, 96), Note(180, 60, 108)))
     score = Score((upper, Voice()), bars=6)
     assert bars_played(score, 0) == {0, 1, 2}

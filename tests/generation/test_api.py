@@ -108,7 +108,7 @@ def test_sampling_arrives_at_the_model(tiny_model: Path) -> None:
 
 
 def test_of_several_candidates_the_best_is_kept_and_they_are_asked_for_the_same() -> None:
-    """With the weights that ship: of a piece whose first candidate is not drawn again."""
+    """Uses the shipped weights, and a piece whose first candidate is not rejected."""
     few, many = (compose_many(6, best_of=best_of, bars=4, seed=10) for best_of in (1, 4))
     assert [piece.seed for piece in many] == list(range(10, 16))
     assert [piece.conditions for piece in many] == [piece.conditions for piece in few]

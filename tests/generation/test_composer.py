@@ -142,7 +142,9 @@ def test_a_piece_without_a_valid_candidate_is_rejected_with_the_reason(composer:
 
 
 def test_pieces_close_when_their_plan_says(composer: Composer) -> None:
-    """On the last downbeat, or by the middle of the bar; some may die away until then."""
+    """Pieces close on the last downbeat or by the middle of the bar. Chord notes may follow until
+    then.
+    """
     for meter in map(Meter.parse, _METERS):
         asked = [_asked(meter=meter, bars=3)] * 24
         late = 0
@@ -216,7 +218,7 @@ def test_slips_on_purpose_are_as_frequent_as_asked_for(share: float) -> None:
     composer = Composer(load_checkpoint())
     asked = [_asked(bars=8)] * 12
     rngs = np.random.default_rng(3).spawn(len(asked))
-    manner = GenerationConfig(use_grammar=False, max_tokens=150, slip_probability=share)
+    manner = GenerationConfig(use_grammar=False, max_tokens=150, error_probability=share)
     wrong = tokens = 0
     for piece in composer.draw(asked, rngs, manner):
         states = composer.grammar.states_along([piece], bar_ticks=96, bars=8)
@@ -233,7 +235,7 @@ def test_with_slips_some_notes_are_of_any_pitch() -> None:
     def steps(share: float) -> np.ndarray:
         """The semitones from each note of a voice to its next."""
         rngs = np.random.default_rng(3).spawn(len(asked))
-        manner = GenerationConfig(use_grammar=False, max_tokens=150, slip_probability=share)
+        manner = GenerationConfig(use_grammar=False, max_tokens=150, error_probability=share)
         found = []
         for piece in composer.draw(asked, rngs, manner):
             states = composer.grammar.states_along([piece], bar_ticks=96, bars=8, spare_slots=3)

@@ -1,4 +1,4 @@
-"""The critic tells the composed from the real by what it was fitted on, and ranks by it."""
+"""The critic distinguishes composed from real music, and ranks candidates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The token loop: how deep the model lies below a request, and what processors may do."""
+"""The token loop: the depth of its call stack, and the rights of processors."""
 
 from __future__ import annotations
 

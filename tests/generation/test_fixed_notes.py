@@ -1,5 +1,6 @@
-"""Given notes come out as they were given, nothing is added where all is given, and every way leads
-to the end: whatever the notes, and from a model that has learned nothing.
+"""Fixed notes are kept exactly, and every piece ends, whatever the fixed notes.
+
+The model is untrained, so its choices are random.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _UNHURRIED = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.f
 
 @st.composite
 def _voices(draw: st.DrawFn, start: int, end: int) -> Voice:
-    """A line with rests, long notes, repeated ones; now and then its last note ends at ``end``."""
+    """Voices with rests, long notes and repeated notes. Some end exactly at ``end``."""
     longest_rest = draw(st.sampled_from([0, 12, 700]))
     steps = st.tuples(
         st.integers(0, longest_rest),
@@ -150,7 +151,9 @@ def _own_notes(given: FixedNotes, score: Score, part: int) -> list[Note]:
 
 
 def _walks(given: Sequence[FixedNotes | None], seed: int, patience: float) -> list[np.ndarray]:
-    """Random legal walks. ``patience`` is how often time passes where it may, and then far."""
+    """Draw random legal pieces. ``patience`` is how often time passes where it may, and then by
+    much.
+    """
     rng = np.random.default_rng(seed)
     notes = FixedNotesBatch(given)
     bars = [one.score.bars if one else 30 for one in given]
@@ -201,7 +204,9 @@ def _line(*notes: tuple[int, int]) -> Voice:
 
 
 def test_who_is_silent_in_a_gap_has_a_way_over_the_long_rest_after_it() -> None:
-    """Over 2,047 ticks no TIME_SHIFTs lead: at most three of the longest, and one more."""
+    """TIME_SHIFTs cannot pass over more than 2,047 ticks: at most three of the longest and one
+    more.
+    """
     score = Score((_line((0, 12), (90, 6), (2100, 12)), _line((0, 12), (60, 6))), 24)
     given = fix_around_gap(score, 1, 1)
     for seed in range(20):

@@ -1,4 +1,4 @@
-"""Boosted trees say what their leaves say, wherever they are kept; and what scikit-learn said."""
+"""Boosted trees give the sums of their leaves, before and after saving, as scikit-learn does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guidance: what the model says more for being told the style, counted so many times."""
+"""Guidance multiplies the difference that naming the style makes to the logits."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _guided(
     kept: Sequence[int] = (),
     context: int = 256,
 ) -> np.ndarray:
-    """Return (N, T, V) logits; from halfway on only the pieces ``kept``, if any are named."""
+    """Return (N, T, V) logits. From halfway on, only the pieces ``kept`` are advanced, if given."""
     guided, rows, logits = GuidedDecoder(decoder, 3, context=context), np.arange(3), []
     for place in range(seen.shape[1]):
         if kept and place == seen.shape[1] // 2:
@@ -91,7 +91,7 @@ def test_at_1_it_is_the_model_itself(decoder: Decoder, seen: Callable[..., np.nd
 def test_what_the_style_makes_likelier_counts_so_many_times(
     decoder: Decoder, seen: Callable[..., np.ndarray]
 ) -> None:
-    """Each piece as much as it is asked to be; at 0 as if no style had been named."""
+    """Each piece has its own factor. At 0 the result is as if no style had been named."""
     told, untold = (_plain(decoder, seen(style)) for style in ("bach", None))
     assert np.abs(told - untold).max() > 0.1
     guidance = [0.0, 1.0, 2.5]

@@ -1,4 +1,4 @@
-"""What is quoted is found, whatever was done to hide it; what is not quoted is not."""
+"""Quotations are found in any key, metre position and voice. Other music is not a quotation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MIXTURE = settings(max_examples=60)
 
 
 def _with_notes(score: Score, change: Callable[[int, int, Note], Note]) -> Score:
-    """The score with each note, the second of each voice say, changed: (voice, index, note)."""
+    """Return the score with each note replaced by ``change(voice, index, note)``."""
     voices = tuple(
         Voice(tuple(change(part, index, note) for index, note in enumerate(voice.notes)))
         for part, voice in enumerate(score.voices)
@@ -45,8 +45,8 @@ def _later(score: Score, ticks: int) -> Score:
 
 
 def _joined(*stretches: tuple[Score, int, int]) -> Score:
-    """Stretches, each (score, its first bar from 0, bars), one after the other. A note that goes on
-    over the end of its stretch is cut there.
+    """Join excerpts, each (score, first bar from 0, bars). Notes are cut at the end of their
+    excerpt.
     """
     bar, start = stretches[0][0].meter.bar_ticks, 0
     voices: tuple[list[Note], ...] = ([], [])

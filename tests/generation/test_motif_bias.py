@@ -1,4 +1,4 @@
-"""Leaning on how figures went on before: which notes gain, how much, and nothing else."""
+"""The motif bias raises the notes with which earlier figures continued, and no others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EVERYTHING = np.ones((1, VOCAB_SIZE), np.bool_)
 
 
 def _at(pitches: tuple[int, ...], place: int, sooner: int = 0) -> tuple[States, BarLag]:
-    """Where note ``place`` of a line of eighths is about to begin, some ticks sooner than even."""
+    """Return the state before note ``place`` of a line of eighths, ``sooner`` ticks early."""
     notes = [Note(12 * i, pitch, 12) for i, pitch in enumerate(pitches)]
     notes[place - 1] = replace(notes[place - 1], duration_ticks=12 - sooner)
     notes[place] = replace(notes[place], onset_tick=12 * place - sooner)
@@ -42,7 +42,7 @@ def _at(pitches: tuple[int, ...], place: int, sooner: int = 0) -> tuple[States, 
 def _gains(
     pitches: tuple[int, ...], place: int, strength: float = 1.0, allowed: np.ndarray | None = None
 ) -> dict[int, float]:
-    """Of each pitch that is likelier than without leaning, its odds to C8, in nats."""
+    """Return the gain in nats, relative to C8, of each pitch that the bias makes likelier."""
     state, past = _at(pitches, place)
     allowed = _EVERYTHING if allowed is None else allowed
     after = apply_motif_bias(_NOTHING, allowed, state, past, np.array([strength]))[0, _NOTE_ON]
@@ -57,7 +57,7 @@ def test_there_is_a_gain_for_each_confidence_and_longer_figures_gain_more() -> N
 
 
 def test_a_figure_that_has_begun_again_gains_the_more_the_longer_it_is() -> None:
-    """After C D F of the second time two steps are known, of the third six, of the fourth eight."""
+    """After the second C D F two steps are known, after the third six, after the fourth eight."""
     again = _FIGURE * 4
     found = [_gains(again, place) for place in (3, 7, 11, 15)]
     assert found[0] == {}
@@ -88,7 +88,7 @@ def test_what_is_not_allowed_gains_nothing_and_gives_nothing() -> None:
 
 
 def test_a_note_that_repeats_the_one_before_gains_nothing() -> None:
-    """C D D E: where the second D is due, it is left to the model."""
+    """In C D D E nothing is added before the second D."""
     again = (60, 62, 62, 64) * 4
     assert _gains(again, 14) == {}
     assert _gains(again, 15) == pytest.approx({64: GAINS[7]})

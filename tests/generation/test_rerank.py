@@ -1,4 +1,4 @@
-"""Music ranks above nonsense, what was asked for above what was not, the new above the quoted."""
+"""Ranking prefers music to noise, pieces that fit the request, and pieces without quotations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _score_sheet(composition: Composition, quotations: QuotationIndex | None) ->
 
 
 def _composition(score: Score, **asked: object) -> Composition:
-    """The score as if it had been composed, asked for as it is but for what is named."""
+    """Return the score as a composition, with matching conditions except those in ``asked``."""
     score = snap(score)
     key = score.key or _C
     wanted: dict[str, object] = {"key": key, "meter": score.meter, "bars": score.bars}

@@ -56,13 +56,13 @@ def random_walks(grammar, rng, rows, steps=5000, **asked):
 
 
 def random_legal(mask, rng):
-    """(B,) a legal token for each row: a kind first, then one of its tokens."""
+    """Return (B,) a random legal token for each row: first a kind is drawn, then a token of it."""
     by_kind = rng.random((len(mask), len(Kind)))[:, KINDS]
     return np.where(mask, by_kind + 1e-6 * rng.random(mask.shape), -1).argmax(axis=1)
 
 
 def soup(rng, length):
-    """Tokens at random, all kinds equally likely, after a proper header more often than not."""
+    """Return random tokens with all kinds equally likely, mostly after a valid header."""
     kinds = rng.integers(len(Kind), size=length)
     tokens = [int(rng.choice(np.arange(VOCAB_SIZE)[BLOCKS[kind].ids])) for kind in kinds]
     header = [START, token_id(Kind.TEMPO, 3)] if rng.random() < 0.7 else []
@@ -227,7 +227,9 @@ class NoEnds(Rule):
 
 
 class ShortestNote(Rule):
-    """No note is shorter than an eighth. One may still begin where the last barline is nearer."""
+    """No note is shorter than an eighth. A note that begins too near to the last barline cannot
+    end.
+    """
 
     name = "shortest_note"
 
@@ -236,7 +238,7 @@ class ShortestNote(Rule):
 
 
 class SilentLowerVoice(Rule):
-    """The lower voice never plays. It may still be named by a PART, after which it must."""
+    """The lower voice has no notes. A PART may select it, but then no event can follow."""
 
     name = "silent_lower_voice"
 

@@ -19,8 +19,10 @@ _PERIODS = range(2, 33)
 
 
 def _next_in_loop(before: list[int]) -> int:
-    """The definition, word for word: some period p, four times or more, 24 tokens or more; the
-    shortest such p says what comes next.
+    """Follow the definition literally: a period p repeated four times or more, over 24 tokens or
+    more.
+
+    Return the token that the shortest such p predicts.
     """
     for period in _PERIODS:
         run = before[-max(4 * period, 24) :]
@@ -79,7 +81,7 @@ def test_what_is_too_short_has_no_loop(tokens: list[int]) -> None:
 
 
 def test_keyboard_music_hardly_loops(shared_corpus: Path) -> None:
-    """Every tenth piece; of all of them 0.05 % of the tokens stand in loops."""
+    """Uses every tenth piece. Of the tokens of all pieces, 0.05 % are in loops."""
     looped = total = 0.0
     for source in list(find_sources([shared_corpus]))[::10]:
         for stretch in reduce_to_two_voices(read_midi(source.path)):

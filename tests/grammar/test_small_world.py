@@ -1,4 +1,4 @@
-"""A world small enough to enumerate: what the mask can reach is exactly what there is to spell."""
+"""A small enough world to enumerate: the mask reaches exactly the encodings of all scores."""
 
 from __future__ import annotations
 

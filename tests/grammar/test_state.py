@@ -28,7 +28,7 @@ tokens = st.lists(st.one_of(st.sampled_from(EVENTS), st.integers(0, VOCAB_SIZE -
 
 
 def paired(notes: list[tuple[int, int]]) -> list[int]:
-    """Notes, part and pitch, that follow one another: the sequences that are done all at once."""
+    """Return the tokens of successive notes (part, pitch), each ended before the next."""
     shift = token_id(Kind.TIME_SHIFT, 6)
     return [
         token

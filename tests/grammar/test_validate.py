@@ -216,7 +216,7 @@ def test_an_unpaired_pedal_lowers_the_score():
 
 
 def test_a_note_off_that_skips_a_due_note_is_told_so_though_another_note_began_now():
-    """In the lower voice a note is due; the upper voice has begun one in the same tick."""
+    """In the lower voice a note is due, and the upper voice has begun a note in the same tick."""
     tokens = [*HEADER, LOUD, on(60), part(1), on(40), on(43), shift(24), part(0), off(60), on(62)]
     tokens += [part(1), off(43), off(40), shift(72), part(0), off(62), END]
     result = judge(tokens, max_polyphony=2, max_note_ticks=24)

@@ -1,4 +1,4 @@
-"""The decoder is the torch model, token by token: its compiled network and its numpy one."""
+"""The decoders, compiled and numpy, equal the torch model token by token."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def both(compiled: bool, random_weights: Callable[..., dict[str, Any]]) -> Calla
 
 
 def _noise(config: ModelConfig, batch: int, length: int, seed: int = 0) -> np.ndarray:
-    """(B, T, F + REFERENCES + 1) random rows of the embedding table, each feature in its own range;
-    random pitches to measure from; and ticks that now and then move on.
+    """Return random model inputs: features (B, T, F + REFERENCES + 1) in their ranges, pitches to
+    measure from, and ticks that sometimes advance.
     """
     sizes = np.array(list(input_sizes(config).values()))
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -267,7 +267,7 @@ def exact(
 def exactly(
     request: pytest.FixtureRequest, exact: tuple[ModelConfig, dict[str, Any]]
 ) -> Callable[..., Decoder]:
-    """threads → a decoder whose matrices are in single or half precision or in bytes."""
+    """Return a function: threads → a decoder with matrices in single or half precision or bytes."""
     config, weights = exact
     if request.param == "half":
         weights = {name: w.astype(np.float16) for name, w in weights.items()}
@@ -393,7 +393,7 @@ Logits = Callable[[np.ndarray], np.ndarray]
 def added(
     request: pytest.FixtureRequest, random_weights: Callable[..., dict[str, Any]]
 ) -> Callable[..., Logits]:
-    """(config, weights to put in) → rows (B, T, …) → what is added to the logits."""
+    """Return a function: (config, weights) → rows (B, T, …) → what is added to the logits."""
     if request.param == "compiled" and not compiled_network.is_available():
         pytest.skip("there is no compiled network here")
 

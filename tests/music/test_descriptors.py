@@ -1,4 +1,4 @@
-"""Each measure on music made by hand, where the number can be told by looking."""
+"""Each metric on a few notes for which the value can be computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Music scores above nonsense made of it, and the score depends on the music alone."""
+"""Music scores higher than its corruptions, and the score depends on the notes alone."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_voice_that_comes_very_late_is_judged_without_the_memory_for_it() -> N
 
 
 def test_metrics_are_what_they_say() -> None:
-    """Two voices in parallel fifths, by step, on every beat of three bars, crossing nowhere."""
+    """Two voices in parallel fifths, by step, on every beat of three bars, without crossings."""
     pitches = [60, 62, 64, 65, 67, 65, 64, 62, 60, 62, 64, 60]
     upper = Voice(tuple(Note(24 * i, p + 7, 24) for i, p in enumerate(pitches)))
     lower = Voice(tuple(Note(24 * i, p, 24) for i, p in enumerate(pitches)))

@@ -24,7 +24,7 @@ def staff(*notes: tuple[int, int, int], name: str = "") -> Staff:
 
 
 def content(*staves: Staff, **changes: Any) -> Content:
-    """What a file of these staves says, in common time where ``meters`` are not given."""
+    """Return the content of a file with these staves, in 4/4 unless ``meters`` are given."""
     said = {
         "meters": COMMON_TIME, "fifths": None, "key": None, "tempo_qpm": 120.0,
         "anacrusis_ticks": 0, "notes_off_grid": 0, "notes_left_out": 0, "tempo_changes": 0,
@@ -395,7 +395,7 @@ def manifest(corpus: Path) -> dict[str, dict[str, str]]:
 def test_a_two_part_invention_is_two_voices_almost_as_it_stands(
     number: int, shared_corpus: Path
 ) -> None:
-    """Of 8,263 notes in all fifteen, five are lost: inner notes of two final chords."""
+    """Of 8,263 notes in all fifteen inventions, five are lost: inner notes of two final chords."""
     (path,) = (shared_corpus / "midi" / "bachjs").glob(f"bwv{number}-*.mid")
     (piece,) = reduce_to_two_voices(read_midi(path))
     row = manifest(shared_corpus)[path.relative_to(shared_corpus).as_posix()]
@@ -409,7 +409,9 @@ def test_a_two_part_invention_is_two_voices_almost_as_it_stands(
 
 @pytest.mark.parametrize("number", [*range(787, 795), *range(796, 802)])
 def test_a_three_part_sinfonia_loses_its_middle_voice(number: int, shared_corpus: Path) -> None:
-    """Not quite a third of its notes: where one of the three rests, the middle one is outer."""
+    """Nearly a third of the notes are lost. Where another voice rests, the middle one is an outer
+    one.
+    """
     (path,) = (shared_corpus / "midi" / "bachjs").glob(f"bwv{number}*.mid")
     (piece,) = reduce_to_two_voices(read_midi(path))
     assert 0.1 < piece.dropped_share < 0.35

@@ -1,4 +1,4 @@
-"""Every format is written, whole, and is what its name says; what is missing is named."""
+"""Every format is written completely and correctly. A missing library is named."""
 
 from __future__ import annotations
 

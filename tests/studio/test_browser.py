@@ -50,9 +50,9 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any, served: Served) -> Iterator[Callable[..., Any]]:
-    """(address within the studio, what a browser context takes) → a page that is ready.
+    """Return a function: (address within the studio, options of a browser context) → a loaded page.
 
-    At the end no page may have written to the console, nor asked another machine.
+    At the end, no page may have written to the console or contacted another machine.
     """
     said: list[str] = []
     asked: list[str] = []

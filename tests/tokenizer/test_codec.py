@@ -250,7 +250,9 @@ class TestDecode:
 
 @st.composite
 def lines(draw: st.DrawFn, start_tick: int) -> Voice:
-    """A line that may rest (beyond the longest shift too), repeat, touch, or be silent."""
+    """Voices with rests (also beyond the longest shift), repeated notes and no gaps; some are
+    empty.
+    """
     steps = draw(
         st.lists(
             st.tuples(

@@ -209,7 +209,7 @@ def test_targets_of_validation_batches_are_the_next_tokens(
 def test_the_grammar_state_of_a_position_is_the_one_before_its_target(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig
 ) -> None:
-    """All targets of legal music are legal; at the state after them, hardly any would be."""
+    """All targets are legal in their own state. In the next state hardly any would be."""
     batches = _training(PieceDataset(legal_pieces, tiny_config))
     grammar = MusicalGrammar()
     after_legal = []
@@ -264,7 +264,7 @@ def _tokens_asked_for(windows: list[Any], lengths: np.ndarray) -> list[np.ndarra
 def test_an_epoch_scores_every_training_token_including_end(
     legal_pieces: list[PieceRecord], tiny_config: ModelConfig, epoch: int
 ) -> None:
-    """Counted in the batches themselves: as often as the token stands in the pieces, or more."""
+    """The batches contain each token at least as often as the pieces do."""
     batches = _training(PieceDataset(legal_pieces, tiny_config), seed=3)
     shown = np.zeros(VOCAB_SIZE, np.int64)
     for index in range(batches.steps_per_epoch):
@@ -322,7 +322,7 @@ def _noise(count: int, seed: int) -> list[PieceRecord]:
 
 
 def _counting(count: int, seed: int) -> list[PieceRecord]:
-    """Pieces in which each token follows from the one before: learnable to the last bit."""
+    """Return pieces in which each token determines the next, so that they can be learned fully."""
     rng = np.random.default_rng(seed)
     ranks = (rng.integers(0, _CLASSES, (count, 1)) + 5 * np.arange(150)) % _CLASSES
     return [_piece(np.concatenate([[START], _token_set()[row]])) for row in ranks]
@@ -333,7 +333,7 @@ def _loss_after_training(
     pieces: Callable[[int, int], list[PieceRecord]],
     spoil: Callable[[Batch], Batch] = lambda batch: batch,
 ) -> float:
-    """Train on pieces, none shown twice; the loss in nats a token on fresh ones."""
+    """Train on pieces, each shown once. Return the loss on new pieces, in nats per token."""
     torch.manual_seed(0)
     model = Transformer(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
@@ -365,7 +365,7 @@ def test_training_on_noise_stays_at_chance(tiny_config: ModelConfig, state_embed
 
 
 def test_training_on_learnable_sequences_goes_far_below_chance(tiny_config: ModelConfig) -> None:
-    """The control: the same model, the same steps. Only the first token is anyone's guess."""
+    """The control: the same model and steps. Only the first token cannot be predicted."""
     assert _loss_after_training(tiny_config, _counting) < 0.2 * _CHANCE
 
 

@@ -21,7 +21,7 @@ Refuses = Callable[..., AbstractContextManager[None]]
 
 @pytest.fixture
 def two_runs(tmp_path: Path) -> list[Path]:
-    """One that was rolled back from step 30 to 10 and alerted before; one that went well."""
+    """One run was rolled back from step 30 to 10 after an alert. The other had no events."""
     folders = [tmp_path / "one", tmp_path / "other"]
     for folder in folders:
         folder.mkdir()

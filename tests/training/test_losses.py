@@ -1,4 +1,4 @@
-"""The grammar as a loss: it has a gradient, and the gradient points to the legal."""
+"""The grammar loss: it has a gradient, and the gradient raises the legal tokens."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def test_states_are_computed_if_left_out(legal_walks: Callable[..., list[np.ndar
 def test_a_model_certain_of_legal_targets_has_no_loss(
     legal_walks: Callable[..., list[np.ndarray]],
 ) -> None:
-    """The loss never speaks against the data: each target is legal at its own position."""
+    """The loss never contradicts the data: each target is legal at its position."""
     (walk,) = legal_walks(1, 2, 80)
     targets = torch.from_numpy(walk[1:].astype(np.int64))[None]
     logits = torch.nn.functional.one_hot(targets, VOCAB_SIZE).float() * 1e4
@@ -459,8 +459,8 @@ _FIRST = 2 + 24  # the first of them that continues a loop
 
 
 def _looped_penalty(targets: list[int], place: int, token: int, on_policy: bool) -> float:
-    """The penalty where half of the mass at a place lies on ``token``, half on another legal one;
-    elsewhere all mass is on the target.
+    """Return the penalty where a position has half of its mass on ``token`` and half on another
+    legal token. At the other positions all mass is on the target.
     """
     logits = torch.full((1, len(targets), VOCAB_SIZE), -1e4)
     logits[0, torch.arange(len(targets)), torch.tensor(targets)] = 0
@@ -534,7 +534,7 @@ def test_logits_of_minus_infinity_give_finite_losses(after_note: States) -> None
 def test_any_torch_model_learns_grammar_from_tokens_alone(
     legal_walks: Callable[..., list[np.ndarray]],
 ) -> None:
-    """An embedding and a matrix, no states given: what a bigram can know, it learns."""
+    """The model is an embedding and a matrix, without states. It learns bigrams."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Embedding(VOCAB_SIZE, 16), nn.Linear(16, VOCAB_SIZE))
     walks = legal_walks(8, 4, 60)

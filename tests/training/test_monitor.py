@@ -158,7 +158,7 @@ def test_too_many_unhealthy_validations_after_a_healthy_one_are_a_collapse(
 def test_no_state_is_healthy_or_counted_before_the_ramp_ends(
     ramp_end_step: int,
 ) -> None:
-    """Before the ramp, bits are lowest and some states have a good score by chance."""
+    """Before the ramp ends, bits are lowest, and some states have a good score by chance."""
     early = [(1.0 + step / 9, (0.9, 0.5)[step % 2]) for step in range(ramp_end_step - 1)]
     monitor = Monitor(_THRESHOLD, 1, 2.0, ramp_end_step)
     found = _judged(monitor, early)
@@ -232,7 +232,7 @@ def test_a_rising_score_alone_keeps_the_run_going() -> None:
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
 def test_an_unknown_state_changes_nothing_else(length: int) -> None:
-    """It is never best, and all other outcomes are as if it were not there."""
+    """It is never the best state, and all other outcomes are as if it did not exist."""
     for history in product([(2.0, 0.9), (3.0, 0.5), _UNKNOWN], repeat=length):
         monitor, other = _monitor(), _monitor()
         found = _judged(monitor, history)

@@ -12,16 +12,16 @@ from bicinium.generation.sampling import DEFAULT_SAMPLING, Sampling
 class GenerationConfig:
     """Options of the token loop.
 
-    slip_probability: for training only, without the grammar. The probability of a token that the
+    error_probability: for training only, without the grammar. The probability of a token that the
         grammar forbids, and of a note of random pitch where a note may begin. A model learns from
-        such pieces to recover from its own slips.
+        such pieces to recover from its own errors.
     """
 
     sampling: Sampling = DEFAULT_SAMPLING
     use_grammar: bool = True
     constraints: Constraints | None = None
     max_tokens: int | None = None  # of each piece; None: more than any piece needs
-    slip_probability: float = 0.0
+    error_probability: float = 0.0
 
 
 DEFAULT_CONFIG = GenerationConfig()

@@ -29,9 +29,9 @@ from bicinium.generation.guidance import GuidedDecoder, guidance_scale
 from bicinium.generation.motif_bias import MotifBias, motif_strength
 from bicinium.generation.processors import (
     FixedNotesProcessor,
+    IllegalTokens,
     LogitsProcessor,
     RequestedTempo,
-    Slips,
     Temperature,
 )
 from bicinium.generation.sampling import draw, masked_softmax, truncate
@@ -87,8 +87,8 @@ class Engine:
     ) -> list[Tokens]:
         """Return the tokens of each piece, START included.
 
-        A piece just stops at ``max_tokens`` without the grammar, and, with it, where the
-        constraints leave no token.
+        A piece can be incomplete: without the grammar it stops at ``max_tokens``, and with it where
+    the constraints forbid every token.
         """
         drawing = self.drawing(config)
         for number, (piece, rng) in enumerate(zip(conditions, rngs, strict=True)):
@@ -319,8 +319,8 @@ def processors_for(
         processors.append(_constraint_processor(batch, config.constraints, grammar))
     if strength.any():
         processors.append(MotifBias(strength))
-    if config.slip_probability:
-        processors.append(Slips(grammar, config.slip_probability))
+    if config.error_probability:
+        processors.append(IllegalTokens(grammar, config.error_probability))
     processors.append(RequestedTempo([one.tempo_qpm for one in conditions]))
     return processors
 

@@ -50,11 +50,11 @@ class FixedNotesProcessor(LogitsProcessor):
         return logits, allowed & ~batch.fixed_notes.forbidden(batch.state, batch.rows)
 
 
-class Slips(LogitsProcessor):
-    """Makes slips on purpose, for training. Replaces the mask.
+class IllegalTokens(LogitsProcessor):
+    """Forces illegal tokens, for training. Replaces the mask.
 
-    With a probability, a token is drawn from those that the grammar forbids, by the model's own
-    logits; and with the same probability, a note that may begin has any pitch.
+    With a probability, the model's logits choose among the tokens that the grammar forbids. With
+    the same probability, a note that may begin gets any pitch.
     """
 
     def __init__(self, grammar: MusicalGrammar, probability: float) -> None:
@@ -63,15 +63,15 @@ class Slips(LogitsProcessor):
     def __call__(
         self, batch: Batch, logits: NDArray[np.floating], allowed: NDArray[np.bool_]
     ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-        """Return (N, V) logits and mask of tokens drawn rightly and wrongly."""
+        """Return (N, V) logits and mask. Where nothing is forced, every token is allowed."""
         chance = np.array([batch.rngs[row].random(2) for row in batch.rows.tolist()])
-        slip, stray = (chance < self._probability).T[:, :, None]
+        illegal, off_pitch = (chance < self._probability).T[:, :, None]
         forbidden = ~self._grammar.legal(batch.state)
         begins = ~forbidden & (KINDS == Kind.NOTE_ON)
-        slip = slip & forbidden.any(axis=1, keepdims=True)
-        stray = stray & ~slip & begins.any(axis=1, keepdims=True)
-        allowed = np.where(slip, forbidden, np.where(stray, begins, True))
-        return np.where(stray, 0, logits), allowed
+        illegal = illegal & forbidden.any(axis=1, keepdims=True)
+        off_pitch = off_pitch & ~illegal & begins.any(axis=1, keepdims=True)
+        allowed = np.where(illegal, forbidden, np.where(off_pitch, begins, True))
+        return np.where(off_pitch, 0, logits), allowed
 
 
 class RequestedTempo(LogitsProcessor):

@@ -180,7 +180,7 @@ class MusicalGrammar:
         return marks.view(np.bool_)
 
     def legal(self, states: States) -> Bools:
-        """(N, V) True for each token that breaks no rule; after a slip there may be none.
+        """(N, V) True for each token that breaks no rule; after an illegal token there may be none.
 
         Token budgets do not count.
         """

@@ -65,7 +65,7 @@ class LiveSampler:
             Sampling(temperature=temperature),
             use_grammar=False,
             max_tokens=settings.on_policy_tokens,
-            slip_probability=settings.on_policy_error_rate,
+            error_probability=settings.on_policy_error_rate,
         )
         return generated_pieces(self._composer().draw(conditions, rngs, options), conditions)
 

@@ -1,4 +1,4 @@
-"""Nonsense is refused, what is written is read, and a finished piece is counted as defined."""
+"""Invalid settings are errors, text is parsed, and violations of finished pieces are counted."""
 
 from __future__ import annotations
 

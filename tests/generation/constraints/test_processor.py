@@ -61,8 +61,10 @@ def _asked(count: int, seed: int) -> list[Conditions]:
 
 
 def _likely() -> np.ndarray:
-    """(2, V) log-weights of tokens, by part: voices near each other, on a grid of eighths mostly,
-    and fond of few pitch classes, so that they often go in parallel.
+    """Return (2, V) log-weights of tokens by part.
+
+    The voices stay near each other, move mostly in eighths, and prefer few pitch classes, so that
+    parallels are common.
     """
     weights = np.zeros((2, VOCAB_SIZE))
     for part, centre in enumerate((67, 57)):
@@ -110,11 +112,13 @@ def _walk(
     given: FixedNotesBatch | None = None,
     look: Callable[[States, np.ndarray, np.ndarray, ConstraintProcessor], None] | None = None,
 ) -> _Walks:
-    """Walk where grammar, constraints and what is given allow it: kinds first, then tokens. Half of
-    the pieces close on the downbeat, two of three from the dominant, four of seven die away.
+    """Draw random pieces that the grammar, the constraints and the fixed notes allow.
 
-    obey False heeds no constraint; uniform draws tokens of a kind alike. ``look`` sees each step:
-    the state, its pieces, the grammar's mask and the processor.
+    A kind is drawn first, then a token of it. Half of the pieces close on the downbeat, two of
+    three from the dominant, and in four of seven chord notes may follow.
+
+    obey: False ignores the constraints. uniform: all tokens of a kind are equally likely.
+    look: called at each step with state, pieces, mask of the grammar and processor.
     """
     grammar, rng = MusicalGrammar(), np.random.default_rng(seed)
     quarters = [-(-one.bars * one.meter.bar_ticks // 24) for one in asked]
@@ -245,7 +249,7 @@ def test_notes_outside_the_key_are_used_up_to_their_share() -> None:
 
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_a_strength_weighs_what_full_strength_would_forbid(name: str) -> None:
-    """The same but for what full strength forbids only so as to leave a way."""
+    """A strength of 0.3 weighs only tokens that full strength forbids."""
     soft, weighed = _only(name, strength=0.3, **_TIGHT), 0
 
     def look(
@@ -307,10 +311,10 @@ def _after(
     given: object = None,
     closing: CadencePlan | None = None,
 ) -> tuple[ConstraintProcessor, States]:
-    """A piece that has come to where the next event of ``part`` is due.
+    """Return a piece up to the next event of ``part``.
 
-    lines: of upper and lower, (pitch, ticks) one after the other, 0 for a rest. What ends at the
-    last tick has ended in the parts up to ``part``; a note without ticks goes on.
+    lines: (pitch, ticks) of the successive notes of each voice, pitch 0 for a rest. Notes that end
+    at the last tick have ended in the parts up to ``part``. A note without ticks still sounds.
     """
     asked = Conditions(key, Meter.parse(meter), bars)
     grammar = MusicalGrammar()
@@ -426,7 +430,7 @@ def test_after_the_deadline_nothing_begins_and_what_sounds_ends_on_a_beat() -> N
 
 
 def test_in_the_beat_before_the_close_the_lower_voice_comes_to_the_dominant() -> None:
-    """On the second of four beats, which is the deadline less one; the upper joins its chord."""
+    """The second of four beats, one before the deadline. The upper voice joins the chord."""
 
     def after(
         part: int, *lines: Sequence[tuple[int, int]], key: Key = _C_MAJOR
@@ -490,7 +494,7 @@ def test_who_has_closed_may_rest() -> None:
 
 
 def test_the_upper_voice_leaves_the_lower_a_tonic() -> None:
-    """A fifth above D, the upper may not go down to G: the C below would be a parallel fifth."""
+    """From A over D, the upper voice must not go to G: C below it would be a parallel fifth."""
     constraints = _only("close", "parallels", "crossing")
     lines = [(69, 48)], [(62, 48)]
     assert 67 in _forbidden(*_after(constraints, 0, *lines, bars=1), _NOTE_ON)
@@ -558,7 +562,7 @@ def test_pieces_do_not_see_one_another() -> None:
 
 @dataclass
 class _LowerGiven:
-    """A lower voice that is given whole: a note before this tick, and what it does at it."""
+    """A fixed lower voice: pitch ``before`` until ``tick``, and pitch ``begins`` from then on."""
 
     tick: int
     before: int

@@ -1,4 +1,4 @@
-"""What a piece remembers: by hand, against a slow restatement; nothing that is still to come."""
+"""Bar-lag inputs: values computed by hand, a slow reference, and no knowledge of the future."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LATEST = 300  # ticks
 
 
 class Place(NamedTuple):
-    """Of the notes that begin at ``tick``, those of the first ``begun`` voices have begun."""
+    """A place in a piece: at ``tick``, the first ``begun`` voices have begun their notes."""
 
     piece: int
     tick: int
@@ -59,7 +59,7 @@ def _recalled(
     bar_ticks: int,
     stored: NoteIndex | None = None,
 ) -> list[tuple[dict[str, int], list[int]]]:
-    """For each place, the columns by name and the pitches. ``stored``: other notes to recall."""
+    """Return columns by name and pitches of each place. ``stored``: the note index to use."""
     memory = BarLag(stored or _stored(pieces), np.array([place.piece for place in places]))
     columns, pitches = memory.encode(_state(pieces, places, bar_ticks))
     assert len(pitches) == REFERENCES
@@ -141,7 +141,7 @@ def test_before_the_piece_was_nothing(tick: int, held: int) -> None:
 
 @pytest.mark.parametrize(("tick", "ends"), [(143, 0), (144, 0), (145, 1)])
 def test_the_end_of_a_note_is_told_once_it_is_past(tick: int, ends: int) -> None:
-    """Of a note over a barline in 2/4: at its own end it may still be held."""
+    """A note lies over a barline in 2/4. At its own end it may still be held."""
     long: Voices = ([Note(24, 60, 120)], [])
     recalled, pitches = _at(long, tick, bar_ticks=48)
     assert recalled["held_1_0"] == recalled["held_2_0"] == 60 + _HELD
@@ -202,7 +202,7 @@ def test_wide_steps_are_expected_as_fifteen_white_keys() -> None:
 
 @pytest.mark.parametrize("row", [0, 1, 2])
 def test_a_piece_recalls_the_same_wherever_it_lies(row: int) -> None:
-    """The lower voice enters in the second bar, so that a bar ago nothing of it had begun."""
+    """The lower voice enters in the second bar, so one bar ago it had no note."""
     others: list[Voices] = [([Note(5, 90, 300)], [Note(7, 30, 300)])] * 2
     pieces = [*others[:row], _LITTLE, *others[row:]]
     recalled, _ = _recalled(pieces, [Place(row, 144, 1)], 96)[0]
@@ -219,7 +219,7 @@ def test_a_piece_recalls_the_same_wherever_it_lies(row: int) -> None:
 
 @st.composite
 def _lines(draw: st.DrawFn, start: int = 0) -> Line:
-    """A voice of at most twelve notes, with rests; of few pitches, so that some are expected."""
+    """Voices of at most twelve notes with rests, and few pitches, so that some are predictable."""
     pitches = st.sampled_from(draw(st.sampled_from([(60, 62, 64), (21, 60, 62, 108)])))
     steps = st.tuples(
         st.sampled_from([0, 0, 0, 12, 60]), st.sampled_from([12, 12, 24, 90]), pitches
@@ -299,8 +299,7 @@ def test_it_recalls_what_one_looks_up_in_the_score(
 def test_what_is_still_to_come_never_shows(
     pieces: list[Voices], bar_ticks: int, data: st.DataObject
 ) -> None:
-    """Other notes from the present tick on, other ends of what sounds, other pieces beside it: what
-    is recalled stays."""
+    """Inputs stay the same if later notes, the ends of sounding notes or other pieces change."""
     place = data.draw(_places(len(pieces)))
     changed: list[Voices] = [(data.draw(_lines()), data.draw(_lines())) for _ in pieces]
     future: list[Line] = []
@@ -322,8 +321,8 @@ def test_what_is_still_to_come_never_shows(
 def test_what_is_recalled_while_writing_is_what_is_recalled_of_the_whole_piece(
     legal_walks: Callable[..., list[np.ndarray]], slips: int, seed: int, count: int, bar_ticks: int
 ) -> None:
-    """After every token of several pieces that are written side by side, in whatever order, with
-    and without tokens that do not belong there.
+    """Compared after every token of several pieces that are composed together, in any order, with
+    and without illegal tokens.
     """
     grammar = MusicalGrammar()
     walks = legal_walks(count, seed, 100, bar_ticks=bar_ticks)
@@ -352,9 +351,7 @@ def test_what_is_recalled_while_writing_is_what_is_recalled_of_the_whole_piece(
 
 
 def test_a_slip_in_the_last_token_is_not_known_before_it_comes() -> None:
-    """Here a second note in the tick and the voice in which one has just begun. Up to then the
-    piece was written like any other.
-    """
+    """The illegal token is a second note in the same tick, in the voice that has just begun one."""
     tokens = [START, token_id(Kind.TEMPO, 16), token_id(Kind.VELOCITY, 19)]
     for pitch in (60, 64, 62, 69, 62):
         tokens += [token_id(Kind.NOTE_ON, pitch), token_id(Kind.TIME_SHIFT, 12)]

@@ -1,4 +1,4 @@
-"""What the model is shown: every number checked by hand, and none outside its table."""
+"""Model inputs: values computed by hand, and every value within its embedding table."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _told(
 
 
 def _columns(rows: np.ndarray, config: ModelConfig = _CONFIG) -> dict[str, list[int]]:
-    """Feature name → its value at each token, counted from the start of its own range."""
+    """Return the values of each feature at each token, counted from 0."""
     sizes = input_sizes(config)
     first = np.concatenate([[0], np.cumsum(list(sizes.values()))[:-1]])
     return {name: (rows[:, i] - first[i]).tolist() for i, name in enumerate(sizes)}
@@ -275,8 +275,9 @@ def test_the_counted_tables_have_every_feature() -> None:
 def test_long_notes_and_long_pieces_are_told_in_coarser_classes(
     along: Callable[..., dict[str, list[int]]],
 ) -> None:
-    """Ages: to the tick below 96, then to the quarter. Bars: exact to 64, then eighths of an
-    octave. Classes never fall and end at the last of the table."""
+    """Ages are exact below 96 ticks, then in quarters. Bars are exact to 64, then in eight classes
+    to the doubling. Classes never fall, and they end at the last of the table.
+    """
     hold = [
         START,
         token_id(Kind.TEMPO, 0),
@@ -303,7 +304,7 @@ def test_long_notes_and_long_pieces_are_told_in_coarser_classes(
 def test_wide_steps_and_long_gaps_are_told_in_classes(
     along: Callable[..., dict[str, list[int]]],
 ) -> None:
-    """Steps beyond two octaves count as two octaves, gaps from 62 ticks on as one class."""
+    """Steps beyond two octaves count as two octaves. Gaps of 62 ticks or more are one class."""
     leaps = [START, token_id(Kind.TEMPO, 0), token_id(Kind.VELOCITY, 19)]
     for pitch, ticks in ((36, 200), (84, 1), (83, 61), (30, 62), (31, 12)):
         leaps += [token_id(Kind.NOTE_ON, pitch), token_id(Kind.TIME_SHIFT, ticks)]
@@ -366,7 +367,7 @@ def test_even_noise_keeps_every_feature_in_its_range(
 def test_after_a_slip_the_model_sees_the_last_note_that_still_sounds(
     shown_along: Callable[..., np.ndarray],
 ) -> None:
-    """C5 is not ended, by a slip; A4 begins above it, ends, and then C5 does."""
+    """C5 is not ended, which is an error. A4 begins beside it and ends, and then C5 ends."""
     tokens = [
         START,
         token_id(Kind.TEMPO, 16),

@@ -1,4 +1,4 @@
-"""What is known of notes to come, against a slow restatement; and nothing else is ever told."""
+"""Look-ahead inputs equal a slow reference, and reveal nothing else of the music to come."""
 
 from __future__ import annotations
 

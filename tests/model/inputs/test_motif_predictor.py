@@ -43,7 +43,7 @@ def _steps(*steps: int) -> list[Heard]:
 
 
 def test_a_sequence_is_expected_to_go_on_on_the_next_degree() -> None:
-    """C E D, then D F: a third again, though a smaller one; so E, and after it one more figure."""
+    """C E D is followed by D F, again a third. So E is predicted, and one more figure after it."""
     after = _expected(_line(60, 64, 62, 62, 65, 64))
     assert after[:4] == [NO_PREDICTION] * 4
     assert after[4] == MotifPrediction(1, -1, 12, 64)
@@ -82,7 +82,7 @@ def test_nothing_is_expected_at_first_nor_of_a_voice_that_has_not_moved() -> Non
 
 
 def test_the_longest_context_wins() -> None:
-    """Up two keys went on down four at last, but after one up it went on down one."""
+    """Two steps up were last followed by four down. One step up was followed by one down."""
     assert _expected(_steps(1, 2, -1, -3, 2, -4, 1, 2))[-1][:3] == (3, -1, 12)
     assert _expected(_steps(1, 2, -1, -3, 2, -4, 3, 2))[-1][:3] == (1, -4, 12)
 
@@ -121,7 +121,7 @@ _WHITE = [pitch for pitch in range(-120, 240) if pitch % 12 in (0, 2, 4, 5, 7, 9
 
 
 def _looked_up(heard: Sequence[Heard]) -> MotifPrediction:
-    """What is expected after the last of these notes, by looking through all before it."""
+    """Return the prediction after the last note, found by searching all notes before it."""
     lines: list[list[tuple[int, int, int]]] = [[] for _ in range(VOICES)]  # tick, key, when heard
     for when, (voice, tick, pitch) in enumerate(heard):
         lines[voice].append((tick, bisect_right(_WHITE, pitch) - 1, when))
@@ -157,7 +157,7 @@ def _alike(one: Sequence[Step], other: Sequence[Step], rhythm: bool) -> bool:
 
 @st.composite
 def _notes(draw: st.DrawFn) -> list[Heard]:
-    """Up to forty notes of few pitches in few rhythms, so that much comes again."""
+    """Up to forty notes of few pitches and few rhythms, so that much is repeated."""
     pitches = draw(st.sampled_from([(60, 62), (60, 61, 64), (60, 62, 64, 65, 66), (21, 60, 108)]))
     waits = draw(st.sampled_from([(12,), (6, 12), (0, 6, 512)]))
     tick, notes = 0, []
@@ -174,7 +174,7 @@ def test_it_is_what_one_finds_by_looking_through_all_that_was_heard(notes: list[
 
 @given(notes=_notes(), up=st.integers(-2, 2))
 def test_octaves_and_beginnings_do_not_matter(notes: list[Heard], up: int) -> None:
-    """Moved by octaves and begun later, a piece leads one to expect the same, moved."""
+    """A piece that is moved by octaves or begins later gives the same predictions, moved."""
     notes = [note for note in notes if 45 <= note[2] <= 84]
     moved = _expected((voice, tick + 100, pitch + 12 * up) for voice, tick, pitch in notes)
     for before, after in zip(_expected(notes), moved, strict=True):

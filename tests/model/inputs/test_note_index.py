@@ -1,4 +1,4 @@
-"""The notes of many pieces: the same whether they are known to their end or come one by one."""
+"""The note index of many pieces is the same for whole pieces and for one note at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _whole(pieces: Pieces) -> NoteIndex:
 
 
 def _notes(lines: NoteIndex, piece: int, voice: int) -> list[Stored]:
-    """The notes of a voice of a piece, in ticks of the piece, but for those that never come."""
+    """Return the notes of one voice in ticks of the piece, without those that are left out."""
     onset, offset = lines.onset[voice], lines.offset[voice]
     stored = np.flatnonzero((onset // SPAN == piece) & (lines.pitch[voice] > 0))
     return [
@@ -37,8 +37,10 @@ def _notes(lines: NoteIndex, piece: int, voice: int) -> list[Stored]:
 
 
 def _written(pieces: Pieces) -> Iterator[tuple[GrowingNoteIndex, States, np.ndarray]]:
-    """The pieces, written side by side: after each step their notes, the state and the rows that
-    still go on. Who has ended is dropped, and the others change places.
+    """Compose pieces together. Return after each step their notes, the state and the remaining
+    rows.
+
+    Finished pieces are dropped, and the order of the others changes.
     """
     grammar, lines = MusicalGrammar(), GrowingNoteIndex(len(pieces))
     rows, state = np.arange(len(pieces)), grammar.initial_states(len(pieces))
@@ -54,8 +56,9 @@ def _written(pieces: Pieces) -> Iterator[tuple[GrowingNoteIndex, States, np.ndar
 
 
 def _check_growing(pieces: Pieces) -> None:
-    """At every step, a piece has of its notes those that have begun; those that have not ended yet
-    do so later, and all in the end."""
+    """Check each step: a piece has exactly the notes that have begun, and those that still sound
+    end later. At the end it has all notes.
+    """
     whole = _whole(pieces)
     expected = [[_notes(whole, p, v) for v in range(VOICES)] for p in range(len(pieces))]
     for lines, state, rows in _written(pieces):
@@ -122,7 +125,7 @@ def test_what_is_expected_is_what_the_piece_alone_leads_one_to_expect(
 
 
 def test_the_notes_of_a_piece_count_from_its_beginning_and_are_its_own() -> None:
-    """C5 and rest over a C3 that is held, twice the same; and a piece that has no notes."""
+    """The same piece twice, with C5 and a rest over a held C3, and a piece without notes."""
     one = [note_array([Note(0, 72, 24)]), note_array([Note(0, 48, 96)])]
     none = [note_array([]), note_array([])]
     lines = NoteIndex([one, none, one])
@@ -152,8 +155,8 @@ def test_the_last_note_to_begin_is_looked_up_in_its_piece_alone(
 
 @pytest.mark.parametrize("notes", [1, 3])
 def test_a_piece_that_was_broken_off_keeps_its_notes(notes: int) -> None:
-    """What the model wrote, up to the end of its budget, may end with a NOTE_ON; whatever becomes
-    of that note, it is not one of the next piece.
+    """A piece that is cut off by its token budget may end with a NOTE_ON. That note must not
+    appear in the next piece.
     """
 
     def held(pitch: int) -> list[int]:

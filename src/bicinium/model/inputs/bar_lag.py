@@ -138,7 +138,7 @@ class BarLag:
 
     def _prediction(self, voice: int, base: Ints, state: States) -> Ints:
         """Return (4, N) the ``MotifPrediction`` after the last note of a voice; 0 without one."""
-        onsets = self.notes.onset[voice]  # After a slip a second note may begin there: not indexed.
+        onsets = self.notes.onset[voice]  # A second one, illegal, is not indexed.
         onset = state.recent_onset[:, voice, 0]
         note = np.minimum(np.searchsorted(onsets, base + onset, "left"), len(onsets) - 1)
         exists = state.recent_pitch[:, voice, 0] > 0

@@ -83,7 +83,7 @@ class PieceConditions:
         bars: Sequence[int | None],
         endings: Sequence[str | None] | None = None,
     ) -> PieceConditions:
-        """Turn names into ids; a name the model was not trained on counts as unknown."""
+        """Return the ids of metres, modes, styles and endings. Names not trained on are unknown."""
 
         def ids(names: Sequence[str | None], vocabulary: Sequence[str]) -> Ints:
             table = {name: index + 1 for index, name in enumerate(vocabulary)}
@@ -212,8 +212,8 @@ def _state_columns(
 def _last_notes(state: States) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """Return pitch, onset and whether it sounds, (N, VOICES) each, of each voice's last note.
 
-    After a slip a voice may hold several notes, or only an older one. Then the last that sounds
-    counts: a note that the model cannot see it could not end.
+    After an illegal token a voice may hold several notes, or only an older one. Then the last note
+    that still sounds counts, because the model could not end a note that it does not see.
     """
     held, onset = state.held_pitch[:, :VOICES], state.held_onset[:, :VOICES]
     last, sounding = state.last_pitch[:, :VOICES], state.sounding[:, :VOICES]
