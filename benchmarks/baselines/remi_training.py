@@ -145,7 +145,7 @@ def _advance(
     batch: tuple[Tensor, Tensor],
     step: int,
 ) -> tuple[float, float]:
-    """Make one step of the optimisers. Return the loss before the step and the norm of the gradient."""
+    """Make one step of the optimisers. Return the loss before it and the norm of the gradient."""
     rate = learning_rate_at(TRAINING, step)
     for optimizer in optimizers:
         optimizer.zero_grad()

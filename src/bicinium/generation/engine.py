@@ -87,8 +87,8 @@ class Engine:
     ) -> list[Tokens]:
         """Return the tokens of each piece, START included.
 
-        A piece can be incomplete: without the grammar it stops at ``max_tokens``, and with it where
-    the constraints forbid every token.
+        A piece can be incomplete: without the grammar it stops at ``max_tokens``, and with it
+        where the constraints forbid every token.
         """
         drawing = self.drawing(config)
         for number, (piece, rng) in enumerate(zip(conditions, rngs, strict=True)):

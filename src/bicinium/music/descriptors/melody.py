@@ -83,7 +83,7 @@ def turn_after_leap(arrays: ScoreArrays) -> float:
 def melodic_order(arrays: ScoreArrays) -> float:
     """How much closer successive notes are than any two notes of the line.
 
-    1 - mean interval / mean distance of all pairs of notes (von Hippel 2000: proximity beyond range).
+    1 - mean interval / mean distance of all pairs (von Hippel 2000: proximity beyond range).
     """
     ratios = []
     for line in arrays.lines:
