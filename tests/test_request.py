@@ -380,10 +380,10 @@ def test_a_note_that_the_grammar_does_not_know_is_refused(tmp_path: Path, refuse
 # ------------------------------------------------------------------ options by name
 
 
-def test_options_are_those_of_the_request_and_of_the_sampling() -> None:
-    request = ComposeRequest.from_options(n=2, seed=5, temperature=0.5, model="a.safetensors")
+def test_options_are_those_of_the_request_and_of_the_sampling(tiny_model: Path) -> None:
+    request = ComposeRequest.from_options(n=2, seed=5, temperature=0.5, model=str(tiny_model))
     assert request.sampling == replace(DEFAULT_SAMPLING, temperature=0.5)
-    assert (list(request.seeds), request.model) == ([5, 6], Path("a.safetensors"))
+    assert (list(request.seeds), request.model) == ([5, 6], tiny_model)
     assert (request.candidates, ComposeRequest(use_grammar=False).candidates) == (12, 1)
 
 

@@ -15,15 +15,26 @@ from bicinium import deprecated_paths
 
 if TYPE_CHECKING:
     from bicinium.api import check, compose, compose_many, read, stream, validate, write
+    from bicinium.model.transformer import load_model
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "check", "compose", "compose_many", "read", "stream", "validate", "write"]
+__all__ = [
+    "__version__", "check", "compose", "compose_many", "load_model", "read", "stream", "validate",
+    "write",
+]  # fmt: skip
 
 deprecated_paths.install()
 
 
 def __getattr__(name: str) -> object:
     """Load the interface when it is first used: ``import bicinium`` alone costs nothing."""
+    if name == "load_model":  # The only function of the interface that needs torch
+        from bicinium.optional_imports import require_extra
+
+        with require_extra("train", "load_model"):
+            from bicinium.model.transformer import load_model
+
+            return load_model
     if name in __all__:
         from bicinium import api
 

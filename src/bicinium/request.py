@@ -25,7 +25,7 @@ from bicinium.generation.rerank import DEFAULT_BEST_OF
 from bicinium.generation.sampling import DEFAULT_SAMPLING, Sampling
 from bicinium.generation.subject import INTERVALS, fix_subject, parse_subject
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator
-from bicinium.model.checkpoint import DEFAULT_MODEL
+from bicinium.model.checkpoint import DEFAULT_MODEL, resolve_model
 from bicinium.music.key import Key, estimate_key
 from bicinium.music.score import Meter, Score, Voice, note_array
 from bicinium.option_types import check_types
@@ -68,10 +68,11 @@ class ComposeRequest:
     max_quote: int | None = None  # bars of the training set that a piece may quote; None: any
     use_grammar: bool = True  # False: no token is forbidden
     grammar: MusicalGrammar | None = None  # None: the default grammar
-    model: Path = DEFAULT_MODEL  # a checkpoint
+    model: Path = DEFAULT_MODEL  # or any name that ``resolve_model`` knows
 
     def __post_init__(self) -> None:
         check_types(self)
+        object.__setattr__(self, "model", resolve_model(self.model))
         for option in ("n", "best_of"):
             count = getattr(self, option)
             if count is not None and count < 1:

@@ -14,7 +14,12 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from bicinium.errors import CheckpointError
-from bicinium.model.checkpoint import load_checkpoint, save_checkpoint
+from bicinium.model.checkpoint import (
+    DEFAULT_MODEL,
+    load_checkpoint,
+    resolve_model,
+    save_checkpoint,
+)
 from bicinium.model.config import ModelConfig
 
 _RECORD = {"steps": 12, "metrics": {"bits": 3.5}, "command": "bicinium train – Übung"}
@@ -61,6 +66,20 @@ def test_transposed_weights_are_stored_as_they_read(
     np.testing.assert_array_equal(
         load_checkpoint(path).weights["head.weight"], weights["head.weight"]
     )
+
+
+def test_a_model_is_named_by_default_file_or_run(
+    tmp_path: Path, tiny_config: ModelConfig, weights: dict[str, np.ndarray]
+) -> None:
+    run = tmp_path / "runs" / "one"
+    run.mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="There is no model at "):
+        resolve_model(run)
+    save_checkpoint(run / "model.safetensors", tiny_config, weights, {"steps": 3})
+    assert resolve_model(run) == resolve_model(str(run)) == run / "model.safetensors"
+    assert resolve_model(run / "model.safetensors") == run / "model.safetensors"
+    assert resolve_model() == resolve_model("default") == DEFAULT_MODEL
+    assert load_checkpoint(run).record == {"steps": 3}
 
 
 def _refusal(path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bicinium.cli.options import AsJson, Force, Perform
+from bicinium.cli.options import MODEL_HELP, AsJson, Force, Perform
 from bicinium.cli.output import (
     check_outputs,
     check_writable,
@@ -116,9 +116,7 @@ def compose(
         str | None, typer.Option(help="Composer (default: that of the given file, or bicinium).")
     ] = None,
     no_grammar: Annotated[bool, typer.Option("--no-grammar", help="Forbid no token.")] = False,
-    model: Annotated[
-        Path | None, typer.Option(help="Checkpoint (default: the shipped one).")
-    ] = None,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "default",
     out: Annotated[Path, typer.Option(help="Folder of the files.")] = Path("out"),
     formats: Annotated[
         str, typer.Option(help="Any of mid, musicxml, mxl, svg, png, pdf, roll.svg, wav, ogg.")

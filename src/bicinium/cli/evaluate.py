@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bicinium.cli.options import AsJson, Force
+from bicinium.cli.options import MODEL_HELP, AsJson, Force
 from bicinium.cli.output import (
     check_outputs,
     print_json,
@@ -21,7 +21,7 @@ from bicinium.errors import RequestError
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Model file, or 'default' for the built-in model.")],
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     data: Annotated[Path, typer.Option(help="Prepared corpus, or folder of music files.")],
     pieces: Annotated[
         int, typer.Option(help="Pieces to compose; 0 measures the likelihood only.")
@@ -49,6 +49,7 @@ def evaluate(
     from bicinium.evaluation.html_report import installed_audio, installed_engraver, render_report
     from bicinium.evaluation.listening_test import render_listening_test
     from bicinium.evaluation.summary import format_table, summary_rows
+    from bicinium.model.checkpoint import resolve_model
 
     unconstrained = resolve_renamed(unconstrained, unaided, "--unconstrained", "--unaided")
     if listen and not pieces:
@@ -58,7 +59,9 @@ def evaluate(
     with report_write_errors(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
     with stage_progress() as progress:
-        evaluation = run_evaluation(_model_path(model), data, pieces, seed, progress, unconstrained)
+        evaluation = run_evaluation(
+            resolve_model(model), data, pieces, seed, progress, unconstrained
+        )
         document = evaluation.as_json()
         write_page(out / "report.json", json.dumps(document, indent=2) + "\n")
         html = render_report(
@@ -77,9 +80,7 @@ def evaluate(
 
 
 def doctor(
-    model: Annotated[
-        str, typer.Argument(help="Model file, or 'default' for the built-in model.")
-    ] = "default",
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)] = "default",
     as_json: AsJson = False,
 ) -> None:
     """Check a model for defects: causality, prediction, note pairing, loops.
@@ -89,8 +90,9 @@ def doctor(
     from dataclasses import asdict
 
     from bicinium.evaluation.diagnostics import diagnose
+    from bicinium.model.checkpoint import resolve_model
 
-    checks = diagnose(_model_path(model))
+    checks = diagnose(resolve_model(model))
     if as_json:
         print_json({"checks": [asdict(check) for check in checks]})
     else:
@@ -98,10 +100,3 @@ def doctor(
             typer.echo(f"{'ok    ' if one.passed else 'FAILED'}  {one.check}: {one.evidence}")
     if not all(one.passed for one in checks):
         raise typer.Exit(1)
-
-
-def _model_path(model: str) -> Path:
-    """Return the path of a model file; 'default' is the built-in model."""
-    from bicinium.model.checkpoint import DEFAULT_MODEL
-
-    return DEFAULT_MODEL if model == "default" else Path(model)

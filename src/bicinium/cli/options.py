@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+MODEL_HELP = "Model: default, a model file, or the folder of a training run."
+
 Perform = Annotated[
     bool, typer.Option("--perform", help="Expressive timing and dynamics in sound files.")
 ]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bicinium.cli.options import MODEL_HELP
 from bicinium.errors import RequestError
 from bicinium.optional_imports import require_extra
 
@@ -18,13 +19,11 @@ def studio(
         str, typer.Option(help="Address to listen on; any but this machine requires a token.")
     ] = "127.0.0.1",
     runs: Annotated[Path | None, typer.Option(help="Folder of training runs to show.")] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="Model file (default: the built-in model).")
-    ] = None,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "default",
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Serve a web page for composing, playing, viewing and checking pieces. Ctrl-C stops it."""
-    from bicinium.model.checkpoint import DEFAULT_MODEL
+    from bicinium.model.checkpoint import resolve_model
 
     with require_extra("studio", "the studio"):
         from bicinium.studio.access_control import AccessPolicy, generate_token, is_loopback
@@ -40,4 +39,4 @@ def studio(
             open_in_browser(address)
 
     policy = AccessPolicy.for_host(host, "" if is_loopback(host) else generate_token())
-    serve(StudioSettings(model or DEFAULT_MODEL, runs, policy), host, port, on_start)
+    serve(StudioSettings(resolve_model(model), runs, policy), host, port, on_start)

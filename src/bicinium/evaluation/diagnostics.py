@@ -21,7 +21,7 @@ from bicinium.generation.config import GenerationConfig
 from bicinium.generation.sampling import Sampling, draw, probabilities
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, ValidationResult
 from bicinium.grammar.loops import MAX_LOOPED_SHARE, looped_share
-from bicinium.model.checkpoint import Checkpoint, load_checkpoint
+from bicinium.model.checkpoint import Checkpoint, load_checkpoint, resolve_model
 from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.encode import PieceConditions
 from bicinium.model.softmax import log_softmax
@@ -61,10 +61,9 @@ def diagnose(
     if there is no such file.
     """
     if isinstance(model, Path):
-        if not model.is_file():
-            raise CheckpointError(f"There is no model at {model}. Train one or name another.")
+        path = resolve_model(model)
         try:
-            checkpoint = load_checkpoint(model)
+            checkpoint = load_checkpoint(path)
         except CheckpointError as error:
             return [_vocabulary_check(False, str(error))]
         weights = sum(weight.size for weight in checkpoint.weights.values())

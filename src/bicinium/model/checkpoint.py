@@ -26,6 +26,7 @@ from bicinium.model.inputs.encode import PITCH_DISTANCES, REFERENCES, input_size
 from bicinium.tokenizer.vocabulary import vocabulary_hash
 
 DEFAULT_MODEL = Path(__file__).parent / "weights" / "default.safetensors"
+MODEL_FILE = "model.safetensors"  # in the folder of a training run
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,30 @@ def save_checkpoint(
         temporary.write_bytes(save(arrays, metadata=header))
 
 
-def load_checkpoint(path: str | Path = DEFAULT_MODEL) -> Checkpoint:
-    """Read a checkpoint. Raises CheckpointError if it does not fit this version."""
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"There is no model at {path}. Train one, or name another.")
+def resolve_model(name: str | Path | None = None) -> Path:
+    """Return the checkpoint that a name stands for.
+
+    The name is ``default`` (or None) for the built-in model, a model file, or the folder of a
+    training run. Raises CheckpointError if there is no such model.
+    """
+    if name is None or str(name) == "default":
+        return DEFAULT_MODEL
+    path = Path(name)
+    for file in (path, path / MODEL_FILE):
+        if file.is_file():
+            return file
+    raise CheckpointError(
+        f"There is no model at {name}. Name a model file, the folder of a run that has a "
+        f"{MODEL_FILE}, or default."
+    )
+
+
+def load_checkpoint(name: str | Path | None = None) -> Checkpoint:
+    """Read a checkpoint by any name that ``resolve_model`` knows.
+
+    Raises CheckpointError if there is none, or if it does not fit this version.
+    """
+    path = resolve_model(name)
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}

@@ -13,9 +13,8 @@ from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.states import States
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.inputs.bar_lag import BarLag
-from bicinium.model.inputs.encode import PieceConditions, encode_inputs
-from bicinium.model.inputs.note_index import index_notes
+from bicinium.model.inputs.encode import PieceConditions
+from bicinium.model.inputs.from_tokens import encode_sequences
 
 _KEYS, _BARS = 12, 64  # The number of values of each condition.
 
@@ -32,13 +31,7 @@ def logits_along(
     Logits come in blocks: the slice of positions, and their (n, V) logits. conditions: of the one
     piece. limits: keyword arguments of ``MusicalGrammar.initial_state``.
     """
-    states = grammar.states_along([tokens], **limits)
-    after = states.take(np.arange(1, len(states)))
-    piece = np.zeros(len(tokens), np.intp)  # There is one piece.
-    past = BarLag(index_notes(tokens, np.array([len(tokens)]), states), piece)
-    inputs = encode_inputs(
-        decoder.config, after, tokens.astype(np.int32), conditions.take(piece), past
-    )
+    after, inputs = encode_sequences(decoder.config, grammar, [tokens], conditions, **limits)
     return after, decoder.along(inputs)
 
 

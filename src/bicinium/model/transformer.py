@@ -11,12 +11,17 @@ knows no music.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bicinium.errors import TokenError
+from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.encode import (
     MAX_DISTANCE,
@@ -25,12 +30,13 @@ from bicinium.model.inputs.encode import (
     input_sizes,
     split_inputs,
 )
+from bicinium.model.inputs.from_tokens import SequenceConditions, encode_token_sequences
 from bicinium.model.rotary import rotary_frequencies
 from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
 
 
 class Transformer(nn.Module):
-    """The whole network; ``forward`` takes what ``encode_inputs`` returns."""
+    """The whole network; ``forward`` takes tokens, or what ``encode_inputs`` returns."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -50,8 +56,23 @@ class Transformer(nn.Module):
             for weight in (block.attention.out.weight, block.feed_forward.down.weight):
                 nn.init.normal_(weight, std=0.02 / (2 * config.n_layers) ** 0.5)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Encoded inputs (B, T, F + REFERENCES + 1) → (B, T, V) logits of the next token."""
+    def forward(
+        self,
+        inputs: Tensor,
+        conditions: SequenceConditions | Sequence[SequenceConditions] | None = None,
+    ) -> Tensor:
+        """Return (B, T, V) logits of the next token.
+
+        inputs: (B, T) token ids that begin with START, or (B, T, F + REFERENCES + 1) what
+            ``encode_inputs`` returns.
+        conditions: of token ids, one for each row or one for all; None is all unknown. Encoded
+            inputs contain them.
+        """
+        if inputs.ndim == 2:
+            encoded = encode_token_sequences(self.config, inputs.cpu().numpy(), conditions)
+            inputs = torch.from_numpy(encoded).to(inputs.device)
+        elif conditions is not None:
+            raise TokenError("Encoded inputs contain the conditions. Leave conditions out.")
         batch, length, _ = inputs.shape
         rows, references, ticks = split_inputs(inputs)
         x = self.embedding(rows.flatten(0, 1)).view(batch, length, -1)  # (B, T, D)
@@ -75,6 +96,17 @@ class Transformer(nn.Module):
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return the current weights by name, as ``Decoder`` and checkpoints take them."""
         return {name: w.detach().float().cpu().numpy() for name, w in self.state_dict().items()}
+
+
+def load_model(name: str | Path | None = None) -> Transformer:
+    """Return a model with its weights, in evaluation mode, by any name of ``resolve_model``.
+
+    Raises CheckpointError if there is no such model.
+    """
+    checkpoint = load_checkpoint(name)
+    net = Transformer(checkpoint.config)
+    net.load_state_dict({key: torch.from_numpy(w) for key, w in checkpoint.weights.items()})
+    return net.eval()
 
 
 class Block(nn.Module):

@@ -29,7 +29,7 @@ from bicinium.atomic_write import atomic_write
 from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.errors import BiciniumError
 from bicinium.generation.memorization import QuotationIndex, quotations_path
-from bicinium.model.checkpoint import save_checkpoint
+from bicinium.model.checkpoint import MODEL_FILE, save_checkpoint
 from bicinium.training.config import TrainConfig
 from bicinium.training.monitor import Validation
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from bicinium.model.transformer import Transformer
 
-CONFIG, MODEL, AVERAGE = "config.yaml", "model.safetensors", "average.safetensors"
+CONFIG, MODEL, AVERAGE = "config.yaml", MODEL_FILE, "average.safetensors"
 METRICS, EVENTS = "metrics.jsonl", "events.jsonl"
 COLLAPSE_REPORT = "collapse.md"
 
@@ -140,6 +140,9 @@ class RunLog:
             from torch.utils.tensorboard import SummaryWriter
 
             self.board = SummaryWriter(str(self.folder), purge_step=step)
+            if (self.folder / CONFIG).is_file():
+                config = (self.folder / CONFIG).read_text(encoding="utf-8")
+                self.board.add_text("config", f"```yaml\n{config}\n```", step)
         for name, value in values.items():
             self.board.add_scalar(name, value, step)
 
