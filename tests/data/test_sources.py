@@ -40,7 +40,32 @@ def test_all_midi_files_below_a_folder_are_found_in_a_fixed_order(folder: Path) 
 def test_without_a_manifest_a_file_stands_for_itself(folder: Path) -> None:
     for source in find_sources([folder]):
         assert source.cluster == source.name
-        assert (source.composer, source.licence, source.style) == ("", "", "")
+        assert (source.composer, source.licence) == ("", "")
+
+
+def test_without_a_manifest_the_style_is_the_name_of_a_folder_of_several_files(
+    folder: Path,
+) -> None:
+    for name in ("Mozart/1.mid", "Mozart/2.mid", "Slow Waltz/1.mid", "Slow Waltz/2.mid", "x/y.mid"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"")
+    styles = {source.name.removeprefix("music/"): source.style for source in find_sources([folder])}
+    assert styles == {
+        "a.MIDI": "", "b.mid": "", "x/y.mid": "", "deep/c.midi": "deep", "deep/er/d.mid": "deep",
+        "Mozart/1.mid": "classical", "Mozart/2.mid": "classical",
+        "Slow Waltz/1.mid": "slow waltz", "Slow Waltz/2.mid": "slow waltz",
+    }  # fmt: skip
+
+
+def test_a_column_or_an_option_names_the_style(folder: Path) -> None:
+    text = "path,composer,style\nb.mid,J. S. Bach,Invention\na.MIDI,J. S. Bach,unknown\n"
+    found = _manifest(folder, text + "deep/c.midi,J. S. Bach,\n")
+    assert found["b.mid"].style == "invention"
+    assert found["a.MIDI"].style == ""
+    assert found["c.midi"].style == "bach"
+    assert found["d.mid"].style == ""  # The manifest does not name it.
+    assert {source.style for source in find_sources([folder], "My Waltzes")} == {"my waltzes"}
+    assert {source.style for source in find_sources([folder], "unknown")} == {""}
 
 
 def test_a_manifest_says_who_what_and_under_which_licence(folder: Path) -> None:
@@ -88,12 +113,17 @@ def test_clusters_may_stand_in_the_analysis(folder: Path) -> None:
         ("W. A. Mozart", "classical"),
         ("C. Czerny", "study"),
         ("F. Chopin", "romantic"),
+        ("Wieniawski, Józef", "romantic"),
+        ("G. F. Händel", "baroque"),
+        ("Charles-Louis Hanon", "study"),
+        ("Lennon & McCartney", ""),
+        ("Duke Ellington", ""),
         ("", ""),
         (" ", ""),
     ],
 )
 def test_the_style_follows_from_the_composer(folder: Path, composer: str, style: str) -> None:
-    found = _manifest(folder, f"path,composer\nb.mid,{composer}\n")
+    found = _manifest(folder, f'path,composer\nb.mid,"{composer}"\n')
     assert found["b.mid"].style == style
     assert style in ("", *STYLES)
 

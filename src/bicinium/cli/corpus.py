@@ -24,6 +24,13 @@ def corpus_prepare(
         typer.Argument(help="Folders or files of music, or music21 (default: $BICINIUM_CORPUS)."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the training set.")] = Path("data/prepared"),
+    style: Annotated[
+        str | None,
+        typer.Option(
+            help="Style of all pieces, or unknown (default: that of the manifest, the composer, or "
+            "the sub-folder)."
+        ),
+    ] = None,
     min_grammar_score: Annotated[
         float, typer.Option(help="Minimum grammar score of a piece.")
     ] = 1.0,
@@ -50,7 +57,7 @@ def corpus_prepare(
     try:
         with require_extra("train", "a training set"):
             records = prepare(
-                find_sources(sources or []),
+                find_sources(sources or [], style),
                 out,
                 min_grammar_score,
                 jobs,
@@ -64,9 +71,10 @@ def corpus_prepare(
     for record in records:
         if not record.kept:
             typer.echo(f"left out {record.name}: {record.reason}")
-    outcomes = Counter(record.outcome for record in records)
-    for outcome, count in outcomes.most_common():
+    for outcome, count in Counter(record.outcome for record in records).most_common():
         typer.echo(f"{count:6d}  {outcome}")
+    styles = Counter(record.style or "unknown" for record in kept)
+    typer.echo("styles: " + ", ".join(f"{name} {count}" for name, count in styles.most_common()))
     typer.echo(
         f"kept {len(kept)} of {len(records)} pieces, {sum(r.notes for r in kept)} notes; "
         f"{dropped_share(records):.1%} of their notes belong to neither voice; "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from bicinium.data.duplicates import find_duplicates
 from bicinium.data.piece_record import PieceRecord, Rejection, RejectReason
+from bicinium.data.split import hash_fraction
 
 MIN_QUALITY_SCORE = 0.05  # default of the command line
 
@@ -17,7 +19,7 @@ def select(
     """Return the records in their order, with a rejection for each piece that is not selected.
 
     Clusters that share a piece, directly or through other clusters, are in one split: validation
-    if any of them is.
+    if any of them is. If two clusters or more are left, neither split is empty.
     """
     selected = [_with_scores(record, min_grammar_score, min_quality_score) for record in records]
     kept = [index for index, record in enumerate(selected) if record.kept]
@@ -29,6 +31,7 @@ def select(
         rejection = Rejection(RejectReason.DUPLICATE, original.name)
         selected[kept[later]] = replace(duplicate, rejection=rejection)
     splits = _merge_splits({record.cluster: record.split for record in selected}, shared)
+    splits |= _fill_empty_split(splits, [record for record in selected if record.kept])
     return [replace(record, split=splits[record.cluster]) for record in selected]
 
 
@@ -55,6 +58,21 @@ def _merge_splits(splits: dict[str, str], shared: Sequence[tuple[str, str]]) -> 
     while apart := [pair for pair in shared if splits[pair[0]] != splits[pair[1]]]:
         splits = splits | {cluster: "validation" for pair in apart for cluster in pair}
     return splits
+
+
+def _fill_empty_split(splits: dict[str, str], kept: Sequence[PieceRecord]) -> dict[str, str]:
+    """Return other splits of some clusters, if all the pieces that are kept are in one split.
+
+    One cluster is held out: the first by the hash of its name that has at most half of the notes.
+    """
+    notes: Counter[str] = Counter()
+    for record in kept:
+        notes[record.cluster] += record.notes
+    if len(notes) < 2 or len({splits[cluster] for cluster in notes}) == 2:
+        return {}
+    small = [cluster for cluster in notes if 2 * notes[cluster] <= notes.total()]
+    chosen = min(small, key=hash_fraction)
+    return {cluster: "validation" if cluster == chosen else "train" for cluster in notes}
 
 
 def dropped_share(records: Sequence[PieceRecord]) -> float:

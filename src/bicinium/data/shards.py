@@ -63,17 +63,22 @@ def _arrow_type(name: str) -> Any:
     return pyarrow.list_(pyarrow.int16()) if name == "tokens" else None
 
 
-def load_pieces(folder: Path) -> list[PieceRecord]:
-    """Read all shards of a prepared corpus, without checking the rows.
-
-    Raises CorpusError if there are none, or if one cannot be read.
-    """
+def require_prepared(folder: Path) -> list[Path]:
+    """Return the paths of all shards. Raises CorpusError if there are none."""
     paths = sorted(folder.glob(SHARDS))
     if not paths:
         raise CorpusError(
             f"There is no prepared corpus at {folder}. Make one with 'bicinium corpus prepare'."
         )
-    return [piece for path in paths for piece in _read(path)]
+    return paths
+
+
+def load_pieces(folder: Path) -> list[PieceRecord]:
+    """Read all shards of a prepared corpus, without checking the rows.
+
+    Raises CorpusError if there are none, or if one cannot be read.
+    """
+    return [piece for path in require_prepared(folder) for piece in _read(path)]
 
 
 def load_checked(

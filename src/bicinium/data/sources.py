@@ -3,15 +3,22 @@
 A manifest, ``manifest.csv`` with ``analysis.csv`` beside it, has the composer, the licence and the
 ``cluster`` of works of each file. It lies in the folder or in one above it. Without a manifest,
 every file is a cluster of its own.
+
+The style of a file is that of its row in the manifest: the column ``style``, else its pair of
+voices or its composer. Without a manifest it is the name of the sub-folder. If that says nothing,
+the style is unknown, which is the empty string.
 """
 
 from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from bicinium.data.composer_styles import style_of_composer
 from bicinium.data.source_file import SourceFile
 from bicinium.data.split import held_out
 from bicinium.errors import CorpusError
@@ -19,12 +26,6 @@ from bicinium.formats.registry import MUSIC_SUFFIXES
 
 CORPUS_VARIABLE = "BICINIUM_CORPUS"  # default folders, separated as in PATH
 
-_BAROQUE = ("Handel", "Couperin", "Rameau", "Scarlatti", "Fischer")
-_CLASSICAL = (
-    "Mozart", "Clementi", "Haydn", "Beethoven", "Dussek", "Andre", "Benda", "Pleyel", "Wanhal",
-    "Yaniewicz", "Kruetzer",
-)  # fmt: skip
-_STUDIES = ("Hanon", "Czerny")
 _PAIR_STYLES = {
     "song-bass": "song",
     "piano": "accompaniment",
@@ -43,12 +44,16 @@ KEYBOARD_STYLES = (
     "study",
 )  # for composing
 
+UNKNOWN_STYLE = "unknown"  # name of the unknown style in options and manifests
+
+_MIN_FILES_OF_STYLE = 2  # in a sub-folder whose name is a style
 _MAX_PARENTS = 3  # folders above that are searched for a manifest
 
 
-def find_sources(folders: Sequence[Path | str]) -> Iterator[SourceFile]:
+def find_sources(folders: Sequence[Path | str], style: str | None = None) -> Iterator[SourceFile]:
     """Yield every music file below the folders, in a fixed order.
 
+    ``style`` is the style of all of them; None takes that of the manifest or the sub-folder.
     The name ``music21`` stands for the corpus of that package. Without folders, those of the
     environment variable BICINIUM_CORPUS are searched. Raises CorpusError if there are no files.
     """
@@ -57,18 +62,26 @@ def find_sources(folders: Sequence[Path | str]) -> Iterator[SourceFile]:
     if not folders:
         raise CorpusError(f"No folder is given. Name a folder of music, or set {CORPUS_VARIABLE}.")
     for folder in map(Path, folders):
-        if folder.is_file():
-            yield from _described([folder])
-        elif folder.is_dir():
-            yield from _described(_music_files(folder), folder)
-        elif str(folder) == "music21":
-            from bicinium.data.music21_corpus import music21_sources
+        for source in _sources_of(folder):
+            yield source if style is None else replace(source, style=style_name(style))
 
-            yield from music21_sources()
-        else:
-            raise CorpusError(
-                f"There is no corpus at {folder}. Name a folder of music, or music21."
-            )
+
+def style_name(name: str) -> str:
+    """Return the name of a style as models know it: lower case, "" if it is unknown."""
+    name = name.strip().casefold()
+    return "" if name == UNKNOWN_STYLE else name
+
+
+def _sources_of(folder: Path) -> Iterator[SourceFile]:
+    if folder.is_file():
+        return _described([folder])
+    if folder.is_dir():
+        return _described(_music_files(folder), folder)
+    if str(folder) == "music21":
+        from bicinium.data.music21_corpus import music21_sources
+
+        return iter(music21_sources())
+    raise CorpusError(f"There is no corpus at {folder}. Name a folder of music, or music21.")
 
 
 def _music_files(folder: Path) -> list[Path]:
@@ -98,6 +111,7 @@ def _described(paths: Sequence[Path], folder: Path | None = None) -> Iterator[So
             name = cluster_of(_below(path, base))
             music[name] = music.get(name, 0.0) + (path.stat().st_size if path.is_file() else 0)
     chosen = held_out(music)
+    styles = _folder_styles(paths, folder) if folder and not manifest else {}
     for path in paths:
         name = _below(path, base)
         row = manifest.get(name, {})
@@ -111,10 +125,30 @@ def _described(paths: Sequence[Path], folder: Path | None = None) -> Iterator[So
             licence=row.get("licence", ""),
             credit=row.get("maintainer") or row.get("source", ""),
             cluster=cluster,
-            style=_PAIR_STYLES.get(row.get("pair", "")) or _style_of(composer),
+            style=_style_of(row, composer) if row else styles.get(path, ""),
             opus=row.get("opus", ""),
             split="validation" if cluster in chosen else "train",
         )
+
+
+def _style_of(row: Mapping[str, str], composer: str) -> str:
+    """Return what a row of a manifest says about the style."""
+    if named := row.get("style", "").strip():
+        return style_name(named)
+    return _PAIR_STYLES.get(row.get("pair", "")) or style_of_composer(composer)
+
+
+def _folder_styles(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
+    """Return the style of each file in a sub-folder of several files; it is named like a style,
+    or like a composer.
+    """
+    names = {path: path.relative_to(folder).parts[0] for path in paths if path.parent != folder}
+    counts = Counter(names.values())
+    return {
+        path: style_of_composer(name) or style_name(name)
+        for path, name in names.items()
+        if counts[name] >= _MIN_FILES_OF_STYLE
+    }
 
 
 def _below(path: Path, base: Path | None) -> str:
@@ -160,14 +194,3 @@ def _table(path: Path) -> dict[str, dict[str, str]]:
     except (OSError, ValueError, csv.Error) as error:
         raise CorpusError(f"{path} cannot be read: {error}") from error
     return table
-
-
-def _style_of(composer: str) -> str:
-    if not composer:
-        return ""
-    if composer.endswith("Bach"):
-        return "bach"
-    for style, names in (("baroque", _BAROQUE), ("classical", _CLASSICAL), ("study", _STUDIES)):
-        if composer.split()[-1] in names:
-            return style
-    return "romantic"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bicinium.data.sources import KEYBOARD_STYLES
+from bicinium.data.sources import KEYBOARD_STYLES, STYLES
 from bicinium.errors import RequestError, ScoreError
 from bicinium.generation.fixed_notes import FixedNotes
 from bicinium.music.key import Key
@@ -123,7 +123,12 @@ def draw_key(rng: np.random.Generator) -> Key:
 
 
 def draw_style(rng: np.random.Generator, learned: Sequence[str]) -> str | None:
-    """Draw a style of keyboard music that the model has learned; None if there is none."""
+    """Draw a style that the model has learned; None if there is none.
+
+    Styles of the user's own corpus come first, then those of keyboard music.
+    """
+    if own := [name for name in learned if name not in STYLES]:
+        return str(rng.choice(own))
     known = {name: share for name, share in _STYLE_SHARES.items() if name in learned}
     if not known:
         return None

@@ -27,7 +27,7 @@ from bicinium.grammar.rule import Rule
 from bicinium.grammar.state import State
 from bicinium.grammar.states import Bools, Ints, States
 from bicinium.grammar.terms import ENDED, FAR
-from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH
+from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Meter
 from bicinium.tokenizer.vocabulary import VOCAB_SIZE
 
 SPARE_SLOTS = 3
@@ -70,6 +70,7 @@ class MusicalGrammar:
     def initial_state(
         self,
         *,
+        meter: Meter | None = None,
         bar_ticks: int = 0,
         bars: int | None = None,
         max_tokens: int | None = None,
@@ -78,7 +79,8 @@ class MusicalGrammar:
     ) -> State:
         """The state before START.
 
-        bar_ticks: length of a bar; 0 if the metre is unknown, so that END may fall anywhere.
+        meter: the metre; None if it is unknown, so that END may fall anywhere.
+        bar_ticks: length of a bar, instead of the metre.
         bars: the piece ends exactly after this many; None (or 0) lets it end on any barline.
         max_tokens: the piece is no longer than this, START and END included.
         transposition: semitones that will be added after decoding; ``range`` counts them in.
@@ -89,6 +91,7 @@ class MusicalGrammar:
         """
         states = self.initial_states(
             1,
+            meter=meter,
             bar_ticks=bar_ticks,
             bars=bars,
             max_tokens=max_tokens,
@@ -122,6 +125,7 @@ class MusicalGrammar:
         self,
         count: int,
         *,
+        meter: Meter | Sequence[Meter | None] | None = None,
         bar_ticks: ArrayLike = 0,
         bars: ArrayLike | None = None,
         max_tokens: ArrayLike | None = None,
@@ -133,7 +137,7 @@ class MusicalGrammar:
         """
         fresh = State(self.judge.limits, self.config.max_polyphony + spare_slots)
         states = States.of(fresh, count)
-        states.bar_ticks[:] = bar_ticks
+        states.bar_ticks[:] = _bar_ticks(meter, bar_ticks)
         states.transposition[:] = transposition
         bar, asked = states.bar_ticks, np.broadcast_to(0 if bars is None else bars, (count,))
         if (bar < 0).any() or (asked < 0).any() or ((asked > 0) & (bar == 0)).any():
@@ -269,6 +273,17 @@ class MusicalGrammar:
 def _judge_of(config: MusicalGrammarConfig, rules: Sequence[Rule]) -> Judge:
     names = [rule.name for rule in rules if isinstance(rule, BuiltInRule)]
     return Judge(config, names, [rule for rule in rules if not isinstance(rule, BuiltInRule)])
+
+
+def _bar_ticks(meter: Meter | Sequence[Meter | None] | None, bar_ticks: ArrayLike) -> ArrayLike:
+    """The length of a bar of each metre, or what was given instead."""
+    if meter is None:
+        return bar_ticks
+    if np.any(bar_ticks):
+        raise GrammarError("meter and bar_ticks say the same: give one of them")
+    if isinstance(meter, Meter):
+        return meter.bar_ticks
+    return [one.bar_ticks if one else 0 for one in meter]
 
 
 def _same_length(values: Sized, expected: int) -> None:

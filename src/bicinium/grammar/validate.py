@@ -23,6 +23,12 @@ from bicinium.grammar.terms import Stage
 from bicinium.music.score import COMMON_TIME, TICKS_PER_QUARTER, Meter
 from bicinium.tokenizer.vocabulary import KINDS, UNK, VOCAB_SIZE, Kind, describe
 
+OTHER_VOCABULARY = (
+    "More than half of the tokens break a rule. Are they ids of another vocabulary? "
+    "bicinium.tokenizer.vocabulary.describe(id) says what each id means here."
+)
+
+_MIN_TOKENS = 16  # to recognise another vocabulary by
 _PART_NAMES = ("upper voice", "lower voice")
 _PAIRED_EVENTS = (Kind.NOTE_ON, Kind.NOTE_OFF, Kind.SUSTAIN_ON, Kind.SUSTAIN_OFF)
 _TOKENS_AT_ONCE = 32_000
@@ -60,9 +66,15 @@ class ValidationResult:
     violations: tuple[Violation, ...]
     notes: int
     paired_notes: int
+    hint: str = ""  # what is probably wrong with all of it, such as another vocabulary
 
     def __getitem__(self, name: str) -> Any:
         return asdict(self)[name]
+
+
+def looks_like_another_vocabulary(violations: int, tokens: int) -> bool:
+    """Whether so many tokens break a rule that they are hardly music in this vocabulary."""
+    return tokens >= _MIN_TOKENS and 2 * violations > tokens
 
 
 class MusicalGrammarValidator:
@@ -118,7 +130,7 @@ class MusicalGrammarValidator:
         known = np.where((tokens >= 0) & (tokens < VOCAB_SIZE), tokens, UNK)
         initial = self.grammar.initial_states(
             len(arrays),
-            bar_ticks=[meter.bar_ticks if meter else 0 for meter in meters],
+            meter=meters,
             bars=[
                 count if meter and count else 0 for meter, count in zip(meters, bars, strict=True)
             ],
@@ -166,6 +178,9 @@ class MusicalGrammarValidator:
             violations=tuple(violations),
             notes=notes,
             paired_notes=paired,
+            hint=OTHER_VOCABULARY
+            if looks_like_another_vocabulary(len(violations), len(tokens))
+            else "",
         )
 
     def _scores_of_broken_rules(

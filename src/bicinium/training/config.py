@@ -13,9 +13,18 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from bicinium.errors import ConfigError
+from bicinium.errors import ConfigError, GrammarError
+from bicinium.grammar import MusicalGrammar
+from bicinium.grammar.load_rules import load_rules
 from bicinium.model.config import ModelConfig
 
 # Keys that were renamed, by section: old name → new name.
@@ -69,6 +78,7 @@ class MusicalGrammarSection(_Section):
 
     section: ClassVar[str] = "training.musical_grammar"
 
+    rules: tuple[str, ...] = ()  # of one's own, as MODULE:CLASS, added to the built-in rules
     enabled: bool = True  # False: cross-entropy alone; validation runs all the same
     # Weights of the components of the loss. Each component is in nats per position.
     note_pairing_weight: float = Field(10.0, ge=0)
@@ -100,6 +110,20 @@ class MusicalGrammarSection(_Section):
     rollback: bool = True  # False: a collapse is reported and training goes on
     max_rollbacks: int = Field(3, ge=0)
     loss_spike_factor: float = Field(2.0, ge=0)  # times the recent median; 0 switches it off
+
+    @field_validator("rules")
+    @classmethod
+    def _find_rules(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            MusicalGrammar(extra_rules=load_rules(names))
+        except GrammarError as error:
+            raise ValueError(str(error)) from error
+        return names
+
+    @property
+    def grammar(self) -> MusicalGrammar:
+        """The built-in rules, and those that ``rules`` names."""
+        return MusicalGrammar(extra_rules=load_rules(self.rules))
 
 
 class TrainingSection(_Section):

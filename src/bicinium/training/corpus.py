@@ -40,7 +40,8 @@ def load_corpus(data: DataSection) -> Corpus:
     if not training or not validation:
         raise ConfigError(
             f"{data.prepared} has {len(training)} training pieces and "
-            f"{len(pieces) - len(training)} validation pieces; both are needed."
+            f"{len(pieces) - len(training)} validation pieces; both are needed. "
+            "Prepare at least two different pieces."
         )
     return Corpus(training, validation, rejected)
 

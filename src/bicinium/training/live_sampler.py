@@ -14,6 +14,7 @@ from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import GenerationConfig
 from bicinium.generation.sampling import Sampling
+from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.transformer import Transformer
 from bicinium.music.key import REFERENCE_KEYS
@@ -43,9 +44,13 @@ class LiveSampler:
     """
 
     def __init__(
-        self, model: Transformer, pieces: Sequence[PieceRecord], repeats: NDArray[np.integer]
+        self,
+        model: Transformer,
+        pieces: Sequence[PieceRecord],
+        repeats: NDArray[np.integer],
+        grammar: MusicalGrammar | None = None,
     ) -> None:
-        self.model, self.pieces = model, pieces
+        self.model, self.pieces, self.grammar = model, pieces, grammar
         self.probabilities = repeats / repeats.sum()
 
     def sample_on_policy(
@@ -81,16 +86,16 @@ class LiveSampler:
         chosen = rng.choice(len(self.pieces), size=len(bars), p=self.probabilities)
         return [
             Conditions(
-                key=REFERENCE_KEYS[piece.mode].transpose(piece.transposition),
+                key=REFERENCE_KEYS[piece.mode or "major"].transpose(piece.transposition),
                 meter=Meter.parse(piece.meter),
                 bars=count,
-                style=piece.style,
+                style=piece.style or None,
             )
             for piece, count in zip((self.pieces[i] for i in chosen), bars, strict=True)
         ]
 
     def _composer(self) -> Composer:
-        return Composer(Checkpoint(self.model.config, self.model.weights()))
+        return Composer(Checkpoint(self.model.config, self.model.weights()), self.grammar)
 
 
 def generated_pieces(

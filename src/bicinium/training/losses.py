@@ -24,8 +24,9 @@ from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, States
 from bicinium.grammar.loops import loop_continuations
 from bicinium.tokenizer.vocabulary import PAD, START
 from bicinium.training.config import MusicalGrammarSection
+from bicinium.training.loss_inputs import IGNORE_INDEX as IGNORE_INDEX
+from bicinium.training.loss_inputs import check_loss_inputs, warn_of_misalignment
 
-IGNORE_INDEX = -100  # target of positions that do not count
 _LOW_LOGIT = -1e4  # of negligible weight, but unlike minus infinity with a gradient
 
 # Components of the loss and the rules they cover. Rules of one's own count as sequence coherence.
@@ -42,7 +43,8 @@ class MusicalGrammarLoss(nn.Module):
 
     ``config`` holds the weights (``TrainConfig.grammar_config``). It may also be a
     ``MusicalGrammarConfig``, which says what the grammar allows; the weights are then the defaults.
-    ``grammar`` is for a grammar with rules of one's own.
+    ``grammar`` is for a grammar with rules of one's own; None takes those that ``config.rules``
+    names.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class MusicalGrammarLoss(nn.Module):
                 raise ValueError("give a MusicalGrammarConfig or a grammar, not both.")
             grammar, config = MusicalGrammar(config), None
         self.config = config or MusicalGrammarSection()
-        self.grammar = grammar or MusicalGrammar()
+        self.grammar = grammar or self.config.grammar
         self.weights = {
             "note_pairing": self.config.note_pairing_weight,
             "sequence_coherence": self.config.sequence_coherence_weight,
@@ -79,7 +81,7 @@ class MusicalGrammarLoss(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the total loss and its components, unweighted, in nats per position.
 
-        predicted_tokens: (B, T, V) logits.
+        predicted_tokens: (B, T, V) logits; those at position t predict the target at t.
         target_tokens: (B, T) the tokens that come next, IGNORE_INDEX where nothing counts.
         rows: (N,) indices into the flattened batch at which to measure; None for all.
         states: automaton states before the targets of ``rows``. If None, each row of
@@ -88,11 +90,16 @@ class MusicalGrammarLoss(nn.Module):
         on_policy: the targets are the model's own. In music of the training set a loop may go on;
             if the model itself has begun one, the token that continues it is penalised.
 
+        Raises TokenError if shapes or token ids do not fit. Without ``states`` it also warns of
+        logits that predict the neighbours of their targets.
+
         Positions at which the rules together forbid every token do not count either. There are some
         after an error.
         """
+        check_loss_inputs(predicted_tokens, target_tokens)
         if states is None:
             states = states_before(self.grammar, target_tokens)
+            warn_of_misalignment(predicted_tokens, target_tokens, self.grammar, states)
             if rows is not None:
                 states = states.take(rows.numpy())
         if rows is None:

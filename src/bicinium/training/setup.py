@@ -7,20 +7,23 @@ from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
-from bicinium.data.sources import STYLES
 from bicinium.errors import ConfigError
-from bicinium.model.checkpoint import Checkpoint, load_checkpoint
+from bicinium.model.checkpoint import load_checkpoint
+from bicinium.model.config import ModelConfig
 from bicinium.model.transformer import Transformer
 from bicinium.training.batches import TrainingBatches
-from bicinium.training.config import TrainConfig
+from bicinium.training.config import TrainConfig, load_config
 from bicinium.training.corpus import Corpus, load_corpus, piece_repeats
 from bicinium.training.dataset import PieceDataset, piece_endings
+from bicinium.training.initial_model import load_initial_weights, model_of_run
 from bicinium.training.live_sampler import LiveSampler
 from bicinium.training.monitor import Monitor
 from bicinium.training.optim import build_optimizers, ramp_end_step
 from bicinium.training.run_dir import (
+    CONFIG,
     EventKind,
     RunLog,
     last_checkpoint,
@@ -48,15 +51,26 @@ class TrainingSetup:
 
 
 def build_fabric(config: TrainConfig) -> Fabric:
-    """Return Lightning Fabric with the devices and the precision of the configuration."""
+    """Return Lightning Fabric with the devices and the precision of the configuration.
+
+    Raises ConfigError if this machine has no such devices.
+    """
     training = config.training
-    return Fabric(
-        accelerator=training.accelerator,
-        devices=training.devices,
-        num_nodes=training.num_nodes,
-        strategy=training.strategy,
-        precision=training.precision,
-    )
+    try:
+        return Fabric(
+            accelerator=training.accelerator,
+            devices=training.devices,
+            num_nodes=training.num_nodes,
+            strategy=training.strategy,
+            precision=training.precision,
+        )
+    except (RuntimeError, ValueError, TypeError, MisconfigurationException) as error:
+        raise ConfigError(
+            f"training.accelerator={training.accelerator}, devices={training.devices}, "
+            f"strategy={training.strategy}, precision={training.precision} cannot be used here "
+            f"({' '.join(str(error).split()).rstrip('.')}). "
+            "accelerator=cpu or auto, devices=1 and strategy=auto work on every machine."
+        ) from error
 
 
 def build_training(fabric: Fabric, config: TrainConfig, run: Path, resume: bool) -> TrainingSetup:
@@ -64,9 +78,13 @@ def build_training(fabric: Fabric, config: TrainConfig, run: Path, resume: bool)
 
     With ``resume``, the state is that of the last checkpoint. Raises ConfigError or CorpusError.
     """
-    config = with_styles(config)
     training, data, grammar = config.training, config.data, config.training.musical_grammar
     corpus = load_corpus(data)
+    initial = load_checkpoint(training.init_from) if training.init_from and not resume else None
+    start = initial.config if initial else None
+    if resume:
+        start = load_config(run / CONFIG).model
+    config = _with_model(config, corpus, start)
     dataset = PieceDataset(corpus.training, config.model, endings=piece_endings(corpus.training))
     repeats = piece_repeats(corpus.training, data.keyboard_repeats)
     batches = TrainingBatches(
@@ -81,8 +99,8 @@ def build_training(fabric: Fabric, config: TrainConfig, run: Path, resume: bool)
     )
     torch.manual_seed(training.seed)
     net = Transformer(config.model)
-    if training.init_from and not resume:
-        load_initial_weights(net, load_checkpoint(training.init_from))
+    if initial:
+        load_initial_weights(net, initial)
     model, *optimizers = fabric.setup(net, *build_optimizers(net, training))
     monitor = Monitor(
         grammar.grammar_score_threshold,
@@ -95,7 +113,7 @@ def build_training(fabric: Fabric, config: TrainConfig, run: Path, resume: bool)
     if resume:
         fabric.barrier()
         state.restore(last_checkpoint(run), fabric.device)
-    sampler = LiveSampler(net, corpus.training, repeats)
+    sampler = LiveSampler(net, corpus.training, repeats, grammar.grammar)
     return TrainingSetup(
         fabric,
         run,
@@ -107,24 +125,10 @@ def build_training(fabric: Fabric, config: TrainConfig, run: Path, resume: bool)
     )
 
 
-def with_styles(config: TrainConfig) -> TrainConfig:
-    """Return the configuration with the styles of the corpora as those of the model."""
-    if config.model.styles not in ((), STYLES):
-        raise ConfigError(
-            f"model.styles: {', '.join(config.model.styles)} are not those of the corpora "
-            f"({', '.join(STYLES)}). Leave the key out, or use data.exclude_styles."
-        )
-    return config.model_copy(update={"model": config.model.model_copy(update={"styles": STYLES})})
-
-
-def load_initial_weights(net: Transformer, checkpoint: Checkpoint) -> None:
-    """Copy the weights of a checkpoint. Raises ConfigError if its shape differs."""
-    if differ := net.config.differing_fields(checkpoint.config):
-        raise ConfigError(
-            f"init_from: {checkpoint.name} has another {', '.join(differ)} than this model. "
-            "Configure the model as it was."
-        )
-    net.load_state_dict({name: torch.from_numpy(w) for name, w in checkpoint.weights.items()})
+def _with_model(config: TrainConfig, corpus: Corpus, start: ModelConfig | None) -> TrainConfig:
+    """Return the configuration with the names that the model has to know."""
+    pieces = [*corpus.training, *(piece for some in corpus.validation.values() for piece in some)]
+    return config.model_copy(update={"model": model_of_run(config.model, pieces, start)})
 
 
 def _open_run(fabric: Fabric, state: RunState, corpus: Corpus, run: Path, resume: bool) -> RunLog:

@@ -108,7 +108,7 @@ class Validator:
         grammar = self.config.training.musical_grammar
         with self.fabric.autocast():
             sets = {
-                name: held_out_metrics(self.net, batches, self.held_out[name])
+                name: held_out_metrics(self.net, batches, self.held_out[name], self.sampler.grammar)
                 for name, batches in self.batches.items()
             }
         seed = stream_seed(self.config.training.seed, RandomStream.LIVE_VALIDATION)
@@ -136,15 +136,18 @@ def validate_live(
 ) -> LiveValidation:
     """Generate whole pieces and measure them."""
     pieces = sampler.compose(count, bars, seed)
-    metrics = generated_metrics(pieces) | _next_token_metrics(sampler.model, pieces)
+    metrics = generated_metrics(pieces) | _next_token_metrics(sampler, pieces)
     return LiveValidation(pieces, metrics, _why_degenerate(metrics))
 
 
 def held_out_metrics(
-    model: Transformer, batches: ValidationBatches, pieces: Sequence[PieceRecord]
+    model: Transformer,
+    batches: ValidationBatches,
+    pieces: Sequence[PieceRecord],
+    grammar: MusicalGrammar | None = None,
 ) -> dict[str, float]:
     """Return teacher-forced bits per note, bits per token and mean illegal mass of whole pieces."""
-    grammar = MusicalGrammar()
+    grammar = grammar or MusicalGrammar()
     nats = illegal = 0.0
     tokens = 0
     for index in range(len(batches)):
@@ -163,11 +166,11 @@ def held_out_metrics(
     }
 
 
-def _next_token_metrics(model: Transformer, pieces: Sequence[Composition]) -> dict[str, float]:
+def _next_token_metrics(sampler: LiveSampler, pieces: Sequence[Composition]) -> dict[str, float]:
     """Return mean entropy (nats per token) and illegal mass along generated pieces."""
     own = generated_pieces([piece.tokens for piece in pieces], [p.conditions for p in pieces])
+    model, grammar = sampler.model, sampler.grammar or MusicalGrammar()
     batches = ValidationBatches(on_policy_dataset(own, model.config), _BATCH_OF_GENERATED)
-    grammar = MusicalGrammar()
     entropy = illegal = tokens = 0.0
     for index in range(len(batches)):
         batch = batches[index]
