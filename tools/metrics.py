@@ -35,6 +35,7 @@ EXCEPTIONS: dict[str, str] = {
     "generation.constraints.base.CadencePlan": "drawn by the program; holds no option",
     "generation.fixed_notes.FixedNotes": "the given music, not an option",
     "generation.fixed_notes.FixedNotesBatch": "arrays of a batch; holds no option",
+    "model.inputs.from_tokens.SequenceConditions": "inputs of the network in a loop of one's own",
     "grammar.automaton.MusicalGrammar": "the same questions for one sequence and for a batch",
     "grammar.state.State": "one compiled class: its fields and the events that change them",
 }

@@ -27,24 +27,37 @@ from bicinium.generation.critic import Critic
 from bicinium.generation.memorization import QuotationIndex, quotations_path
 from bicinium.generation.rerank import Selection
 from bicinium.generation.streaming import NoteEvent
-from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
+from bicinium.model.checkpoint import load_checkpoint, resolve_model
 from bicinium.music.score import Score
 from bicinium.render.export import write_score
 from bicinium.reports.verdicts import FileVerdict, validate_file
 from bicinium.request import ComposeRequest
 
 
-@lru_cache(maxsize=2)
-def load_composer(model: Path = DEFAULT_MODEL) -> Composer:
-    """Return the composer of a checkpoint; each is loaded once."""
-    return Composer(load_checkpoint(model), in_bytes=True)
+def load_composer(model: str | Path | None = None) -> Composer:
+    """Return the composer of a model, by any name of ``resolve_model``; each is loaded once."""
+    return _load_composer(*_identity(resolve_model(model)))
+
+
+def load_quotations(model: str | Path | None = None) -> QuotationIndex | None:
+    """Return the quotation index beside a model; None if there is none."""
+    path = quotations_path(resolve_model(model))
+    return _load_quotations(*_identity(path)) if path.is_file() else None
+
+
+def _identity(path: Path) -> tuple[Path, int]:
+    """Return what changes with a file: training may write another one under the same name."""
+    return path.resolve(), path.stat().st_mtime_ns
 
 
 @lru_cache(maxsize=2)
-def load_quotations(model: Path = DEFAULT_MODEL) -> QuotationIndex | None:
-    """Return the quotation index beside a checkpoint; None if there is none."""
-    path = quotations_path(model)
-    return QuotationIndex.load(path) if path.is_file() else None
+def _load_composer(path: Path, modified_ns: int) -> Composer:
+    return Composer(load_checkpoint(path), in_bytes=True)
+
+
+@lru_cache(maxsize=2)
+def _load_quotations(path: Path, modified_ns: int) -> QuotationIndex:
+    return QuotationIndex.load(path)
 
 
 def file_stems(request: ComposeRequest) -> list[str]:

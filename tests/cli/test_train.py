@@ -14,14 +14,30 @@ from typing import Any
 
 import pytest
 
+from bicinium.formats.midi import write_midi
+from bicinium.music.score import Score
+from bicinium.training.config import load_config
 
-def test_train_rejects_invalid_configurations(run_cli: Callable[..., Any], tmp_path: Path) -> None:
+
+def _set(prepared: Path, *settings: str) -> list[str]:
+    return [f"--set={setting}" for setting in (f"data.prepared={prepared}", *settings)]
+
+
+def test_train_rejects_invalid_configurations(
+    run_cli: Callable[..., Any], prepared: Path, tmp_path: Path
+) -> None:
     (tmp_path / "run.yaml").write_text("training: {max_step: 3}\n")
     run_cli("train", "run.yaml").assert_error("did you mean training.max_steps")
     run_cli("train", "absent.yaml").assert_error("absent.yaml cannot be read")
     (tmp_path / "run.yaml").write_text("data: {prepared: nowhere}\n")
     run_cli("train", "run.yaml").assert_error("There is no prepared corpus at nowhere")
     run_cli("train").assert_error("No configuration given")
+    for value in ("cuda", "quantum"):
+        ran = run_cli("train", "run.yaml", *_set(prepared, f"training.accelerator={value}"))
+        ran.assert_error(f"training.accelerator={value}.* cannot be used here .*accelerator=cpu")
+    (tmp_path / "run.yaml").write_text("training: {musical_grammar: {rules: ['nowhere:Rule']}}")
+    run_cli("train", "run.yaml").assert_error("rule 'nowhere:Rule': module nowhere cannot be impor")
+    (tmp_path / "run.yaml").write_text("")
     for config in ([], ["run.yaml"]):
         run_cli("train", *config, "--resume", "runs/none").assert_error(
             "There is no run at runs/none"
@@ -39,6 +55,21 @@ training:
 """
 
 
+def test_a_mistake_is_reported_before_torch_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "typo.yaml").write_text("training: {max_step: 3}\n")
+    (tmp_path / "none.yaml").write_text("data: {prepared: nowhere}\n")
+    program = (
+        "import sys; from bicinium.cli.main import main\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    for name, message in (("typo", "training.max_steps"), ("none", "no prepared corpus")):
+        run = [sys.executable, "-c", program, "train", f"{name}.yaml"]
+        ran = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+        assert message in ran.stderr
+        assert ran.stdout == "False\n"
+
+
 def test_train_writes_a_model_that_compose_accepts(
     run_cli: Callable[..., Any], prepared: Path, tmp_path: Path
 ) -> None:
@@ -52,6 +83,78 @@ def test_train_writes_a_model_that_compose_accepts(
     run_cli("train", "run.yaml", "--set", data, "--run", "runs/one").assert_error(
         "holds a run already"
     )
+
+
+_ANY_QUALITY = ("--min-quality-score", 0)  # The music of the tests is random.
+
+
+def test_a_folder_of_midi_files_can_be_trained_on(
+    run_cli: Callable[..., Any], made_up_score: Callable[..., Score], tmp_path: Path
+) -> None:
+    """No manifest, no composer, a rare metre; the styles are the names of folders."""
+    for index in range(5):
+        folder = tmp_path / "my-midis" / ("" if index < 1 else "Waltz" if index < 3 else "jazz")
+        folder.mkdir(parents=True, exist_ok=True)
+        score = made_up_score(index, 8, ("3/4", "7/8")[index % 2])
+        write_midi(score, folder / f"{index}.mid")
+    ran = run_cli("corpus", "prepare", "my-midis", "--jobs", 1, *_ANY_QUALITY)
+    assert ran.status == 0
+    assert "styles: waltz 2, jazz 2, unknown 1" in ran.out
+    assert "kept 5 of 5 pieces" in ran.out
+    (tmp_path / "run.yaml").write_text(_TINY_RUN)
+    ran = run_cli("train", "run.yaml", "--run", "runs/one")
+    assert ran.status == 0
+    assert "validation failed" not in ran.err
+    run_cli("compose", "--model", "runs/one", "--style", "bach").assert_error(
+        "has not learned the style 'bach'. Choose one of jazz, waltz"
+    )
+    options = ["--style", "jazz", "--meter", "7/8", "-n", 1, "--bars", 2, "--best-of", 1]
+    assert run_cli("compose", "--model", "runs/one", *options).status == 0
+
+
+@pytest.mark.parametrize("count", [2, 3, 9])
+def test_any_number_of_pieces_without_styles_can_be_trained_on(
+    run_cli: Callable[..., Any], made_up_score: Callable[..., Score], tmp_path: Path, count: int
+) -> None:
+    (tmp_path / "mine").mkdir()
+    for index in range(count):
+        write_midi(made_up_score(index), tmp_path / "mine" / f"{index}.mid")
+    assert run_cli("corpus", "prepare", "mine", "--jobs", 1, *_ANY_QUALITY).status == 0
+    (tmp_path / "run.yaml").write_text(_TINY_RUN)
+    ran = run_cli("train", "run.yaml", "--run", "runs/one")
+    assert ran.status == 0
+    assert "validation failed" not in ran.err
+    ran = run_cli("compose", "-n", 1, "--bars", 2, "--best-of", 1, "--model", "runs/one")
+    assert ran.status == 0
+
+
+def test_one_piece_cannot_be_trained_on(
+    run_cli: Callable[..., Any], made_up_score: Callable[..., Score], tmp_path: Path
+) -> None:
+    write_midi(made_up_score(1), tmp_path / "one.mid")
+    assert run_cli("corpus", "prepare", "one.mid", "--jobs", 1, *_ANY_QUALITY).status == 0
+    (tmp_path / "run.yaml").write_text(_TINY_RUN)
+    run_cli("train", "run.yaml").assert_error("Prepare at least two different pieces")
+
+
+def test_rules_of_ones_own_are_named_in_the_configuration(
+    run_cli: Callable[..., Any], prepared: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "my_rules.py").write_text(
+        "from bicinium.grammar import Rule\n"
+        "class NoRepeatedPitch(Rule):\n"
+        "    name = 'no_repeated_pitch'\n"
+        "    def note_on(self, state, pitch):\n"
+        "        return state.part == 1 and pitch == state.last_pitch(1)\n"
+    )
+    text = _TINY_RUN.replace("live_bars: 1", "live_bars: 1, rules: ['my_rules:NoRepeatedPitch']")
+    (tmp_path / "run.yaml").write_text(text)
+    assert run_cli("train", "run.yaml", *_set(prepared), "--run", "runs/one").status == 0
+    config = load_config(tmp_path / "runs" / "one" / "config.yaml").grammar_config
+    assert [rule.name for rule in config.grammar.rules][-1] == "no_repeated_pitch"
+    for name in ("my_rules", "my_rules:Other", "my_rules:Rule"):
+        wrong = f"training.musical_grammar.rules=['{name}']"
+        run_cli("train", "run.yaml", *_set(prepared, wrong)).assert_error(f"rule '{name}': ")
 
 
 def test_runs_compare_prints_a_table_and_draws_curves(

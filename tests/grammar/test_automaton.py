@@ -419,3 +419,15 @@ def test_without_a_budget_no_token_is_counted():
     before = state.tokens_left
     state.advance(START)
     assert state.tokens_left == before
+
+
+def test_the_mask_takes_the_metre_as_the_validator_does():
+    grammar = MusicalGrammar()
+    for meter in (Meter.parse("3/4"), Meter.parse("7/8")):
+        by_metre = grammar.initial_state(meter=meter, bars=2)
+        by_ticks = grammar.initial_state(bar_ticks=meter.bar_ticks, bars=2)
+        assert (by_metre.bar_ticks, by_metre.end_tick) == (by_ticks.bar_ticks, by_ticks.end_tick)
+    states = grammar.initial_states(2, meter=[Meter.parse("3/4"), None])
+    assert states.bar_ticks.tolist() == [72, 0]
+    with pytest.raises(GrammarError, match="give one of them"):
+        grammar.initial_state(meter=Meter.parse("3/4"), bar_ticks=72)

@@ -224,3 +224,14 @@ def test_a_note_off_that_skips_a_due_note_is_told_so_though_another_note_began_n
         one.message for one in result.violations if "sounding for too long" in one.message
     )
     assert "leaves E2 sounding for too long" in message
+
+
+def test_ids_of_another_vocabulary_are_recognised(legal_walks):
+    ids = np.random.default_rng(3).integers(4, 500, 200)
+    result = MusicalGrammarValidator().validate_sequence(ids)
+    assert "ids of another vocabulary" in result.hint
+    assert "ids of another vocabulary" in result["hint"]
+    (walk,) = legal_walks(1, 5)
+    assert MusicalGrammarValidator().validate_sequence(walk).hint == ""
+    slipped = np.concatenate([walk[:20], walk[18:]])  # a slip is no other vocabulary
+    assert MusicalGrammarValidator().validate_sequence(slipped).hint == ""

@@ -216,16 +216,16 @@ def test_positions_that_forbid_every_token_do_not_count(after_note: States) -> N
     both = after_note.take(np.zeros(2, np.int64))
     both.bar_ticks[:] = [96, 0]
     loss = MusicalGrammarLoss(_EVEN, MusicalGrammar(extra_rules=[Nothing]))
-    logits = torch.randn(2, VOCAB_SIZE, requires_grad=True)
+    logits = torch.randn(1, 2, VOCAB_SIZE, requires_grad=True)
     targets = torch.tensor([[_OFF_C4, _OFF_C4]])
     total, _ = loss(logits, targets, _NOTHING, both)
     total.backward()
-    first, _ = loss(logits[:1], targets[:, :1], _NOTHING, both.take(np.array([0])))
+    first, _ = loss(logits[:, :1], targets[:, :1], _NOTHING, both.take(np.array([0])))
     assert total.item() == pytest.approx(first.item())
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
-    assert (logits.grad[1] == 0).all()
-    only_it, parts = loss(logits[1:], targets[:, :1], _NOTHING, both.take(np.array([1])))
+    assert (logits.grad[0, 1] == 0).all()
+    only_it, parts = loss(logits[:, 1:], targets[:, :1], _NOTHING, both.take(np.array([1])))
     assert [only_it.item(), *(part.item() for part in parts.values())] == [0] * (len(parts) + 1)
 
 

@@ -18,7 +18,7 @@ from bicinium.cli.evaluate import doctor, evaluate
 from bicinium.cli.output import print_error
 from bicinium.cli.species import species
 from bicinium.cli.studio import studio
-from bicinium.cli.train import runs_average, runs_compare, train
+from bicinium.cli.train import finetune, runs_average, runs_compare, train
 from bicinium.cli.validate import validate
 from bicinium.compiled import NOT_COMPILED, is_compiled
 from bicinium.errors import BiciniumError, CollapseError
@@ -29,7 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Compose two-voice keyboard music that is grammatical by construction.",
 )
-for command in (compose, convert, validate, check, species, train, doctor, evaluate, studio):
+for command in (
+    compose, convert, validate, check, species, train, finetune, doctor, evaluate, studio,
+):  # fmt: skip
     app.command()(command)
 
 corpus = typer.Typer(no_args_is_help=True, help="Download, prepare and check training data.")

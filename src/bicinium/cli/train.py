@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bicinium.cli.options import AsJson, Force
+from bicinium.cli.options import MODEL_HELP, AsJson, Force
 from bicinium.cli.output import (
     check_outputs,
     check_writable,
@@ -43,16 +44,15 @@ def train(
     The run validates the model's own pieces at intervals, rolls back to the best state after a
     collapse, and stops early without improvement. Exit status 1 if it keeps collapsing.
     """
-    with require_extra("train", "training"):
-        from bicinium.training.config import load_config
-        from bicinium.training.loop import train as run_training
-        from bicinium.training.run_dir import CONFIG
+    from bicinium.data.shards import require_prepared
+    from bicinium.training.config import load_config
+
     if resume:
-        if not (resume / CONFIG).is_file():
+        if not (resume / "config.yaml").is_file():
             raise RequestError(
                 f"There is no run at {resume}. Name the folder of an interrupted run."
             )
-        config = config or resume / CONFIG
+        config = config or resume / "config.yaml"
     if not config:
         raise RequestError(
             "No configuration given. Name a YAML file, or continue a run with --resume RUN."
@@ -60,12 +60,69 @@ def train(
     with print_deprecations():
         chosen = load_config(config, settings or [])
     check_writable(resume or run)
+    require_prepared(chosen.data.prepared)
+    with require_extra("train", "training"):
+        from bicinium.training.loop import train as run_training  # torch takes seconds to load
     try:
         path = run_training(chosen, resume or run, resume=resume is not None)
     except KeyboardInterrupt:
         print_error(f"Stopped and saved. Continue with: bicinium train --resume {resume or run}")
         raise typer.Exit(130) from None
     typer.echo(f"model: {path}. Compose with: bicinium compose --model {path}")
+
+
+def finetune(
+    sources: Annotated[
+        list[str], typer.Argument(help="Folders or files of music; five pieces are enough.")
+    ],
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "default",
+    style: Annotated[
+        str | None,
+        typer.Option(
+            help="Style of the pieces, for compose --style (default: name of the folder)."
+        ),
+    ] = None,
+    run: Annotated[Path, typer.Option(help="Folder for all files of the run.")] = Path(
+        "runs/finetuned"
+    ),
+    max_steps: Annotated[
+        int, typer.Option(min=1, help="Most optimiser steps; early stopping ends sooner.")
+    ] = 200,
+) -> None:
+    """Fine-tune a model on a few pieces, in minutes.
+
+    Some pieces are held out; training stops when they are no longer predicted better. Ctrl-C saves
+    the run; bicinium train --resume RUN continues it.
+    """
+    from bicinium.model.checkpoint import resolve_model
+
+    initial = resolve_model(model)
+    check_writable(run)
+    with require_extra("train", "fine-tuning"):
+        from bicinium.training.finetune import finetune as run_finetuning
+        from bicinium.training.finetune import finetuning_config, prepare_pieces
+
+        records = prepare_pieces(sources, run, style)
+    for record in records:
+        if not record.kept:
+            typer.echo(f"left out {record.name}: {record.reason}")
+    kept = [record for record in records if record.kept]
+    held_out = sum(record.split == "validation" for record in kept)
+    name = kept[0].style
+    typer.echo(
+        f"{len(kept)} pieces, {held_out} of them held out, style {name or 'unknown'}, from {model}"
+    )
+    try:
+        found = run_finetuning(finetuning_config(initial, run, max_steps), run)
+    except KeyboardInterrupt:
+        print_error(f"Stopped and saved. Continue with: bicinium train --resume {run}")
+        raise typer.Exit(130) from None
+    typer.echo(
+        f"held-out bits per note: {found.bits_before:.2f} before, {found.bits_after:.2f} after "
+        f"(step {found.best_step})"
+    )
+    option = f" --style {shlex.quote(name)}" if name else ""
+    typer.echo(f"model: {found.model}. Compose with: bicinium compose --model {run}{option}")
 
 
 def runs_compare(

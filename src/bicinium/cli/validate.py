@@ -68,6 +68,7 @@ def _verdict_row(verdict: FileVerdict) -> dict[str, Any]:
         "quality_score": None if judged is None else round(judged, 4),
         "notes": verdict.notes,
         "violations": [asdict(violation) for violation in verdict.violations],
+        "hint": verdict.hint,
     }
 
 
@@ -124,6 +125,8 @@ def _print_violations(verdict: FileVerdict, name: str) -> None:
     hidden = len(verdict.violations) - _MAX_VIOLATIONS_SHOWN
     if hidden > 0:
         console.print(f"  and {hidden} more; --json and --report show all")
+    if verdict.hint:
+        console.print(Text(f"  {verdict.hint}"), soft_wrap=True)
 
 
 def _short_names(paths: list[Path]) -> list[str]:

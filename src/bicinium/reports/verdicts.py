@@ -54,6 +54,7 @@ class FileVerdict:
     checked_as: CheckedAs
     roll: tuple[RollNote, ...] = ()
     meter: Meter = COMMON_TIME
+    hint: str = ""  # See ``ValidationResult``.
 
 
 def find_files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -105,6 +106,7 @@ def _validate_tokens(path: Path, validator: MusicalGrammarValidator) -> FileVerd
         checked_as=CheckedAs.TOKENS,
         roll=tuple(_roll_of_tokens(file.tokens)),
         meter=file.meter or COMMON_TIME,
+        hint=result.hint,
     )
 
 

@@ -207,7 +207,9 @@ class TrainingLoop:
 
     def _validation_is_due(self) -> bool:
         step = self.state.step
-        due = step > 0 and step % self.grammar.validate_every_n_batches == 0
+        due = step % self.grammar.validate_every_n_batches == 0
+        if step == 0 and not self.training.init_from:
+            return False  # Random weights need no validation; initial ones are a state to keep.
         last = step >= self.training.max_steps
         return (due or last) and self.state.monitor.validated_step != step
 

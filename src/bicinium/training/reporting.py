@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.text import Text
 
 from bicinium.training.run_dir import EventKind, RunLog
 from bicinium.training.step import StepResult
 from bicinium.training.validation import ValidationReport
 
-_CONSOLE_LOSSES = ("cross_entropy", "note_pairing", "sequence_coherence", "repetition_penalty")
+_NOT_LOSSES = {"train/gradient_norm", "train/grammar_scale", "train/learning_rate"}
 
 
 class Reporter:
@@ -29,8 +31,8 @@ class Reporter:
 
     @property
     def status(self) -> str:
-        """The last losses and the last validation, on a line each."""
-        return f"{self._losses}\n{self._validation}"
+        """The last losses and the last validation."""
+        return "\n".join(filter(None, (self._losses, self._validation)))
 
     def after_step(self, step: int, result: StepResult, batch_statistics: dict[str, float]) -> None:
         """Log a step if it is due, and on-policy losses whenever there are any."""
@@ -43,11 +45,12 @@ class Reporter:
             self.log.metrics(step, metrics | of_batch | {"train/steps_per_second": rate})
         elif on_policy:
             self.log.metrics(step, on_policy)
-        self._losses = " ".join(
-            f"{name} {metrics[f'train/{name}']:.3g}"
-            for name in _CONSOLE_LOSSES
-            if f"train/{name}" in metrics
-        )
+        losses = {
+            name.removeprefix("train/"): value
+            for name, value in metrics.items()
+            if name.startswith("train/") and name not in _NOT_LOSSES
+        }
+        self._losses = ", ".join(f"{name} {value:.3g}" for name, value in sorted(losses.items()))
 
     def after_validation(self, step: int, report: ValidationReport) -> None:
         """Log a validation, or why it failed."""
@@ -66,12 +69,19 @@ class Reporter:
 
 
 def progress_bar(console: Console, visible: bool) -> Progress:
-    """Return a bar with steps, time left and the status of a ``Reporter``."""
-    return Progress(
+    """Return a bar with steps and time left; the status of a ``Reporter`` is below it."""
+    return _StatusBelow(
         MofNCompleteColumn(),
         BarColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
         console=console,
         disable=not visible,
     )
+
+
+class _StatusBelow(Progress):
+    """Progress whose description wraps below the bar instead of being cut off beside it."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(task.description) for task in self.tasks)

@@ -81,6 +81,7 @@ class TrainingStep:
         state.step += 1
         metrics = {name: float(value.detach()) for name, value in tensors.items()}
         metrics["train/cross_entropy"] = mean_over_processes(self.fabric, cross_entropy.detach())
+        metrics["train/total"] = float(loss.detach())
         metrics["train/gradient_norm"] = float(norm)
         metrics["train/grammar_scale"] = scale
         metrics["train/learning_rate"] = state.optimizers[0].param_groups[0]["lr"]

@@ -44,7 +44,26 @@ def encode_token_sequences(
     Each row begins with START; a shorter one is filled up with PAD after its end. ``conditions``
     are one for each row, or one for all. Raises TokenError for other ids and other starts.
     """
+    _check_tokens(tokens)
     rows, length = tokens.shape
+    if conditions is None or isinstance(conditions, SequenceConditions):
+        conditions = [conditions or SequenceConditions()] * rows
+    if len(conditions) != rows:
+        raise TokenError(f"There are {len(conditions)} conditions for {rows} sequences.")
+    _, inputs = encode_sequences(
+        config,
+        MusicalGrammar(),
+        list(tokens),
+        _piece_conditions(config, conditions),
+        meter=[Meter.parse(one.meter) if one.meter else None for one in conditions],
+        bars=[one.bars or 0 for one in conditions],
+        transposition=[one.transposition for one in conditions],
+        spare_slots=_SPARE_SLOTS,
+    )
+    return inputs.reshape(rows, length, -1)
+
+
+def _check_tokens(tokens: NDArray[np.integer]) -> None:
     if tokens.size and not 0 <= tokens.min() <= tokens.max() < VOCAB_SIZE:
         raise TokenError(
             f"Token ids must be between 0 and {VOCAB_SIZE - 1} (got {tokens.min()} to "
@@ -55,11 +74,12 @@ def encode_token_sequences(
             f"Each sequence must begin with START ({START}) (got {tokens[0, 0]}). "
             "Put START before the first token."
         )
-    if conditions is None or isinstance(conditions, SequenceConditions):
-        conditions = [conditions or SequenceConditions()] * rows
-    if len(conditions) != rows:
-        raise TokenError(f"There are {len(conditions)} conditions for {rows} sequences.")
-    known = PieceConditions.of(
+
+
+def _piece_conditions(
+    config: ModelConfig, conditions: Sequence[SequenceConditions]
+) -> PieceConditions:
+    return PieceConditions.of(
         config,
         [one.meter for one in conditions],
         [one.mode for one in conditions],
@@ -67,17 +87,6 @@ def encode_token_sequences(
         [one.bars for one in conditions],
         [one.ending for one in conditions],
     )
-    _, inputs = encode_sequences(
-        config,
-        MusicalGrammar(),
-        list(tokens),
-        known,
-        bar_ticks=[Meter.parse(one.meter).bar_ticks if one.meter else 0 for one in conditions],
-        bars=[one.bars or 0 for one in conditions],
-        transposition=[one.transposition for one in conditions],
-        spare_slots=_SPARE_SLOTS,
-    )
-    return inputs.reshape(rows, length, -1)
 
 
 def encode_sequences(
