@@ -46,7 +46,7 @@ def test_five_pieces_are_enough(
     model = load_checkpoint(tmp_path / "runs" / "mine")
     assert model.styles == ("bach", "classical", "my waltzes")
     run_cli("finetune", five_pieces, "--model", tiny_model, "--run", "runs/mine").assert_error(
-        "holds a run already"
+        "runs/mine holds a run already"
     )
 
 

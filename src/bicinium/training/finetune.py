@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bicinium.data.piece_record import PieceRecord
-from bicinium.data.prepare import prepare
+from bicinium.data.prepare import CACHE_NAME, MANIFEST_NAME, prepare
 from bicinium.data.sources import find_sources
 from bicinium.errors import ConfigError, CorpusError
 from bicinium.training.config import TrainConfig
@@ -39,10 +39,15 @@ def prepare_pieces(
     The style of all pieces is ``style``, or the name of the first source. Pieces of any quality are
     kept. Raises CorpusError if fewer than two can be used, ConfigError if the folder holds a run.
     """
-    if last_checkpoint(run).is_file():
-        raise ConfigError(f"{run} holds a run already. Resume it with bicinium train --resume.")
+    prepared = prepared_folder(run)
+    others = (prepared / MANIFEST_NAME).is_file() and not (prepared / CACHE_NAME).is_file()
+    if last_checkpoint(run).is_file() or others:
+        raise ConfigError(
+            f"{run} holds a run already. Resume it with bicinium train --resume {run}, or name "
+            "another folder with --run."
+        )
     name = style if style is not None else Path(sources[0]).resolve().stem
-    records = prepare(find_sources(list(sources), name), prepared_folder(run), jobs=jobs)
+    records = prepare(find_sources(list(sources), name), prepared, jobs=jobs)
     kept = sum(record.kept for record in records)
     if kept < _MIN_PIECES:
         raise CorpusError(
@@ -65,7 +70,7 @@ def finetuning_config(model: Path, run: Path, max_steps: int) -> TrainConfig:
         "on_policy_every_n_batches": 20,
         "on_policy_pieces": 2,
         "on_policy_tokens": 256,
-        "validate_every_n_batches": 10,
+        "validate_every_n_batches": 5,
         "live_pieces": 2,
         "live_bars": 8,
         "early_stop_patience": 4,
