@@ -100,7 +100,7 @@ def windows(
 
 
 def window(score: Score, first: int, bars: int) -> Score:
-    """Bars ``first`` (from 0) to ``first + bars``, what sounds over their limits cut off."""
+    """Return bars ``first`` (from 0) to ``first + bars``. Notes are cut at both limits."""
     begin, end = first * score.meter.bar_ticks, (first + bars) * score.meter.bar_ticks
     voices = tuple(
         Voice(tuple(

@@ -69,7 +69,7 @@ _PLACES = 8  # of the bar, and of the piece
 
 @dataclass
 class Answered:
-    """Excerpts, and of each the candidates that answer it, in the order of their seeds."""
+    """Excerpts, and for each the pieces composed for it, in the order of their seeds."""
 
     asked: dict[str, str]  # of the command line, what decides them
     excerpts: list[Excerpt]
@@ -196,10 +196,10 @@ def _measured(answered: Answered) -> Measured:
 
 
 def fit(answered: Answered, model: Path) -> None:
-    """Logistic regression, as strong as predicts other works best, and boosted trees; written
-    beside the model.
+    """Fit a logistic regression and boosted trees, and write them beside the model.
 
-    Real music weighs as much as all the candidates together.
+    Regularisation is chosen by cross-validation over works. Real music has the same total weight as
+    all candidates.
     """
     seen = _measured(answered)
     of_trees = _said_unseen(seen, 0, partial(_trees_judge, seed=0))
@@ -248,7 +248,7 @@ def _regression_judge(seen: Measured, strength: float) -> Judge:
 
 
 def _boosted(seen: Measured, seed: int) -> tuple[GradientBoostingClassifier, Floats]:
-    """Trees, and (names,) what each number is taken for where it could not be measured."""
+    """Return the trees, and (names,) the values that replace missing numbers."""
     instead = np.nanmedian(seen.values[seen.is_real], axis=0)
     trees = GradientBoostingClassifier(
         init="zero",
@@ -298,7 +298,7 @@ def _as_trees(
 
 
 def choose(answered: Answered, model: Path, most: int) -> None:
-    """The two-sample test for the first candidate, the best of two, …, and by quality alone."""
+    """Run the two-sample test on the first candidate, the best of two, …, and by quality alone."""
     index = QuotationIndex.load(quotations_path(model))
     critic = Critic.for_model(model)
     print("| chosen | AUC | unseen numbers | control | quality | largest ratio | draws |")
@@ -339,8 +339,10 @@ def choose(answered: Answered, model: Path, most: int) -> None:
 
 
 def unseen_numbers_test(real: Sequence[Excerpt], scores: Sequence[Score]) -> float:
-    """The AUC of the same test on what the critic is not told: pairs of neighbouring steps, how
-    many notes begin in each eighth of the bar and of the piece, how heights change along the piece.
+    """Return the AUC of the same test on numbers that the critic does not use.
+
+    These are pairs of successive steps, onsets in each eighth of the bar and of the piece, and the
+    change of pitch along the piece.
     """
     groups = np.unique([one.work for one in real], return_inverse=True)[1]
     x = np.array([_unseen(score) for score in (*(one.score for one in real), *scores)])

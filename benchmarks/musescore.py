@@ -111,7 +111,7 @@ def musescore() -> str | None:
 def through_musescore(
     paths: Sequence[Path], folder: Path, midi_operations: str | None = None
 ) -> list[Path]:
-    """Open every file in one process and save it as MusicXML; the paths of what came back."""
+    """Open every file in one process and save it as MusicXML. Return the paths of the results."""
     folder.mkdir(parents=True, exist_ok=True)
     program = musescore()
     assert program is not None

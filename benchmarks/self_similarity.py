@@ -80,8 +80,10 @@ def motif_shares(pieces: Sequence[PieceRecord], bars: int, rng: np.random.Genera
 
 
 def motif_share(score: Score) -> float:
-    """Of the notes of a score, in the key that the model would see it in, the share that is said
-    again: where and when three steps or more that came before, in either voice, went on then.
+    """Return the share of notes that continue an earlier figure of three or more steps.
+
+    A note counts if its onset and pitch continue the figure as before, in either voice, in the key
+    of the model inputs.
     """
     at_home = score.transpose(score.key.semitones_to_reference) if score.key else score
     notes = [

@@ -38,7 +38,7 @@ COMPOSERS = (
 
 @dataclass(frozen=True)
 class Piece:
-    """Two lines of notes, and of each note its place on the line of fifths in the source."""
+    """Two lines of notes, with the position of each note on the line of fifths in the source."""
 
     name: str
     fifths: int
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def report(name: str, speller: Speller, pieces: Sequence[Piece]) -> None:
-    """Shares spelled as in the source, for Bach and for the others; the worst pieces."""
+    """Print the shares of notes spelled as in the source, and the worst pieces."""
     counts: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(6, np.int64))
     wrong = []
     for piece in pieces:
@@ -86,8 +86,9 @@ def report(name: str, speller: Speller, pieces: Sequence[Piece]) -> None:
 
 
 def find_pieces(folder: Path = Path(), every: int = 1) -> Iterator[Piece]:
-    """The MusicXML pieces of music21's corpus that have one signature and two staves or more; of
-    one folder of it, and every so many files, where asked for.
+    """Return the MusicXML pieces in music21's corpus with one signature and at least two staves.
+
+    A folder and a sampling interval can be given.
     """
     corpus = Path(music21.__file__).parent / "corpus"
     for path in sorted((corpus / folder).rglob("*"))[::every]:

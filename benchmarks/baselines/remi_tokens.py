@@ -55,7 +55,7 @@ PREFIX = len(_CONDITIONS)  # tokens
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What tokens say, and what had to be mended so that it is a score."""
+    """The score that tokens represent, and the repairs that it needed."""
 
     score: Score
     notes: int  # Pitch tokens
@@ -135,9 +135,7 @@ class RemiTokens:
         style: str | None,
         keep: Sequence[bool] = (True,) * PREFIX,
     ) -> list[int]:
-        """The tokens of what is told of a piece. What is not to be kept, or not known, is told as
-        unknown.
-        """
+        """Return the tokens of the conditions, 'unknown' for those dropped or not known."""
         values = (_place(_MODES, mode), _place(COMMON_METERS, meter), _bar_class(bars or 0))
         first, ids = len(self.tokenizer), []
         for value, kept, size in zip(
@@ -148,7 +146,7 @@ class RemiTokens:
         return ids
 
     def opening(self, meter: Meter, tempo_qpm: float | None) -> list[int]:
-        """The ids a piece begins with where its metre and tempo are settled; BOS where not both."""
+        """Return the ids up to the tempo; only BOS if no tempo is given."""
         if tempo_qpm is None:
             return [self.bos]
         ids: list[int] = self.encode(Score((), 1, meter, tempo_qpm=tempo_qpm)).tolist()
@@ -211,7 +209,7 @@ class RemiTokens:
 
 
 def _as_line(notes: NoteArray, end: int) -> tuple[NoteArray, int]:
-    """Notes of one voice as a line up to a tick, and how many of them were cut short."""
+    """Return the notes of a voice without overlaps up to a tick, and how many were shortened."""
     notes = notes[:, np.lexsort((notes[1], notes[0]))]
     onset, pitch = notes[:2]
     notes = notes[:, (onset < end) & (pitch >= LOWEST_PITCH) & (pitch <= HIGHEST_PITCH)]

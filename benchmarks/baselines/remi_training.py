@@ -84,7 +84,7 @@ class Batches:
 def tokenised(
     path: Path, vocabulary: RemiTokens, pieces: Sequence[PieceRecord]
 ) -> list[NDArray[np.int16]]:
-    """The pieces as ids; kept at ``path``, as long as they are the same pieces."""
+    """Return the pieces as ids. They are cached in ``path`` and reused for the same pieces."""
     mark = np.array([len(pieces), sum(len(p.tokens) for p in pieces), vocabulary.size])
     if path.is_file():
         with np.load(path) as kept:

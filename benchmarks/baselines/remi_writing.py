@@ -53,8 +53,9 @@ class RemiBaseline:
 
     @torch.inference_mode()
     def measure_likelihood(self, pieces: Sequence[PieceRecord]) -> Likelihood:
-        """Bits for every token after BOS, EOS included. Where a piece is longer than a window,
-        windows follow each other so closely that each token sees enough before it.
+        """Return the bits of every token after BOS, including EOS.
+
+        Windows of a long piece overlap, so that each token has enough context.
         """
         fresh = CONTEXT - PREFIX - _SEEN
         windows: list[tuple[list[int], int]] = []  # ids, and how many of them are asked for
@@ -96,9 +97,9 @@ class RemiBaseline:
         seeds: Sequence[int],
         bars: Sequence[int] | None = None,
     ) -> list[Read]:
-        """One draw for each of the conditions: temperature 1, nothing cut off, nothing masked.
+        """Generate a piece for each of the conditions, at temperature 1, without truncation or mask.
 
-        bars: of each piece only so many are written, the rest stays empty.
+        bars: how many bars of each piece are generated; the rest is empty.
         """
         wanted = bars or [one.bars for one in asked]
         drawn: list[list[int]] = []
@@ -114,7 +115,7 @@ class RemiBaseline:
     def _draw(
         self, asked: Sequence[Conditions], seeds: Sequence[int], bars: Sequence[int]
     ) -> list[list[int]]:
-        """Of each piece its ids, up to EOS or before the Bar that is one too many."""
+        """Return the ids of each piece, up to EOS or to a Bar beyond its length."""
         words = self.vocabulary
         told = [words.prefix(c.key.mode, str(c.meter), c.bars, c.style) for c in asked]
         rngs = [np.random.default_rng([seed, 0]) for seed in seeds]

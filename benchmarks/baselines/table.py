@@ -165,7 +165,7 @@ def _predicted(predictions: Mapping[str, Likelihood]) -> Numbers:
 
 
 def _composer(model: Checkpoint, chain: MarkovChain | None = None) -> Composer:
-    """A chain composes in the place of the model, whose conditions mean nothing to it."""
+    """Return a composer that uses a Markov chain instead of the model, without conditions."""
     composer = Composer(model)
     return composer.with_decoder(cast(Decoder, MarkovDecoder(chain))) if chain else composer
 
@@ -285,7 +285,7 @@ def _inside(shares: Mapping[str, float]) -> Numbers:
 
 
 def as_markdown(columns: Mapping[str, Numbers]) -> str:
-    """A row for each measure, in the order of the column that has most; real music stands last."""
+    """Return one row for each measure, in the order of the longest column. Real music is last."""
     names = [name for name in columns if name != REAL] + [REAL] * (REAL in columns)
     longest_first = sorted(columns.values(), key=len, reverse=True)
     measures = dict.fromkeys(measure for column in longest_first for measure in column)

@@ -115,12 +115,12 @@ def bars_played(score: Score, part: int) -> set[int]:
 
 
 def min_share_of_bars_played(score: Score) -> float:
-    """Return the share of bars in which a voice plays, of the voice that plays less."""
+    """Return the share of bars in which the voice that plays less has a note."""
     return min(len(bars_played(score, part)) for part in range(len(score.voices))) / score.bars
 
 
 def longest_rest(score: Score, part: int | None = None) -> int:
-    """Return the most consecutive bars in which one part, or any one voice, is silent."""
+    """Return the length in bars of the longest silence of a part, or of any one voice."""
     if part is None:
         return max(longest_rest(score, voice) for voice in range(len(score.voices)))
     played = sorted(bars_played(score, part) | {-1, score.bars})
@@ -134,9 +134,9 @@ def first_bar_played(score: Score) -> int:
 
 
 def longest_repetition(score: Score) -> int:
-    """Return the most consecutive bars that are the same, in both voices or in the melody.
+    """Return the longest run of equal bars, in both voices or in the melody alone.
 
-    The melody is the upper voice, in bars in which it begins four notes or more.
+    The melody is the upper voice in bars in which it begins at least four notes.
     """
     return max(repeated_bars(score), repeated_bars(score, _UPPER, _MIN_MOTIF_NOTES))
 
@@ -167,7 +167,7 @@ def mean_pitch(score: Score, part: int) -> float:
 
 
 def notes_per_second(score: Score) -> float:
-    """Return the notes a second of the voice and bar with most, at the score's tempo."""
+    """Return the notes per second in the densest bar of a voice, at the tempo of the score."""
     bar = score.meter.bar_ticks
     fullest = max(
         np.bincount(note_array(voice.notes)[0] // bar, minlength=1).max() for voice in score.voices

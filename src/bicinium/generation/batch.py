@@ -1,4 +1,4 @@
-"""The state of a batch of pieces that begin together and grow by one token at a time."""
+"""The state of a batch of pieces that begin together and receive one token per step."""
 
 from __future__ import annotations
 

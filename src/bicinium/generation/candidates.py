@@ -100,9 +100,9 @@ class _Elimination(NamedTuple):
 
 
 def _eliminations(conditions: Conditions, selection: Selection, places: int) -> list[_Elimination]:
-    """Return when candidates are stopped early. With given notes none is.
+    """Return when candidates are stopped early; never with given notes.
 
-    Candidates wait for each other, so all need a place.
+    All candidates of a piece need places in the batch, since they wait for each other.
     """
     if not selection.eliminate or conditions.fixed_notes:
         return []
@@ -149,7 +149,7 @@ class _Pending:
 class Search:
     """The search for acceptable pieces, one for each of the ``conditions``.
 
-    ``finish`` turns all tokens into a piece, and ``opening`` the first bars of them.
+    finish: makes a piece from all its tokens. opening: makes its first bars from its tokens so far.
     """
 
     conditions: Sequence[Conditions]
@@ -165,7 +165,7 @@ class Search:
     _done: int = field(init=False, default=0)
 
     def run(self) -> Iterator[Result]:
-        """Give how far pieces are, and each as soon as it is finished or rejected."""
+        """Yield the progress of the pieces, and each piece when it is finished or rejected."""
         for index in range(len(self.conditions)):
             self._pending[index] = _Pending(self._begin(index, 0), draws=self.selection.best_of)
         for drawn in self.drawing:
@@ -197,7 +197,7 @@ class Search:
         return _Attempt(first, candidates, _eliminations(conditions, self.selection, places))
 
     def _eliminate(self, index: int, piece: _Pending, candidate: int) -> None:
-        """Pause a candidate that has come far enough to be compared; if all have, stop some."""
+        """Pause a candidate that can be compared. When all can be, stop some of them."""
         attempt = piece.attempt
         while attempt.eliminations:
             bars, keep = attempt.eliminations[0]
@@ -227,7 +227,7 @@ class Search:
         return -self.selection.promise(self.selection.candidate(opening), self.config)
 
     def _end_attempt(self, index: int, piece: _Pending) -> Finished | Rejected | None:
-        """Choose among the candidates; None if none is good enough and the piece begins again."""
+        """Return the best candidate; None if none is good enough and a new attempt begins."""
         valid = []
         for candidate in sorted(piece.attempt.written):
             tokens, seed = piece.attempt.written[candidate], self._seed(index, candidate)

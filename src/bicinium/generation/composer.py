@@ -150,7 +150,7 @@ class Composer:
         return Composition(conditions, seed, tokens, result, score, draws, self.model)
 
     def opening(self, conditions: Conditions, seed: int, tokens: Tokens, bars: int) -> Composition:
-        """Turn the tokens of a piece, of which so many bars are written, into these bars."""
+        """Return the first bars of a piece, from its tokens so far."""
         score = extract_bars(_in_own_key(conditions, tokens, unfinished=True), 0, bars)
         transposition = -conditions.key.semitones_to_reference
         result = self.validator.validate_sequence(tokens, conditions.meter, bars, transposition)

@@ -87,7 +87,10 @@ def critic_path(model: Path) -> Path:
 
 
 def _excerpts(score: Score) -> list[Score]:
-    """Return the last sixteen bars, the sixteen before, and so on; a rest only if it has eight."""
+    """Return excerpts of sixteen bars, from the end of the piece backwards.
+
+    The bars that remain at the beginning are an excerpt only if there are eight or more.
+    """
     if score.bars <= EXCERPT_BARS:
         return [score]
     firsts = range(score.bars - EXCERPT_BARS, -1, -EXCERPT_BARS)

@@ -219,7 +219,7 @@ class Drawing:
             yield [(group.numbers, group.batch) for group in moving]
 
     def _begin(self, decoder: GuidedDecoder) -> None:
-        """Give free places to the draws that wait, if that is worth a group of its own."""
+        """Start waiting draws in free places, if there are enough of both for a group."""
         enough = min(len(self._queue), max(1, self.places // _MIN_SHARE_TO_BEGIN))
         if not self._queue or (self._groups and len(self._free) < enough):
             return
@@ -256,7 +256,7 @@ class Drawing:
             group.batch.select(rows)
 
     def _advance(self, group: _Group) -> None:
-        """Take in the last tokens of a group, and drop the pieces that are over."""
+        """Process the last tokens of a group, and drop the finished pieces."""
         batch, grammar = group.batch, self._engine.grammar
         batch.advance(grammar)
         for processor in group.processors:

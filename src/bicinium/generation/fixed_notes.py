@@ -59,7 +59,7 @@ class FixedNotes:
     known: tuple[TickSpan, ...]
 
     def composed_onsets(self, score: Score) -> NDArray[np.int64]:
-        """Return the onsets, voice after voice, of the notes of ``score`` that are not fixed."""
+        """Return the onsets of the notes that are not fixed, first of the upper voice."""
         onsets = []
         for line, fixed_notes in zip(score.voices, self.score.voices, strict=True):
             known = set(fixed_notes.notes)

@@ -65,8 +65,8 @@ class Rule:
 
 
 def ask(rule: Rule, question: Question, state: State, value: int, token: int) -> bool:
-    """What a method of a rule answers. Raises GrammarError, naming rule and method, if it fails or
-    answers neither True nor False.
+    """Return the answer of a method of a rule. Raises GrammarError, with the names of rule and
+    method, if it fails or returns neither True nor False.
     """
     name = getattr(question, "__name__", "method")
     try:

@@ -95,8 +95,11 @@ _HELD = -19  # 0 is before the piece, 1 silence, 2 is A0
 
 
 def test_what_was_a_bar_and_two_bars_ago_equals_what_one_counts_by_hand() -> None:
-    """In the third bar, after its first quarter: a bar ago E4 and C3 had sounded for a quarter, of
-    which C3 ended after 72 ticks, with G2; two bars ago A4 began, to end after 48."""
+    """The place is in bar 3, after its first quarter.
+
+    One bar earlier E4 and C3 had sounded for a quarter, and C3 ended after another 72 ticks. Two
+    bars earlier A4 began, and ended after 48 ticks.
+    """
     recalled, pitches = _at(_LITTLE, 216, begun=2)
     assert _some(recalled, "held_1") == {"held_1_0": _E4 + _HELD, "held_1_1": _C3 + _HELD}
     assert _some(recalled, "wait_1") == {"wait_1_0": 0, "wait_1_1": 63}  # 63 or more
@@ -111,8 +114,10 @@ def test_what_was_a_bar_and_two_bars_ago_equals_what_one_counts_by_hand() -> Non
 
 
 def test_what_is_due_is_what_the_line_of_the_voice_would_begin_at_this_tick() -> None:
-    """C D F E and C D F again, in eighths, above; the same an eighth later below, where the F is
-    still due when E is above, and surer, since the upper voice has said it twice."""
+    """The upper voice has C D F E C D F in eighths, and the lower has the same an eighth later.
+
+    The prediction of F is surer in the lower voice, because the upper voice has had it twice.
+    """
     figure = [60, 62, 65, 64, 60, 62, 65]
     voices: Voices = tuple(
         [Note(12 * i + later, pitch, 12) for i, pitch in enumerate(figure)] for later in (0, 12)

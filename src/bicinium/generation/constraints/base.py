@@ -46,7 +46,7 @@ class FixedVoices(Protocol):
         """Return (N,) the fixed pitch that begins at these ticks; 0 for none."""
 
     def held_pitch(self, rows: Rows, tick: Ints, voice: int) -> Rows:
-        """Return (N,) the fixed pitch that sounds after the events of these ticks; 0 for none."""
+        """Return (N,) the fixed pitch that sounds after these ticks, 0 for none."""
 
 
 class CadencePlan(NamedTuple):
@@ -151,7 +151,7 @@ class ConstraintContext:
         return np.asarray(self.moment <= Moment.LONG)
 
     def free(self, voice: Rows | int) -> Bools | bool:
-        """Return (N,) whether a voice is the model's to write; True if nothing is fixed."""
+        """Return (N,) True where the model writes this voice. Plain True if nothing is fixed."""
         return True if self.fixed is None else ~of_voice(self.fixed, voice)
 
 
@@ -196,14 +196,14 @@ class Constraint:
         self.settings, self.batch, self.fixed_notes = settings, batch, fixed_notes
 
     def observe_onset(self, piece: Rows, voice: Rows, tick: Ints, pitch: Ints, own: Bools) -> None:
-        """Take note of notes that have begun; ``own`` marks the model's. All arrays are (n,)."""
+        """Record notes that have begun; ``own`` is True for those of the model. Arrays are (n,)."""
 
     def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
         """Return (N, 88) the pitches with which ``voice`` (N,) should not begin a note here."""
         return None
 
     def time_limit(self, context: ConstraintContext) -> Ints | None:
-        """Return (N,) the most ticks that may pass before something happens; FAR for no limit."""
+        """Return (N,) the most ticks that may pass before the next event; FAR for no limit."""
         return None
 
     def upper_must_move(self, context: ConstraintContext) -> Bools | None:

@@ -39,7 +39,10 @@ _MIN_FREE_BARS = 3  # bars that the model writes at the end; with fewer, any clo
 
 
 def _by_mode_and_voice(classes: Callable[[Key], tuple[Iterable[int], Iterable[int]]]) -> Bools:
-    """Return (2, 2, 109) the pitches of the classes that a key gives the upper and lower voice."""
+    """Return (2, 2, 109) by mode and voice: True for pitches in the classes that ``classes`` names.
+
+    classes: key → the pitch classes of the upper and of the lower voice.
+    """
     return np.array(
         [
             [np.isin(ALL_PITCHES % _OCTAVE, list(pitch_classes)) for pitch_classes in classes(key)]
@@ -119,7 +122,7 @@ class Cadence(Constraint):
         return leading if closing is None else closing if leading is None else closing | leading
 
     def _not_leading(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        """Return (N, 88) the pitches that do not lead to the close, in the beat before it."""
+        """Return (N, 88) the pitches that do not lead to the close, on the beat before it."""
         approach = self.batch.approach[context.rows]
         leading = (context.tick >= approach) & (context.tick < self.batch.deadline[context.rows])
         leading &= (voice == LOWER) | (context.tick == approach)
@@ -158,10 +161,10 @@ class Cadence(Constraint):
         return np.where(self.exempt[rows].any(axis=1), FAR, quiet)
 
     def forbidden_shifts(self, context: ConstraintContext) -> Bools | None:
-        """Return (N, 512) the shifts to ticks at which nothing could happen any more.
+        """Return (N, 512) the shifts to ticks at which no event is possible.
 
-        After the last note has begun, only what sounds may end, on beats. A note that cannot last
-        to the end of the piece may end anywhere.
+        After the last onset, sounding notes may end only on beats. A note that cannot last to the
+        end of the piece may end anywhere.
         """
         quiet, end = self.quiet_after(context.rows), self.batch.end[context.rows]
         silent = (context.pitch == NO_PITCH).all(axis=1)

@@ -41,7 +41,7 @@ _DISSONANT[NO_PITCH] = False
 
 
 class InKey(Constraint):
-    """Limit notes outside the scale to the share ``accidentals`` of the model's notes so far."""
+    """Limit the share of the model's notes that are outside the scale to ``accidentals``."""
 
     def __init__(
         self, settings: Constraints, batch: BatchConditions, fixed_notes: FixedVoices | None = None

@@ -51,9 +51,9 @@ _KINDS, _VALUES = KINDS.astype(np.int8), VALUES.astype(np.int32)
 
 
 class _TokenMasks:
-    """Masks of the tokens of N rows: one of what is forbidden, and one for each weaker constraint.
+    """Masks of the tokens of N rows: one for forbidden tokens, and one for each weaker constraint.
 
-    A constraint has one mask, so that it counts only once against a token.
+    Each constraint has one mask, so a token is penalised once even if two methods reject it.
     """
 
     def __init__(self, settings: Constraints, rows: int) -> None:
@@ -196,7 +196,7 @@ class ConstraintProcessor(LogitsProcessor):
         return context
 
     def _forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        """Return (N, 88) the pitches that are forbidden if ``voice`` (N,) begins a note here."""
+        """Return (N, 88) the pitches at which ``voice`` (N,) must not begin a note here."""
         forbidden: Bools | None = None
         for name, constraint in self.active.items():
             if self.settings.forbids(name):
@@ -263,7 +263,7 @@ class ConstraintProcessor(LogitsProcessor):
                 masks.forbid(_TIME_SHIFT, shifts)
 
     def _mask_turns(self, context: ConstraintContext, masks: _TokenMasks) -> None:
-        """Mask the lower voice's turn if the upper must move first, and turns that lead nowhere."""
+        """Mask turns of the lower voice before the upper has moved, and turns without an event."""
         for name, constraint in self.active.items():
             must = constraint.upper_must_move(context)
             if must is None or not must.any():

@@ -44,7 +44,7 @@ class InRange(Constraint):
 
 
 class HandSpan(Constraint):
-    """Begin no note farther than ``span`` from one of its voice less than a quarter note ago."""
+    """Begin no note more than ``span`` from a note of its voice under a quarter note earlier."""
 
     def __init__(
         self, settings: Constraints, batch: BatchConditions, fixed_notes: FixedVoices | None = None

@@ -1,4 +1,4 @@
-"""The list of constraints by the name of their setting, and counting in finished pieces."""
+"""List the constraints by the names of their settings, and count violations in pieces."""
 
 from __future__ import annotations
 

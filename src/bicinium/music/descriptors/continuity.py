@@ -66,9 +66,10 @@ def steps_across_barlines(arrays: ScoreArrays) -> float:
 
 
 def bass_across_barlines(arrays: ScoreArrays) -> float:
-    """Share of steps, fourths and fifths of the bass over barlines, above any end to any start.
+    """Share of bass steps, fourths and fifths over barlines, minus the share expected by chance.
 
-    The bass leads from harmony to harmony so (Rameau 1722; Tymoczko 2011).
+    By chance: between the end of any bar and the start of any bar. Such steps lead from harmony to
+    harmony (Rameau 1722; Tymoczko 2011).
     """
     gains = []
     for distances in _barline_distances(arrays, (1,)):
@@ -78,7 +79,10 @@ def bass_across_barlines(arrays: ScoreArrays) -> float:
 
 
 def _barline_distances(arrays: ScoreArrays, voices: tuple[int, ...]) -> Iterator[Integers]:
-    """Yield for each voice (barlines, barlines) semitones from a note before to a note after."""
+    """Yield for each voice a matrix (barlines, barlines) of distances in semitones.
+
+    Rows: the last note before a barline. Columns: the first note after a barline.
+    """
     for voice in voices:
         line = arrays.lines[voice]
         new = np.flatnonzero(np.diff(line.onset // arrays.bar_ticks) == 1)
