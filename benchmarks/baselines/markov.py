@@ -1,4 +1,4 @@
-"""A Markov chain over our tokens: what the last three say about the next.
+"""A Markov chain of order three over our tokens.
 
 Interpolated Witten–Bell smoothing: Witten & Bell, "The zero-frequency problem", IEEE Transactions
 on Information Theory 37 (1991), as Chen & Goodman write it in "An empirical study of smoothing

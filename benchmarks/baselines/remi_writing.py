@@ -97,7 +97,7 @@ class RemiBaseline:
         seeds: Sequence[int],
         bars: Sequence[int] | None = None,
     ) -> list[Read]:
-        """Generate a piece for each of the conditions, at temperature 1, without truncation or mask.
+        """Generate a piece for each of the conditions: temperature 1, no truncation, no mask.
 
         bars: how many bars of each piece are generated; the rest is empty.
         """

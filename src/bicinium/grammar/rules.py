@@ -241,8 +241,8 @@ def ticks_until_due(state: State) -> int:
 
 
 def ticks_until_end(state: State) -> int:
-    """How long a single TIME_SHIFT may last: not beyond the last barline, and before the first note
-    not even up to it; 0 after a TIME_SHIFT that was not the longest.
+    """The most ticks that a TIME_SHIFT may last: to the last barline, or, before the first note, to
+    the tick before it. 0 after a TIME_SHIFT that was not the longest.
     """
     if state.moment == ARRIVED:
         return 0

@@ -54,7 +54,7 @@ def mark_legal(judge: Judge, state: State, table: memoryview, legal: memoryview)
 def mark_broken(
     judge: Judge, rule: int, state: State, table: memoryview, broken: memoryview
 ) -> None:
-    """For each row, which tokens break the rule of this index, into ``broken`` (N · V,)."""
+    """Write into ``broken`` (N · V,), for each row, which tokens break the rule of this index."""
     for row in range(len(table)):
         state.load(table, row)
         judge.mark_broken(rule, state, row_of(broken, row))

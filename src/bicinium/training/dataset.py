@@ -178,7 +178,7 @@ class PieceDataset:
 def piece_endings(pieces: Sequence[PieceRecord]) -> list[str | None]:
     """Return for each piece whether it comes to rest on its tonic, as a name of ``ENDINGS``.
 
-    None if its tokens are no score, which can be if pieces of poor grammar are not filtered out.
+    None if its tokens cannot be decoded. Such pieces occur if ungrammatical pieces are kept.
     """
     return [_ending(piece) for piece in pieces]
 
