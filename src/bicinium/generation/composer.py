@@ -98,7 +98,8 @@ class Composer:
         Raises CancelledError as soon as ``cancelled`` returns True.
         """
         check_request(conditions, seeds, config, self.config.meters, self.styles)
-        drawing = self.engine.drawing(config, self._places, cancelled)
+        places = max(1, min(self._places, selection.best_of * len(conditions)))
+        drawing = self.engine.drawing(config, places, cancelled)
         search = Search(
             conditions, seeds, config, selection, drawing, self.finish, self.opening, progress
         )

@@ -90,7 +90,7 @@ class Engine:
         A piece can be incomplete: without the grammar it stops at ``max_tokens``, and with it
         where the constraints forbid every token.
         """
-        drawing = self.drawing(config)
+        drawing = self.drawing(config, max(1, min(PLACES, len(conditions))))
         for number, (piece, rng) in enumerate(zip(conditions, rngs, strict=True)):
             drawing.add(number, piece, rng)
         pieces = {one.number: one.tokens for one in drawing if isinstance(one, Written)}
