@@ -60,6 +60,8 @@ def _patterns(species: int, bar: int, bars: int) -> tuple[_Pattern, ...]:
     if bar == 0:
         return {1: (_WHOLE,), 3: (_QUARTERS,)}.get(species, (_LATE_HALF,))
     middle = {1: (_WHOLE,), 2: (_HALVES,), 3: (_QUARTERS,), 4: (_TIED_HALVES, _HALVES)}
+    if species == 2 and bar == bars - 2:
+        return (_HALVES, _WHOLE)
     if species in middle:
         return middle[species]
     return (_TIED_HALVES, _HALVES) if bar == bars - 2 else _FLORID
