@@ -151,8 +151,9 @@ def _own_notes(given: FixedNotes, score: Score, part: int) -> list[Note]:
 
 
 def _walks(given: Sequence[FixedNotes | None], seed: int, patience: float) -> list[np.ndarray]:
-    """Draw random legal pieces. ``patience`` is how often time passes where it may, and then by
-    much.
+    """Draw random legal pieces.
+
+    patience: probability of choosing a TIME_SHIFT, mostly the longest, where one may come.
     """
     rng = np.random.default_rng(seed)
     notes = FixedNotesBatch(given)

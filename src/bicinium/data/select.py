@@ -1,4 +1,4 @@
-"""Select the pieces of a training set: high scores, no duplicates, and splits that agree."""
+"""Select the pieces of a training set: high scores, no duplicates, related works in one split."""
 
 from __future__ import annotations
 

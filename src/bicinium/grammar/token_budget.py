@@ -71,8 +71,8 @@ def keep_way_out(state: State, allowed: memoryview) -> None:
 
 
 def _next_step(state: State, allowed: memoryview) -> int:
-    """The single token that is the next step of the way out. If a whole kind is, keep that in
-    ``allowed`` and answer -1.
+    """The token that is the next step of the ending. If any token of a kind will do, keep that kind
+    in ``allowed`` and answer -1.
     """
     beginning = VELOCITY if state.velocity < 0 else NOTE_ON
     if state.moment == READY:
