@@ -47,6 +47,23 @@ def test_train_rejects_invalid_configurations(
     )
 
 
+def test_a_mistake_in_the_configuration_is_found_before_torch_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("training: {max_step: 3}\n")
+    program = """if True:
+        import sys
+        from bicinium.cli.main import main
+        try:
+            main()
+        finally:
+            print("torch" in sys.modules, "lightning_fabric" in sys.modules)"""
+    command = [sys.executable, "-c", program, "train", str(path)]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode != 0
+    assert "did you mean training.max_steps" in ran.stderr
+    assert ran.stdout.split() == ["False", "False"]
+
+
 _TINY_RUN = """
 model: {d_model: 32, n_layers: 1, n_heads: 2, d_ff: 32, context: 64}
 training:

@@ -246,7 +246,7 @@ def _loaded_by(program: str, *arguments: str) -> set[str]:
     return set(run.stdout.splitlines())
 
 
-_TRAINING_ONLY = {"torch", "lightning", "tensorboard", "pyarrow"}
+_TRAINING_ONLY = {"torch", "lightning_fabric", "tensorboard", "pyarrow"}
 
 
 def test_importing_the_package_loads_nothing_but_itself() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from bicinium.data.shards import load_pieces, write_shards
 from bicinium.errors import ConfigError

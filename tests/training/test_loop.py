@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from bicinium.api import compose_many
 from bicinium.data.piece_record import PieceRecord

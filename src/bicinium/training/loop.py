@@ -58,8 +58,7 @@ def train(
         raise ConfigError(f"{run} holds a run already. Resume it with --resume, or name another.")
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
-    for name in ("lightning.fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     return build_fabric(config).launch(
         lambda fabric: TrainingLoop(
             build_training(fabric, config, run, resume), before_step

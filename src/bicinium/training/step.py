@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from bicinium.training.batches import TrainingBatches, on_policy_batch
