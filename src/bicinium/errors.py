@@ -84,5 +84,9 @@ class RequestError(BiciniumError):
     """A request that cannot be fulfilled: an invalid option, or options that conflict."""
 
 
+class MissingExtraError(RequestError):
+    """A library of an extra that is not installed."""
+
+
 class CancelledError(BiciniumError):
     """A composition that the caller cancelled."""

@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from bicinium.errors import RequestError
+from bicinium.errors import MissingExtraError
 
 
 @contextmanager
 def require_extra(extra: str, purpose: str) -> Iterator[None]:
-    """Raise RequestError if an import inside the block fails because ``extra`` is not installed.
+    """Raise MissingExtraError if an import inside the block fails for want of ``extra``.
 
     ``purpose`` is the start of the message: what the user was trying to do.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        raise RequestError(
+        raise MissingExtraError(
             f"{purpose} needs {error.name}: install it with pip install 'bicinium[{extra}]'"
         ) from error
 
@@ -34,6 +34,6 @@ def is_importable(module: str) -> bool:
 
 
 def import_optional(module: str, extra: str, purpose: str) -> Any:
-    """Import and return a module of ``extra``. Raise RequestError if it is not installed."""
+    """Import and return a module of ``extra``. Raise MissingExtraError if it is not installed."""
     with require_extra(extra, purpose):
         return import_module(module)

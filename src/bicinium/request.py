@@ -224,7 +224,9 @@ def _current(options: dict[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         if name in _RENAMED:
             new = _RENAMED[name]
-            warnings.warn(f"{name} was renamed {new}.", DeprecationWarning, stacklevel=4)
+            warnings.warn(
+                f"{name} was renamed {new}. Its value is used.", DeprecationWarning, stacklevel=4
+            )
             current[new] = value
         elif name in _REMOVED:
             if value not in (None, _REMOVED[name]):

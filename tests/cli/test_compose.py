@@ -94,13 +94,16 @@ def test_compose_without_grammar_writes_token_files_and_exits_with_1(
 @pytest.mark.parametrize(
     ("arguments", "pattern"),
     [
-        (["--bars", "0"], r"bars must be between 1 and 256 \(got 0\)"),
+        (["--upper", "a.mid", "--continue", "b.mid"], "--continue and --upper cannot be combined"),
+        (["--best-of", "0"], r": --best-of must be 1 or more"),
+        (["--rewrite", "a.mid"], ": --rewrite needs both a file"),
+        (["--bars", "0"], r": --bars must be between 1 and 256 \(got 0\)"),
         (["--key", "H"], "'H' is not a key"),
         (["--meter", "5/7"], "5/7 is not a metre"),
         (["--meter", "13/16"], "has not learned the metre 13/16"),
         (["--style", "salieri"], "has not learned the style 'salieri'"),
         (["--tempo", "1000"], "tempo must be between .* .got 1000"),
-        (["-n", "0"], "n must be 1 or more .got 0"),
+        (["-n", "0"], ": -n must be 1 or more .got 0"),
         (["--seed", "-1"], "seed must be 0 or more"),
         (["--top-p", "0"], "--top-p must be over 0"),
         (["--temperature", "-1"], "--temperature must be over 0"),
@@ -222,9 +225,9 @@ def test_renamed_options_still_work_with_a_note(
         run_cli(*command, "--seed", 1, "--force", option, 2.0)
         for option in ("--recurrence", "--motif-strength")
     )
-    assert "recurrence was renamed motif_strength" in old.err
+    assert "--recurrence was renamed --motif-strength. Its value is used." in old.err
     assert json.loads(old.out)["pieces"][0]["tokens"] == json.loads(new.out)["pieces"][0]["tokens"]
-    run_cli(*command, "--repetition-penalty", 1).assert_error("repetition_penalty was removed")
+    run_cli(*command, "--repetition-penalty", 1).assert_error("--repetition-penalty was removed")
     run_cli(*command, "--constraint", "rhythm=1").assert_error("rhythm was removed")
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from bicinium import __version__
+
 
 def test_help_lists_every_command(run_cli: Callable[..., Any]) -> None:
     ran = run_cli("--help")
@@ -35,6 +37,12 @@ def test_every_command_has_help(run_cli: Callable[..., Any], command: list[str])
     ran = run_cli(*command, "--help")
     assert ran.status == 0
     assert "--help" in ran.out
+
+
+def test_version_and_short_help(run_cli: Callable[..., Any]) -> None:
+    assert run_cli("--version").out == f"bicinium {__version__}\n"
+    assert run_cli("compose", "-h").out == run_cli("compose", "--help").out
+    assert "--show-completion" in run_cli("-h").out
 
 
 def test_unknown_option_is_an_error_without_traceback(run_cli: Callable[..., Any]) -> None:

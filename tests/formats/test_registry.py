@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from bicinium.errors import (
     MidiFileError,
+    MissingExtraError,
     NotationFileError,
     ReductionNeededError,
-    RequestError,
     ScoreError,
 )
 from bicinium.formats.midi import write_midi
@@ -218,7 +218,7 @@ def test_what_is_no_kern_or_abc_is_refused(tmp_path, refuses, name):
 def test_without_music21_kern_is_refused_with_what_to_install(tmp_path, refuses, monkeypatch):
     monkeypatch.setitem(sys.modules, "music21", None)
     with refuses(
-        RequestError, r"needs music21: install it with pip install 'bicinium\[notation\]'"
+        MissingExtraError, r"needs music21: install it with pip install 'bicinium\[notation\]'"
     ):
         read_music(written(tmp_path, KERN, "piece.krn"))
 

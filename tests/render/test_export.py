@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from bicinium.errors import RequestError
+from bicinium.errors import MissingExtraError, RequestError
 from bicinium.formats.registry import read_score
 from bicinium.render.audio import write_wav
 from bicinium.render.export import OUTPUT_FORMATS, output_format, require_libraries, write_score
@@ -64,7 +64,9 @@ def test_what_is_not_installed_is_named_with_its_extra(
     tmp_path, refuses, monkeypatch, made_up_score, form
 ):
     monkeypatch.setitem(sys.modules, NEEDS[form], None)
-    with refuses(RequestError, rf"needs {NEEDS[form]}: install it with pip install 'bicinium\["):
+    with refuses(
+        MissingExtraError, rf"needs {NEEDS[form]}: install it with pip install 'bicinium\["
+    ):
         write_score(made_up_score(1, bars=1), tmp_path / f"piece.{form}")
     assert list(tmp_path.iterdir()) == []
 
@@ -198,6 +200,6 @@ def test_the_built_in_piano_plays_the_written_pitch():
 def test_the_libraries_of_several_formats_are_named_at_once(monkeypatch, refuses):
     for module in ("verovio", "soundfile"):
         monkeypatch.setitem(sys.modules, module, None)
-    with refuses(RequestError, r"needs verovio and soundfile.*bicinium\[engraving,sound\]"):
+    with refuses(MissingExtraError, r"need verovio and soundfile.*bicinium\[engraving,sound\]"):
         require_libraries("pdf", "wav", "ogg")
     require_libraries("wav", "mid")

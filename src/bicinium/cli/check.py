@@ -10,7 +10,7 @@ import typer
 
 from bicinium.cli.options import AsJson, Force
 from bicinium.cli.output import check_outputs, print_json, report_write_errors, write_page
-from bicinium.errors import BiciniumError, RequestError
+from bicinium.errors import BiciniumError, MissingExtraError, RequestError
 
 if TYPE_CHECKING:
     from bicinium.counterpoint import CounterpointReport, RuleSet
@@ -68,9 +68,7 @@ def check(
     rule_set = load_rule_set(rules)
     given = None if cantus is None else list(CantusOption).index(cantus)
     found = list(find_files(paths))
-    for option, wanted in (("--marked", marked), ("--fix", fix)):
-        if wanted and len(found) != 1:
-            raise RequestError(f"{option} takes a single file (got {len(found)}).")
+    _require_single_file(len(found), marked, fix)
     check_outputs([path for path in (report, marked, fix) if path], force, found)
     files = [_check_file(path, rule_set, given) for path in found]
     _write(files, report, marked)
@@ -85,12 +83,20 @@ def check(
         raise typer.Exit(1)
 
 
+def _require_single_file(count: int, marked: Path | None, fix: Path | None) -> None:
+    for option, wanted in (("--marked", marked), ("--fix", fix)):
+        if wanted and count != 1:
+            raise RequestError(f"{option} takes a single file (got {count}).")
+
+
 def _check_file(path: Path, rule_set: RuleSet, cantus: int | None) -> CheckedFile:
     from bicinium.api import check as check_music
     from bicinium.reports.counterpoint_report import CheckedFile
 
     try:
         return CheckedFile(path, check_music(path, rule_set, cantus=cantus))
+    except MissingExtraError:
+        raise
     except BiciniumError as error:
         return CheckedFile(path, None, str(error))
 

@@ -17,6 +17,7 @@ from bicinium.cli.options import MODEL_HELP, AsJson, Force, Perform
 from bicinium.cli.output import (
     check_outputs,
     check_writable,
+    option_names,
     print_deprecations,
     print_error,
     print_json,
@@ -136,7 +137,7 @@ def compose(
     if constraint and "list" in constraint:
         _print_constraints()
         return
-    with print_deprecations():
+    with print_deprecations(), option_names(context.params):
         request = _request(context.params)
     if streamed:
         if n not in (None, 1) or best_of not in (None, 1) or formats != "mid" or as_json:
@@ -147,7 +148,8 @@ def compose(
         for event in stream(request=request):
             _print_event(event)
         return
-    names = _file_names(request, out, _suffixes(formats))
+    with option_names(context.params):
+        names = _file_names(request, out, _suffixes(formats))
     check_outputs(itertools.chain(*names), force, request.files)
     _compose_files(request, names, perform, as_json)
 
@@ -242,6 +244,8 @@ def _suffixes(formats: str) -> list[str]:
 
 
 def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
+    from bicinium.music.remarks import remarks
+
     tempo = piece.score.tempo_qpm if piece.score else piece.conditions.tempo_qpm
     sheet = piece.sheet
     return {
@@ -252,6 +256,7 @@ def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
         "quality_score": round(sheet.quality_score, 4) if sheet and piece.score else None,
         "adherence": round(sheet.adherence, 4) if sheet else None,
         "checks": sheet.checks if sheet else {},
+        "remarks": remarks(piece.score) if piece.score else [],
         "quoted_bars": sheet.quoted_bars if sheet else None,
         "quoted_from": sheet.quoted_from if sheet else "",
         "realism": round(sheet.realism, 4) if sheet and sheet.realism is not None else None,
@@ -268,21 +273,13 @@ def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
 
 
 def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
-    typer.echo(
-        "key       metre  bars  notes  tempo  style      grammar  quality  realism  adheres  quotes"
-        "  file"
-    )
+    typer.echo("key       metre  bars  notes  tempo  style      grammar  file")
     for row in rows:
         tempo = f"{row['tempo']:.0f}" if row["tempo"] else "-"
         word = "valid" if row["valid"] else f"{row['grammar_score']:.3f}"
-        quality = "-" if row["quality_score"] is None else f"{row['quality_score']:.2f}"
-        realism = "-" if row["realism"] is None else f"{row['realism']:.2f}"
-        adherence = "-" if row["adherence"] is None else f"{row['adherence']:.0%}"
-        quotes = "-" if row["quoted_bars"] is None else str(row["quoted_bars"])
         typer.echo(
             f"{row['key']:<9} {row['meter']:<6} {row['bars']:>4}  {row['notes']:>5}  {tempo:>5}  "
-            f"{row['style'] or '-':<9}  {word:<7}  {quality:>7}  {realism:>7}  {adherence:>7}  "
-            f"{quotes:>6}  {row['path']}"
+            f"{row['style'] or '-':<9}  {word:<7}  {row['path']}"
         )
     for row in rows:
         for remark in _remarks(row):
@@ -291,7 +288,8 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
 
 
 def _remarks(row: dict[str, Any]) -> Iterator[str]:
-    """Return remarks on what a piece lacks."""
+    """Return remarks on what a piece lacks, in words; --json has the numbers."""
+    yield from row["remarks"]
     missed = [name for name, holds in row["checks"].items() if not holds]
     if missed:
         yield f"not as requested: {', '.join(missed)}"

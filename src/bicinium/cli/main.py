@@ -7,9 +7,11 @@ invalid; 2 the call or an input file is wrong.
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from bicinium import __version__
 from bicinium.cli.check import check
 from bicinium.cli.compose import compose
 from bicinium.cli.convert import convert
@@ -23,11 +25,17 @@ from bicinium.cli.validate import validate
 from bicinium.compiled import NOT_COMPILED, is_compiled
 from bicinium.errors import BiciniumError, CollapseError
 
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bicinium {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    help="Compose two-voice keyboard music that is grammatical by construction.",
 )
 for command in (
     compose, convert, validate, check, species, train, finetune, doctor, evaluate, studio,
@@ -45,6 +53,16 @@ runs = typer.Typer(no_args_is_help=True, help="Compare and average training runs
 runs.command("compare")(runs_compare)
 runs.command("average")(runs_average)
 app.add_typer(runs, name="runs")
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Version.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Compose two-voice keyboard music that is grammatical by construction."""
 
 
 def main() -> None:

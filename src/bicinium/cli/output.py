@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
 
 T = TypeVar("T")
+_OPTIONS = {"continue_from": "continue"}  # parameters that are named otherwise than their option
+_RENAMED_OPTIONS = ("recurrence", "motif_strength", "repetition_penalty")
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -77,7 +80,31 @@ def print_deprecations() -> Iterator[None]:
         warnings.simplefilter("always", DeprecationWarning)
         yield
     for warning in caught:
-        print_error(f"bicinium: {warning.message}")
+        print_error(f"bicinium: {_with_dashes(str(warning.message), _RENAMED_OPTIONS)}")
+
+
+@contextmanager
+def option_names(parameters: Iterable[str]) -> Iterator[None]:
+    """Name options as on the command line in a RequestError of the block: ``--best-of``."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(_with_dashes(str(error), parameters)) from error
+
+
+def _with_dashes(message: str, parameters: Iterable[str]) -> str:
+    """Replace the names of parameters where they are the subject of a message."""
+    names = "|".join(sorted(parameters, key=len, reverse=True))
+    subject = (
+        rf"(?<![-\w])(?:{names})(?= (?:must|needs|was|cannot|and (?:{names})\b))"
+        rf"|(?<= and )(?:{names})(?= cannot)|(?<=renamed )(?:{names})"
+    )
+
+    def dashed(found: re.Match[str]) -> str:
+        name = _OPTIONS.get(found[0], found[0])
+        return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+
+    return re.sub(subject, dashed, message)
 
 
 def resolve_renamed(new: T | None, old: T | None, new_name: str, old_name: str) -> T | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bicinium.errors import RequestError
+from bicinium.errors import MissingExtraError, RequestError
 from bicinium.formats.midi import write_midi
 from bicinium.formats.musicxml_writer import NoteMarks, write_musicxml
 from bicinium.music.score import Score
@@ -80,9 +80,10 @@ def require_libraries(*formats: str) -> None:
         list(dict.fromkeys(getattr(library, name) for library in missing))
         for name in ("module", "extra")
     )
-    purposes = " and ".join(dict.fromkeys(library.purpose for library in missing))
-    raise RequestError(
-        f"{purposes} needs {' and '.join(modules)}: "
+    purposes = list(dict.fromkeys(library.purpose for library in missing))
+    raise MissingExtraError(
+        f"{' and '.join(purposes)} need{'s' if len(purposes) == 1 else ''} "
+        f"{' and '.join(modules)}: "
         f"install {'it' if len(modules) == 1 else 'them'} with pip install "
         f"'bicinium[{','.join(extras)}]'"
     )

@@ -12,7 +12,7 @@ from enum import StrEnum
 from glob import glob
 from pathlib import Path
 
-from bicinium.errors import BiciniumError, RequestError, ScoreError
+from bicinium.errors import BiciniumError, MissingExtraError, RequestError, ScoreError
 from bicinium.formats.midi import read_midi
 from bicinium.formats.registry import MUSIC_SUFFIXES, NOTATION_SUFFIXES, read_music
 from bicinium.grammar.validate import MusicalGrammarValidator, Violation
@@ -81,7 +81,10 @@ def find_files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def validate_file(path: Path, validator: MusicalGrammarValidator | None = None) -> FileVerdict:
-    """Validate one file. A file that cannot be read is invalid; its violation is the error."""
+    """Validate one file. A file that cannot be read is invalid; its violation is the error.
+
+    Raises MissingExtraError if a library for its format is not installed.
+    """
     validator = validator or MusicalGrammarValidator()
     try:
         if path.suffix.lower() in TOKEN_SUFFIXES:
@@ -89,6 +92,8 @@ def validate_file(path: Path, validator: MusicalGrammarValidator | None = None) 
         if path.suffix.lower() in NOTATION_SUFFIXES:
             return _validate_notation(path, validator)
         return _validate_midi(path, validator)
+    except MissingExtraError:
+        raise
     except BiciniumError as error:
         unreadable = Violation(0, 0, 1, 1.0, 0, "file", str(error))
         return FileVerdict(path, False, 0.0, 0, (unreadable,), CheckedAs.NOTHING)
