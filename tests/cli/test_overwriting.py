@@ -45,7 +45,7 @@ _WRITING = {
     "runs average": ("runs average {run}", "{run}/average.safetensors"),
 }
 _READING = {"doctor", "studio", "corpus validate"}
-_OTHERWISE = {"train"}  # refuses a folder with a run; see test_train.py
+_OTHERWISE = {"train", "finetune"}  # refuse a folder with a run; see their tests
 
 
 def _commands(group: typer.Typer, prefix: str = "") -> Iterator[str]:
