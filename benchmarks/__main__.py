@@ -29,6 +29,7 @@ EXPERIMENTS = (
     "grammar_loss",
     "musescore",
     "quality_calibration",
+    "reading_cases",
     "self_similarity",
     "shapes",
     "spelling",

@@ -360,12 +360,25 @@ def test_empty_and_absent_files_are_refused(tmp_path: Path, refuses: Refuses) ->
     _each(tmp_path / "silent.musicxml", refuses, NotationFileError, "holds no notes")
 
 
-def test_one_line_alone_is_not_gone_on_from(score: Score, tmp_path: Path, refuses: Refuses) -> None:
+def test_one_line_alone_is_gone_on_from_and_rewritten(score: Score, tmp_path: Path) -> None:
     path = tmp_path / "line.musicxml"
     write_score(replace(score, voices=(score.voices[0], Voice(()))), path)
     for asked in ({"continue_from": path}, {"rewrite": path, "rewrite_bars": (1, 2)}):
-        with refuses(ScoreError, "line.musicxml has no .* voice: a score of two voices is needed"):
-            _one(**asked)
+        assert _one(**asked).fixed_notes is not None
+
+
+def test_the_bars_to_rewrite_are_those_on_the_page(tmp_path: Path, refuses: Refuses) -> None:
+    """Print counts an upbeat as bar 0."""
+    notes = tuple(Note(tick, 60, 24) for tick in range(48, 288, 24))
+    score = Score((Voice(notes), Voice(())), 4, Meter(3, 4), anacrusis_ticks=24)
+    path = tmp_path / "upbeat.musicxml"
+    write_score(score, path)
+    fixed = _one(rewrite=path, rewrite_bars=(2, 2)).fixed_notes
+    assert fixed is not None
+    onsets = {note.onset_tick for note in fixed.score.voices[0].notes}
+    assert onsets == {note.onset_tick for note in notes} - {144, 168, 192}
+    with refuses(RequestError, "has an upbeat, bar 0, and bars 1 to 3"):
+        _one(rewrite=path, rewrite_bars=(4, 4))
 
 
 def test_a_note_that_the_grammar_does_not_know_is_refused(tmp_path: Path, refuses: Refuses) -> None:

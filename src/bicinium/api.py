@@ -175,19 +175,22 @@ def check(
     *,
     cantus: int | None = None,
     reduce: bool = False,
+    quantize: bool = False,
 ) -> CounterpointReport:
     """Check the counterpoint of a score or a file; see ``check_score``.
 
     rules: the name of a set (``species1`` to ``species5``, each also with ``-school``; ``bach``),
         or a YAML file. cantus: the voice that is given, 0 the upper, 1 the lower.
     """
-    score = music if isinstance(music, Score) else read_score(music, reduce)
+    score = music if isinstance(music, Score) else read_score(music, reduce, quantize=quantize)
     return check_score(score, load_rule_set(rules), cantus)
 
 
-def read(path: str | Path, *, reduce: bool = False) -> Score:
-    """Read the two-voice score in a music file; see ``read_score``."""
-    return read_score(path, reduce)
+def read(
+    path: str | Path, *, reduce: bool = False, quantize: bool = False, unfold: bool = False
+) -> Score:
+    """Read the score in a MIDI, MusicXML, kern, ABC or MEI file; see ``read_score``."""
+    return read_score(path, reduce, quantize=quantize, unfold=unfold)
 
 
 def write(score: Score, path: str | Path, *, perform: bool = False) -> None:

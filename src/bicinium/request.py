@@ -27,6 +27,7 @@ from bicinium.generation.subject import INTERVALS, fix_subject, parse_subject
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator
 from bicinium.model.checkpoint import DEFAULT_MODEL, resolve_model
 from bicinium.music.key import Key, estimate_key
+from bicinium.music.losses import Loss
 from bicinium.music.score import Meter, Score, Voice, note_array
 from bicinium.option_types import check_types
 from bicinium.tokenizer.codec import encode
@@ -58,7 +59,9 @@ class ComposeRequest:
     upper: Path | None = None  # an upper voice to which the lower is written
     lower: Path | None = None  # a lower voice to which the upper is written
     rewrite: Path | None = None  # a score of which some bars are composed anew
-    rewrite_bars: tuple[int, int] | None = None  # the first and last of these bars, from 1
+    rewrite_bars: tuple[int, int] | None = None  # the first and last of these bars, as printed
+    quantize: bool = False  # move a recording to sixteenths and triplet eighths
+    unfold: bool = False  # play the repeats of a source
     subject: str | None = None  # like "D4:1/8 E4:1/8 r:1/4": opens the piece, answered below
     title: str | None = None  # None: that of the given file, or the key
     composer: str | None = None  # None: that of the given file, or bicinium
@@ -201,9 +204,19 @@ class ComposeRequest:
         """Return the score that the piece starts from, if any."""
         for part, path in enumerate((self.upper, self.lower)):
             if path is not None:
-                return _check_grammar(read_voice(path, part), str(path))
+                line = read_voice(path, part, quantize=self.quantize, unfold=self.unfold)
+                return _check_grammar(line, str(path))
         path = self.continue_from or self.rewrite
-        return _check_grammar(read_score(path), str(path)) if path else None
+        if path is None:
+            return None
+        score = read_score(path, quantize=self.quantize, unfold=self.unfold)
+        return _check_grammar(score, str(path))
+
+    @property
+    def source_losses(self) -> tuple[Loss, ...]:
+        """What reading the source left out."""
+        source = self._source()
+        return source.losses if source else ()
 
     def _fixed(self, source: Score) -> tuple[int, FixedNotes]:
         """Return the number of bars, and the notes of the source that stay."""
@@ -213,9 +226,20 @@ class ComposeRequest:
         if self.bars not in (None, source.bars):
             raise RequestError(f"The given score has {source.bars} bars, not {self.bars}.")
         if self.rewrite_bars:
-            return source.bars, fix_around_gap(source, *self.rewrite_bars)
+            return source.bars, fix_around_gap(source, *self._counted_bars(source))
         part = 0 if self.upper else 1
         return source.bars, fix_voice(source.voices[part], part, source)
+
+    def _counted_bars(self, source: Score) -> tuple[int, int]:
+        """Return the bars to rewrite, counted from 1. An upbeat is printed as bar 0."""
+        first, last = self.rewrite_bars or (1, 1)
+        upbeat = int(source.anacrusis_ticks > 0)
+        if upbeat and not 0 <= first <= last < source.bars:
+            raise RequestError(
+                f"Bars {first} to {last} cannot be rewritten. The piece has an upbeat, bar 0, and "
+                f"bars 1 to {source.bars - 1}."
+            )
+        return first + upbeat, last + upbeat
 
 
 def _current(options: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from bicinium.errors import MidiFileError
 from bicinium.formats.midi import read_midi, write_midi
 from bicinium.music.content import Content, Staff
 from bicinium.music.key import ALL_KEYS, Key
+from bicinium.music.losses import Loss, LossKind
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.music.voice_reduction import reduce_to_two_voices
 
@@ -123,10 +124,13 @@ class TestStaves:
             (Note(0, 48, 24, 64),),
         ]
 
-    def test_the_tracks_of_type_2_are_the_staves(self, midi_file: MidiFile) -> None:
+    def test_the_first_piece_of_type_2_is_read_and_the_others_are_said(
+        self, midi_file: MidiFile
+    ) -> None:
         data = smf(2, track(*ONE_NOTE), track(on(0, 48), off(PPQ, 48)))
-        staves = read_midi(midi_file(data)).staves
-        assert [staff.notes[0].pitch for staff in staves] == [60, 48]
+        content = read_midi(midi_file(data))
+        assert [staff.notes[0].pitch for staff in content.staves] == [60]
+        assert content.losses == (Loss(LossKind.OTHER_PIECES, 1, "2"),)
 
     def test_two_tracks_on_one_channel_stay_apart(self, midi_file: MidiFile) -> None:
         data = smf(1, track(on(0, 60), off(2 * PPQ, 60)), track(on(PPQ, 60), off(2 * PPQ, 60)))
@@ -228,9 +232,10 @@ class TestNotes:
         assert [note.pitch for note in content.staves[0].notes] == [21, 108]
         assert content.notes_left_out == 0
 
-    def test_a_note_that_never_ends_is_left_out(self, read: Read) -> None:
+    def test_a_note_that_never_ends_is_held_to_the_end_of_its_track(self, read: Read) -> None:
         content = read(on(0, 72), *ONE_NOTE)
-        assert [note.pitch for note in content.staves[0].notes] == [60]
+        assert content.staves[0].notes == (Note(0, 60, 24, 64), Note(0, 72, 24, 64))
+        assert content.losses == (Loss(LossKind.NEVER_ENDED, 1),)
 
     def test_an_end_without_a_beginning_is_passed_over(self, read: Read) -> None:
         assert read(off(0, 72), *ONE_NOTE).staves[0].notes == (Note(0, 60, 24, 64),)
@@ -287,7 +292,8 @@ class TestGrid:
             assert abs(note.offset_tick - exact[1]) <= Fraction(1, 2) or note.duration_ticks == 1
             off_grid += any(place.denominator > 1 for place in exact)
             source_tick += ticks
-        assert content.notes_off_grid == off_grid
+        snapped = sum(loss.count for loss in content.losses if loss.kind is LossKind.SNAPPED)
+        assert content.notes_off_grid + snapped == off_grid
 
 
 class TestTempo:
@@ -329,7 +335,7 @@ class TestMeter:
         assert read(meter(0, 3, 2), meter(0, 2, 1), *ONE_NOTE).meters == ((0, Meter(2, 2)),)
 
     @pytest.mark.parametrize(
-        ("numerator", "power_of_two"), [(0, 2), (33, 2), (255, 3), (4, 6), (4, 8), (4, 40)]
+        ("numerator", "power_of_two"), [(33, 2), (255, 3), (4, 6), (4, 8), (4, 40)]
     )
     def test_a_metre_that_notation_does_not_have_is_refused(
         self, numerator: int, power_of_two: int, read: Read, refuses
@@ -446,6 +452,11 @@ class TestRefusedFiles:
         for length in range(len(whole)):
             with pytest.raises(MidiFileError, match=r"piece\.mid (is |holds no notes)"):
                 read_midi(midi_file(whole[:length]))
+
+    def test_a_metre_without_beats_is_ignored_and_said(self, read: Read) -> None:
+        content = read(meter(0, 0, 2), *ONE_NOTE)
+        assert content.meters == ((0, Meter(4, 4)),)
+        assert content.losses == (Loss(LossKind.BAD_METER, 1),)
 
     def test_a_missing_file_is_refused(self, tmp_path: Path, refuses) -> None:
         with refuses(MidiFileError, r"none\.mid cannot be opened: No such file"):
@@ -716,7 +727,7 @@ def test_what_is_written_is_read_back(
     assert (piece.notes_dropped, piece.notes_shortened, content.notes_off_grid) == (0, 0, 0)
 
 
-def test_a_key_signature_that_is_none_between_two_programs_is_damage(tmp_path):
+def test_a_key_signature_that_is_none_between_two_programs_is_ignored(tmp_path):
     path = tmp_path / "broken.mid"
     midi = mido.MidiFile(ticks_per_beat=24)
     for program in (0, 40):
@@ -729,5 +740,6 @@ def test_a_key_signature_that_is_none_between_two_programs_is_damage(tmp_path):
     midi.tracks[0].insert(0, mido.MetaMessage("key_signature", key="C"))
     midi.save(path)
     path.write_bytes(path.read_bytes().replace(b"\xff\x59\x02\x00\x00", b"\xff\x59\x02\x3f\x00"))
-    with pytest.raises(MidiFileError, match="damaged"):
-        read_midi(path)
+    content = read_midi(path)
+    assert (content.fifths, len(content.staves)) == (None, 2)
+    assert content.losses == (Loss(LossKind.BAD_KEY, 1),)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bicinium.cli.options import AsJson, Force
+from bicinium.cli.options import AsJson, Force, Quantize
 from bicinium.cli.output import check_outputs, print_json, report_write_errors, write_page
 from bicinium.errors import BiciniumError, MissingExtraError, RequestError
 
@@ -56,6 +56,7 @@ def check(
         ),
     ] = None,
     force: Force = False,
+    quantize: Quantize = False,
     as_json: AsJson = False,
 ) -> None:
     """Find parallel fifths, unprepared dissonances and other faults, and say where and why.
@@ -70,7 +71,7 @@ def check(
     found = list(find_files(paths))
     _require_single_file(len(found), marked, fix)
     check_outputs([path for path in (report, marked, fix) if path], force, found)
-    files = [_check_file(path, rule_set, given) for path in found]
+    files = [_check_file(path, rule_set, given, quantize) for path in found]
     _write(files, report, marked)
     if as_json:
         print_json({"files": [_row(each) for each in files]})
@@ -89,12 +90,12 @@ def _require_single_file(count: int, marked: Path | None, fix: Path | None) -> N
             raise RequestError(f"{option} takes a single file (got {count}).")
 
 
-def _check_file(path: Path, rule_set: RuleSet, cantus: int | None) -> CheckedFile:
+def _check_file(path: Path, rule_set: RuleSet, cantus: int | None, quantize: bool) -> CheckedFile:
     from bicinium.api import check as check_music
     from bicinium.reports.counterpoint_report import CheckedFile
 
     try:
-        return CheckedFile(path, check_music(path, rule_set, cantus=cantus))
+        return CheckedFile(path, check_music(path, rule_set, cantus=cantus, quantize=quantize))
     except MissingExtraError:
         raise
     except BiciniumError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bicinium.cli.options import MODEL_HELP, AsJson, Force, Perform
+from bicinium.cli.options import MODEL_HELP, AsJson, Force, Perform, Quantize, Unfold
 from bicinium.cli.output import (
     check_outputs,
     check_writable,
@@ -21,6 +21,7 @@ from bicinium.cli.output import (
     print_deprecations,
     print_error,
     print_json,
+    print_losses,
     report_write_errors,
 )
 from bicinium.cli.progress import progress_bar
@@ -67,7 +68,8 @@ def compose(
         Path | None, typer.Option(help="A score of which --rewrite-bars are composed anew.")
     ] = None,
     rewrite_bars: Annotated[
-        str | None, typer.Option(help="First and last bar to rewrite, like 3-4.")
+        str | None,
+        typer.Option(help="First and last bar to rewrite, as printed, like 3-4; an upbeat is 0."),
     ] = None,
     subject: Annotated[
         str | None,
@@ -124,6 +126,8 @@ def compose(
     ] = "mid",
     perform: Perform = False,
     force: Force = False,
+    quantize: Quantize = False,
+    unfold: Unfold = False,
     streamed: Annotated[
         bool, typer.Option("--stream", help="Print the notes of one piece as they are composed.")
     ] = False,
@@ -139,6 +143,7 @@ def compose(
         return
     with print_deprecations(), option_names(context.params):
         request = _request(context.params)
+    print_losses(request.source_losses)
     if streamed:
         if n not in (None, 1) or best_of not in (None, 1) or formats != "mid" or as_json:
             raise RequestError(

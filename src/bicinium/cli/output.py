@@ -9,12 +9,15 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
+
+if TYPE_CHECKING:
+    from bicinium.music.losses import Loss
 
 T = TypeVar("T")
 _OPTIONS = {"continue_from": "continue"}  # parameters that are named otherwise than their option
@@ -29,6 +32,12 @@ def print_json(document: dict[str, Any]) -> None:
 def print_error(message: str) -> None:
     """Print a line on standard error."""
     typer.echo(message, err=True)
+
+
+def print_losses(losses: Iterable[Loss], prefix: str = "") -> None:
+    """Print what reading a file left out, one line for each kind, on standard error."""
+    for loss in losses:
+        print_error(f"{prefix}{loss}")
 
 
 def write_page(path: Path, page: str) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bicinium.cli.options import AsJson, Force
-from bicinium.cli.output import check_outputs, print_json, write_page
+from bicinium.cli.options import AsJson, Force, Quantize, Unfold
+from bicinium.cli.output import check_outputs, print_json, print_losses, write_page
 
 if TYPE_CHECKING:
     from bicinium.reports.verdicts import FileVerdict
@@ -30,6 +30,8 @@ def validate(
         ),
     ] = None,
     force: Force = False,
+    quantize: Quantize = False,
+    unfold: Unfold = False,
     as_json: AsJson = False,
 ) -> None:
     """Check files against the grammar and list the violations with their positions.
@@ -41,7 +43,7 @@ def validate(
 
     found = list(find_files(paths))
     check_outputs([report] if report else [], force, found)
-    verdicts = [validate_file(path) for path in found]
+    verdicts = [validate_file(path, quantize=quantize, unfold=unfold) for path in found]
     if report:
         svg = report.suffix.lower() == ".svg"
         write_page(report, svg_report(verdicts) if svg else html_report(verdicts))
@@ -51,6 +53,8 @@ def validate(
         print_json({"files": rows, "valid": len(rows) - invalid, "invalid": invalid})
     else:
         _print_verdicts(verdicts)
+        for verdict in verdicts:
+            print_losses(verdict.losses, f"{verdict.path.name}: ")
     if invalid:
         raise typer.Exit(1)
 
@@ -67,6 +71,7 @@ def _verdict_row(verdict: FileVerdict) -> dict[str, Any]:
         "grammar_score": round(verdict.grammar_score, 4),
         "quality_score": None if judged is None else round(judged, 4),
         "notes": verdict.notes,
+        "losses": [str(loss) for loss in verdict.losses],
         "violations": [asdict(violation) for violation in verdict.violations],
         "hint": verdict.hint,
     }

@@ -18,7 +18,8 @@ from bicinium.data.import_cache import ImportCache, code_hash
 from bicinium.data.import_piece import import_files
 from bicinium.data.piece_record import PieceRecord
 from bicinium.data.source_file import SourceFile
-from bicinium.errors import CorpusError
+from bicinium.errors import BiciniumError, CorpusError
+from bicinium.formats.source_bytes import read_source
 from bicinium.optional_imports import import_optional
 
 CHUNK_FILES = 16  # files that one process imports at a time
@@ -127,8 +128,8 @@ def _licence(of_source: str, of_file: str) -> str:
 def _cache_key(source: SourceFile, version: str) -> str:
     """Return a hash of what the records depend on; nothing if the file cannot be opened."""
     try:
-        data = source.path.read_bytes()
-    except OSError:
+        data = read_source(source.path)
+    except BiciniumError:
         return ""
     head = f"{version}|{source.path.name}|{','.join(source.pairs)}|"
     return hashlib.sha256(head.encode() + data).hexdigest()

@@ -22,7 +22,7 @@ from bicinium.data.composer_styles import style_of_composer
 from bicinium.data.source_file import SourceFile
 from bicinium.data.split import held_out
 from bicinium.errors import CorpusError
-from bicinium.formats.registry import MUSIC_SUFFIXES
+from bicinium.formats.registry import find_music
 
 CORPUS_VARIABLE = "BICINIUM_CORPUS"  # default folders, separated as in PATH
 
@@ -85,7 +85,7 @@ def _sources_of(folder: Path) -> Iterator[SourceFile]:
 
 
 def _music_files(folder: Path) -> list[Path]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in MUSIC_SUFFIXES)
+    paths = find_music(folder)
     if not paths:
         raise CorpusError(f"There are no music files below {folder}.")
     return paths

@@ -1,194 +1,268 @@
-"""Read and write MIDI files, on the grid of 24 ticks to the quarter note.
+"""Read MIDI files, on the grid of 24 ticks to the quarter note.
 
-The reader keeps staves apart and changes nothing but time. It rounds each onset and end to the grid
-from its absolute position, so errors do not add up. It treats irregular files as follows:
+The reader keeps staves apart: each channel of each track is one. It changes nothing but time (see
+``grid``). It treats irregular files as follows; ``Content.losses`` lists what was lost.
 
-- Type 0, 1 and 2, running status and note-ons of velocity 0 follow the standard.
-- The first tempo counts. The number of later ones is reported. A tempo of 0 is ignored.
-- A staff that changes its program stays one staff. Drums are left out.
+- Type 0 and 1. Of type 2, independent pieces, the first that has notes is read.
+- The tempo at the first note counts. A tempo of 0 is ignored.
+- Drums are left out. The sustain pedal is ignored.
 - All metres are reported; ``voice_reduction`` splits the piece there. A first metre that lasts one
-  bar and is shorter than the second is an anacrusis.
-- Notes without length and notes off the piano are left out and counted. Notes that never end are
-  left out uncounted, because symusic drops them.
-- A note that starts again while it sounds ends there and starts again.
-- A file without notes, with an invalid metre, or that is not MIDI raises MidiFileError.
+  bar and is shorter than the second is an anacrusis. A metre of 0 and a key of more than seven
+  sharps or flats are ignored.
+- Notes without length and notes off the piano are left out. Notes that never end are held to the
+  end of their track. A note that starts again while it sounds ends there.
+- A file without notes, in seconds, cut off, or that is not MIDI raises MidiFileError.
 """
 
 from __future__ import annotations
 
-import io
-import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import mido
 import numpy as np
-import symusic
-from mido.midifiles.meta import KeySignatureError
 from numpy.typing import NDArray
 
-from bicinium.atomic_write import atomic_write
 from bicinium.errors import MidiFileError, ScoreError
+from bicinium.formats.grid import GridCount, to_grid
 from bicinium.formats.meter_changes import without_repeats
+from bicinium.formats.midi_events import TrackEvents
+from bicinium.formats.midi_writer import write_midi
+from bicinium.formats.source_bytes import read_source
 from bicinium.music.content import Content, Staff, without_restrikes
 from bicinium.music.key import Key
+from bicinium.music.losses import Loss, LossKind, losses_of
 from bicinium.music.score import (
     COMMON_TIME,
     HIGHEST_PITCH,
     LOWEST_PITCH,
     TICKS_PER_QUARTER,
     Meter,
-    NoteArray,
     NoteSequence,
-    Score,
     note_array,
 )
 
-_STAFF_NAMES = ("right", "left")
-_PIANO_PROGRAM = 0
-_MICROSECONDS_PER_MINUTE = 60_000_000
-_MAX_MICROSECONDS_PER_QUARTER = 2**24 - 1  # A tempo has three bytes.
+__all__ = ["MidiEvents", "midi_meters", "read_midi", "read_midi_events", "write_midi"]
+
 _MAX_TICKS = TICKS_PER_QUARTER * 4 * 10_000  # 10,000 bars of 4/4. A longer file is damaged.
-_DEFAULT_QPM = 120.0
+_MAX_BYTES_BEFORE_HEADER = 1024  # RIFF and MacBinary put a header of their own first.
+_DEFAULT_MICROSECONDS = 500_000  # of a quarter note
+_MICROSECONDS_PER_MINUTE = 60_000_000
+_DRUM_CHANNEL = 9
+_TRACK_NAME, _TEMPO, _METER, _KEY = 0x03, 0x51, 0x58, 0x59  # types of meta events
 
 
-# ------------------------------------------------------------------ reading
+@dataclass(slots=True)
+class MidiEvents:
+    """The tracks of a MIDI file. Times are ticks of the file."""
+
+    ticks_per_quarter: int
+    tracks: list[TrackEvents]
+    other_pieces: int = 0  # in a file of type 2
+    damage: list[str] = field(default_factory=list)
+
+    def metas(self, kind: int) -> list[tuple[int, bytes]]:
+        """Return (tick, content) of all meta events of a type, in order of time."""
+        found = [
+            (tick, data) for t in self.tracks for tick, type_, data in t.metas if type_ == kind
+        ]
+        return sorted(found, key=lambda meta: meta[0])
+
+
+def read_midi_events(path: Path) -> MidiEvents:
+    """Return the events of a MIDI file. Raises MidiFileError if it cannot be read."""
+    data = read_source(path, MidiFileError)
+    start = data.find(b"MThd", 0, _MAX_BYTES_BEFORE_HEADER)
+    if start < 0:
+        raise MidiFileError(f"{path} is not a MIDI file: it does not begin with MThd.")
+    header = data[start + 4 : start + 14]
+    if len(header) < 10:
+        raise _damaged(path, "its header is cut off")
+    size, kind, announced, division = (
+        int.from_bytes(header[a:b], "big") for a, b in ((0, 4), (4, 6), (6, 8), (8, 10))
+    )
+    if division & 0x8000 or not division:
+        raise MidiFileError(f"{path} counts time in seconds, not in beats. Export it with beats.")
+    try:
+        tracks = _tracks(data, start + 8 + max(6, size))
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    events = MidiEvents(division, tracks)
+    if len(tracks) < announced:
+        events.damage.append(f"{len(tracks)} of its {announced} tracks are there")
+    if kind == 2:
+        with_notes = [track for track in tracks if track.onsets]
+        events.tracks, events.other_pieces = with_notes[:1], max(0, len(with_notes) - 1)
+    return events
+
+
+def _tracks(data: bytes, position: int) -> list[TrackEvents]:
+    """Return the tracks of a file whose header ends at ``position``.
+
+    The length of a chunk is trusted only if a chunk or the end of the file follows.
+    """
+    tracks: list[TrackEvents] = []
+    while position >= 0 and position + 8 <= len(data):
+        name = data[position : position + 4]
+        length = int.from_bytes(data[position + 4 : position + 8], "big")
+        start = position + 8
+        end = start + length
+        if name != b"MTrk":
+            position = end if name.isalnum() and end <= len(data) else data.find(b"MTrk", position)
+            continue
+        track = TrackEvents()
+        is_sound = end == len(data) or (end < len(data) and data[end : end + 4].isalnum())
+        track.scan(data, start, end if is_sound else len(data))
+        if not (is_sound or track.has_ended):
+            raise ValueError(f"track {len(tracks) + 1} is cut off")
+        tracks.append(track)
+        position = end if is_sound else data.find(b"MTrk", track.position)
+    return tracks
+
+
+def _damaged(path: Path, reason: str) -> MidiFileError:
+    return MidiFileError(f"{path} is damaged and cannot be read as MIDI: {reason}.")
 
 
 def read_midi(path: str | Path) -> Content:
     """Read a MIDI file. Raises MidiFileError if it cannot be read or has no notes."""
     path = Path(path)
-    data = _midi_bytes(path)
-    try:
-        source: Any = symusic.Score.from_midi(data)
-        if len({track.program for track in source.tracks}) > 1:
-            source = symusic.Score.from_midi(_without_program_changes(path))
-    except (RuntimeError, ValueError) as error:
-        raise _damaged(path, error) from error
-    return _content(source, path)
-
-
-def read_midi_messages(path: Path) -> mido.MidiFile:
-    """Return the messages of a MIDI file unchanged. Raises MidiFileError if it is damaged."""
-    try:
-        return mido.MidiFile(file=io.BytesIO(_midi_bytes(path)), clip=True)
-    except (OSError, EOFError, ValueError, LookupError, TypeError, KeySignatureError) as error:
-        raise _damaged(path, error) from error
-
-
-def _midi_bytes(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MidiFileError(f"{path} cannot be opened: {error.strerror or error}.") from error
-    if not data.startswith(b"MThd"):
-        raise MidiFileError(f"{path} is not a MIDI file: it does not begin with MThd.")
-    if len(data) >= 14 and int.from_bytes(data[12:14], "big", signed=True) <= 0:
-        raise MidiFileError(f"{path} counts time in seconds, not in beats. Export it with beats.")
-    return data
-
-
-def _damaged(path: Path, error: Exception) -> MidiFileError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return MidiFileError(f"{path} is damaged and cannot be read as MIDI: {reason}.")
-
-
-def _without_program_changes(path: Path) -> bytes:
-    """Return the file without its program changes. symusic would start a new track at each."""
-    midi = read_midi_messages(path)
-    for track in midi.tracks:
-        skipped_ticks = 0  # delta times of the messages left out since the last one kept
-        messages = []
-        for message in track:
-            if message.type == "program_change":
-                skipped_ticks += message.time
-            else:
-                messages.append(message.copy(time=message.time + skipped_ticks))
-                skipped_ticks = 0
-        track[:] = messages
-    file = io.BytesIO()
-    midi.save(file=file)
-    return file.getvalue()
-
-
-def _content(source: Any, path: Path) -> Content:
-    """Return the content of a symusic score, on the grid. ``path`` is for messages."""
-    ticks_per_quarter = int(source.ticks_per_quarter)
-    staves: list[Staff] = []
-    off_grid = left_out = 0
-    for track in source.tracks:
-        if track.is_drum or not len(track.notes):
-            continue
-        notes, omitted = _playable_notes(track)
-        left_out += omitted
-        times = notes[[0, 2]] * TICKS_PER_QUARTER
-        off_grid += int((times % ticks_per_quarter != 0).any(axis=0).sum())
-        onset, offset = _nearest_ticks(times, ticks_per_quarter)
-        notes[0], notes[2] = onset, np.maximum(1, offset - onset)
-        if len(onset):
-            staves.append(Staff(track.name, NoteSequence(without_restrikes(notes))))
+    events = read_midi_events(path)
+    counts: Counter[LossKind] = Counter()
+    grid = GridCount()
+    staves = [staff for track in events.tracks for staff in _staves(track, events, counts, grid)]
     if not staves:
         raise MidiFileError(f"{path} holds no notes.")
-    arrays = [note_array(staff.notes) for staff in staves]
-    end_tick = int(max((notes[0] + notes[2]).max() for notes in arrays))
+    end_tick = max(_end_tick(staff) for staff in staves)
     if end_tick > _MAX_TICKS:
         raise MidiFileError(f"{path} is damaged: its last note ends after {end_tick} ticks.")
-    meters = _meter_changes(source, end_tick, path)
+    first_onset = min(min(t.onsets) for t in events.tracks if t.onsets)
+    meters = _meter_changes(events, end_tick, path, counts)
     anacrusis_ticks = _anacrusis_ticks(meters)
     if anacrusis_ticks:
         meter = meters[1][1]
         shift = meter.bar_ticks - anacrusis_ticks
         staves = [staff.shift(shift) for staff in staves]
         meters = [(0, meter), *((tick + shift, later) for tick, later in meters[2:])]
-    fifths, key = _key_signature(source)
-    tempi = sorted(
-        (int(event.time), float(event.qpm)) for event in source.tempos if math.isfinite(event.qpm)
-    )
+    fifths, key = _key_signature(events, counts)
+    left_out = counts[LossKind.OFF_PIANO] + counts[LossKind.NO_LENGTH]
+    tempo_qpm = _tempo_qpm(events, first_onset, counts)
+    counts[LossKind.PEDAL] = sum(track.pedal_uses for track in events.tracks)
     return Content(
         staves=tuple(staves),
         meters=tuple(meters),
         fifths=fifths,
         key=key,
-        tempo_qpm=tempi[0][1] if tempi else _DEFAULT_QPM,
+        tempo_qpm=tempo_qpm,
         anacrusis_ticks=anacrusis_ticks,
-        notes_off_grid=off_grid,
+        notes_off_grid=grid.off_grid,
         notes_left_out=left_out,
-        tempo_changes=max(0, len(tempi) - 1),
+        tempo_changes=counts[LossKind.TEMPO],
+        losses=(*grid.losses(), *losses_of(counts), *_losses_of_file(events)),
     )
 
 
-def _playable_notes(track: Any) -> tuple[NoteArray, int]:
-    """Return (4, N) onset, pitch, end, velocity of the notes a piano can play.
-
-    Times are in ticks of the file. The second value is the number of notes left out.
-    """
-    columns = track.notes.numpy()
-    onset, pitch = columns["time"].astype(np.int64), columns["pitch"].astype(np.int64)
-    notes = np.stack([onset, pitch, onset + columns["duration"], columns["velocity"]])
-    playable = (notes[2] > onset) & (pitch >= LOWEST_PITCH) & (pitch <= HIGHEST_PITCH)
-    playable &= (onset >= 0) & (notes[3] > 0)
-    if not playable.all():
-        notes = notes[:, playable]
-    return notes, len(playable) - notes.shape[1]
+def _losses_of_file(events: MidiEvents) -> list[Loss]:
+    """Return what is to be said of a file as a whole."""
+    losses = [Loss(LossKind.DAMAGE, 1, text) for text in events.damage]
+    if events.other_pieces:
+        total = str(events.other_pieces + 1)
+        losses.append(Loss(LossKind.OTHER_PIECES, events.other_pieces, total))
+    return losses
 
 
-def _nearest_ticks(times: NDArray[np.int64], ticks_per_quarter: int) -> NDArray[np.int64]:
-    """Round times to the grid. ``times`` are ticks of the file, multiplied by 24."""
-    return (2 * times + ticks_per_quarter) // (2 * ticks_per_quarter)
+def _end_tick(staff: Staff) -> int:
+    notes = note_array(staff.notes)
+    return int((notes[0] + notes[2]).max())
 
 
-def _meter_changes(source: Any, end_tick: int, path: Path) -> list[tuple[int, Meter]]:
+def _staves(
+    track: TrackEvents, events: MidiEvents, counts: Counter[LossKind], grid: GridCount
+) -> list[Staff]:
+    """Return a staff for each channel of a track that has notes, on the grid."""
+    if not track.onsets:
+        return []
+    counts[LossKind.NEVER_ENDED] += len(track.never_ended)
+    onset, pitch, end, velocity, channel = map(
+        np.array, (track.onsets, track.pitches, track.ends, track.velocities, track.channels)
+    )
+    is_drum = channel == _DRUM_CHANNEL
+    has_length = end > onset
+    on_piano = (pitch >= LOWEST_PITCH) & (pitch <= HIGHEST_PITCH)
+    counts[LossKind.PERCUSSION] += int(is_drum.sum())
+    counts[LossKind.NO_LENGTH] += int((~has_length & ~is_drum).sum())
+    counts[LossKind.OFF_PIANO] += int((has_length & ~on_piano & ~is_drum).sum())
+    playable = has_length & on_piano & ~is_drum
+    name = next((data for _, kind, data in track.metas if kind == _TRACK_NAME), b"")
+    staves = []
+    for number in sorted(set(channel[playable].tolist())):
+        chosen = playable & (channel == number)
+        times = np.stack([onset[chosen], end[chosen]]).astype(np.int64)
+        counts[LossKind.RESTRUCK] += _restrikes(times, pitch[chosen])
+        ticks = to_grid(times, events.ticks_per_quarter, grid)
+        duration = np.maximum(1, ticks[1] - ticks[0])
+        notes = np.stack([ticks[0], pitch[chosen], duration, velocity[chosen]]).astype(np.int64)
+        staves.append(Staff(_text(name), NoteSequence(without_restrikes(notes))))
+    return staves
+
+
+def _restrikes(times: NDArray[np.int64], pitch: NDArray[np.int64]) -> int:
+    """Return the number of notes that still sound when their pitch starts again."""
+    order = np.lexsort((times[0], pitch))
+    onset, end, same = times[0][order], times[1][order], np.diff(pitch[order]) == 0
+    return int((same & (end[:-1] > onset[1:])).sum())
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _tempo_qpm(events: MidiEvents, first_onset: int, counts: Counter[LossKind]) -> float:
+    """Return the tempo in force at the first note, in quarters a minute."""
+    tempi = [(tick, int.from_bytes(data, "big")) for tick, data in events.metas(_TEMPO)]
+    tempi = [(tick, length) for tick, length in tempi if length]
+    before = [length for tick, length in tempi if tick <= first_onset]
+    length = before[-1] if before else _DEFAULT_MICROSECONDS
+    changes = 0
+    now = length
+    for tick, later in tempi:
+        if tick > first_onset and later != now:
+            changes, now = changes + 1, later
+    counts[LossKind.TEMPO] = changes
+    return _MICROSECONDS_PER_MINUTE / length
+
+
+def _meter_changes(
+    events: MidiEvents, end_tick: int, path: Path, counts: Counter[LossKind]
+) -> list[tuple[int, Meter]]:
     """Return (tick, metre) of each change before ``end_tick``, the first at tick 0."""
     meters: dict[int, Meter] = {0: COMMON_TIME}
-    for event in sorted(source.time_signatures, key=lambda event: int(event.time)):
-        try:
-            meter = Meter(event.numerator, event.denominator)
-        except ScoreError as error:
-            raise MidiFileError(f"{path} cannot be put into bars: {error}") from error
-        time = np.array(event.time * TICKS_PER_QUARTER)
-        meters[int(_nearest_ticks(time, int(source.ticks_per_quarter)))] = meter
+    signatures = events.metas(_METER)
+    try:
+        valid = midi_meters(events)
+    except ScoreError as error:
+        raise MidiFileError(f"{path} cannot be put into bars: {error}") from error
+    counts[LossKind.BAD_METER] = len(signatures) - len(valid)
+    for tick, meter in valid:
+        scaled = 2 * tick * TICKS_PER_QUARTER + events.ticks_per_quarter
+        meters[scaled // (2 * events.ticks_per_quarter)] = meter
     return without_repeats([item for item in sorted(meters.items()) if item[0] < end_tick])
+
+
+def midi_meters(events: MidiEvents) -> list[tuple[int, Meter]]:
+    """Return (tick of the file, metre) of each time signature. Those without beats are left out.
+
+    Raises ScoreError for a metre that notation does not have.
+    """
+    return [
+        (tick, Meter(data[0], 2 ** min(data[1], 16)))
+        for tick, data in events.metas(_METER)
+        if len(data) >= 2 and data[0]
+    ]
 
 
 def _anacrusis_ticks(meters: Sequence[tuple[int, Meter]]) -> int:
@@ -199,112 +273,24 @@ def _anacrusis_ticks(meters: Sequence[tuple[int, Meter]]) -> int:
     return first.bar_ticks if second_tick == first.bar_ticks < second.bar_ticks else 0
 
 
-def _key_signature(source: Any) -> tuple[int | None, Key | None]:
+def _key_signature(events: MidiEvents, counts: Counter[LossKind]) -> tuple[int | None, Key | None]:
     """Return the first signature in fifths, and its key if it is minor.
 
     Many programs write "major" by default, so a major key is not trusted.
     """
-    signature = min(source.key_signatures, key=lambda event: int(event.time), default=None)
-    if not signature or not -7 <= signature.key <= 7:
+    signatures = []
+    for tick, data in events.metas(_KEY):
+        fifths = int.from_bytes(data[:1], "big", signed=True)
+        if len(data) < 2 or abs(fifths) > 7:
+            counts[LossKind.BAD_KEY] += 1
+        else:
+            signatures.append((tick, fifths, data[1] == 1))
+    if not signatures:
         return None, None
-    fifths = int(signature.key)
-    return fifths, Key.from_signature(fifths, "minor") if signature.tonality == 1 else None
-
-
-# ------------------------------------------------------------------ writing
-
-
-def write_midi(score: Score, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a type 1 file: a conductor track, then one track for each voice.
-
-    ``metadata`` (such as the seed) is stored as one text. An anacrusis becomes a first bar of its
-    own length, as in notation programs. Every track ends on the last barline. Raises MidiFileError
-    for a tempo or an anacrusis that MIDI cannot represent.
-    """
-    midi = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER)
-    conductor = _conductor_track(score, path)
-    if metadata:
-        text = "; ".join(f"{name}: {value}" for name, value in metadata.items())
-        conductor.insert(0, mido.MetaMessage("text", text=_latin_1(text)))
-    midi.tracks.append(conductor)
-    midi.tracks += [_voice_track(score, index) for index in range(len(score.voices))]
-    with atomic_write(Path(path)) as temporary:
-        midi.save(temporary)
-
-
-def _conductor_track(score: Score, path: str | Path) -> mido.MidiTrack:
-    """Return the track of the title, tempo, time signatures and key signature."""
-    microseconds = round(_MICROSECONDS_PER_MINUTE / score.tempo_qpm)
-    if microseconds > _MAX_MICROSECONDS_PER_QUARTER:
-        slowest_qpm = _MICROSECONDS_PER_MINUTE / _MAX_MICROSECONDS_PER_QUARTER
-        raise MidiFileError(
-            f"{path} cannot hold a tempo of {score.tempo_qpm:g} quarters a minute: MIDI allows "
-            f"{slowest_qpm:.2f} or more. Choose a faster tempo, or MusicXML."
-        )
-    events: list[tuple[int, mido.MetaMessage]] = []
-    if score.title:
-        events.append((0, mido.MetaMessage("track_name", name=_latin_1(score.title))))
-    events.append((0, mido.MetaMessage("set_tempo", tempo=microseconds)))
-    if score.anacrusis_ticks:
-        events.append((0, _time_signature(_shortest_meter(score.anacrusis_ticks))))
-    events.append((score.anacrusis_ticks, _time_signature(score.meter)))
-    if score.key:
-        name = str(score.key).split()[0] + ("m" if score.key.mode == "minor" else "")
-        events.append((0, mido.MetaMessage("key_signature", key=name)))
-    return _track(events, score.end_tick - score.start_tick)
-
-
-def _voice_track(score: Score, index: int) -> mido.MidiTrack:
-    """Return the track of one voice, on the MIDI channel of its index."""
-    name = _STAFF_NAMES[index] if index < len(_STAFF_NAMES) else f"voice {index + 1}"
-    events = [
-        (0, mido.MetaMessage("track_name", name=name)),
-        (0, mido.Message("program_change", program=_PIANO_PROGRAM, channel=index)),
-    ]
-    notes = score.voices[index].notes
-    # At one tick, notes end before others start: False sorts before True.
-    times = [(note.offset_tick, False, note) for note in notes]
-    times += [(note.onset_tick, True, note) for note in notes]
-    for tick, starts, note in sorted(times, key=lambda time: time[:2]):
-        kind, velocity = ("note_on", note.velocity) if starts else ("note_off", 0)
-        message = mido.Message(kind, note=note.pitch, velocity=velocity, channel=index)
-        events.append((tick - score.start_tick, message))
-    return _track(events, score.end_tick - score.start_tick)
-
-
-def _track(events: Sequence[tuple[int, mido.Message]], end_tick: int) -> mido.MidiTrack:
-    """Return a track of (tick, message) events that ends at ``end_tick``."""
-    track = mido.MidiTrack()
-    now = 0
-    for tick, message in sorted(events, key=lambda event: event[0]):
-        track.append(message.copy(time=tick - now))
-        now = tick
-    track.append(mido.MetaMessage("end_of_track", time=end_tick - now))
-    return track
-
-
-def _time_signature(meter: Meter) -> mido.MetaMessage:
-    return mido.MetaMessage(
-        "time_signature",
-        numerator=meter.numerator,
-        denominator=meter.denominator,
-        clocks_per_click=meter.beat_ticks,
-        notated_32nd_notes_per_beat=8,
+    first_tick, fifths, is_minor = signatures[0]
+    later = [s for s in signatures if s[0] > first_tick]
+    counts[LossKind.KEY] += sum(
+        after[1:] != before[1:]
+        for before, after in zip([signatures[0], *later], later, strict=False)
     )
-
-
-def _shortest_meter(ticks: int) -> Meter:
-    """Return the metre that ``ticks`` fill, in the largest unit: 24 is 1/4, 36 is 3/8."""
-    for denominator in (4, 8, 16, 32):
-        unit_ticks = TICKS_PER_QUARTER * 4 // denominator
-        if ticks % unit_ticks == 0 and ticks // unit_ticks <= 32:
-            return Meter(ticks // unit_ticks, denominator)
-    raise MidiFileError(
-        f"An anacrusis of {ticks} ticks cannot be written as a bar of 32nds (3 ticks each). "
-        "Write MusicXML instead."
-    )
-
-
-def _latin_1(text: str) -> str:
-    """Return text as MIDI stores it: Latin-1, with other characters replaced."""
-    return text.replace("♭", "b").replace("♯", "#").encode("latin-1", "replace").decode("latin-1")
+    return fifths, Key.from_signature(fifths, "minor") if is_minor else None

@@ -6,59 +6,34 @@ sounding pitches. Ties are not yet joined: each note stands as it is written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from bicinium.errors import NotationFileError, ScoreError
+from bicinium.formats.measures import Measure, MeasureNote, Part
 from bicinium.formats.musicxml_values import BEAT_UNIT_QUARTERS, VELOCITY_AT_100_PERCENT
 from bicinium.formats.spelling import Spelling
+from bicinium.music.losses import LossKind
 from bicinium.music.score import Meter
 
 _DYNAMIC_VELOCITIES = {
     "ppp": 33, "pp": 49, "p": 62, "mp": 70, "mf": 78, "f": 94, "ff": 110, "fff": 126,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class MeasureNote:
-    """A note as it is written in its measure, before ties are joined."""
-
-    onset: Fraction  # quarters from the start of the measure
-    duration: Fraction  # quarters
-    staff: int  # of its part, from 1
-    voice: str
-    spelling: Spelling
-    pitch: int
-    velocity: int | None  # None if the note has none of its own
-    tied_to_next: bool
-    tied_from_last: bool
-
-
-@dataclass(slots=True)
-class Measure:
-    """The contents of one measure of one part. Positions are in quarters from its start."""
-
-    notes: list[MeasureNote] = field(default_factory=list)
-    length: Fraction = Fraction(0)
-    meter: Meter | None = None  # None if it does not change here
-    fifths: int | None = None
-    mode: str = ""
-    tempi: list[tuple[Fraction, float]] = field(default_factory=list)  # (position, quarters/min)
-    velocities: list[tuple[Fraction, int]] = field(default_factory=list)  # (position, velocity)
-    omitted_notes: int = 0  # grace notes, cue notes, notes without a duration
-    unpitched_notes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One instrument: its name, its number of staves, and its measures in order."""
-
-    name: str
-    staves: int
-    measures: list[Measure]
+_TYPE_QUARTERS: dict[str, int | Fraction] = {
+    "breve": 8, "whole": 4, "half": 2, "quarter": 1, "eighth": Fraction(1, 2),
+    "16th": Fraction(1, 4), "32nd": Fraction(1, 8), "64th": Fraction(1, 16),
+    "128th": Fraction(1, 32),
+}  # fmt: skip
+_ORNAMENTS = (
+    "trill-mark", "turn", "delayed-turn", "inverted-turn", "vertical-turn", "shake", "wavy-line",
+    "mordent", "inverted-mordent", "schleifer", "tremolo", "haydn",
+)  # fmt: skip
+_MAX_VALUE = 10_000_000  # of a duration, in divisions, or of its denominator
+_MAX_STAVES = 16  # of a part; an organ has 3
+_JUMPS = ("dacapo", "dalsegno", "segno", "coda", "tocoda", "fine")
 
 
 def parse_parts(root: Element, path: Path) -> list[Part]:
@@ -95,7 +70,7 @@ def _parse_part(part: Element, name: str, path: Path) -> Part:
     for measure in part.iterfind("measure"):
         try:
             parser.parse_measure(measure)
-        except (ValueError, ZeroDivisionError, KeyError, ScoreError) as error:
+        except (ValueError, OverflowError, ZeroDivisionError, KeyError, ScoreError) as error:
             number = measure.get("number", len(parser.measures) + 1)
             raise NotationFileError(f"{path}, measure {number}, is damaged: {error}") from error
     return Part(name, max(1, parser.staves), parser.measures)
@@ -111,10 +86,13 @@ class _PartParser:
         self._transposition = 0  # semitones from written to sounding pitch
         self._position = Fraction(0)
         self._chord_onset = Fraction(0)
+        self._ending: frozenset[int] = frozenset()
+        self._ending_stops = False
 
     def parse_measure(self, element: Element) -> None:
         """Append a measure. Raises ValueError, KeyError or ScoreError if it is damaged."""
-        measure = Measure()
+        measure = Measure(number=element.get("number", ""))
+        measure.is_implicit = element.get("implicit") == "yes"
         self._position = self._chord_onset = Fraction(0)
         for child in element:
             match child.tag:
@@ -128,8 +106,30 @@ class _PartParser:
                     self._parse_attributes(measure, child)
                 case "direction" | "sound":
                     _parse_direction(measure, child, self._position)
+                case "barline":
+                    self._parse_barline(measure, child)
             measure.length = max(measure.length, self._position)
+        rests = [rest.get("measure") == "yes" for rest in element.iterfind("note/rest")]
+        measure.is_full_rest = not measure.notes and bool(rests) and all(rests)
+        measure.endings = self._ending
+        if self._ending_stops:
+            self._ending, self._ending_stops = frozenset(), False
         self.measures.append(measure)
+
+    def _parse_barline(self, measure: Measure, element: Element) -> None:
+        """Add repeats and endings to a measure."""
+        if (ending := element.find("ending")) is not None:
+            if ending.get("type") == "start":
+                numbers = ending.get("number", "1").replace(",", " ").split()
+                self._ending = frozenset(int(n) for n in numbers if n.isdecimal())
+            else:
+                self._ending_stops = True
+        if (repeat := element.find("repeat")) is not None:
+            if repeat.get("direction") == "forward":
+                measure.starts_repeat = True
+            else:
+                times = repeat.get("times", "2")
+                measure.plays = max(2, min(9, int(times) if times.isdecimal() else 2))
 
     def _quarters(self, element: Element) -> Fraction:
         """Return the duration of an element in quarter notes."""
@@ -139,41 +139,101 @@ class _PartParser:
         return duration / self._divisions
 
     def _parse_note(self, measure: Measure, element: Element) -> None:
-        duration = self._quarters(element)
+        duration = self._written_quarters(element)
         starts_chord = element.find("chord") is None
         if starts_chord:
             self._chord_onset = self._position
         if element.find("unpitched") is not None and element.find("rest") is None:
-            measure.unpitched_notes += 1
+            measure.losses[LossKind.PERCUSSION] += 1
         elif element.find("rest") is None:
-            is_grace = element.find("grace") is not None or element.find("cue") is not None
-            if is_grace or not duration:
-                measure.omitted_notes += 1
+            omitted = _reason_to_omit(element, duration)
+            if omitted:
+                measure.losses[omitted] += 1
             else:
+                measure.losses.update(_losses_of_note(element))
                 measure.notes.append(
                     _pitched_note(element, self._chord_onset, duration, self._transposition)
                 )
         if starts_chord and element.find("grace") is None:
             self._position += duration
 
+    def _written_quarters(self, element: Element) -> Fraction:
+        """Return the duration of a note in quarters, exact in tuplets.
+
+        A file whose divisions do not divide a tuplet rounds its durations; type, dots and ratio
+        give the exact one.
+        """
+        duration = self._quarters(element)
+        ratio = element.find("time-modification")
+        base = _TYPE_QUARTERS.get(element_text(element, "type"))
+        if ratio is None or not base or not duration:
+            return duration
+        exact = base * (2 - Fraction(1, 2 ** len(element.findall("dot"))))
+        exact *= Fraction(
+            int(element_text(ratio, "normal-notes", "1")),
+            int(element_text(ratio, "actual-notes", "1")),
+        )
+        return exact if abs(exact - duration) * self._divisions < 1 else duration
+
     def _parse_attributes(self, measure: Measure, element: Element) -> None:
         self._divisions = _fraction(element, "divisions") or self._divisions
         self.staves = int(element_text(element, "staves", str(self.staves)))
+        if not 1 <= self.staves <= _MAX_STAVES:
+            raise ValueError(f"{self.staves} staves in one part")
         if (transpose := element.find("transpose")) is not None:
             chromatic = Fraction(element_text(transpose, "chromatic", "0"))
             octaves = int(element_text(transpose, "octave-change", "0"))
             self._transposition = int(chromatic) + 12 * octaves
         if (time := element.find("time")) is not None and time.find("beats") is not None:
-            beats = sum(int(number) for number in element_text(time, "beats").split("+"))
-            measure.meter = Meter(beats, int(element_text(time, "beat-type")))
+            measure.meter = _meter(time)
         if (key := element.find("key")) is not None and key.find("fifths") is not None:
             fifths = int(element_text(key, "fifths"))
             if abs(fifths) <= 7:
                 measure.fifths, measure.mode = fifths, element_text(key, "mode").lower()
 
 
+class _Ratio(NamedTuple):
+    beats: int
+    beat_type: int
+
+
+def _meter(time: Element) -> Meter:
+    """Return the metre of a ``time`` element, whose parts are added: 3/4+3/8 is 9/8."""
+    parts = [
+        _Ratio(sum(int(n) for n in (beats.text or "").split("+")), int(beat_type.text or ""))
+        for beats, beat_type in zip(time.findall("beats"), time.findall("beat-type"), strict=True)
+    ]
+    finest = max(part.beat_type for part in parts)
+    if any(part.beat_type < 1 or finest % part.beat_type for part in parts):
+        raise ValueError("its metres have no common beat")
+    return Meter(sum(part.beats * finest // part.beat_type for part in parts), finest)
+
+
+def _reason_to_omit(element: Element, duration: Fraction) -> LossKind | None:
+    """Return why a pitched note is left out, or None."""
+    if element.find("grace") is not None:
+        return LossKind.GRACE
+    if element.find("cue") is not None:
+        return LossKind.CUE
+    return None if duration else LossKind.NO_LENGTH
+
+
+def _losses_of_note(element: Element) -> dict[LossKind, int]:
+    """Return what is not played of a note: ornaments, a quarter tone."""
+    ornaments = element.find("notations/ornaments")
+    losses = {}
+    if ornaments is not None and any(o.tag in _ORNAMENTS for o in ornaments):
+        losses[LossKind.ORNAMENT] = 1
+    if Fraction(element_text(element, "pitch/alter", "0")).denominator != 1:
+        losses[LossKind.QUARTER_TONE] = 1
+    return losses
+
+
 def _fraction(element: Element, path: str) -> Fraction:
-    return Fraction(element_text(element, path, "0"))
+    value = Fraction(element_text(element, path, "0"))
+    if abs(value) > _MAX_VALUE or value.denominator > _MAX_VALUE:
+        raise ValueError(f"{path} of {element_text(element, path)}")
+    return value
 
 
 def _pitched_note(
@@ -211,6 +271,11 @@ def _parse_direction(measure: Measure, element: Element, position: Fraction) -> 
     tempo_qpm = float(played["tempo"]) if "tempo" in played else _metronome_qpm(element)
     if tempo_qpm and 1 <= tempo_qpm <= 1000:
         measure.tempi.append((position, tempo_qpm))
+    if played.get("damper-pedal", "no") != "no" or any(
+        pedal.get("type") == "start" for pedal in element.iterfind("direction-type/pedal")
+    ):
+        measure.losses[LossKind.PEDAL] += 1
+    measure.jumps |= frozenset(name for name in _JUMPS if name in played)
     if "dynamics" in played:
         measure.velocities.append((position, _velocity(played["dynamics"])))
     elif (marks := element.find("direction-type/dynamics")) is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bicinium.music.key import Key
+from bicinium.music.losses import Loss
 from bicinium.music.score import Meter, Note, NoteArray, NoteSequence, note_array
 
 
@@ -37,13 +38,14 @@ class Content:
     key: Key | None  # where the file is to be believed; a major one often is a default
     tempo_qpm: float
     anacrusis_ticks: int
-    notes_off_grid: int
+    notes_off_grid: int  # further from the grid than the reader may move a note
     notes_left_out: int
     tempo_changes: int
     end_tick: int | None = None  # the last barline, where the file says it
     title: str = ""
     composer: str = ""
     rights: str = ""  # what the file says of its licence
+    losses: tuple[Loss, ...] = ()  # what reading left out or changed
 
 
 def without_restrikes(notes: NoteArray) -> NoteArray:

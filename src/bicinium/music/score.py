@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bicinium.errors import ScoreError
 from bicinium.music.key import Key, estimate_key
+from bicinium.music.losses import Loss
 
 VOICES = 2  # 0 is the upper, 1 the lower
 TICKS_PER_QUARTER = 24
@@ -217,6 +218,7 @@ class Score:
     anacrusis_ticks: int = 0
     title: str = field(default="", compare=False)
     composer: str = field(default="", compare=False)
+    losses: tuple[Loss, ...] = field(default=(), compare=False)  # in reading it from a file
 
     def __post_init__(self) -> None:
         latest = max((voice.end_tick for voice in self.voices), default=0)

@@ -9,14 +9,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
 import numpy as np
 
 from bicinium.music.content import Content, Staff
+from bicinium.music.losses import LossKind, losses_of
 from bicinium.music.score import (
     Note,
     NoteArray,
@@ -28,6 +30,8 @@ from bicinium.music.score import (
 )
 
 ReductionMethod = Literal["staves", "outer staves", "split"]
+_UPPER_NAMES = r"right|rh|r\.h\.|m\.?d\.?|droite|destra|rechts|rechte|upper|treble"
+_LOWER_NAMES = r"left|lh|l\.h\.|m\.?[gs]\.?|gauche|sinistra|links|linke|lower|bass"
 _NO_NOTES: NoteArray = np.zeros((4, 0), np.int64)
 
 
@@ -67,6 +71,7 @@ def as_single_voice(content: Content, part: int) -> Score | None:
         anacrusis_ticks=content.anacrusis_ticks,
         title=content.title,
         composer=content.composer,
+        losses=content.losses,
     )
 
 
@@ -100,15 +105,11 @@ def reduce_to_two_voices(content: Content) -> list[VoiceReduction]:
             title=content.title,
             composer=content.composer,
         )
-        pieces.append(
-            VoiceReduction(
-                score=score,
-                method=method,
-                notes_dropped=sum(line.dropped for line in lines)
-                + _between(neither, start, end).shape[1],
-                notes_shortened=sum(line.shortened for line in lines),
-            )
-        )
+        dropped = sum(line.dropped for line in lines) + _between(neither, start, end).shape[1]
+        shortened = sum(line.shortened for line in lines)
+        own = losses_of({LossKind.INNER_VOICES: dropped, LossKind.SHORTENED: shortened})
+        score = replace(score, losses=(*content.losses, *own))
+        pieces.append(VoiceReduction(score, method, dropped, shortened))
     return pieces
 
 
@@ -117,15 +118,30 @@ def _hands(staves: Sequence[Staff]) -> tuple[NoteArray, NoteArray, NoteArray, Re
     if len(staves) == 1:
         upper, lower, neither = _split(staves[0].notes)
         return note_array(upper), note_array(lower), note_array(neither), "split"
-    named = {staff.name.strip().lower(): staff for staff in staves}
-    if len(staves) == 2 and {"right", "left"} <= named.keys():
-        by_height = [named["right"], named["left"]]
-    else:
-        by_height = sorted(staves, key=lambda staff: -note_array(staff.notes)[1].mean())
+    by_height = _named_hands(staves) or sorted(
+        staves, key=lambda staff: -note_array(staff.notes)[1].mean()
+    )
     columns = [note_array(staff.notes) for staff in by_height]
     neither_hand = np.concatenate(columns[1:-1], axis=1) if len(staves) > 2 else _NO_NOTES
     method: ReductionMethod = "staves" if len(staves) == 2 else "outer staves"
     return columns[0], columns[-1], neither_hand, method
+
+
+def _named_hands(staves: Sequence[Staff]) -> list[Staff] | None:
+    """Return two staves in the order that their names state, such as "RH" or "Piano 1"; or None."""
+    if len(staves) != 2:
+        return None
+    first, second = (staff.name.strip().lower() for staff in staves)
+
+    def is_named(name: str, names: str) -> bool:
+        return re.search(rf"(?<![a-z])(?:{names})(?![a-z])", name) is not None
+
+    for upper, lower, order in ((first, second, 1), (second, first, -1)):
+        numbered = upper[:-1] == lower[:-1] != "" and (upper[-1:], lower[-1:]) == ("1", "2")
+        hands = is_named(upper, _UPPER_NAMES) and is_named(lower, _LOWER_NAMES)
+        if hands or numbered:
+            return list(staves)[::order]
+    return None
 
 
 def _end_tick(notes: NoteArray) -> int:

@@ -6,15 +6,14 @@ Knows MIDI messages; knows no voices and no grammar.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-import mido
-
-from bicinium.formats.midi import read_midi_messages
+from bicinium.formats.midi import midi_meters, read_midi_events
+from bicinium.formats.midi_events import TrackEvents
 from bicinium.grammar.validate import Violation
 from bicinium.music.score import COMMON_TIME, TICKS_PER_QUARTER, Meter, pitch_name
 from bicinium.render.piano_roll import RollNote
@@ -27,48 +26,8 @@ class _Fault(NamedTuple):
     message: str
 
 
-@dataclass(slots=True)
-class _Track:
-    """The notes and faults of one track, at ticks of the file."""
-
-    part: int
-    notes: list[RollNote] = field(default_factory=list)
-    faults: list[_Fault] = field(default_factory=list)
-    meters: list[tuple[int, Meter]] = field(default_factory=list)
-    sounding: dict[tuple[int, int], int] = field(default_factory=dict)  # channel, pitch: onset
-
-    def note_on(self, tick: int, channel: int, pitch: int) -> None:
-        if (channel, pitch) in self.sounding:
-            self._fault(tick, "pairing", f"{pitch_name(pitch)} begins while it is sounding")
-            self._note(pitch, self.sounding[channel, pitch], tick, closed=False)
-        self.sounding[channel, pitch] = tick
-
-    def note_off(self, tick: int, channel: int, pitch: int) -> None:
-        name = pitch_name(pitch)
-        if (channel, pitch) not in self.sounding:
-            now = ", ".join(pitch_name(note) for _, note in sorted(self.sounding)) or "nothing"
-            message = f"{name} ends without having begun; sounding: {now}"
-            self._fault(tick, "pairing", message)
-            return
-        onset = self.sounding.pop((channel, pitch))
-        self._note(pitch, onset, tick, closed=True)
-        if onset == tick:
-            self._fault(tick, "duration", f"{name} has no length")
-
-    def end(self, tick: int) -> None:
-        for (_, pitch), onset in self.sounding.items():
-            self._fault(onset, "pairing", f"{pitch_name(pitch)} never ends")
-            self._note(pitch, onset, tick, closed=False)
-
-    def _note(self, pitch: int, onset: int, offset: int, closed: bool) -> None:
-        self.notes.append(RollNote(self.part, pitch, onset, offset, closed))
-
-    def _fault(self, tick: int, rule: str, message: str) -> None:
-        self.faults.append(_Fault(tick, self.part, rule, message))
-
-
 @dataclass(frozen=True, slots=True)
-class MidiEvents:
+class MidiVerdict:
     """The notes of a MIDI file on the grid, the violations of its note events, its first metre."""
 
     roll: tuple[RollNote, ...]
@@ -76,49 +35,50 @@ class MidiEvents:
     meter: Meter
 
 
-def check_midi_events(path: Path) -> MidiEvents:
-    """Find notes that never end, end without having begun, begin while sounding, or have no length.
+def check_midi_events(path: Path) -> MidiVerdict:
+    """Find notes that never end, end without having begun, or have no length.
 
     Raises ScoreError if the file cannot be read.
     """
-    midi = read_midi_messages(path)
-    ticks_per_quarter = max(1, midi.ticks_per_beat)
-    tracks: list[_Track] = []
-    for messages in midi.tracks:  # Tracks without notes are no parts.
-        tracks.append(_read_track(messages, sum(bool(track.notes) for track in tracks)))
-    faults = sorted(fault for track in tracks for fault in track.faults)
-    if not any(track.notes for track in tracks):
+    events = read_midi_events(path)
+    ticks_per_quarter = events.ticks_per_quarter
+    tracks = [track for track in events.tracks if track.onsets]  # Others are no parts.
+    faults = sorted(fault for part, track in enumerate(tracks) for fault in _faults(track, part))
+    if not tracks:
         faults.append(_Fault(0, 0, "pairing", "the file holds no notes"))
-    meters = [(0, COMMON_TIME), *(meter for track in tracks for meter in track.meters)]
-    meters.sort(key=lambda item: item[0])
+    meters = [(0, COMMON_TIME), *midi_meters(events)]
 
-    def on_grid(note: RollNote) -> RollNote:
-        onset, offset = (
-            tick * TICKS_PER_QUARTER // ticks_per_quarter
-            for tick in (note.onset_tick, note.offset_tick)
-        )
-        return RollNote(note.part, note.pitch, onset, offset, note.closed)
+    def to_grid(tick: int) -> int:
+        return tick * TICKS_PER_QUARTER // ticks_per_quarter
 
     bars = _BarLines(meters, ticks_per_quarter)
-    return MidiEvents(
-        roll=tuple(on_grid(note) for track in tracks for note in track.notes),
+    return MidiVerdict(
+        roll=tuple(
+            RollNote(part, pitch, to_grid(onset), to_grid(end), index not in track.never_ended)
+            for part, track in enumerate(tracks)
+            for index, (onset, pitch, end) in enumerate(
+                zip(track.onsets, track.pitches, track.ends, strict=True)
+            )
+        ),
         violations=tuple(bars.violation(index, fault) for index, fault in enumerate(faults)),
         meter=[meter for tick, meter in meters if tick == 0][-1],
     )
 
 
-def _read_track(messages: Sequence[mido.Message], part: int) -> _Track:
-    track, tick = _Track(part), 0
-    for message in messages:
-        tick += message.time
-        if message.type == "time_signature":
-            track.meters.append((tick, Meter(message.numerator, message.denominator)))
-        elif message.type == "note_on" and message.velocity > 0:
-            track.note_on(tick, message.channel, message.note)
-        elif message.type in ("note_on", "note_off"):
-            track.note_off(tick, message.channel, message.note)
-    track.end(tick)
-    return track
+def _faults(track: TrackEvents, part: int) -> Iterator[_Fault]:
+    """Yield the faults of one track. A note that starts again while it sounds is none."""
+    for tick, pitch, sounding in track.stray_ends:
+        now = ", ".join(map(pitch_name, sounding)) or "nothing"
+        message = f"{pitch_name(pitch)} ends without having begun; sounding: {now}"
+        yield _Fault(tick, part, "pairing", message)
+    for index in track.never_ended:
+        name = pitch_name(track.pitches[index])
+        yield _Fault(track.onsets[index], part, "pairing", f"{name} never ends")
+    never_ended = set(track.never_ended)
+    for index, (onset, end) in enumerate(zip(track.onsets, track.ends, strict=True)):
+        if onset == end and index not in never_ended:
+            name = pitch_name(track.pitches[index])
+            yield _Fault(onset, part, "duration", f"{name} has no length")
 
 
 class _BarLines:

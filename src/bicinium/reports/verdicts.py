@@ -13,10 +13,10 @@ from glob import glob
 from pathlib import Path
 
 from bicinium.errors import BiciniumError, MissingExtraError, RequestError, ScoreError
-from bicinium.formats.midi import read_midi
-from bicinium.formats.registry import MUSIC_SUFFIXES, NOTATION_SUFFIXES, read_music
+from bicinium.formats.registry import NOTATION_SUFFIXES, find_music, read_music
 from bicinium.grammar.validate import MusicalGrammarValidator, Violation
 from bicinium.music.content import Content
+from bicinium.music.losses import Loss
 from bicinium.music.score import COMMON_TIME, Meter, Score, Voice
 from bicinium.render.piano_roll import RollNote
 from bicinium.reports.midi_events import check_midi_events
@@ -55,6 +55,7 @@ class FileVerdict:
     roll: tuple[RollNote, ...] = ()
     meter: Meter = COMMON_TIME
     hint: str = ""  # See ``ValidationResult``.
+    losses: tuple[Loss, ...] = ()  # in reading the file
 
 
 def find_files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -70,7 +71,7 @@ def find_files(paths: Sequence[Path]) -> Iterator[Path]:
                 raise RequestError(f"No file matches {path}.")
             yield from find_files(matched)
         elif path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in MUSIC_SUFFIXES)
+            found = find_music(path)
             if not found:
                 raise RequestError(f"There is no music below {path}.")
             yield from found
@@ -80,8 +81,16 @@ def find_files(paths: Sequence[Path]) -> Iterator[Path]:
             raise RequestError(f"There is no file at {path}.")
 
 
-def validate_file(path: Path, validator: MusicalGrammarValidator | None = None) -> FileVerdict:
+def validate_file(
+    path: Path,
+    validator: MusicalGrammarValidator | None = None,
+    *,
+    quantize: bool = False,
+    unfold: bool = False,
+) -> FileVerdict:
     """Validate one file. A file that cannot be read is invalid; its violation is the error.
+
+    See ``read_music`` for ``quantize`` and ``unfold``.
 
     Raises MissingExtraError if a library for its format is not installed.
     """
@@ -89,9 +98,12 @@ def validate_file(path: Path, validator: MusicalGrammarValidator | None = None) 
     try:
         if path.suffix.lower() in TOKEN_SUFFIXES:
             return _validate_tokens(path, validator)
+        content = read_music(path, quantize=quantize, unfold=unfold)
         if path.suffix.lower() in NOTATION_SUFFIXES:
-            return _validate_notation(path, validator)
-        return _validate_midi(path, validator)
+            verdict = _validate_notation(path, content, validator)
+        else:
+            verdict = _validate_midi(path, content, validator)
+        return replace(verdict, losses=content.losses)
     except MissingExtraError:
         raise
     except BiciniumError as error:
@@ -138,7 +150,7 @@ def _roll_of_tokens(tokens: Sequence[int]) -> Iterator[RollNote]:
         yield RollNote(part, pitch, onset, tick, False)
 
 
-def _validate_midi(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:
+def _validate_midi(path: Path, content: Content, validator: MusicalGrammarValidator) -> FileVerdict:
     events = check_midi_events(path)
     faults, notes = len(events.violations), len(events.roll)
     verdict = FileVerdict(
@@ -151,11 +163,12 @@ def _validate_midi(path: Path, validator: MusicalGrammarValidator) -> FileVerdic
         roll=events.roll,
         meter=events.meter,
     )
-    return verdict if faults else _with_tokens(verdict, read_midi(path), validator)
+    return verdict if faults else _with_tokens(verdict, content, validator)
 
 
-def _validate_notation(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:
-    content = read_music(path)
+def _validate_notation(
+    path: Path, content: Content, validator: MusicalGrammarValidator
+) -> FileVerdict:
     roll = tuple(
         RollNote(part, note.pitch, note.onset_tick, note.offset_tick)
         for part, staff in enumerate(content.staves)

@@ -47,7 +47,9 @@ class SourceSchema(StrictSchema):
             return {self.use: path}
         if self.rewrite_bars is None:
             raise RequestError("The bars to rewrite are missing.")
-        return {self.use: path, "rewrite_bars": (self.rewrite_bars[0], self.rewrite_bars[1])}
+        upbeat = int(score.anacrusis_ticks > 0)  # The page counts it as bar 1, print as bar 0.
+        first, last = self.rewrite_bars
+        return {self.use: path, "rewrite_bars": (first - upbeat, last - upbeat)}
 
 
 class ComposeSchemaBase(StrictSchema):

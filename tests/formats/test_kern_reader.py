@@ -1,4 +1,4 @@
-"""Notation files become the same notes as MIDI files of the same music."""
+"""Kern: spines, sub-spines, ties, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bicinium.errors import NotationFileError, ScoreError
-from bicinium.formats.registry import read_music
+from bicinium.formats.registry import read_music, read_score
 from bicinium.music.voice_reduction import reduce_to_two_voices
 
 Refuses = Callable[..., AbstractContextManager[None]]
@@ -36,15 +36,6 @@ _KERN = """\
 2.GG	2.g 2.b
 ==	==
 *-	*-
-"""
-
-_ABC = """X:1
-T:A tune
-C:Trad.
-M:6/8
-L:1/8
-K:D
-DFA d2A|BAG F3|
 """
 
 
@@ -85,17 +76,6 @@ def test_kern_with_pickup_tie_triplets_and_chord(tmp_path: Path) -> None:
     assert content.notes_off_grid == 0
 
 
-def test_abc(tmp_path: Path) -> None:
-    path = tmp_path / "tune.abc"
-    path.write_text(_ABC)
-    content = read_music(path)
-    assert (content.composer, content.title) == ("Trad.", "A tune")
-    assert [str(meter) for _, meter in content.meters] == ["6/8"]
-    assert [note.pitch for note in content.staves[0].notes] == [
-        62, 66, 69, 74, 69, 71, 69, 67, 66,
-    ]  # fmt: skip
-
-
 def test_a_transposing_instrument_is_read_as_it_sounds(tmp_path: Path) -> None:
     music21 = pytest.importorskip("music21")
     part = music21.stream.Part([music21.instrument.Clarinet(), music21.note.Note("D4")])
@@ -108,7 +88,7 @@ def test_a_transposing_instrument_is_read_as_it_sounds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".mxl", ".musicxml", ".krn", ".abc"])
 @pytest.mark.parametrize("content", [b"", b"\x00\xff" * 300, b"<?xml version='1.0'?><a>"], ids=len)
-def test_what_music21_cannot_read_is_one_error(tmp_path: Path, suffix: str, content: bytes) -> None:
+def test_what_cannot_be_read_is_one_error(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"damaged{suffix}"
     path.write_bytes(content)
     with pytest.raises(ScoreError) as caught:
@@ -121,6 +101,57 @@ def test_no_file_and_too_large_a_file_are_one_sentence(tmp_path: Path, refuses: 
     with refuses(NotationFileError, "cannot be opened"):
         read_music(tmp_path / "absent.krn")
     with (tmp_path / "large.krn").open("wb") as file:
-        file.truncate(30_000_000)
-    with refuses(NotationFileError, "is larger than 20,000,000 bytes"):
+        file.truncate(40_000_000)
+    with refuses(NotationFileError, "has 40,000,000 bytes; music files have at most 32,000,000"):
         read_music(tmp_path / "large.krn")
+
+
+_NESTED = """\
+**kern
+*M4/4
+=1
+*^
+2cc	4e
+.	4f
+2dd	2g
+*v	*v
+=2
+*^
+*	*^
+2ee	4g	4r
+.	4r	4a
+2ff	2b	2r
+*	*v	*v
+*v	*v
+=3
+1gg
+==
+*-
+"""
+
+
+def test_the_voices_of_nested_splits_are_two_lines(tmp_path: Path) -> None:
+    path = tmp_path / "nested.krn"
+    path.write_text(_NESTED)
+    upper, lower = (
+        [(n.onset_tick, n.pitch) for n in voice.notes] for voice in read_score(path).voices
+    )
+    assert upper == [(0, 72), (48, 74), (96, 76), (144, 77), (192, 79)]
+    assert lower == [(0, 64), (24, 65), (48, 67), (96, 67), (120, 69), (144, 71)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "pattern"),
+    [
+        ("4e\n", "2e\n", "line 7, is damaged: notes on one line begin at different times"),
+        ("2cc\t4e", "2cc\t4e\t4g", "line 5, is damaged: 3 fields for 2 spines"),
+        ("2cc", "cc", "line 5, is damaged: cc has no duration"),
+    ],
+)
+def test_spines_that_disagree_are_refused(
+    tmp_path: Path, refuses: Refuses, old: str, new: str, pattern: str
+) -> None:
+    path = tmp_path / "nested.krn"
+    path.write_text(_NESTED.replace(old, new, 1))
+    with refuses(NotationFileError, pattern):
+        read_music(path)

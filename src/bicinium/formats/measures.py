@@ -1,0 +1,60 @@
+"""Measures of notation, as every reader of notation gives them: before ties and bars are joined.
+
+Times are exact fractions of a quarter note, counted from the start of the measure. Pitches are
+sounding pitches.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from bicinium.formats.spelling import Spelling
+from bicinium.music.losses import LossKind
+from bicinium.music.score import Meter
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureNote:
+    """A note as it is written in its measure, before ties are joined."""
+
+    onset: Fraction  # quarters from the start of the measure
+    duration: Fraction  # quarters
+    staff: int  # of its part, from 1
+    voice: str
+    spelling: Spelling
+    pitch: int
+    velocity: int | None  # None if the note has none of its own
+    tied_to_next: bool
+    tied_from_last: bool
+
+
+@dataclass(slots=True)
+class Measure:
+    """The contents of one measure of one part. Positions are in quarters from its start."""
+
+    notes: list[MeasureNote] = field(default_factory=list)
+    length: Fraction = Fraction(0)
+    meter: Meter | None = None  # None if it does not change here
+    fifths: int | None = None
+    mode: str = ""
+    tempi: list[tuple[Fraction, float]] = field(default_factory=list)  # (position, quarters/min)
+    velocities: list[tuple[Fraction, int]] = field(default_factory=list)  # (position, velocity)
+    number: str = ""  # as printed
+    is_implicit: bool = False  # not counted as a bar, such as an anacrusis
+    is_full_rest: bool = False  # nothing but a rest for the measure, whatever its length
+    losses: Counter[LossKind] = field(default_factory=Counter)
+    starts_repeat: bool = False
+    plays: int = 0  # times that a repeat which ends here is played; 0 without one
+    endings: frozenset[int] = frozenset()  # plays of the repeat in which it is played; all if empty
+    jumps: frozenset[str] = frozenset()  # segno, coda, fine, tocoda, dacapo, dalsegno
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One instrument: its name, its number of staves, and its measures in order."""
+
+    name: str
+    staves: int
+    measures: list[Measure]

@@ -1,0 +1,113 @@
+"""Write MIDI files: a conductor track, then one track for each voice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import mido
+
+from bicinium.atomic_write import atomic_write
+from bicinium.errors import MidiFileError
+from bicinium.music.score import TICKS_PER_QUARTER, Meter, Score
+
+_STAFF_NAMES = ("right", "left")
+_PIANO_PROGRAM = 0
+_MICROSECONDS_PER_MINUTE = 60_000_000
+_MAX_MICROSECONDS_PER_QUARTER = 2**24 - 1  # A tempo has three bytes.
+
+
+def write_midi(score: Score, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a type 1 file: a conductor track, then one track for each voice.
+
+    ``metadata`` (such as the seed) is stored as one text. An anacrusis becomes a first bar of its
+    own length, as in notation programs. Every track ends on the last barline. Raises MidiFileError
+    for a tempo or an anacrusis that MIDI cannot represent.
+    """
+    midi = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER)
+    conductor = _conductor_track(score, path)
+    if metadata:
+        text = "; ".join(f"{name}: {value}" for name, value in metadata.items())
+        conductor.insert(0, mido.MetaMessage("text", text=_latin_1(text)))
+    midi.tracks.append(conductor)
+    midi.tracks += [_voice_track(score, index) for index in range(len(score.voices))]
+    with atomic_write(Path(path)) as temporary:
+        midi.save(temporary)
+
+
+def _conductor_track(score: Score, path: str | Path) -> mido.MidiTrack:
+    """Return the track of the title, tempo, time signatures and key signature."""
+    microseconds = round(_MICROSECONDS_PER_MINUTE / score.tempo_qpm)
+    if microseconds > _MAX_MICROSECONDS_PER_QUARTER:
+        slowest_qpm = _MICROSECONDS_PER_MINUTE / _MAX_MICROSECONDS_PER_QUARTER
+        raise MidiFileError(
+            f"{path} cannot hold a tempo of {score.tempo_qpm:g} quarters a minute: MIDI allows "
+            f"{slowest_qpm:.2f} or more. Choose a faster tempo, or MusicXML."
+        )
+    events: list[tuple[int, mido.MetaMessage]] = []
+    if score.title:
+        events.append((0, mido.MetaMessage("track_name", name=_latin_1(score.title))))
+    events.append((0, mido.MetaMessage("set_tempo", tempo=microseconds)))
+    if score.anacrusis_ticks:
+        events.append((0, _time_signature(_shortest_meter(score.anacrusis_ticks))))
+    events.append((score.anacrusis_ticks, _time_signature(score.meter)))
+    if score.key:
+        name = str(score.key).split()[0] + ("m" if score.key.mode == "minor" else "")
+        events.append((0, mido.MetaMessage("key_signature", key=name)))
+    return _track(events, score.end_tick - score.start_tick)
+
+
+def _voice_track(score: Score, index: int) -> mido.MidiTrack:
+    """Return the track of one voice, on the MIDI channel of its index."""
+    name = _STAFF_NAMES[index] if index < len(_STAFF_NAMES) else f"voice {index + 1}"
+    events = [
+        (0, mido.MetaMessage("track_name", name=name)),
+        (0, mido.Message("program_change", program=_PIANO_PROGRAM, channel=index)),
+    ]
+    notes = score.voices[index].notes
+    # At one tick, notes end before others start: False sorts before True.
+    times = [(note.offset_tick, False, note) for note in notes]
+    times += [(note.onset_tick, True, note) for note in notes]
+    for tick, starts, note in sorted(times, key=lambda time: time[:2]):
+        kind, velocity = ("note_on", note.velocity) if starts else ("note_off", 0)
+        message = mido.Message(kind, note=note.pitch, velocity=velocity, channel=index)
+        events.append((tick - score.start_tick, message))
+    return _track(events, score.end_tick - score.start_tick)
+
+
+def _track(events: Sequence[tuple[int, mido.Message]], end_tick: int) -> mido.MidiTrack:
+    """Return a track of (tick, message) events that ends at ``end_tick``."""
+    track = mido.MidiTrack()
+    now = 0
+    for tick, message in sorted(events, key=lambda event: event[0]):
+        track.append(message.copy(time=tick - now))
+        now = tick
+    track.append(mido.MetaMessage("end_of_track", time=end_tick - now))
+    return track
+
+
+def _time_signature(meter: Meter) -> mido.MetaMessage:
+    return mido.MetaMessage(
+        "time_signature",
+        numerator=meter.numerator,
+        denominator=meter.denominator,
+        clocks_per_click=meter.beat_ticks,
+        notated_32nd_notes_per_beat=8,
+    )
+
+
+def _shortest_meter(ticks: int) -> Meter:
+    """Return the metre that ``ticks`` fill, in the largest unit: 24 is 1/4, 36 is 3/8."""
+    for denominator in (4, 8, 16, 32):
+        unit_ticks = TICKS_PER_QUARTER * 4 // denominator
+        if ticks % unit_ticks == 0 and ticks // unit_ticks <= 32:
+            return Meter(ticks // unit_ticks, denominator)
+    raise MidiFileError(
+        f"An anacrusis of {ticks} ticks cannot be written as a bar of 32nds (3 ticks each). "
+        "Write MusicXML instead."
+    )
+
+
+def _latin_1(text: str) -> str:
+    """Return text as MIDI stores it: Latin-1, with other characters replaced."""
+    return text.replace("♭", "b").replace("♯", "#").encode("latin-1", "replace").decode("latin-1")
