@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchmarks.reading_cases import judge, load_cases
 
 _FOLDER = Path(

@@ -27,7 +27,7 @@ def test_corpus_prepare_reports_accepted_and_rejected_pieces(
         "--out", "set", "--jobs", 1, "--min-quality-score", 0,
     )  # fmt: skip
     assert ran.status == 0
-    assert re.search(r"left out failure\.mid: .*no notes", ran.out)
+    assert re.search(r"left out failure\.mid: too short", ran.out)
     assert "kept 8 of 9 pieces" in ran.out
     assert len(load_pieces(tmp_path / "set")) == 8
     assert (tmp_path / "set" / "manifest.csv").is_file()
@@ -64,7 +64,7 @@ def test_corpus_validate_and_report_accept_raw_and_prepared_music(
     assert all(piece["fit"] == (piece["quality_score"] >= 0.9) for piece in document["pieces"])
     failure = run_cli("corpus", "validate", mismatched_midi)
     assert failure.status == 1
-    assert "holds no notes" in failure.out
+    assert "too short: 1 notes" in failure.out
     run_cli("corpus", "prepare", midi_folder, "--out", "set", "--min-quality-score", 0)
     prepared = run_cli("corpus", "validate", "set", "--min-quality-score", 0)
     assert prepared.status == 0

@@ -230,7 +230,7 @@ def read_kern(path: Path, unfold: bool = False) -> Content:
     parts = [Part("", 1, measures[:-1] or measures) for measures in reversed(reader.measures)]
     _check_count(text, reader, path)
     content = assemble(parts, path, trust_major=True, unfold=unfold)
-    rights = " ".join(references.get(name, "") for name in ("YEM", "YEC")).strip()
+    rights = references.get("YEC") or references.get("YEM", "")
     return replace(
         content,
         title=references.get("OTL", ""),
