@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CORPUS ?= ../shared/corpus ../shared/corpus_openscore
-COMPILED := $(foreach pxd,$(wildcard src/bicinium/*/*.pxd),$(pxd) $(pxd:.pxd=.py)) $(wildcard src/bicinium/model/_network*.[ch])
+COMPILED := $(foreach pxd,$(wildcard src/bicinium/*/*.pxd src/bicinium/*/*/*.pxd),$(pxd) $(pxd:.pxd=.py)) $(wildcard src/bicinium/model/_network*.[ch])
 CONFIG ?= configs/training_configs/default_model.yaml
 
 .PHONY: setup compose train prepare test test-slow check metrics docs bench wheel clean

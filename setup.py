@@ -1,6 +1,6 @@
-"""Compiles the grammar and the network, if there is a C compiler.
+"""Compiles the grammar, the model's inputs and the network, if there is a C compiler.
 
-The rest of the build is in pyproject.toml. The network is a C file. The sources of the grammar are
+The rest of the build is in pyproject.toml. The network is a C file. The other sources are
 ordinary Python files; their ``.pxd`` neighbours declare the C types. Without a
 compiler the same files are installed and run as they are.
 """

@@ -16,6 +16,7 @@ SPEED = (
     "composing_speed",
     "network_speed",
     "grammar_speed",
+    "inputs_speed",
     "midi_speed",
     "studio",
 )

@@ -19,7 +19,7 @@ from benchmarks.report import Table, one_core
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.compiled_network import CompiledNetwork, is_available
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import REFERENCES, input_sizes
+from bicinium.model.inputs.layout import REFERENCES, input_sizes
 from bicinium.tokenizer.vocabulary import PITCHES
 
 _ROWS, _LENGTHS = (1, 2, 12, 64), (0, 300, 1000)

@@ -22,9 +22,7 @@ from bicinium.formats.midi import write_midi
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.bar_lag import BarLag
-from bicinium.model.inputs.encode import PieceConditions, encode_inputs
-from bicinium.model.inputs.note_index import GrowingNoteIndex
+from bicinium.model.inputs.encode import BatchInputs, PieceConditions
 from bicinium.music.key import Key
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.tokenizer.vocabulary import KINDS, Kind
@@ -154,13 +152,10 @@ def shown_along() -> Callable[..., np.ndarray]:
     ) -> np.ndarray:
         grammar = MusicalGrammar()
         state = grammar.initial_states(1, **asked)
-        lines, only = GrowingNoteIndex(1), np.zeros(1, np.intp)
-        rows = []
+        inputs, rows = BatchInputs(config, told), []
         for token in tokens:
-            grammar.advance(state, np.array([token]))
-            lines.update(state, only, np.array([token]))
-            past = BarLag(lines, only)
-            rows.append(encode_inputs(config, state, np.array([token], np.int32), told, past))
+            grammar.advance(state, [token])
+            rows.append(inputs.step(state, [token]))
         return np.concatenate(rows)
 
     return show

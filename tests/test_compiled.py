@@ -1,4 +1,4 @@
-"""The compiled grammar and its source are the same grammar."""
+"""The compiled grammar and model inputs are those of their source."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import bicinium
-from bicinium.grammar import MusicalGrammar
-from bicinium.tokenizer.vocabulary import VOCAB_SIZE
+from bicinium.compiled import is_compiled
+from bicinium.tokenizer.vocabulary import START, VOCAB_SIZE, Kind, token_id
 
 JUDGE = """
 import json, sys
@@ -27,6 +28,30 @@ for sequence in json.loads(sys.argv[1]):
     for token in sequence:
         answers.append([grammar.broken_rule(state, token), state.tick, state.sounding])
         state.advance(token)
+print(json.dumps([is_compiled(), answers]))
+"""
+
+ENCODE = """
+import json, sys
+import numpy as np
+from bicinium.compiled import is_compiled
+from bicinium.grammar import MusicalGrammar
+from bicinium.model.config import ModelConfig
+from bicinium.model.inputs.encode import BatchInputs, PieceConditions, encode_along, notes_along
+from bicinium.model.inputs.lookahead import Lookahead
+config, grammar, answers = ModelConfig(), MusicalGrammar(), []
+told = PieceConditions.of(config, ["4/4"], ["minor"], [None], [2])
+for sequence in json.loads(sys.argv[1]):
+    states = grammar.states_along([sequence], bar_ticks=[96], bars=[2])
+    after = states.take(np.arange(1, len(states)))
+    ahead = Lookahead(notes_along(after, sequence), [(0, 2**30), (12, 48)])
+    answers.append(encode_along(config, after, sequence, told.rows()[0], ahead).tolist())
+    inputs, due = BatchInputs(config, told), []
+    for place, token in enumerate(sequence):
+        now = after.take(np.array([place]))
+        inputs.step(now, [token])
+        due.append(inputs.predicted_now(now).tolist())
+    answers.append(due)
 print(json.dumps([is_compiled(), answers]))
 """
 
@@ -43,19 +68,31 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_source_judges_as_the_compiled_grammar_does(source: Path) -> None:
+def _answers(script: str, sequences: list[list[int]], path: str | None = None) -> list[Any]:
+    """What a script prints about sequences, with the package of this folder."""
+    environment = os.environ | ({"PYTHONPATH": path} if path else {})
+    call = [sys.executable, "-c", script, json.dumps(sequences)]
+    ran = subprocess.run(call, env=environment, capture_output=True, text=True)
+    assert not ran.returncode, ran.stderr
+    return json.loads(ran.stdout)  # type: ignore[no-any-return]
+
+
+def _dense(rng: np.random.Generator) -> list[int]:
+    """Few pitches and short waits, in any order, so that figures come again."""
+    pitches = [60, 62, 64, 65]
+    tokens = [token_id(Kind.TIME_SHIFT, ticks) for ticks in (6, 12)]
+    tokens += [token_id(Kind.PART, part) for part in (0, 1)]
+    tokens += [token_id(kind, p) for kind in (Kind.NOTE_ON, Kind.NOTE_OFF) for p in pitches]
+    return [START, *rng.choice(tokens, 150).tolist()]
+
+
+@pytest.mark.parametrize("script", [JUDGE, ENCODE], ids=["grammar", "inputs"])
+def test_the_source_answers_as_the_compiled_modules_do(source: Path, script: str) -> None:
+    if not is_compiled():
+        pytest.skip("this package is not compiled")
     rng = np.random.default_rng(0)
     sequences = [rng.integers(0, VOCAB_SIZE, 60).tolist() for _ in range(10)]
-    call = [sys.executable, "-c", JUDGE, json.dumps(sequences)]
-    ran = subprocess.run(
-        call, env=os.environ | {"PYTHONPATH": str(source)}, capture_output=True, text=True
-    )
-    compiled, answers = json.loads(ran.stdout)
+    sequences += [_dense(rng) for _ in range(4)]
+    compiled, answers = _answers(script, sequences, str(source))
     assert not compiled
-    grammar, expected = MusicalGrammar(), []
-    for sequence in sequences:
-        state = grammar.initial_state(bar_ticks=96, bars=2)
-        for token in sequence:
-            expected.append([grammar.broken_rule(state, token), state.tick, state.sounding])
-            state.advance(token)
-    assert answers == expected
+    assert _answers(script, sequences) == [True, answers]

@@ -17,9 +17,7 @@ from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.inputs.bar_lag import BarLag
-from bicinium.model.inputs.encode import PieceConditions, encode_inputs
-from bicinium.model.inputs.note_index import GrowingNoteIndex
+from bicinium.model.inputs.encode import BatchInputs, PieceConditions
 from bicinium.model.teacher_forcing import condition_bits
 from bicinium.music.score import Meter
 
@@ -73,14 +71,10 @@ def _token_by_token_bits(checkpoint: Checkpoint, piece: PieceRecord) -> float:
         bars=piece.bars,
         transposition=piece.transposition,
     )
-    lines, only = GrowingNoteIndex(1), np.zeros(1, np.intp)
-    bits = 0.0
+    inputs, bits = BatchInputs(checkpoint.config, told), 0.0
     for token, following in zip(piece.tokens[:-1], piece.tokens[1:], strict=True):
         grammar.advance(state, token[None])
-        lines.update(state, only, token[None])
-        past = BarLag(lines, only)
-        shown = encode_inputs(checkpoint.config, state, token[None].astype(np.int32), told, past)
-        logits = decoder.step(shown)[0]
+        logits = decoder.step(inputs.step(state, token[None]))[0]
         bits -= (logits[following] - np.logaddexp.reduce(logits)) / math.log(2)
     return float(bits)
 

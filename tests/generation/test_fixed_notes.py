@@ -30,10 +30,8 @@ from bicinium.generation.fixed_notes import (
 from bicinium.generation.subject import fix_entries
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, States
 from bicinium.model.checkpoint import load_checkpoint
-from bicinium.model.inputs.lookahead import Lookahead
-from bicinium.model.inputs.note_index import NoteIndex
 from bicinium.music.key import ALL_KEYS, Key
-from bicinium.music.score import Meter, Note, Score, Voice, note_array
+from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.tokenizer.codec import decode, encode, snap
 from bicinium.tokenizer.vocabulary import KINDS, START, Kind
 
@@ -389,21 +387,22 @@ def test_pieces_in_which_nothing_is_given_may_go_on_for_longer(
 
 def test_the_model_is_told_of_the_given_voice_and_of_what_follows_a_gap() -> None:
     other, filled = fix_voice(_HELD.voices[1], 1, _HELD), fix_around_gap(_HELD, 3, 3)
-    given = FixedNotesBatch([other, None, filled, fix_opening(_HELD, 9)])
-    ticks = np.arange(0, 768, 7)
-    lines = NoteIndex([[note_array(voice.notes) for voice in _HELD.voices]])
+    given = FixedNotesBatch([other, None, filled, other, fix_opening(_HELD, 9)]).lookaheads()
+    assert given[1] is None
+    assert given[0] is given[3]
     ever, never = (0, 2**30), (0, 0)
-    for row, known in enumerate(
-        [(never, ever), (never, never), ((408, 2**30), (288, 2**30)), (never, never)]
-    ):
-        expected = Lookahead(
-            lines,
-            np.zeros(len(ticks), np.int64),
-            np.array([[begin for begin, _ in known]] * len(ticks)),
-            np.array([[until for _, until in known]] * len(ticks)),
-        )
-        told = given.foresight(np.full(len(ticks), row))
-        np.testing.assert_array_equal(told.columns(ticks), expected.columns(ticks))
+    for row, known in ((0, (never, ever)), (2, ((408, 2**30), (288, 2**30))), (4, (never, never))):
+        told = given[row]
+        assert told is not None
+        assert tuple(zip(told.known_from, told.known_until, strict=True)) == known
+        for voice, line, (begin, until) in zip(told.voices, _HELD.voices, known, strict=True):
+            notes = zip(voice.onset, voice.offset, voice.pitch, strict=True)
+            seen = [note for note in list(notes)[: voice.count] if begin <= note[0] < until]
+            assert seen == [
+                (n.onset_tick, n.offset_tick, n.pitch)
+                for n in line.notes
+                if begin <= n.onset_tick < until
+            ]
 
 
 # ------------------------------------------------------------------ what cannot be asked

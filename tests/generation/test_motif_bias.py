@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bicinium.generation.motif_bias import GAINS, apply_motif_bias, motif_strength
-from bicinium.grammar import MusicalGrammar, States
-from bicinium.model.inputs.bar_lag import BarLag
+from bicinium.grammar import MusicalGrammar
+from bicinium.model.config import ModelConfig
+from bicinium.model.inputs.encode import BatchInputs, PieceConditions
 from bicinium.model.inputs.motif_predictor import CONFIDENCES
-from bicinium.model.inputs.note_index import GrowingNoteIndex
 from bicinium.music.score import COMMON_TIME, Note, Score, Voice
 from bicinium.tokenizer.codec import encode
 from bicinium.tokenizer.vocabulary import BLOCKS, KINDS, VOCAB_SIZE, Kind, token_id
@@ -24,28 +24,29 @@ _NOTHING = np.zeros((1, VOCAB_SIZE))
 _EVERYTHING = np.ones((1, VOCAB_SIZE), np.bool_)
 
 
-def _at(pitches: tuple[int, ...], place: int, sooner: int = 0) -> tuple[States, BarLag]:
-    """Return the state before note ``place`` of a line of eighths, ``sooner`` ticks early."""
+def _at(pitches: tuple[int, ...], place: int, sooner: int = 0) -> np.ndarray:
+    """Return the prediction before note ``place`` of a line of eighths, ``sooner`` ticks early."""
     notes = [Note(12 * i, pitch, 12) for i, pitch in enumerate(pitches)]
     notes[place - 1] = replace(notes[place - 1], duration_ticks=12 - sooner)
     notes[place] = replace(notes[place], onset_tick=12 * place - sooner)
     tokens = encode(Score((Voice(tuple(notes)), Voice(())), 1 + len(notes) // 8, COMMON_TIME))
-    grammar, lines = MusicalGrammar(), GrowingNoteIndex(1)
-    state, only = grammar.initial_states(1), np.zeros(1, np.intp)
+    grammar, config = MusicalGrammar(), ModelConfig()
+    inputs = BatchInputs(config, PieceConditions.of(config, [None], [None], [None], [None]))
+    state = grammar.initial_states(1)
     first = np.flatnonzero(KINDS[tokens] == Kind.NOTE_ON)[place]
     for token in tokens[:first, None].astype(np.int64):
         grammar.advance(state, token)
-        lines.update(state, only, token)
-    return state, BarLag(lines, only)
+        inputs.step(state, token)
+    return inputs.predicted_now(state)
 
 
 def _gains(
     pitches: tuple[int, ...], place: int, strength: float = 1.0, allowed: np.ndarray | None = None
 ) -> dict[int, float]:
     """Return the gain in nats, relative to C8, of each pitch that the bias makes likelier."""
-    state, past = _at(pitches, place)
+    expected = _at(pitches, place)
     allowed = _EVERYTHING if allowed is None else allowed
-    after = apply_motif_bias(_NOTHING, allowed, state, past, np.array([strength]))[0, _NOTE_ON]
+    after = apply_motif_bias(_NOTHING, allowed, expected, np.array([strength]))[0, _NOTE_ON]
     over = after - after[-1]
     return {int(p): float(over[p - 21]) for p in np.flatnonzero(over) + 21}
 
@@ -81,9 +82,9 @@ def test_what_is_not_allowed_gains_nothing_and_gives_nothing() -> None:
     pitches = (*_FIGURE, *(62, 64, 67, 65))
     allowed[0, token_id(Kind.NOTE_ON, 65)] = False
     assert _gains(pitches, 7, allowed=allowed)[66] == pytest.approx(GAINS[3])
-    state, past = _at(pitches, 7)
+    expected = _at(pitches, 7)
     allowed[0, _NOTE_ON] = False
-    leaning = apply_motif_bias(_NOTHING, allowed, state, past, np.ones(1))
+    leaning = apply_motif_bias(_NOTHING, allowed, expected, np.ones(1))
     assert np.isfinite(leaning).all()
 
 
@@ -96,8 +97,8 @@ def test_a_note_that_repeats_the_one_before_gains_nothing() -> None:
 
 def test_nothing_gains_at_another_tick() -> None:
     for sooner in (0, 6):
-        state, past = _at(_FIGURE * 3, 11, sooner)
-        leaning = apply_motif_bias(_NOTHING, _EVERYTHING, state, past, np.ones(1))
+        expected = _at(_FIGURE * 3, 11, sooner)
+        leaning = apply_motif_bias(_NOTHING, _EVERYTHING, expected, np.ones(1))
         assert np.array_equal(leaning, _NOTHING) == (sooner > 0)
 
 
@@ -109,8 +110,8 @@ def test_how_likely_a_note_is_at_all_stays_and_so_does_everything_else(
     logits = rng.normal(0, 4, (1, VOCAB_SIZE))
     allowed = rng.random((1, VOCAB_SIZE)) < 0.5 if masked else _EVERYTHING
     counted = allowed[0]
-    state, past = _at(_FIGURE * 4, 15)
-    leaning = apply_motif_bias(logits, allowed, state, past, np.array([strength]))
+    expected = _at(_FIGURE * 4, 15)
+    leaning = apply_motif_bias(logits, allowed, expected, np.array([strength]))
     is_note = np.zeros(VOCAB_SIZE, np.bool_)
     is_note[_NOTE_ON] = True
     np.testing.assert_array_equal(leaning[0, ~is_note], logits[0, ~is_note])

@@ -14,11 +14,11 @@ from bicinium.model import compiled_network
 from bicinium.model.compiled_network import CompiledNetwork
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.inputs.encode import (
+from bicinium.model.inputs.encode import PieceConditions
+from bicinium.model.inputs.layout import (
     MAX_DISTANCE,
     PITCH_DISTANCES,
     REFERENCES,
-    PieceConditions,
     input_sizes,
 )
 from bicinium.model.transformer import Transformer

@@ -16,11 +16,11 @@ from bicinium.data.piece_record import PieceRecord
 from bicinium.data.shards import load_pieces
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.bar_lag import BarLag
-from bicinium.model.inputs.encode import REFERENCES, PieceConditions, encode_inputs, input_sizes
+from bicinium.model.inputs.encode import BatchInputs, PieceConditions
+from bicinium.model.inputs.layout import REFERENCES, first_rows, input_sizes
 from bicinium.model.inputs.lookahead import Lookahead
-from bicinium.model.inputs.note_index import GrowingNoteIndex, NoteIndex
-from bicinium.music.score import Meter, Note, note_array
+from bicinium.model.inputs.voice_notes import voice_of
+from bicinium.music.score import Meter, Note
 from bicinium.tokenizer.codec import decode
 from bicinium.tokenizer.vocabulary import KINDS, PAD, START, UNK, VALUES, VOCAB_SIZE, Kind
 from bicinium.training.batches import (
@@ -265,18 +265,13 @@ def _one_by_one(
     conditions = PieceConditions.of(
         config, [piece.meter], [piece.mode], [piece.style], [piece.bars]
     )
-    limits = np.array([known])
-    lines = NoteIndex([[note_array(line) for line in _voices(piece)]])
-    lookahead = Lookahead(lines, np.array([0]), limits[..., 0], limits[..., 1])
-    so_far, only = GrowingNoteIndex(1), np.zeros(1, np.intp)
-    rows = []
+    lines = [
+        voice_of((n.onset_tick, n.pitch, n.duration_ticks) for n in line) for line in _voices(piece)
+    ]
+    inputs, rows = BatchInputs(config, conditions, [Lookahead(lines, known)]), []
     for token in piece.tokens[: window.stop].tolist():
         grammar.advance(state, [token])
-        so_far.update(state, only, np.array([token]))
-        past = BarLag(so_far, only)
-        rows.append(
-            encode_inputs(config, state, np.array([token], np.int32), conditions, past, lookahead)
-        )
+        rows.append(inputs.step(state, [token]))
     return np.concatenate(rows)[window.start :]
 
 
@@ -370,7 +365,8 @@ def test_padding_is_pad_and_never_a_target(dataset: PieceDataset) -> None:
     assert shortest > 10
     windows = [*tile(12, 11, 0, None), *tile(int(dataset.lengths[1]), 64, 1, None)]
     batch = dataset.batch(windows, np.random.default_rng(0))
-    assert (batch.inputs[0, 11:, 0] == PAD).all()
+    unknown = [PAD, *first_rows(dataset.config)[1:]]
+    assert (batch.inputs[0, 11:].numpy() == unknown).all()
     assert (batch.targets[0, 11:] == IGNORE_INDEX).all()
     assert (batch.targets[0, :11] != IGNORE_INDEX).all()
     assert all((batches[i].targets != PAD).all() for i in range(len(batches)))

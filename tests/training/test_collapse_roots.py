@@ -21,7 +21,8 @@ from bicinium.data.piece_record import PieceRecord
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.inputs.encode import REFERENCES, PieceConditions
+from bicinium.model.inputs.encode import PieceConditions
+from bicinium.model.inputs.layout import REFERENCES
 from bicinium.model.transformer import Transformer
 from bicinium.music.score import Meter
 from bicinium.tokenizer.vocabulary import END, PAD, START, UNK, VOCAB_SIZE

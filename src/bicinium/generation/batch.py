@@ -13,9 +13,8 @@ from bicinium.generation.config import GenerationConfig
 from bicinium.generation.fixed_notes import FixedNotesBatch
 from bicinium.grammar import MusicalGrammar, States
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.bar_lag import BarLag
-from bicinium.model.inputs.encode import AT_REST, PieceConditions, encode_inputs
-from bicinium.model.inputs.note_index import GrowingNoteIndex
+from bicinium.model.inputs.encode import BatchInputs, PieceConditions
+from bicinium.model.inputs.layout import AT_REST
 from bicinium.tokenizer.vocabulary import START
 
 _SPARE_SLOTS = 3  # sounding notes beyond two, which a piece without the grammar may have
@@ -28,14 +27,11 @@ class Batch:
     conditions: Sequence[Conditions]  # (B)
     rngs: Sequence[np.random.Generator]  # (B)
     fixed_notes: FixedNotesBatch  # (B)
-    notes: GrowingNoteIndex  # (B) the notes written so far
     rows: NDArray[np.int64]  # (N,) the pieces in progress
     tokens: NDArray[np.int64]  # (N,) the last token of each
     state: States  # (N,) the grammar's
-    model_conditions: PieceConditions  # (N,)
-    inputs: NDArray[np.int32]  # (N, F) the model's inputs at this step
-    past: BarLag  # (N,)
-    _all: tuple[States, NDArray[np.int64], PieceConditions] | None = None  # (B) each
+    inputs: BatchInputs  # (B) the model's; ``inputs.restart`` frees a place for another piece
+    _all: tuple[States, NDArray[np.int64]] | None = None  # (B) each
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -51,13 +47,20 @@ class Batch:
     ) -> Batch:
         """Return the batch before its first step; the only token is START."""
         rows = np.arange(len(conditions))
-        notes = GrowingNoteIndex(len(conditions))
+        fixed_notes = FixedNotesBatch(fixed_notes_in_token_key(conditions))
         ends_on_tonic = bool(config.constraints and config.constraints.close)
+        model_conditions = PieceConditions.of(
+            model,
+            [str(piece.meter) for piece in conditions],
+            [piece.key.mode for piece in conditions],
+            [piece.style for piece in conditions],
+            [piece.bars for piece in conditions],
+            [AT_REST if ends_on_tonic and not piece.end_is_fixed else None for piece in conditions],
+        )
         return cls(
             conditions=conditions,
             rngs=rngs,
-            fixed_notes=FixedNotesBatch(fixed_notes_in_token_key(conditions)),
-            notes=notes,
+            fixed_notes=fixed_notes,
             rows=rows,
             tokens=np.full(len(rows), START, np.int64),
             state=grammar.initial_states(
@@ -68,48 +71,25 @@ class Batch:
                 transposition=[-piece.key.semitones_to_reference for piece in conditions],
                 spare_slots=0 if config.use_grammar else _SPARE_SLOTS,
             ),
-            model_conditions=PieceConditions.of(
-                model,
-                [str(piece.meter) for piece in conditions],
-                [piece.key.mode for piece in conditions],
-                [piece.style for piece in conditions],
-                [piece.bars for piece in conditions],
-                [
-                    AT_REST if ends_on_tonic and not piece.end_is_fixed else None
-                    for piece in conditions
-                ],
-            ),
-            inputs=np.zeros((len(rows), 0), np.int32),
-            past=BarLag(notes, rows),
+            inputs=BatchInputs(model, model_conditions, fixed_notes.lookaheads()),
         )
 
     def advance(self, grammar: MusicalGrammar) -> None:
         """Move the state past the last tokens."""
         grammar.advance(self.state, self.tokens)
-        self.notes.update(self.state, self.rows, self.tokens)
 
     def select(self, rows: NDArray[np.int64]) -> None:
         """Go on with these pieces only, until others are selected."""
         if self._all is None:
-            self._all = self.state, self.tokens, self.model_conditions
-        state, tokens, conditions = self._all
+            self._all = self.state, self.tokens
+        state, tokens = self._all
         state.table[self.rows], tokens[self.rows] = self.state.table, self.tokens
         self.rows, self.tokens = rows, tokens[rows]
-        self.state, self.model_conditions = state.take(rows), conditions.take(rows)
+        self.state = state.take(rows)
 
-    def encode_inputs(self, model: ModelConfig) -> NDArray[np.int32]:
-        """Compute and return the model's inputs at this step, (N, F)."""
-        self.past = BarLag(self.notes, self.rows)
-        lookahead = self.fixed_notes.foresight(self.rows) if self.fixed_notes.anything else None
-        self.inputs = encode_inputs(
-            model,
-            self.state,
-            self.tokens.astype(np.int32),
-            self.model_conditions,
-            self.past,
-            lookahead,
-        )
-        return self.inputs
+    def encode_inputs(self) -> NDArray[np.int32]:
+        """Return the model's inputs at this step, (N, F). Call it once a step."""
+        return self.inputs.step(self.state, self.tokens, self.rows)
 
     def uniform(self) -> NDArray[np.float64]:
         """Draw (N,) one number for each piece in progress, from its own generator."""

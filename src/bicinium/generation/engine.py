@@ -279,7 +279,7 @@ class Drawing:
         """Call the network once for all groups, and draw the next token of each piece."""
         batches = [group.batch for group in groups]
         logits = decoder.step(
-            np.concatenate([batch.encode_inputs(self._engine.model) for batch in batches]),
+            np.concatenate([batch.encode_inputs() for batch in batches]),
             np.concatenate([group.places[group.batch.rows] for group in groups]),
             np.concatenate([group.scale[group.batch.rows] for group in groups]),
         )

@@ -19,7 +19,7 @@ from bicinium.grammar.config import MusicalGrammarConfig
 from bicinium.grammar.states import Bools, Ints, States
 from bicinium.grammar.terms import FAR, SILENT
 from bicinium.model.inputs.lookahead import Lookahead
-from bicinium.model.inputs.note_index import NoteIndex
+from bicinium.model.inputs.voice_notes import voice_of
 from bicinium.music.score import VOICES, NoteArray, Score, Voice, note_array
 from bicinium.tokenizer.codec import LOWEST_AUDIBLE_BIN
 from bicinium.tokenizer.vocabulary import (
@@ -137,9 +137,11 @@ class FixedNotesBatch:
         self.begins = np.zeros(shape, np.int16)  # the pitch of the note that begins here, 0 if none
         self.holds = np.zeros(shape, np.int16)  # the pitch that is held after this tick's events
         self.loudness = np.zeros(shape, np.int8)  # the velocity bin of the note that begins here
-        known = np.zeros((len(distinct) + 1, VOICES, 2), np.int64)
+        self._lookaheads: list[Lookahead | None] = [None]
         for index, one in enumerate(distinct, 1):
-            known[index] = one.known
+            notes = [note_array(line.notes) for line in one.score.voices]
+            voices = [voice_of(columns[:3].T.tolist()) for columns in notes]
+            self._lookaheads.append(Lookahead(voices, one.known))
             for voice, (line, stretches) in enumerate(
                 zip(one.score.voices, one.fixed, strict=True)
             ):
@@ -156,12 +158,6 @@ class FixedNotesBatch:
                 self.begun_by[index] = free.max(initial=0)
             self.can_land[index, one.score.end_tick] = True
         self.next_landing = self._next_true(self.can_land)  # (tables, ticks)
-        empty: NoteArray = np.zeros((4, 0), np.int64)
-        self.lines = NoteIndex(
-            [[empty] * VOICES]
-            + [[note_array(line.notes) for line in one.score.voices] for one in distinct]
-        )
-        self.known = known
 
     def _enter(
         self, index: int, voice: int, notes: NoteArray, stretches: Sequence[TickSpan]
@@ -188,10 +184,9 @@ class FixedNotesBatch:
         """Whether anything is fixed at all."""
         return bool(self.table.any())
 
-    def foresight(self, rows: NDArray[np.integer]) -> Lookahead:
-        """Return what the model sees beforehand in these pieces."""
-        table = self.table[rows]
-        return Lookahead(self.lines, table, self.known[table, :, 0], self.known[table, :, 1])
+    def lookaheads(self) -> list[Lookahead | None]:
+        """Return what the model sees beforehand in each of the B pieces."""
+        return [self._lookaheads[table] for table in self.table.tolist()]
 
     def is_fixed(self, rows: NDArray[np.integer], tick: Ints) -> Bools:
         """Return (N, 2) which voices are fixed at these ticks."""

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from bicinium.generation.batch import Batch
 from bicinium.generation.processors import LogitsProcessor
-from bicinium.grammar.states import States
-from bicinium.model.inputs.bar_lag import BarLag
-from bicinium.model.inputs.motif_predictor import CONFIDENCES, MotifPrediction, degree_of
+from bicinium.grammar.states import Ints
+from bicinium.model.inputs.motif_predictor import CONFIDENCES, degree_of
 from bicinium.tokenizer.vocabulary import BLOCKS, Kind
 
 # Nats for each ``MotifPrediction.confidence`` at strength 1, chosen on training data (docs/log.md).
@@ -45,29 +44,30 @@ class MotifBias(LogitsProcessor):
         self, batch: Batch, logits: NDArray[np.floating], allowed: NDArray[np.bool_]
     ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
         """Return (N, V) the log probabilities with the bias, and the mask as it is."""
-        strength = self._strength[batch.rows]
-        return apply_motif_bias(logits, allowed, batch.state, batch.past, strength), allowed
+        expected = batch.inputs.predicted_now(batch.state, batch.rows)
+        return apply_motif_bias(logits, allowed, expected, self._strength[batch.rows]), allowed
 
 
 def apply_motif_bias(
     logits: NDArray[np.floating],
     allowed: NDArray[np.bool_],
-    state: States,
-    past: BarLag,
+    expected: Ints,
     strength: NDArray[np.floating],
 ) -> NDArray[np.floating]:
     """Return (N, 774) logits in which the expected NOTE_ON gains over the others.
+
+    expected: (4, N) from ``BatchInputs.predicted_now``.
 
     The gain is ``strength`` (N,) times ``GAINS``. The prediction is a scale degree, so a raised or
     lowered form gains as well. A repetition of the last note gains nothing. The probability that
     any note begins stays the same.
     """
-    expected = MotifPrediction(*past.predicted_now(state))
-    gain = np.where(expected.step != 0, strength * GAINS[expected.confidence], 0)
+    confidence, step, _, pitch = expected
+    gain = np.where(step != 0, strength * GAINS[confidence], 0)
     rows = np.flatnonzero(gain)
     if not len(rows):
         return logits
-    favoured = _DEGREE[expected.pitch][rows, None] == _DEGREES  # (n, 88)
+    favoured = _DEGREE[pitch][rows, None] == _DEGREES  # (n, 88)
     before = logits[rows, _NOTE_ON]
     after = before + np.where(favoured, gain[rows, None], 0)
     possible = allowed[rows, _NOTE_ON]

@@ -22,7 +22,7 @@ from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
 from bicinium.grammar.config import MusicalGrammarConfig
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import PITCH_DISTANCES, REFERENCES, input_sizes
+from bicinium.model.inputs.layout import PITCH_DISTANCES, REFERENCES, input_sizes
 from bicinium.tokenizer.vocabulary import vocabulary_hash
 
 DEFAULT_MODEL = Path(__file__).parent / "weights" / "default.safetensors"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import PITCH_DISTANCES, REFERENCES, input_sizes
+from bicinium.model.inputs.layout import PITCH_DISTANCES, REFERENCES, input_sizes
 from bicinium.model.rotary import rotary_frequencies
 from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
 
@@ -123,7 +123,7 @@ class CompiledNetwork:
     ) -> NDArray[np.float32]:
         """Read one more token of each sequence ``rows`` (N,).
 
-        inputs: (N, F + REFERENCES + 1), from ``encode_inputs``. Returns (N, V) logits of the next
+        inputs: (N, F + REFERENCES + 1), see ``inputs.layout``. Returns (N, V) logits of the next
         token. A sequence that is named several times reads its tokens in that order.
         """
         rows = np.ascontiguousarray(rows, np.int64)

@@ -86,7 +86,7 @@ class Decoder:
     ) -> NDArray[np.float32]:
         """Read one more token of each sequence.
 
-        inputs: (N, F + REFERENCES + 1), from ``encode_inputs``. Returns (N, V) logits of the next
+        inputs: (N, F + REFERENCES + 1), see ``inputs.layout``. Returns (N, V) logits of the next
         token. rows: only these sequences, each once.
         """
         which = np.arange(self._batch) if rows is None else rows

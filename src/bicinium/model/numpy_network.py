@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import MAX_DISTANCE, PITCH_DISTANCES, REFERENCES
+from bicinium.model.inputs.layout import MAX_DISTANCE, PITCH_DISTANCES, REFERENCES
 from bicinium.model.rotary import rotary_frequencies
 from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
 

@@ -3,7 +3,7 @@
 A decoder-only transformer with pre-norm RMSNorm, SwiGLU (arXiv:2002.05202) and causal attention.
 Rotary positions (RoFormer, arXiv:2104.09864) count tokens in some heads and ticks in others. The
 input is the sum of embeddings of the token, the grammar state after it, the piece's conditions and
-the look-ahead (see ``inputs.encode``). With ``relative_pitch``, the logit of a NOTE_ON also depends
+the look-ahead (see ``inputs.layout``). With ``relative_pitch``, the logit of a NOTE_ON also depends
 on its distance from each reference pitch, and the NOTE_OFF of the sounding note has a logit of its
 own (a pointer, arXiv:1506.03134), so that notes of rare pitches end like others. Knows integers;
 knows no music.
@@ -23,20 +23,20 @@ from torch import Tensor, nn
 from bicinium.errors import TokenError
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import (
+from bicinium.model.inputs.from_tokens import SequenceConditions, encode_token_sequences
+from bicinium.model.inputs.layout import (
     MAX_DISTANCE,
     PITCH_DISTANCES,
     REFERENCES,
     input_sizes,
     split_inputs,
 )
-from bicinium.model.inputs.from_tokens import SequenceConditions, encode_token_sequences
 from bicinium.model.rotary import rotary_frequencies
 from bicinium.tokenizer.vocabulary import BLOCKS, PITCHES, Kind
 
 
 class Transformer(nn.Module):
-    """The whole network; ``forward`` takes tokens, or what ``encode_inputs`` returns."""
+    """The whole network; ``forward`` takes tokens, or what ``encode_along`` returns."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -130,17 +130,16 @@ def draw_known_spans(
     bar_ticks = int(dataset.states.bar_ticks[first])
     barline = -(-int(rng.integers(begin, end + 1)) // bar_ticks) * bar_ticks
     voice = int(rng.integers(VOICES))
+    notes = dataset.notes(window.piece)
     kind = rng.random()
     if kind < _WHOLE_VOICE:
         span = (0, FAR)
     elif kind < _END_OF_BOTH:
-        rest = (barline, FAR)
-        return tuple(dataset.note_index.note_bounds(window.piece, v, rest) for v in range(VOICES))
+        return tuple((line.uncrossed(barline), FAR) for line in notes)
     else:
         bars = int(rng.integers(1, _MAX_KNOWN_BARS + 1))
-        span = dataset.note_index.note_bounds(
-            window.piece, voice, (barline, barline + bars * bar_ticks)
-        )
+        ends = barline, barline + bars * bar_ticks
+        span = notes[voice].uncrossed(ends[0]), notes[voice].uncrossed(ends[1])
     return (span, _NOTHING) if voice == 0 else (_NOTHING, span)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,10 +15,10 @@ from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.errors import BiciniumError
 from bicinium.grammar import MusicalGrammar, States
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.bar_lag import BarLag
-from bicinium.model.inputs.encode import ENDINGS, PieceConditions, encode_inputs
+from bicinium.model.inputs.encode import PieceConditions, encode_along, notes_along
+from bicinium.model.inputs.layout import ENDINGS, first_rows
 from bicinium.model.inputs.lookahead import Lookahead
-from bicinium.model.inputs.note_index import NoteIndex, index_notes
+from bicinium.model.inputs.voice_notes import VoiceNotes
 from bicinium.music.counterpoint import comes_to_rest
 from bicinium.music.score import Meter
 from bicinium.tokenizer.vocabulary import PAD
@@ -58,14 +57,6 @@ class Batch:
     grammar_rows: Tensor  # (N,) indices into the flattened batch
 
 
-class _Layout(NamedTuple):
-    """Where each position of a batch lies in the dataset: B windows of T positions."""
-
-    rows: NDArray[np.int64]  # (B, T) of ``PieceDataset.tokens``; 0 in the padding
-    is_real: NDArray[np.bool_]  # (B, T) False in the padding
-    targets: NDArray[np.int64]  # (B, T)
-
-
 class PieceDataset:
     """Many pieces as one array of tokens, with the automaton's state after each token.
 
@@ -101,10 +92,10 @@ class PieceDataset:
             endings,
         )
 
-    @cached_property
-    def note_index(self) -> NoteIndex:
-        """All notes. A note ends with the next NOTE_OFF of its voice, or with its piece."""
-        return index_notes(self.tokens, self.lengths, self.states)
+    def notes(self, piece: int) -> list[VoiceNotes]:
+        """Return the notes of each voice of a piece."""
+        first, stop = self.first_row[piece], self.first_row[piece + 1]
+        return notes_along(self._states_after(piece, stop), self.tokens[first:stop])
 
     def batch(
         self,
@@ -120,59 +111,78 @@ class PieceDataset:
         grammar_positions: of the scored positions, how many the grammar loss looks at.
         known: for each window, the notes that the model sees ahead of time; None for none.
         """
-        layout = self._layout(windows)
-        length = layout.rows.shape[1]
-        rows = layout.rows.ravel()
-        piece = np.repeat([window.piece for window in windows], length)
-        conditions = self._conditions(piece, length, condition_dropout, rng)
-        states = self.states.take(rows + piece + 1)  # A piece of T tokens has T + 1 states.
-        tokens = np.where(layout.is_real.ravel(), self.tokens[rows], PAD)
-        lookahead = self._lookahead(piece, known) if known and self.config.lookahead else None
-        bar_lag = BarLag(self.note_index, piece)
-        inputs = encode_inputs(
-            self.config, states, tokens.astype(np.int32), conditions, bar_lag, lookahead
-        )
-        scored = np.flatnonzero(layout.targets.ravel() != IGNORE_INDEX)
+        targets = self._targets(windows)
+        conditions = self._conditions(windows, condition_dropout, rng)
+        scored = np.flatnonzero(targets.ravel() != IGNORE_INDEX)
         chosen = np.sort(rng.choice(scored, min(grammar_positions, len(scored)), replace=False))
         return Batch(
-            inputs=torch.from_numpy(inputs.reshape(len(windows), length, -1)),
-            targets=torch.from_numpy(layout.targets),
+            inputs=torch.from_numpy(self._inputs(windows, conditions, known)),
+            targets=torch.from_numpy(targets),
             styles=tuple(self.styles[window.piece] for window in windows),
-            states=states.take(chosen),
+            states=self.states.take(self._state_rows(windows, *np.divmod(chosen, len(targets[0])))),
             grammar_rows=torch.from_numpy(chosen),
         )
 
-    def _layout(self, windows: Sequence[Window]) -> _Layout:
-        shape = len(windows), max(window.stop - window.start for window in windows)
-        rows = np.zeros(shape, np.int64)
-        is_real = np.zeros(shape, np.bool_)
-        targets = np.full(shape, IGNORE_INDEX, np.int64)
-        for index, window in enumerate(windows):
-            size = window.stop - window.start
-            first = self.first_row[window.piece] + window.start
-            rows[index, :size] = np.arange(first, first + size)
-            is_real[index, :size] = True
-            scored = slice(window.first_scored - window.start, size)
-            targets[index, scored] = self.tokens[first + 1 : first + size + 1][scored]
-        return _Layout(rows, is_real, targets)
+    def _targets(self, windows: Sequence[Window]) -> NDArray[np.int64]:
+        """Return (B, T) the token after each position; IGNORE_INDEX where the loss counts none."""
+        length = max(window.stop - window.start for window in windows)
+        targets = np.full((len(windows), length), IGNORE_INDEX, np.int64)
+        for row, window in zip(targets, windows, strict=True):
+            scored = slice(window.first_scored - window.start, window.stop - window.start)
+            first = self.first_row[window.piece] + 1
+            row[scored] = self.tokens[first + window.first_scored : first + window.stop]
+        return targets
+
+    def _inputs(
+        self,
+        windows: Sequence[Window],
+        conditions: PieceConditions,
+        known: Sequence[KnownSpans] | None,
+    ) -> NDArray[np.int32]:
+        """Return (B, T, F) the inputs; in the padding PAD, with everything else unknown."""
+        length = max(window.stop - window.start for window in windows)
+        unknown = np.array(first_rows(self.config), np.int32)
+        inputs = np.tile(unknown, (len(windows), length, 1))
+        inputs[:, :, 0] = PAD
+        for index, (window, told) in enumerate(zip(windows, conditions.rows(), strict=True)):
+            first = self.first_row[window.piece]
+            lookahead = None
+            if known and self.config.lookahead:
+                lookahead = Lookahead(self.notes(window.piece), known[index])
+            inputs[index, : window.stop - window.start] = encode_along(
+                self.config,
+                self._states_after(window.piece, first + window.stop),
+                self.tokens[first : first + window.stop],
+                told,
+                lookahead,
+                window.start,
+            )
+        return inputs
+
+    def _states_after(self, piece: int, stop: int) -> States:
+        """Return the states after the tokens of a piece, up to row ``stop`` of ``tokens``."""
+        first = self.first_row[piece] + piece + 1  # A piece of T tokens has T + 1 states.
+        table = self.states.table[first : stop + piece + 1]
+        return States(self.states.limits, self.states.slots, table)
+
+    def _state_rows(
+        self, windows: Sequence[Window], row: NDArray[np.int64], place: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return (N,) the rows of ``states`` after the tokens at these places of the windows."""
+        first = [self.first_row[each.piece] + each.piece + each.start + 1 for each in windows]
+        return np.asarray(np.array(first)[row] + place)
 
     def _conditions(
-        self, piece: NDArray[np.integer], length: int, dropout: float, rng: np.random.Generator
+        self, windows: Sequence[Window], dropout: float, rng: np.random.Generator
     ) -> PieceConditions:
-        """Return the conditions of each position; some windows do not see some of them."""
+        """Return the conditions of each window; some windows do not see some of them."""
         names = [field.name for field in fields(PieceConditions)]
-        seen = rng.random((len(names), len(piece) // length)) >= dropout
-        seen = np.repeat(seen, length, axis=1)
+        seen = rng.random((len(names), len(windows))) >= dropout
+        piece = np.array([window.piece for window in windows])
         columns = [getattr(self.conditions, name)[piece] for name in names]
         return PieceConditions(
             *(np.where(seen[i], column, 0).astype(np.int32) for i, column in enumerate(columns))
         )
-
-    def _lookahead(self, piece: NDArray[np.int64], known: Sequence[KnownSpans]) -> Lookahead:
-        """Return the known notes of each position."""
-        spans = np.array(known, np.int64)  # (B, voices, 2)
-        at = np.repeat(spans, len(piece) // len(known), axis=0)
-        return Lookahead(self.note_index, piece, at[..., 0], at[..., 1])
 
 
 def piece_endings(pieces: Sequence[PieceRecord]) -> list[str | None]:

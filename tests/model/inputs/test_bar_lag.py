@@ -1,21 +1,22 @@
-"""Bar-lag inputs: values computed by hand, a slow reference, and no knowledge of the future."""
+"""Bar-lag inputs: values computed by hand, and a slow reference."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.grammar import MusicalGrammar, States
-from bicinium.model.inputs.bar_lag import REFERENCES, SIZES, BarLag
+from bicinium.grammar import MusicalGrammar
+from bicinium.grammar.state import State
+from bicinium.model.inputs.bar_lag import BarLag
+from bicinium.model.inputs.layout import BAR_LAG_SIZES, LAGGED_REFERENCES
 from bicinium.model.inputs.motif_predictor import NO_PREDICTION, MotifPredictor
-from bicinium.model.inputs.note_index import GrowingNoteIndex, NoteIndex, index_notes
-from bicinium.music.score import VOICES, Note, note_array
-from bicinium.tokenizer.vocabulary import END, START, VOCAB_SIZE, Kind, token_id
+from bicinium.model.inputs.row import Row
+from bicinium.music.score import VOICES, Note
+from bicinium.tokenizer.vocabulary import END, Kind, token_id
 
 Line = list[Note]
 Voices = tuple[Line, Line]
@@ -24,57 +25,60 @@ _LATEST = 300  # ticks
 
 
 class Place(NamedTuple):
-    """A place in a piece: at ``tick``, the first ``begun`` voices have begun their notes."""
+    """A place in a piece: at ``tick``, the events of the first ``begun`` voices have happened."""
 
-    piece: int
     tick: int
     part: int
     begun: int = 0
 
-    def has_heard(self, voice: int, note: Note) -> bool:
-        return note.onset_tick < self.tick + (voice < self.begun)
+    def is_past(self, voice: int, tick: int) -> bool:
+        return tick < self.tick + (voice < self.begun)
 
 
-def _stored(pieces: Sequence[Voices]) -> NoteIndex:
-    return NoteIndex([[note_array(line) for line in piece] for piece in pieces])
+def _remembered(voices: Voices, place: Place, bar_ticks: int = 96) -> tuple[State, BarLag]:
+    """The state, and what is remembered, when all tokens up to a place have been read."""
+    state, past = MusicalGrammar().initial_state(bar_ticks=bar_ticks), BarLag()
 
+    def read(kind: Kind, value: int) -> None:
+        state.advance(token_id(kind, value))
+        past.observe(state, token_id(kind, value))
 
-def _state(pieces: Sequence[Voices], places: Sequence[Place], bar_ticks: int) -> States:
-    """Such as the automaton would be in."""
-    state = MusicalGrammar().initial_states(len(places), bar_ticks=bar_ticks)
-    for row, place in enumerate(places):
-        state.tick[row], state.part[row] = place.tick, place.part
-        for voice, line in enumerate(pieces[place.piece]):
-            heard = [note for note in line if place.has_heard(voice, note)][::-1]
-            for back, note in enumerate(heard[:3]):
-                state.recent_pitch[row, voice, back] = note.pitch
-            for back, note in enumerate(heard[:2]):
-                state.recent_onset[row, voice, back] = note.onset_tick
-    return state
+    events = [
+        event
+        for voice, line in enumerate(voices)
+        for note in line
+        for event in (
+            (note.onset_tick, voice, Kind.NOTE_ON, note.pitch),
+            (note.offset_tick, voice, Kind.NOTE_OFF, note.pitch),
+        )
+        if place.is_past(voice, event[0])
+    ]
+    for tick, voice, kind, pitch in sorted(events, key=lambda e: (*e[:2], e[2] == Kind.NOTE_ON)):
+        if tick > state.tick:
+            read(Kind.TIME_SHIFT, tick - state.tick)
+        read(Kind.PART, voice)
+        read(kind, pitch)
+    if place.tick > state.tick:
+        read(Kind.TIME_SHIFT, place.tick - state.tick)
+    read(Kind.PART, place.part)
+    return state, past
 
 
 def _recalled(
-    pieces: Sequence[Voices],
-    places: Sequence[Place],
-    bar_ticks: int,
-    stored: NoteIndex | None = None,
-) -> list[tuple[dict[str, int], list[int]]]:
-    """Return columns by name and pitches of each place. ``stored``: the note index to use."""
-    memory = BarLag(stored or _stored(pieces), np.array([place.piece for place in places]))
-    columns, pitches = memory.encode(_state(pieces, places, bar_ticks))
-    assert len(pitches) == REFERENCES
-    return [
-        (dict(zip(SIZES, of_place, strict=True)), of_pitches)
-        for of_place, of_pitches in zip(
-            np.stack(columns, axis=1).tolist(), np.stack(pitches, axis=1).tolist(), strict=True
-        )
-    ]
+    voices: Voices, place: Place, bar_ticks: int = 96
+) -> tuple[dict[str, int], list[int]]:
+    """The columns by name, and the pitches."""
+    state, past = _remembered(voices, place, bar_ticks)
+    table = np.full((1, len(BAR_LAG_SIZES)), -1, np.int32)
+    past.put_columns(state, Row(table.data, np.zeros(table.shape[1], np.int32).data))
+    pitches = [past.reference(which, state) for which in range(LAGGED_REFERENCES)]
+    return dict(zip(BAR_LAG_SIZES, table[0].tolist(), strict=True)), pitches
 
 
 def _at(voices: Voices, tick: int, part: int = 0, begun: int = 0, bar_ticks: int = 96) -> (
     tuple[dict[str, int], list[int]]
 ):  # fmt: skip
-    return _recalled([voices], [Place(0, tick, part, begun)], bar_ticks)[0]
+    return _recalled(voices, Place(tick, part, begun), bar_ticks)
 
 
 def _some(recalled: dict[str, int], prefix: str) -> dict[str, int]:
@@ -122,14 +126,35 @@ def test_what_is_due_is_what_the_line_of_the_voice_would_begin_at_this_tick() ->
     voices: Voices = tuple(
         [Note(12 * i + later, pitch, 12) for i, pitch in enumerate(figure)] for later in (0, 12)
     )  # type: ignore[assignment]
-    places = [Place(0, 84, 0), Place(0, 84, 1), Place(0, 96, 1), Place(0, 85, 0), Place(0, 0, 0)]
-    due = BarLag(_stored([voices]), np.zeros(len(places), np.intp)).predicted_now(
-        _state([voices], places, 96)
-    )
-    above, still_below, below, later, first = due.T.tolist()
+    due = []
+    for place in (Place(84, 0), Place(84, 1), Place(96, 1), Place(85, 0), Place(0, 0)):
+        state, past = _remembered(voices, place)
+        said = past.predicted_now(state)
+        due.append([said.confidence, said.step, said.ticks, said.pitch])
+    above, still_below, below, later, first = due
     assert above == below == [3, -1, 12, 64]
     assert still_below == [5, 2, 12, 65]
     assert later == first == [0, 0, 0, 0]
+
+
+def test_of_several_notes_at_one_tick_the_first_predicts() -> None:
+    """C5 E5 D5 A5 C6, and in the tick of the C6, illegally, C5 and D3. The C6 predicted B5."""
+    after = [Note(12 * index, pitch, 12) for index, pitch in enumerate((72, 76, 74, 81, 84))]
+    state, past = _remembered((after, []), Place(48, 0, 1))
+    for pitch in (72, 50):
+        state.advance(token_id(Kind.NOTE_ON, pitch))
+        past.observe(state, token_id(Kind.NOTE_ON, pitch))
+    state.advance(token_id(Kind.TIME_SHIFT, 12))
+    assert past.predicted_now(state).pitch == 83
+
+
+def test_nothing_happens_after_the_end() -> None:
+    state, past = _remembered(_LITTLE, Place(216, 0, 2))
+    for token in (END, token_id(Kind.NOTE_ON, 90), token_id(Kind.NOTE_OFF, 64)):
+        state.advance(token)
+        past.observe(state, token)
+    assert [voice.count for voice in past.voices] == [3, 2]
+    assert past.voices[0].held_class(216) == _E4 + _HELD
 
 
 @pytest.mark.parametrize(("tick", "held"), [(0, 0), (95, 0), (96, _G4 - 19), (97, _G4 - 19)])
@@ -205,20 +230,6 @@ def test_wide_steps_are_expected_as_fifteen_white_keys() -> None:
         assert _at((line, []), 97)[1][4] == top
 
 
-@pytest.mark.parametrize("row", [0, 1, 2])
-def test_a_piece_recalls_the_same_wherever_it_lies(row: int) -> None:
-    """The lower voice enters in the second bar, so one bar ago it had no note."""
-    others: list[Voices] = [([Note(5, 90, 300)], [Note(7, 30, 300)])] * 2
-    pieces = [*others[:row], _LITTLE, *others[row:]]
-    recalled, _ = _recalled(pieces, [Place(row, 144, 1)], 96)[0]
-    assert recalled["held_1_1"] == 1
-    assert recalled["wait_1_1"] == 48  # to C3
-    for tick in range(0, _LATEST, 6):
-        for part in range(VOICES):
-            there = _recalled(pieces, [Place(row, tick, part)], 96)
-            assert there == [_at(_LITTLE, tick, part)]
-
-
 # ------------------------------------------------------------------ against a slow restatement
 
 
@@ -236,17 +247,8 @@ def _lines(draw: st.DrawFn, start: int = 0) -> Line:
     return notes
 
 
-_PIECES = st.lists(st.tuples(_lines(), _lines()), min_size=1, max_size=3)
-_BARS = st.sampled_from([0, 36, 48, 96])
-
-
-def _places(count: int) -> st.SearchStrategy[Place]:
-    voices = st.integers(0, VOICES - 1)
-    ticks = st.integers(0, _LATEST // 12).map(lambda dozens: 12 * dozens)
-    return st.builds(
-        Place, st.integers(0, count - 1), ticks | st.integers(0, _LATEST), voices,
-        st.integers(0, VOICES),
-    )  # fmt: skip
+_TICKS = st.integers(0, _LATEST // 12).map(lambda dozens: 12 * dozens) | st.integers(0, _LATEST)
+_PLACES = st.builds(Place, _TICKS, st.integers(0, VOICES - 1), st.integers(0, VOICES))
 
 
 def _looked_up(voices: Voices, place: Place, bar_ticks: int) -> tuple[list[int], list[int]]:
@@ -268,9 +270,10 @@ def _looked_up(voices: Voices, place: Place, bar_ticks: int) -> tuple[list[int],
         (note.onset_tick, voice, note.pitch)
         for voice, line in enumerate(voices)
         for note in line
-        if place.has_heard(voice, note)
+        if place.is_past(voice, note.onset_tick)
     ]
-    predictor, expected = MotifPredictor(), [(NO_PREDICTION, 0, 0)] * VOICES
+    predictor = MotifPredictor()
+    expected = [(NO_PREDICTION, 0, 0)] * VOICES
     for tick, voice, pitch in sorted(heard):
         expected[voice] = predictor.observe(voice, tick, pitch), tick, pitch
     for after, tick, _ in expected:
@@ -287,90 +290,14 @@ def _looked_up(voices: Voices, place: Place, bar_ticks: int) -> tuple[list[int],
     ]
 
 
-@given(pieces=_PIECES, bar_ticks=_BARS, data=st.data())
+@given(
+    voices=st.tuples(_lines(), _lines()),
+    bar_ticks=st.sampled_from([0, 36, 48, 96]),
+    places=st.lists(_PLACES, min_size=1, max_size=6),
+)
 def test_it_recalls_what_one_looks_up_in_the_score(
-    pieces: list[Voices], bar_ticks: int, data: st.DataObject
+    voices: Voices, bar_ticks: int, places: list[Place]
 ) -> None:
-    places = data.draw(st.lists(_places(len(pieces)), min_size=1, max_size=6))
-    for place, (columns, pitches) in zip(places, _recalled(pieces, places, bar_ticks), strict=True):
-        expected = _looked_up(pieces[place.piece], place, bar_ticks)
-        assert (list(columns.values()), pitches) == expected
-
-
-# ------------------------------------------------------------------ nothing of the future
-
-
-@given(pieces=_PIECES, bar_ticks=_BARS, data=st.data())
-def test_what_is_still_to_come_never_shows(
-    pieces: list[Voices], bar_ticks: int, data: st.DataObject
-) -> None:
-    """Inputs stay the same if later notes, the ends of sounding notes or other pieces change."""
-    place = data.draw(_places(len(pieces)))
-    changed: list[Voices] = [(data.draw(_lines()), data.draw(_lines())) for _ in pieces]
-    future: list[Line] = []
-    for voice, line in enumerate(pieces[place.piece]):
-        past = [note for note in line if place.has_heard(voice, note)]
-        end = place.tick + (voice < place.begun)  # may come now, or later
-        if past and past[-1].offset_tick >= end:
-            last, end = past[-1], end + data.draw(st.integers(0, 40))
-            past[-1] = Note(last.onset_tick, last.pitch, max(1, end - last.onset_tick))
-        future.append([*past, *data.draw(_lines(max(end, place.tick + (voice < place.begun))))])
-    changed[place.piece] = (future[0], future[1])
-    before = _recalled(pieces, [place], bar_ticks)
-    assert _recalled(pieces, [place], bar_ticks, _stored(changed)) == before
-
-
-@pytest.mark.parametrize("slips", [0, 8])
-@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 3), bar_ticks=_BARS)
-@settings(max_examples=10)
-def test_what_is_recalled_while_writing_is_what_is_recalled_of_the_whole_piece(
-    legal_walks: Callable[..., list[np.ndarray]], slips: int, seed: int, count: int, bar_ticks: int
-) -> None:
-    """Compared after every token of several pieces that are composed together, in any order, with
-    and without illegal tokens.
-    """
-    grammar = MusicalGrammar()
-    walks = legal_walks(count, seed, 100, bar_ticks=bar_ticks)
-    rng = np.random.default_rng(seed)
-    wrong = np.delete(np.arange(VOCAB_SIZE), END)
-    walks = [
-        np.insert(walk, rng.integers(1, len(walk), slips), rng.choice(wrong, slips))
-        for walk in walks
-    ]
-    lengths = np.array([len(walk) for walk in walks])
-    along = grammar.states_along(walks[::-1], bar_ticks=[bar_ticks] * count, spare_slots=3)
-    whole = index_notes(np.concatenate(walks[::-1]), lengths[::-1], along)
-    first = (np.cumsum(lengths[::-1] + 1) - lengths[::-1] - 1)[::-1]  # the state before each piece
-    growing, rows = GrowingNoteIndex(count), np.arange(count)
-    state = grammar.initial_states(count, bar_ticks=bar_ticks)
-    for place in range(int(lengths.max())):
-        going = np.flatnonzero(lengths[rows] > place)
-        rows, state = rows[going], state.take(going)
-        tokens = np.array([walks[row][place] for row in rows], np.int64)
-        grammar.advance(state, tokens)
-        growing.update(state, rows, tokens)
-        told = BarLag(growing, rows).encode(state)
-        known = BarLag(whole, count - 1 - rows).encode(along.take(first[rows] + place + 1))
-        for one, other in zip(told, known, strict=True):
-            np.testing.assert_array_equal(np.stack(one), np.stack(other))
-
-
-def test_a_slip_in_the_last_token_is_not_known_before_it_comes() -> None:
-    """The illegal token is a second note in the same tick, in the voice that has just begun one."""
-    tokens = [START, token_id(Kind.TEMPO, 16), token_id(Kind.VELOCITY, 19)]
-    for pitch in (60, 64, 62, 69, 62):
-        tokens += [token_id(Kind.NOTE_ON, pitch), token_id(Kind.TIME_SHIFT, 12)]
-        tokens.append(token_id(Kind.NOTE_OFF, pitch))
-    tokens += [token_id(Kind.NOTE_ON, 65), token_id(Kind.NOTE_ON, 67)]
-    grammar = MusicalGrammar()
-    along = grammar.states_along([tokens], spare_slots=3)
-    whole = index_notes(np.array(tokens), np.array([len(tokens)]), along)
-    growing, only, state = GrowingNoteIndex(1), np.array([0]), grammar.initial_states(1)
-    for place, token in enumerate(tokens[:-1]):
-        grammar.advance(state, [token])
-        growing.update(state, only, np.array([token]))
-        told = BarLag(growing, only).encode(state)
-        known = BarLag(whole, only).encode(along.take(np.array([place + 1])))
-        assert np.array_equal(told[0], known[0])
-        assert np.array_equal(told[1], known[1])
-    assert told[1][4].tolist() == [64]  # after D F, as after C E, a second down
+    for place in places:
+        columns, pitches = _recalled(voices, place, bar_ticks)
+        assert (list(columns.values()), pitches) == _looked_up(voices, place, bar_ticks)

@@ -9,21 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bicinium.grammar import MusicalGrammar
+from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig
 from bicinium.model.config import COMMON_METERS, ModelConfig
-from bicinium.model.inputs.bar_lag import SIZES, BarLag
-from bicinium.model.inputs.encode import (
-    AT_REST,
-    REFERENCES,
-    UNKNOWN,
-    PieceConditions,
-    encode_inputs,
-    input_sizes,
-)
+from bicinium.model.inputs.encode import UNKNOWN, BatchInputs, PieceConditions, encode_along
+from bicinium.model.inputs.layout import AT_REST, BAR_LAG_SIZES, REFERENCES, input_sizes
 from bicinium.model.inputs.lookahead import Lookahead
-from bicinium.model.inputs.note_index import GrowingNoteIndex, NoteIndex
-from bicinium.music.score import Meter, Note, note_array
-from bicinium.tokenizer.vocabulary import END, KINDS, PITCHES, START, VOCAB_SIZE, Kind, token_id
+from bicinium.model.inputs.voice_notes import voice_of
+from bicinium.music.score import Meter
+from bicinium.tokenizer.vocabulary import (
+    END,
+    KINDS,
+    PITCHES,
+    START,
+    UNK,
+    VOCAB_SIZE,
+    Kind,
+    token_id,
+)
 
 _CONFIG = ModelConfig(styles=("bach", "classical"))
 _SWITCHES = ("state_embedding", "relative_pitch", "bar_lag", "lookahead")
@@ -122,7 +124,7 @@ _COUNTED = {
     "wait_2_1": [0] * 17,
     "end_2_1": [0] * 15 + [63] * 2,
     # nothing comes twice, so nothing is expected
-    **{name: [0] * 17 for name in SIZES if name.startswith("predicted")},
+    **{name: [0] * 17 for name in BAR_LAG_SIZES if name.startswith("predicted")},
     "meter": [COMMON_METERS.index("3/4") + 1] * 17,
     "mode": [2] * 17,
     "style": [2] * 17,
@@ -182,7 +184,7 @@ def test_without_memory_nothing_is_remembered_to_measure_from(
     ("switch", "absent"),
     [
         ("relative_pitch", ("class_", "gap_", "step_")),
-        ("bar_lag", tuple(SIZES)),
+        ("bar_lag", tuple(BAR_LAG_SIZES)),
     ],
 )
 def test_what_is_switched_off_is_not_shown_and_the_rest_stays(
@@ -226,21 +228,14 @@ _FORESEEN = {
 
 def _foreseen_rows() -> np.ndarray:
     """The rows of ``_PIECE`` with that foresight."""
-    lines = NoteIndex([[
-        note_array((Note(0, _C5, 24), Note(24, _A4, 48))), note_array((Note(0, _C3, 108),))
-    ]])  # fmt: skip
-    foresight = Lookahead(lines, np.array([0]), np.array([[24, 0]]), np.array([[144, 2**30]]))
-    grammar = MusicalGrammar()
+    voices = [voice_of([(0, _C5, 24), (24, _A4, 48)]), voice_of([(0, _C3, 108)])]
+    known = Lookahead(voices, [(24, 144), (0, 2**30)])
+    grammar, inputs = MusicalGrammar(), BatchInputs(_CONFIG, _told(), [known])
     state = grammar.initial_states(1, bar_ticks=72, bars=2)
-    so_far, only = GrowingNoteIndex(1), np.zeros(1, np.intp)
     rows = []
     for token in _PIECE:
-        grammar.advance(state, np.array([token]))
-        so_far.update(state, only, np.array([token]))
-        past = BarLag(so_far, only)
-        rows.append(
-            encode_inputs(_CONFIG, state, np.array([token], np.int32), _told(), past, foresight)
-        )
+        grammar.advance(state, [token])
+        rows.append(inputs.step(state, [token]))
     return np.concatenate(rows)
 
 
@@ -424,16 +419,93 @@ def test_with_all_switched_off_only_token_and_conditions_are_shown(
     assert rows.shape == (len(_PIECE), 6 + REFERENCES + 1)
 
 
-def test_taking_rows_of_conditions_keeps_them_together() -> None:
+def test_a_row_of_conditions_is_that_of_one_piece() -> None:
     told = PieceConditions.of(
-        _CONFIG, ["3/4", "4/4"], ["major", "minor"], ["bach", None], [8, 16],
+        _CONFIG, ["2/4", "3/4"], ["major", "minor"], ["bach", None], [8, 16],
         [None, "open"])  # fmt: skip
-    swapped = told.take(np.array([1, 0]))
-    assert swapped.meter.tolist() == told.meter.tolist()[::-1]
-    assert swapped.mode.tolist() == [2, 1]
-    assert swapped.style.tolist() == [0, 1]
-    assert swapped.bars.tolist() == [16, 8]
-    assert swapped.ending.tolist() == [1, 0]
+    assert told.rows() == [(1, 1, 1, 8, 0), (2, 2, 0, 16, 1)]
+
+
+def _with_slips(walks: list[np.ndarray], slips: int, seed: int) -> list[np.ndarray]:
+    """The walks with tokens in them that do not belong there."""
+    rng, wrong = np.random.default_rng(seed), np.delete(np.arange(VOCAB_SIZE), END)
+    return [
+        np.insert(walk, rng.integers(1, len(walk), slips), rng.choice(wrong, slips))
+        for walk in walks
+    ]
+
+
+@pytest.mark.parametrize("slips", [0, 8])
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 4), start=st.integers(0, 40))
+@settings(max_examples=10)
+def test_a_piece_reads_alone_as_it_does_while_several_are_written(
+    legal_walks: Callable[..., list[np.ndarray]], slips: int, seed: int, count: int, start: int
+) -> None:
+    """After every token of several pieces that are written side by side; whoever has ended is
+    dropped, and the others change places."""
+    walks = _with_slips(legal_walks(count, seed, 100, bar_ticks=96), slips, seed)
+    known = [(0, 2**30), (24, 48)]
+    ahead = Lookahead([voice_of([(0, 60, 24), (30, 62, 400)]), voice_of([(24, 40, 20)])], known)
+    grammar, told = MusicalGrammar(), PieceConditions.of(
+        _CONFIG, ["4/4"] * count, ["minor"] * count, ["bach"] * count, [*range(count)]
+    )  # fmt: skip
+    inputs = BatchInputs(_CONFIG, told, [ahead if row % 2 else None for row in range(count)])
+    written: list[list[np.ndarray]] = [[] for _ in walks]
+    state, going = grammar.initial_states(count, bar_ticks=96), np.arange(count)
+    for place in range(max(map(len, walks))):
+        keep = np.flatnonzero([place < len(walks[row]) for row in going])
+        if len(keep) < len(going):
+            keep = keep[::-1]
+            going, state = going[keep], state.take(keep)
+        tokens = [walks[row][place] for row in going]
+        grammar.advance(state, tokens)
+        for row, encoded in zip(going, inputs.step(state, tokens, going), strict=True):
+            written[row].append(encoded)
+    for row, walk in enumerate(walks):
+        along = grammar.states_along([walk], bar_ticks=[96])
+        after = along.take(np.arange(1, len(along)))
+        read = encode_along(
+            _CONFIG, after, walk, told.rows()[row], ahead if row % 2 else None, start
+        )
+        np.testing.assert_array_equal(read, written[row][start:] or read[:0])
+
+
+def test_a_restarted_sequence_has_forgotten_the_one_before(
+    legal_walks: Callable[..., list[np.ndarray]], shown_along: Callable[..., np.ndarray]
+) -> None:
+    one, other = legal_walks(2, 7, bar_ticks=72, bars=2)
+    told = PieceConditions.of(_CONFIG, ["3/4"] * 2, ["minor"] * 2, ["bach"] * 2, [2] * 2)
+    grammar, inputs = MusicalGrammar(), BatchInputs(_CONFIG, told)
+    for piece in (one, other):
+        state, rows = grammar.initial_states(2, bar_ticks=72, bars=2), []
+        for token in piece:
+            grammar.advance(state, [token] * 2)
+            rows.append(inputs.step(state, [token] * 2)[1])
+        inputs.restart(1)
+    alone = PieceConditions.of(_CONFIG, ["3/4"], ["minor"], ["bach"], [2])
+    expected = shown_along(_CONFIG, other, alone, bar_ticks=72, bars=2)
+    np.testing.assert_array_equal(rows, expected)
+
+
+def test_an_id_outside_the_vocabulary_is_read_as_unknown(
+    shown_along: Callable[..., np.ndarray],
+) -> None:
+    rows = shown_along(_CONFIG, [START, VOCAB_SIZE, -1, 10**6], _told(), bar_ticks=72, bars=2)
+    assert rows[:, 0].tolist() == [START, UNK, UNK, UNK]
+
+
+@pytest.mark.parametrize(("tokens", "count"), [([START], 2), ([START] * 2, 1), ([], 1)])
+def test_as_many_tokens_and_states_as_sequences_are_needed(tokens: list[int], count: int) -> None:
+    inputs = BatchInputs(_CONFIG, _told())
+    states = MusicalGrammar().initial_states(count)
+    with pytest.raises(ValueError, match="where 1 are needed"):
+        inputs.step(states, tokens)
+
+
+def test_a_grammar_of_one_voice_is_refused() -> None:
+    grammar = MusicalGrammar(MusicalGrammarConfig(voices=1))
+    with pytest.raises(ValueError, match=r"must have 2 voices \(got 1\)"):
+        BatchInputs(_CONFIG, _told()).step(grammar.initial_states(1), [START])
 
 
 def test_the_walks_of_these_tests_are_full_of_notes(

@@ -7,16 +7,12 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.model.inputs.motif_predictor import (
-    CONFIDENCES,
-    NO_PREDICTION,
-    MotifPrediction,
-    MotifPredictor,
-)
+from bicinium.model.inputs.motif_predictor import CONFIDENCES, MotifPredictor
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 
 Heard = tuple[int, int, int]  # voice, tick, pitch
@@ -25,10 +21,23 @@ Heard = tuple[int, int, int]  # voice, tick, pitch
 _CONTEXTS = ((1, True), (2, False), (2, True), (3, True), (4, True), (6, True), (8, True))
 
 
-def _expected(notes: Iterable[Heard]) -> list[MotifPrediction]:
+class Expected(NamedTuple):
+    """The fields of a ``MotifPrediction``."""
+
+    confidence: int
+    step: int
+    ticks: int
+    pitch: int
+
+
+_NOTHING = Expected(0, 0, 0, 0)
+
+
+def _expected(notes: Iterable[Heard]) -> list[Expected]:
     """What is expected after each note."""
     predictor = MotifPredictor()
-    return [predictor.observe(*note) for note in notes]
+    said = [predictor.observe(*note) for note in notes]
+    return [Expected(one.confidence, one.step, one.ticks, one.pitch) for one in said]
 
 
 def _line(*pitches: int, ticks: int = 12, start: int = 0, voice: int = 0) -> list[Heard]:
@@ -45,18 +54,18 @@ def _steps(*steps: int) -> list[Heard]:
 def test_a_sequence_is_expected_to_go_on_on_the_next_degree() -> None:
     """C E D is followed by D F, again a third. So E is predicted, and one more figure after it."""
     after = _expected(_line(60, 64, 62, 62, 65, 64))
-    assert after[:4] == [NO_PREDICTION] * 4
-    assert after[4] == MotifPrediction(1, -1, 12, 64)
-    assert after[5] == MotifPrediction(3, 0, 12, 64)  # two steps are known
+    assert after[:4] == [_NOTHING] * 4
+    assert after[4] == Expected(1, -1, 12, 64)
+    assert after[5] == Expected(3, 0, 12, 64)  # two steps are known
 
 
 def test_raised_notes_count_as_the_white_key_below() -> None:
     """A G# A D: then D C# expects D, as if both had been naturals; and the white key it says."""
     after = _expected(_line(69, 68, 69, 62, 61))
-    assert after[-1] == MotifPrediction(1, 1, 12, 62)
+    assert after[-1] == Expected(1, 1, 12, 62)
     assert _expected(_line(69, 67, 69, 62, 60)) == after
     # F# G F# to E F: what went down to F# now goes down to the white key
-    assert _expected(_line(66, 67, 66, 64, 65))[-1] == MotifPrediction(1, -1, 12, 64)
+    assert _expected(_line(66, 67, 66, 64, 65))[-1] == Expected(1, -1, 12, 64)
 
 
 def test_the_other_voice_is_expected_to_imitate() -> None:
@@ -68,17 +77,17 @@ def test_the_other_voice_is_expected_to_imitate() -> None:
     against = _line(81, 79, 77, 76, start=186)
     notes = sorted(subject + answer + against, key=lambda note: note[1])
     after = dict(zip(notes, _expected(notes), strict=True))
-    assert after[answer[0]] == NO_PREDICTION
-    assert after[answer[1]] == MotifPrediction(1, 2, 12, 65)
-    assert after[answer[2]] == MotifPrediction(3, -1, 12, 64)
-    assert after[answer[3]] == MotifPrediction(4, 3, 12, 69)
+    assert after[answer[0]] == _NOTHING
+    assert after[answer[1]] == Expected(1, 2, 12, 65)
+    assert after[answer[2]] == Expected(3, -1, 12, 64)
+    assert after[answer[3]] == Expected(4, 3, 12, 69)
 
 
 def test_nothing_is_expected_at_first_nor_of_a_voice_that_has_not_moved() -> None:
     notes = [*_line(60, 62, 60, 62), (1, 48, 40)]
     after = _expected(notes)
     assert [expected.confidence > 0 for expected in after] == [False, False, False, True, False]
-    assert after[-1] == NO_PREDICTION
+    assert after[-1] == _NOTHING
 
 
 def test_the_longest_context_wins() -> None:
@@ -96,9 +105,9 @@ def test_two_steps_are_known_again_in_another_rhythm() -> None:
     """They are trusted less than in the same rhythm, and the ticks are expected as they were."""
     slow = _line(60, 62, 65, 60, ticks=24)
     again = _line(72, 74, 77, ticks=6, start=96)
-    assert _expected(slow + again)[-1] == MotifPrediction(2, -3, 24, 72)
+    assert _expected(slow + again)[-1] == Expected(2, -3, 24, 72)
     again = _line(72, 74, 77, ticks=24, start=96)
-    assert _expected(slow + again)[-1] == MotifPrediction(3, -3, 24, 72)
+    assert _expected(slow + again)[-1] == Expected(3, -3, 24, 72)
 
 
 def test_a_theme_that_comes_again_is_trusted_more_with_every_note() -> None:
@@ -120,7 +129,7 @@ def test_what_is_expected_lies_on_the_piano(pitches: Sequence[int], expected: in
 _WHITE = [pitch for pitch in range(-120, 240) if pitch % 12 in (0, 2, 4, 5, 7, 9, 11)]
 
 
-def _looked_up(heard: Sequence[Heard]) -> MotifPrediction:
+def _looked_up(heard: Sequence[Heard]) -> Expected:
     """Return the prediction after the last note, found by searching all notes before it."""
     lines: list[list[tuple[int, int, int]]] = [[] for _ in range(VOICES)]  # tick, key, when heard
     for when, (voice, tick, pitch) in enumerate(heard):
@@ -138,8 +147,8 @@ def _looked_up(heard: Sequence[Heard]) -> MotifPrediction:
         if went_on:
             last = max(went_on, key=lambda step: step.heard)
             pitch = min(max(_WHITE[key + last.keys], LOWEST_PITCH), HIGHEST_PITCH)
-            return MotifPrediction(confidence, last.keys, last.ticks, pitch)
-    return NO_PREDICTION
+            return Expected(confidence, last.keys, last.ticks, pitch)
+    return _NOTHING
 
 
 class Step(NamedTuple):
@@ -170,6 +179,15 @@ def _notes(draw: st.DrawFn) -> list[Heard]:
 @given(notes=_notes())
 def test_it_is_what_one_finds_by_looking_through_all_that_was_heard(notes: list[Heard]) -> None:
     assert _expected(notes) == [_looked_up(notes[: index + 1]) for index in range(len(notes))]
+
+
+def test_a_long_piece_is_remembered_to_its_beginning() -> None:
+    """Of more contexts than the table has room for at first; the first steps come again last."""
+    rng = np.random.default_rng(0)
+    theme = [108, 21, 100, 30, 99, 33]
+    pitches = [*theme, *rng.integers(40, 80, 600).tolist(), *theme]
+    after = _expected(_line(*pitches))
+    assert after[-1] == _looked_up(_line(*pitches)) == Expected(5, *after[-1][1:])
 
 
 @given(notes=_notes(), up=st.integers(-2, 2))

@@ -13,9 +13,7 @@ from bicinium.errors import TokenError
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.states import States
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.bar_lag import BarLag
-from bicinium.model.inputs.encode import PieceConditions, encode_inputs
-from bicinium.model.inputs.note_index import index_notes
+from bicinium.model.inputs.encode import PieceConditions, encode_along
 from bicinium.music.score import Meter
 from bicinium.tokenizer.vocabulary import START, VOCAB_SIZE
 
@@ -105,7 +103,9 @@ def encode_sequences(
     states = grammar.states_along(sequences, **limits)
     before = np.cumsum(lengths + 1) - lengths - 1  # A sequence of T tokens has T + 1 states.
     after = states.take(np.delete(np.arange(len(states)), before))
-    tokens = np.concatenate(sequences).astype(np.int32)
-    piece = np.repeat(np.arange(len(sequences)), lengths)
-    past = BarLag(index_notes(tokens, lengths, states), piece)
-    return after, encode_inputs(config, after, tokens, conditions.take(piece), past)
+    ends = np.cumsum(lengths)
+    inputs = [
+        encode_along(config, after.take(np.arange(end - len(tokens), end)), tokens, told)
+        for tokens, end, told in zip(sequences, ends, conditions.rows(), strict=True)
+    ]
+    return after, np.concatenate(inputs)
