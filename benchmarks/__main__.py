@@ -26,6 +26,7 @@ EXPERIMENTS = (
     "completion",
     "compose_pieces",
     "composing",
+    "corpus_scale",
     "critic",
     "grammar_loss",
     "musescore",

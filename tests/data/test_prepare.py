@@ -6,10 +6,11 @@ import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import mido
 import numpy as np
@@ -18,8 +19,7 @@ import pytest
 from bicinium.data import import_piece, import_sources
 from bicinium.data.import_piece import at_home
 from bicinium.data.piece_record import PieceRecord, score_of
-from bicinium.data.prepare import MANIFEST_NAME, SUMMARY_NAME, prepare
-from bicinium.data.select import dropped_share
+from bicinium.data.prepare import MANIFEST_NAME, SUMMARY_NAME, CorpusSummary, prepare
 from bicinium.data.shards import load_pieces, write_shards
 from bicinium.data.source_file import SourceFile
 from bicinium.data.sources import find_sources
@@ -33,6 +33,15 @@ from bicinium.tokenizer.codec import decode, snap
 
 Refuses = Callable[..., AbstractContextManager[None]]
 MakeScore = Callable[..., Score]
+
+
+def _records(
+    sources: Iterable[SourceFile], out: Path, min_grammar_score: float = 1.0, **options: Any
+) -> list[PieceRecord]:
+    """Prepare a training set and return the record of every piece."""
+    records: list[PieceRecord] = []
+    prepare(sources, out, min_grammar_score, on_record=records.append, **options)
+    return records
 
 
 def _report(folder: Path) -> dict[str, dict[str, str]]:
@@ -172,7 +181,7 @@ def mixed(made_up_score: MakeScore, tmp_path: Path) -> Path:
 
 
 def test_every_file_is_kept_or_left_out_with_its_reason(mixed: Path, tmp_path: Path) -> None:
-    records = prepare(find_sources([mixed]), tmp_path / "out", jobs=1)
+    records = _records(find_sources([mixed]), tmp_path / "out", jobs=1)
     reasons = {record.name: record.reason for record in records if not record.kept}
     assert [record.name for record in records if record.kept] == ["mixed/good.mid"]
     assert set(reasons) == {
@@ -188,7 +197,7 @@ def test_every_file_is_kept_or_left_out_with_its_reason(mixed: Path, tmp_path: P
 
 
 def test_the_report_says_of_every_file_what_became_of_it(mixed: Path, tmp_path: Path) -> None:
-    records = prepare(find_sources([mixed]), tmp_path / "out", jobs=1)
+    records = _records(find_sources([mixed]), tmp_path / "out", jobs=1)
     report = _report(tmp_path / "out")
     assert list(report) == [record.name for record in records]
     for record in records:
@@ -200,7 +209,7 @@ def test_the_report_says_of_every_file_what_became_of_it(mixed: Path, tmp_path: 
 
 
 def test_a_lower_grammar_score_may_be_let_in(mixed: Path, tmp_path: Path) -> None:
-    records = prepare(find_sources([mixed]), tmp_path / "out", min_grammar_score=0.5, jobs=1)
+    records = _records(find_sources([mixed]), tmp_path / "out", min_grammar_score=0.5, jobs=1)
     kept = {record.name for record in records if record.kept}
     assert kept == {"mixed/good.mid", "mixed/held.mid"}
 
@@ -226,7 +235,7 @@ def test_files_of_one_name_in_two_folders_are_judged_each_by_itself(
     (good / "a.mid").write_bytes((mixed / "good.mid").read_bytes())
     (bad / "a.mid").write_bytes((mixed / "held.mid").read_bytes())
     for index, folders in enumerate(([good, bad], [bad, good])):
-        records = prepare(find_sources(folders), tmp_path / f"out{index}", jobs=1)
+        records = _records(find_sources(folders), tmp_path / f"out{index}", jobs=1)
         assert [record.kept for record in records] == [folder == good for folder in folders]
 
 
@@ -235,11 +244,13 @@ def test_the_share_of_dropped_notes_counts_kept_pieces_only(tmp_path: Path) -> N
     folder = tmp_path / "chords"
     folder.mkdir()
     _write_chords(folder / "chords.mid")
-    records = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    records = _records(find_sources([folder]), tmp_path / "out", jobs=1)
     (record,) = records
     assert (record.kept, record.notes, record.notes_dropped) == (True, 32, 32)
-    assert dropped_share(records) == 0.5
-    assert dropped_share([]) == 0
+    summary = CorpusSummary()
+    assert summary.dropped_share == 0
+    summary.add(record)
+    assert summary.dropped_share == 0.5
 
 
 def _write_chords(path: Path) -> None:
@@ -298,10 +309,10 @@ def test_a_piece_that_changes_its_metre_becomes_two(
 
 def test_what_scores_too_low_is_left_out_with_its_score(midi_folder: Path, tmp_path: Path) -> None:
     """The made-up music is a random walk; some of it is worse than the rest."""
-    everything = prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    everything = _records(find_sources([midi_folder]), tmp_path, jobs=1)
     scores = {v.name: v.quality_score for v in everything}
     limit = sorted(scores.values())[4]
-    some = prepare(find_sources([midi_folder]), tmp_path, jobs=1, min_quality_score=limit)
+    some = _records(find_sources([midi_folder]), tmp_path, jobs=1, min_quality_score=limit)
     for record in some:
         assert record.kept == (scores[record.name] >= limit)
         assert record.kept or record.reason.startswith("quality_score ")
@@ -317,7 +328,7 @@ def test_the_same_piece_twice_is_kept_once_and_its_works_are_on_one_side(
     folder = tmp_path / "music"
     again = replace(made_up_score(0, 12).transpose(3), tempo_qpm=60.0)
     _write_works(folder, [made_up_score(index, 12) for index in range(8)], [], again)
-    records = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    records = _records(find_sources([folder]), tmp_path / "out", jobs=1)
     assert records[-1].reason == "duplicate of music/00.mid"
     pieces = load_pieces(tmp_path / "out")
     assert [piece.split for piece in pieces] == ["validation"] + ["train"] * 7
@@ -333,7 +344,7 @@ def test_works_that_share_pieces_by_way_of_others_are_on_one_side(
     scores = [made_up_score(index, 12) for index in range(8)]
     again = [(work, scores[work - 1].transpose(2)) for work in (1, 2, 3)]
     _write_works(folder, scores, again, scores[3].transpose(3))
-    records = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    records = _records(find_sources([folder]), tmp_path / "out", jobs=1)
     reasons = [f"duplicate of music/0{index}.mid" for index in range(4)]
     assert [record.reason for record in records] == [""] * 8 + reasons
     pieces = load_pieces(tmp_path / "out")
@@ -490,7 +501,7 @@ def test_notation_and_midi_of_the_same_music_are_the_same_piece(
     score = made_up_score(4, 8)
     write_midi(score, folder / "piece.mid")
     music21.converter.parse(folder / "piece.mid").write("musicxml", folder / "piece.musicxml")
-    records = prepare(find_sources([folder]), tmp_path / "out", jobs=1)
+    records = _records(find_sources([folder]), tmp_path / "out", jobs=1)
     assert [record.kept for record in records] == [True, False]
     assert records[1].reason == "duplicate of music/piece.mid"
     one, other = records
@@ -509,7 +520,7 @@ def test_what_a_file_says_of_its_licence_stands_beside_what_its_source_says(
 
 def test_pairs_of_voices_are_taken_from_a_score_of_many(tmp_path: Path) -> None:
     sources = [s for s in find_sources(["music21"]) if "Agnus_00" in s.name or "bwv269" in s.name]
-    records = prepare(sources, tmp_path, jobs=1)
+    records = _records(sources, tmp_path, jobs=1)
     assert [(v.name, v.kept) for v in records] == [
         ("music21/bach/bwv269.mxl-outer", True),
         ("music21/palestrina/Agnus_00.krn-outer", True),
@@ -553,9 +564,9 @@ def test_real_music_is_kept(shared_corpus: Path, tmp_path: Path) -> None:
         s for s in find_sources([shared_corpus]) if "Invent" in s.title or "invent" in s.name
     ]
     assert len(sources) >= 6
-    records = prepare(sources[:6], tmp_path, jobs=1)
-    assert all(record.kept for record in records)
-    assert dropped_share(records) < 0.01
+    summary = prepare(sources[:6], tmp_path, jobs=1)
+    assert summary.kept == summary.outcomes.total() == 6
+    assert summary.dropped_share < 0.01
     pieces = load_pieces(tmp_path)
     assert {piece.style for piece in pieces} == {"bach"}
     assert all(piece.licence and piece.credit for piece in pieces)

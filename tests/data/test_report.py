@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bicinium.data.piece_record import RejectReason, pitches_and_durations, score_of
+from bicinium.data.piece_record import PieceRecord, RejectReason, pitches_and_durations, score_of
 from bicinium.data.prepare import prepare
 from bicinium.data.report import corpus_report
 from bicinium.data.shards import load_pieces
@@ -98,7 +98,9 @@ def test_an_unreadable_file_is_counted_by_its_reason_and_not_by_its_name(
     odd = tmp_path / "odd"
     odd.mkdir()
     (odd / "too short.mid").write_text("no music")
-    records = prepare(find_sources([midi_folder, odd]), tmp_path / "prepared", jobs=1)
+    records: list[PieceRecord] = []
+    sources = find_sources([midi_folder, odd])
+    prepare(sources, tmp_path / "prepared", jobs=1, on_record=records.append)
     assert records[-1].rejection.reason is RejectReason.UNREADABLE
     page = _Page(corpus_report(tmp_path / "prepared"))
     assert "cannot be read" in page.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,35 +48,35 @@ def corpus_prepare(
     Unchanged files are not read again. After Ctrl-C the same command continues.
     """
     from bicinium.data.prepare import MANIFEST_NAME, prepare
-    from bicinium.data.select import dropped_share
     from bicinium.data.sources import find_sources
+
+    def print_rejected(record: PieceRecord) -> None:
+        if not record.kept:
+            typer.echo(f"left out {record.name}: {record.reason}")
 
     check_outputs([out / MANIFEST_NAME], force)
     check_writable(out)
     try:
         with require_extra("train", "a training set"):
-            records = prepare(
+            summary = prepare(
                 find_sources(sources or [], style),
                 out,
                 min_grammar_score,
                 jobs,
                 min_quality_score=min_quality_score,
                 cluster=cluster,
+                on_record=print_rejected,
             )
     except KeyboardInterrupt:
         print_error("Stopped. The same command continues with the remaining files.")
         raise typer.Exit(130) from None
-    kept = [record for record in records if record.kept]
-    for record in records:
-        if not record.kept:
-            typer.echo(f"left out {record.name}: {record.reason}")
-    for outcome, count in Counter(record.outcome for record in records).most_common():
+    for outcome, count in summary.outcomes.most_common():
         typer.echo(f"{count:6d}  {outcome}")
-    styles = Counter(record.style or "unknown" for record in kept)
-    typer.echo("styles: " + ", ".join(f"{name} {count}" for name, count in styles.most_common()))
+    styles = (f"{name} {count}" for name, count in summary.styles.most_common())
+    typer.echo(f"styles: {', '.join(styles)}")
     typer.echo(
-        f"kept {len(kept)} of {len(records)} pieces, {sum(r.notes for r in kept)} notes; "
-        f"{dropped_share(records):.1%} of their notes belong to neither voice; "
+        f"kept {summary.kept} of {summary.outcomes.total()} pieces, {summary.notes} notes; "
+        f"{summary.dropped_share:.1%} of their notes belong to neither voice; "
         f"all is in {out}, reasons and licences in {out / MANIFEST_NAME}"
     )
 

@@ -8,11 +8,12 @@ pieces are duplicates if both their upper and both their lower voices share most
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from array import array
 from collections.abc import Sequence
 
 import numpy as np
 
+from bicinium.data.temporary_database import temporary_database
 from bicinium.music.score import Score
 
 _FIGURE_NOTES = 10
@@ -41,26 +42,66 @@ def _figures(pitches: Sequence[int]) -> tuple[int, ...]:
     return tuple(hashes[:_MAX_FIGURES])
 
 
-def find_duplicates(fingerprints: Sequence[Fingerprint]) -> dict[int, int]:
-    """Return, for each piece that duplicates an earlier one, the index of the earlier one.
+class DuplicateIndex:
+    """Fingerprints of the pieces seen so far, in a temporary database on disk.
 
-    The fingerprints are in order of preference: the first of several duplicates is the original.
+    Pieces are added in order of preference: the first of several duplicates is the original. A
+    duplicate shares at least half the figures of its upper voice with its original, so it shares at
+    least one of its n // 2 + 1 rarest figures. Only the pieces that hold one of these are compared
+    (prefix filtering, Chaudhuri et al. 2006), so a figure that is common everywhere costs nothing.
     """
-    holders: dict[int, list[int]] = defaultdict(list)  # figure of an upper voice: originals
-    originals: dict[int, int] = {}
-    for index, (upper, lower) in enumerate(fingerprints):
-        shared = Counter(other for figure in upper for other in holders.get(figure, ()))
-        for other, count in sorted(shared.items(), key=lambda item: (-item[1], item[0])):
-            if count < _MIN_SIMILARITY * len(upper) / 2:
-                break
-            other_upper, other_lower = fingerprints[other]
-            if min(_jaccard(upper, other_upper), _jaccard(lower, other_lower)) >= _MIN_SIMILARITY:
-                originals[index] = other
-                break
-        if index not in originals:
-            for figure in upper:
-                holders[figure].append(index)
-    return originals
+
+    def __init__(self) -> None:
+        self.connection = temporary_database(
+            "CREATE TABLE holders (figure INTEGER, piece INTEGER, PRIMARY KEY (figure, piece))"
+            " WITHOUT ROWID;"
+            "CREATE TABLE frequencies (figure INTEGER PRIMARY KEY, pieces INTEGER);"
+            "CREATE TABLE originals (piece INTEGER PRIMARY KEY, upper BLOB, lower BLOB);"
+        )
+
+    def close(self) -> None:
+        """Delete the database."""
+        self.connection.close()
+
+    def add(self, piece: int, figures: Fingerprint) -> int | None:
+        """Return the number of the original that a piece duplicates, or add it as an original."""
+        for other, (upper, lower) in self._candidates(figures[0]):
+            if min(_jaccard(figures[0], upper), _jaccard(figures[1], lower)) >= _MIN_SIMILARITY:
+                return other
+        upper, lower = figures
+        self.connection.executemany(
+            "INSERT INTO holders VALUES (?, ?)", [(figure, piece) for figure in upper]
+        )
+        self.connection.executemany(
+            "INSERT INTO frequencies VALUES (?, 1) ON CONFLICT DO UPDATE SET pieces = pieces + 1",
+            [(figure,) for figure in upper],
+        )
+        blobs = [array("q", voice).tobytes() for voice in figures]
+        self.connection.execute("INSERT INTO originals VALUES (?, ?, ?)", (piece, *blobs))
+        return None
+
+    def _candidates(self, upper: Sequence[int]) -> list[tuple[int, Fingerprint]]:
+        """Return the originals that may be similar, those with most common figures first."""
+        frequency = dict.fromkeys(upper, 0)
+        query = f"SELECT figure, pieces FROM frequencies WHERE figure IN ({_marks(upper)})"
+        frequency.update(self.connection.execute(query, upper))
+        rarest = sorted(upper, key=frequency.__getitem__)[: len(upper) // 2 + 1]
+        rows = self.connection.execute(
+            "SELECT piece, upper, lower FROM originals WHERE piece IN "
+            f"(SELECT piece FROM holders WHERE figure IN ({_marks(rarest)}))",
+            rarest,
+        )
+        found = [
+            (piece, (tuple(array("q", first)), tuple(array("q", second))))
+            for piece, first, second in rows
+        ]
+        own = set(upper)
+        return sorted(found, key=lambda item: (-len(own.intersection(item[1][0])), item[0]))
+
+
+def _marks(values: Sequence[int]) -> str:
+    """Return the placeholders of so many values in a query."""
+    return ", ".join("?" * len(values))
 
 
 def _jaccard(one: Sequence[int], other: Sequence[int]) -> float:

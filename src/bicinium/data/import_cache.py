@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from bicinium.data.batched import batched
 from bicinium.errors import CorpusError
 
 _CODE = (  # the files of the package that an import depends on
@@ -22,11 +23,12 @@ _CODE = (  # the files of the package that an import depends on
 )  # fmt: skip
 _TABLE = "readings (key TEXT PRIMARY KEY, text TEXT)"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_KEYS_PER_QUERY = 500
 _HASH_LENGTH = 64  # characters of the hash before each text
 
 
 class ImportCache:
-    """A cache that is open inside a ``with`` block; without a path it is in memory only.
+    """A cache that is open inside a ``with`` block; without a path it is a temporary file.
 
     Every method raises CorpusError if the file cannot be used, for instance because another
     process is still writing to it after ``timeout_seconds``.
@@ -51,10 +53,12 @@ class ImportCache:
 
     def load(self, keys: Iterable[str]) -> dict[str, str]:
         """Return the texts of those keys that are in the cache."""
-        wanted = set(keys)
+        stored: dict[str, str] = {}
         with self._errors():
-            rows = self.connection.execute("SELECT key, text FROM readings")
-            stored = {key: str(text) for key, text in rows if key in wanted}
+            for some in batched(keys, _KEYS_PER_QUERY):
+                marks = ", ".join("?" * len(some))
+                query = f"SELECT key, text FROM readings WHERE key IN ({marks})"
+                stored |= {key: str(text) for key, text in self.connection.execute(query, some)}
         return {key: text[_HASH_LENGTH:] for key, text in stored.items() if _is_whole(text)}
 
     def save(self, texts: Mapping[str, str]) -> None:
@@ -63,16 +67,17 @@ class ImportCache:
         with self._errors(), self.connection:
             self.connection.executemany("REPLACE INTO readings VALUES (?, ?)", rows)
 
-    def retain(self, keys: set[str]) -> None:
+    def retain(self, keys: Iterable[str]) -> None:
         """Delete all other keys: those of files that are gone or have changed."""
-        with self._errors(), self.connection:
-            stored = {key for (key,) in self.connection.execute("SELECT key FROM readings")}
-            self.connection.executemany(
-                "DELETE FROM readings WHERE key = ?", [(key,) for key in stored - keys]
-            )
+        with self._errors(), self.connection as connection:
+            connection.execute("CREATE TEMP TABLE present (key TEXT PRIMARY KEY)")
+            rows = ((key,) for key in keys)
+            connection.executemany("INSERT OR IGNORE INTO present VALUES (?)", rows)
+            connection.execute("DELETE FROM readings WHERE key NOT IN (SELECT key FROM present)")
+            connection.execute("DROP TABLE present")
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path or ":memory:", timeout=self.timeout_seconds)
+        connection = sqlite3.connect(self.path or "", timeout=self.timeout_seconds)
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
         return connection
 

@@ -4,78 +4,168 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import pickle
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from rich.console import Console
 from rich.progress import Progress
 
+from bicinium.data.batched import batched
 from bicinium.data.import_cache import ImportCache, code_hash
 from bicinium.data.import_piece import import_files
 from bicinium.data.piece_record import PieceRecord
 from bicinium.data.source_file import SourceFile
+from bicinium.data.temporary_database import temporary_database
 from bicinium.errors import BiciniumError, CorpusError
 from bicinium.formats.source_bytes import read_source
 from bicinium.optional_imports import import_optional
 
 CHUNK_FILES = 16  # files that one process imports at a time
 CLUSTER_TIMEOUT = "20s"
+_BATCH_CHUNKS = 64  # chunks whose files are looked up in the cache at a time
+_FILES = """CREATE TABLE files
+    (number INTEGER PRIMARY KEY, source BLOB, key TEXT DEFAULT '', text TEXT)"""
 
 
 def import_sources(
-    sources: Sequence[SourceFile],
+    sources: Iterable[SourceFile],
     jobs: int = -1,
     *,
     cluster: str | None = None,
     cache: Path | None = None,
 ) -> list[PieceRecord]:
-    """Return the records of every file, in the order of the sources.
+    """Return the records of every file as a list; see ``imported_records``."""
+    with imported_records(sources, jobs, cluster=cluster, cache=cache) as records:
+        return list(records)
+
+
+@contextmanager
+def imported_records(
+    sources: Iterable[SourceFile],
+    jobs: int = -1,
+    *,
+    cluster: str | None = None,
+    cache: Path | None = None,
+) -> Iterator[ImportedRecords]:
+    """Import files, and yield their records in the order of the sources.
 
     ``jobs`` processes share the work; -1 is one for each core. ``cluster`` is the address of a
     Dask scheduler whose workers do it instead. Files that are in the ``cache`` and have not
-    changed are not read again.
+    changed are not read again. Sources and records lie on disk, not in memory.
     """
     if jobs == 0:
         raise CorpusError("--jobs must be at least 1, or -1 for one process a core (got 0).")
-    version = code_hash()
-    keys = [_cache_key(source, version) for source in sources]
-    valid_keys = set(filter(None, keys))
-    with ImportCache(cache) as store:
-        known = store.load(valid_keys)
-        files = {i: _from_text(known[key]) for i, key in enumerate(keys) if key in known}
-        missing = [i for i in range(len(sources)) if i not in files]
-        for chunk, imported in _import_chunks(sources, missing, jobs, cluster):
-            files.update(zip(chunk, imported, strict=True))
-            store.save({keys[i]: _to_text(files[i]) for i in chunk if keys[i]})
-        store.retain(valid_keys)
-    return [_with_source(record, source) for i, source in enumerate(sources) for record in files[i]]
+    with closing(temporary_database(_FILES)) as files:
+        rows = ((pickle.dumps(source),) for source in sources)
+        files.executemany("INSERT INTO files (source) VALUES (?)", rows)
+        if cache:  # Only now: an error in the sources leaves no folder behind.
+            cache.parent.mkdir(parents=True, exist_ok=True)
+        with ImportCache(cache) as store:
+            records = ImportedRecords(files, store)
+            records.import_missing(jobs, cluster)
+            keys = files.execute("SELECT key FROM files")
+            store.retain(key for (key,) in keys)
+            yield records
 
 
-def _import_chunks(
-    sources: Sequence[SourceFile], indices: Sequence[int], jobs: int, cluster: str | None
-) -> Iterator[tuple[Sequence[int], list[list[PieceRecord]]]]:
-    """Yield the indices and the records of each chunk of files; show a progress bar."""
-    chunks = [indices[i : i + CHUNK_FILES] for i in range(0, len(indices), CHUNK_FILES)]
-    work = _in_parallel([[sources[i] for i in chunk] for chunk in chunks], jobs, cluster)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("importing", total=len(indices))
-        for chunk, imported in zip(chunks, work, strict=True):
-            yield chunk, imported
-            progress.advance(bar, len(chunk))
+class ImportedRecords:
+    """The records of imported files. Each iteration reads them from the cache again.
+
+    ``files`` has a row for each file: its source, its key in the cache, and the text of its
+    records if it has no key.
+    """
+
+    def __init__(self, files: sqlite3.Connection, store: ImportCache) -> None:
+        self.files, self.store = files, store
+
+    def __iter__(self) -> Iterator[PieceRecord]:
+        for batch in batched(self._rows(), CHUNK_FILES):
+            texts = self.store.load(row.key for row in batch)
+            for row in batch:
+                text = row.text or texts.get(row.key)
+                if text is None:
+                    raise CorpusError(
+                        f"{self.store.path} lost {row.source.path}. Run the same command again."
+                    )
+                for record in json.loads(text):
+                    yield _with_source(PieceRecord.from_json(record), row.source)
+
+    @property
+    def file_count(self) -> int:
+        """Number of files, readable or not."""
+        (count,) = self.files.execute("SELECT count(*) FROM files").fetchone()
+        return int(count)
+
+    def import_missing(self, jobs: int, cluster: str | None) -> None:
+        """Import the files that are not in the cache; show a progress bar."""
+        version = code_hash()
+        with (
+            Progress(console=Console(stderr=True), transient=True) as progress,
+            _workers(jobs, cluster) as parallel,
+        ):
+            bar = progress.add_task("importing", total=self.file_count)
+            for batch in batched(self._rows(), _BATCH_CHUNKS * CHUNK_FILES):
+                keys = [_cache_key(row.source, version) for row in batch]
+                self.files.executemany(
+                    "UPDATE files SET key = ? WHERE number = ?",
+                    [(key, row.number) for key, row in zip(keys, batch, strict=True)],
+                )
+                known = self.store.load(filter(None, keys))
+                missing = [
+                    row._replace(key=key)
+                    for key, row in zip(keys, batch, strict=True)
+                    if key not in known
+                ]
+                progress.advance(bar, len(batch) - len(missing))
+                chunks = list(batched(missing, CHUNK_FILES))
+                sources = [[row.source for row in chunk] for chunk in chunks]
+                results = parallel(delayed(import_files)(chunk) for chunk in sources)
+                for chunk, imported in zip(chunks, results, strict=True):
+                    self._save(chunk, imported)
+                    progress.advance(bar, len(chunk))
+
+    def _save(self, chunk: Sequence[_File], imported: Sequence[Sequence[PieceRecord]]) -> None:
+        """Store the records of files; those of a file that cannot be opened not in the cache."""
+        texts = [_to_text(records) for records in imported]
+        pairs = list(zip(chunk, texts, strict=True))
+        self.store.save({row.key: text for row, text in pairs if row.key})
+        self.files.executemany(
+            "UPDATE files SET text = ? WHERE number = ?",
+            [(text, row.number) for row, text in pairs if not row.key],
+        )
+
+    def _rows(self) -> Iterator[_File]:
+        """Yield the rows in order. Rows that were yielded may be changed meanwhile."""
+        last = 0
+        query = "SELECT * FROM files WHERE number > ? ORDER BY number LIMIT ?"
+        while rows := self.files.execute(query, (last, CHUNK_FILES)).fetchall():
+            for number, source, key, text in rows:
+                yield _File(number, pickle.loads(source), key, text)
+            last = rows[-1][0]
 
 
-def _in_parallel(
-    chunks: Sequence[Sequence[SourceFile]], jobs: int, cluster: str | None
-) -> Iterator[list[list[PieceRecord]]]:
-    """Yield the records of each chunk, in order, as soon as they are ready."""
-    with _dask(cluster):
-        parallel = Parallel(n_jobs=jobs, return_as="generator")
+class _File(NamedTuple):
+    """A row of the table of files."""
+
+    number: int
+    source: SourceFile
+    key: str  # in the cache; empty if the file cannot be opened
+    text: str | None
+
+
+@contextmanager
+def _workers(jobs: int, cluster: str | None) -> Iterator[Parallel]:
+    """Yield the processes, which return results in order as soon as they are ready."""
+    with _dask(cluster), Parallel(n_jobs=jobs, return_as="generator") as parallel:
         try:
-            yield from parallel(delayed(import_files)(chunk) for chunk in chunks)
+            yield parallel
         except TerminatedWorkerError as error:
             raise CorpusError(
                 "A process died while importing; it may have run out of memory. Run the same "
@@ -137,7 +227,3 @@ def _cache_key(source: SourceFile, version: str) -> str:
 
 def _to_text(records: Sequence[PieceRecord]) -> str:
     return json.dumps([record.to_json() for record in records], separators=(",", ":"))
-
-
-def _from_text(text: str) -> list[PieceRecord]:
-    return [PieceRecord.from_json(row) for row in json.loads(text)]

@@ -11,11 +11,13 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bicinium.atomic_write import atomic_write
-from bicinium.data.import_sources import import_sources
+from bicinium.data.import_sources import imported_records
 from bicinium.data.piece_record import PieceRecord
 from bicinium.data.select import select
 from bicinium.data.shards import write_shards
@@ -30,6 +32,39 @@ _MANIFEST_COLUMNS = (
     "style", "cluster", "split", "method", "key", "meter", "bars", "notes", "notes_dropped",
     "notes_shortened", "notes_off_grid", "notes_left_out", "grammar_score", "quality_score",
 )  # fmt: skip
+_NAMED_REASONS = 3  # in the error if no piece is kept
+
+
+@dataclass(slots=True)
+class CorpusSummary:
+    """Counts of the pieces of a training set, and of those that were rejected."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)  # "kept", or the label of a reason
+    licences: Counter[str] = field(default_factory=Counter)  # of kept pieces, as the rest
+    styles: Counter[str] = field(default_factory=Counter)
+    notes: int = 0
+    notes_dropped: int = 0  # by the reduction to two voices
+    validation_pieces: int = 0
+
+    @property
+    def kept(self) -> int:
+        """Number of pieces that are kept."""
+        return self.outcomes["kept"]
+
+    @property
+    def dropped_share(self) -> float:
+        """Share of the notes of kept pieces that belong to neither voice."""
+        return self.notes_dropped / max(1, self.notes_dropped + self.notes)
+
+    def add(self, record: PieceRecord) -> None:
+        """Count a piece."""
+        self.outcomes[record.outcome] += 1
+        if record.kept:
+            self.licences[record.licence] += 1
+            self.styles[record.style or "unknown"] += 1
+            self.notes += record.notes
+            self.notes_dropped += record.notes_dropped
+            self.validation_pieces += record.split == "validation"
 
 
 def prepare(
@@ -40,60 +75,67 @@ def prepare(
     *,
     min_quality_score: float = 0.0,
     cluster: str | None = None,
-) -> list[PieceRecord]:
-    """Write a training set to the folder ``out`` and return the record of every piece.
+    on_record: Callable[[PieceRecord], None] = lambda record: None,
+) -> CorpusSummary:
+    """Write a training set to the folder ``out`` and return its counts.
 
     ``jobs`` processes import the files; -1 is one for each core. ``cluster`` is the address of a
-    Dask scheduler whose workers do it instead; they need the files under the same paths. Raises
-    CorpusError if no piece is kept.
+    Dask scheduler whose workers do it instead; they need the files under the same paths.
+    ``on_record`` is called with the record of every piece, kept or rejected, in order. The records
+    lie on disk; those of one shard are in memory. Raises CorpusError if no piece is kept.
     """
-    sources = list(sources)
-    out.mkdir(parents=True, exist_ok=True)
-    imported = import_sources(sources, jobs, cluster=cluster, cache=out / CACHE_NAME)
-    records = select(imported, min_grammar_score, min_quality_score)
-    kept = [record for record in records if record.kept]
-    if not kept:
-        reasons = sorted({record.reason for record in records})
-        raise CorpusError(
-            f"No piece of {len(sources)} files could be kept: {'; '.join(reasons[:3])}."
-        )
-    shards = write_shards(out, kept)
-    _write_manifest(out / MANIFEST_NAME, records)
-    settings = {"min_grammar_score": min_grammar_score, "min_quality_score": min_quality_score}
-    _write_summary(out / SUMMARY_NAME, records, shards, settings)
-    return records
-
-
-def _write_manifest(path: Path, records: Sequence[PieceRecord]) -> None:
-    """Write a row for each record, with what became of it and why."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    summary = CorpusSummary()
+    with (
+        imported_records(sources, jobs, cluster=cluster, cache=out / CACHE_NAME) as imported,
+        atomic_write(out / MANIFEST_NAME) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, _MANIFEST_COLUMNS)
         writer.writeheader()
-        for record in records:
-            values = {
-                "reject_reason": record.rejection.reason if record.rejection else "",
-                "split": record.split if record.kept else "",
-            }
-            row = {name: getattr(record, name, None) for name in _MANIFEST_COLUMNS}
-            writer.writerow(row | values)
+
+        def kept_pieces() -> Iterator[PieceRecord]:
+            reasons: set[str] = set()  # the first in the alphabet
+            for record in select(imported, min_grammar_score, min_quality_score):
+                writer.writerow(_manifest_row(record))
+                summary.add(record)
+                on_record(record)
+                if record.kept:
+                    yield record
+                else:
+                    reasons = set(sorted({*reasons, record.reason})[:_NAMED_REASONS])
+            if not summary.kept:
+                raise CorpusError(
+                    f"No piece of {imported.file_count} files could be kept: "
+                    f"{'; '.join(sorted(reasons))}."
+                )
+
+        shards = write_shards(out, kept_pieces())
+    settings = {"min_grammar_score": min_grammar_score, "min_quality_score": min_quality_score}
+    _write_summary(out / SUMMARY_NAME, summary, shards, settings)
+    return summary
+
+
+def _manifest_row(record: PieceRecord) -> dict[str, Any]:
+    """Return what became of a piece and why."""
+    values = {
+        "reject_reason": record.rejection.reason if record.rejection else "",
+        "split": record.split if record.kept else "",
+    }
+    return {name: getattr(record, name, None) for name in _MANIFEST_COLUMNS} | values
 
 
 def _write_summary(
-    path: Path,
-    records: Sequence[PieceRecord],
-    shards: Sequence[Path],
-    settings: dict[str, float],
+    path: Path, summary: CorpusSummary, shards: Sequence[Path], settings: dict[str, float]
 ) -> None:
     """Write settings, counts and licences of the whole set, and the hash of each shard."""
-    kept = [record for record in records if record.kept]
-    rejected = Counter(record.outcome for record in records if not record.kept)
+    rejected = {name: count for name, count in summary.outcomes.items() if name != "kept"}
     document = {
         "settings": settings,
-        "kept": len(kept),
+        "kept": summary.kept,
         "dropped": dict(sorted(rejected.items())),
-        "notes": sum(record.notes for record in kept),
-        "validation_pieces": sum(record.split == "validation" for record in kept),
-        "licences": dict(sorted(Counter(record.licence for record in kept).items())),
+        "notes": summary.notes,
+        "validation_pieces": summary.validation_pieces,
+        "licences": dict(sorted(summary.licences.items())),
         "shards": {shard.name: hashlib.sha256(shard.read_bytes()).hexdigest() for shard in shards},
     }
     with atomic_write(path) as temporary:

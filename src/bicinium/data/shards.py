@@ -6,14 +6,15 @@ is known of the piece. Needs pyarrow, which the extra ``train`` installs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bicinium.atomic_write import atomic_write
+from bicinium.data.batched import batched
 from bicinium.data.piece_record import PieceRecord, Rejection, RejectReason
 from bicinium.errors import BiciniumError, CorpusError
 from bicinium.grammar import MusicalGrammarValidator
@@ -34,27 +35,33 @@ def subsample(pieces: Sequence[PieceRecord], max_tokens: int) -> list[PieceRecor
     return list(pieces[::step])
 
 
-def write_shards(folder: Path, pieces: Sequence[PieceRecord]) -> list[Path]:
-    """Write the pieces, a thousand to a file, and delete all other shards of the folder."""
+def write_shards(folder: Path, pieces: Iterable[PieceRecord]) -> list[Path]:
+    """Write the pieces, a thousand to a file, and delete all other shards of the folder.
+
+    The folder changes only when all pieces are written. The pieces of one file are in memory.
+    """
+    paths = []
+    with tempfile.TemporaryDirectory(dir=folder, prefix="shards-") as temporary:
+        for index, rows in enumerate(batched(pieces, _PIECES_PER_SHARD)):
+            path = Path(temporary) / SHARDS.replace("*", f"{index:03d}")
+            _write_shard(path, rows)
+            paths.append(path)
+        for stale in set(folder.glob(SHARDS)) - {folder / path.name for path in paths}:
+            stale.unlink()
+        return [path.replace(folder / path.name) for path in paths]
+
+
+def _write_shard(path: Path, rows: Sequence[PieceRecord]) -> None:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    paths = []
-    for index, first in enumerate(range(0, len(pieces), _PIECES_PER_SHARD)):
-        rows = pieces[first : first + _PIECES_PER_SHARD]
-        table = pyarrow.table(
-            {
-                name: pyarrow.array([getattr(row, name) for row in rows], type=_arrow_type(name))
-                for name in _COLUMNS
-            }
-        )
-        path = folder / SHARDS.replace("*", f"{index:03d}")
-        with atomic_write(path) as temporary:
-            parquet.write_table(table, temporary, compression="zstd")
-        paths.append(path)
-    for stale in set(folder.glob(SHARDS)) - set(paths):
-        stale.unlink()
-    return paths
+    table = pyarrow.table(
+        {
+            name: pyarrow.array([getattr(row, name) for row in rows], type=_arrow_type(name))
+            for name in _COLUMNS
+        }
+    )
+    parquet.write_table(table, path, compression="zstd")
 
 
 def _arrow_type(name: str) -> Any:
@@ -65,7 +72,8 @@ def _arrow_type(name: str) -> Any:
 
 def require_prepared(folder: Path) -> list[Path]:
     """Return the paths of all shards. Raises CorpusError if there are none."""
-    paths = sorted(folder.glob(SHARDS))
+    # pieces-1000 comes after pieces-999.
+    paths = sorted(folder.glob(SHARDS), key=lambda path: (len(path.name), path.name))
     if not paths:
         raise CorpusError(
             f"There is no prepared corpus at {folder}. Make one with 'bicinium corpus prepare'."

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bicinium.data.import_sources import import_sources
+from bicinium.data.import_sources import imported_records
 from bicinium.data.piece_record import PieceRecord
 from bicinium.data.select import MIN_QUALITY_SCORE, low_quality, select
 from bicinium.data.shards import SHARDS, load_checked
@@ -40,8 +40,8 @@ def validate_corpus(
         pieces, rejected = load_checked(folder, min_grammar_score)
         checked = [replace(p, rejection=low_quality(p, min_quality_score)) for p in pieces]
         return [*rejected, *checked]
-    records = import_sources(list(find_sources([folder])), jobs)
-    return select(records, min_grammar_score, min_quality_score)
+    with imported_records(find_sources([folder]), jobs) as records:
+        return list(select(records, min_grammar_score, min_quality_score))
 
 
 def quality_of_file(path: Path) -> float | None:

@@ -47,8 +47,9 @@ def prepare_pieces(
             "another folder with --run."
         )
     name = style if style is not None else Path(sources[0]).resolve().stem
-    records = prepare(find_sources(list(sources), name), prepared, jobs=jobs)
-    kept = sum(record.kept for record in records)
+    records: list[PieceRecord] = []
+    found = find_sources(list(sources), name)
+    kept = prepare(found, prepared, jobs=jobs, on_record=records.append).kept
     if kept < _MIN_PIECES:
         raise CorpusError(
             f"{kept} of {len(records)} pieces can be used; at least {_MIN_PIECES} are needed, one "
