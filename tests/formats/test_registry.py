@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from bicinium.errors import (
     MidiFileError,
-    MissingExtraError,
     NotationFileError,
     ReductionNeededError,
     ScoreError,

@@ -13,6 +13,7 @@ from bicinium.optional_imports import require_extra
 
 if TYPE_CHECKING:
     from bicinium.data.piece_record import PieceRecord
+    from bicinium.data.prepare import CorpusSummary
 
 _MIN_QUALITY_SCORE = 0.05  # The value of data.select, which is slow to import.
 
@@ -70,6 +71,13 @@ def corpus_prepare(
     except KeyboardInterrupt:
         print_error("Stopped. The same command continues with the remaining files.")
         raise typer.Exit(130) from None
+    _print_summary(summary, out)
+
+
+def _print_summary(summary: CorpusSummary, out: Path) -> None:
+    """Print how many pieces were kept, and what became of the others."""
+    from bicinium.data.prepare import MANIFEST_NAME
+
     for outcome, count in summary.outcomes.most_common():
         typer.echo(f"{count:6d}  {outcome}")
     styles = (f"{name} {count}" for name, count in summary.styles.most_common())

@@ -12,7 +12,8 @@ from bicinium.data.sources import STYLES
 from bicinium.errors import ConfigError
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import UNKNOWN, input_sizes
+from bicinium.model.inputs.encode import UNKNOWN
+from bicinium.model.inputs.layout import input_sizes
 from bicinium.model.transformer import Transformer
 
 _NAMES = {"styles", "meters"}  # fields of ModelConfig that a run may extend
