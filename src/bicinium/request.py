@@ -271,7 +271,11 @@ def _check_grammar(score: Score, name: str) -> Score:
         raise RequestError(f"{name} cannot be composed with: {error}") from error
     result = MusicalGrammarValidator().validate_sequence(tokens, score.meter, score.bars)
     if not result.valid:
-        raise RequestError(f"{name} cannot be composed with: {result.violations[0].message}")
+        first = result.violations[0]
+        message = first.message
+        if first.rule == "repetition":  # of the longest time shift
+            message = f"in bar {first.bar}, nothing changes for longer than the model can count."
+        raise RequestError(f"{name} cannot be composed with: {message}")
     return score
 
 

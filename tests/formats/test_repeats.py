@@ -20,7 +20,7 @@ def bars(text: str) -> list[list[Measure]]:
             if sign == "|:":
                 measure.starts_repeat = True
             elif sign == ":|":
-                measure.plays = 3 if "12" in word else 2
+                measure.plays = 2
             elif sign.isdecimal():
                 measure.endings = frozenset(map(int, sign))
             elif sign != ".":

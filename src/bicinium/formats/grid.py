@@ -118,6 +118,9 @@ def _quantized(notes: NoteArray, straight: NDArray[np.bool_]) -> NoteArray:
     onsets = _nearest(notes[0], straight)
     step = _STEPS[0]
     starts: Sequence[int] = np.unique(onsets).tolist()
+    # A note that ends shortly before a beat is held to it.
+    beats = -(-exact_ends // TICKS_PER_QUARTER) * TICKS_PER_QUARTER
+    ends = np.where(beats - exact_ends < step, beats, ends)
     following = np.searchsorted(starts, onsets, side="right")
     for index, position in enumerate(following):
         if position < len(starts):

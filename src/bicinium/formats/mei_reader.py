@@ -18,7 +18,7 @@ from bicinium.errors import NotationFileError, ScoreError
 from bicinium.formats.assemble import assemble
 from bicinium.formats.measures import Measure, MeasureNote, Part
 from bicinium.formats.musicxml_reader import parse_xml
-from bicinium.formats.source_bytes import read_source
+from bicinium.formats.source_bytes import parse_number, read_source
 from bicinium.formats.spelling import Spelling, signature_alterations
 from bicinium.music.content import Content
 from bicinium.music.losses import Loss, LossKind
@@ -251,7 +251,7 @@ def _control_event(element: Element, measure: Measure, meter: Meter) -> None:
     elif element.tag == "pedal" and element.get("dir") == "down":
         measure.losses[LossKind.PEDAL] += 1
     elif element.tag == "tempo":
-        beats = Fraction(element.get("tstamp", "1")) - 1
+        beats = parse_number(element.get("tstamp", "1")) - 1
         position = max(Fraction(0), beats * 4 / meter.denominator)
         if tempo_qpm := element.get("midi.bpm"):
             measure.tempi.append((position, float(tempo_qpm)))

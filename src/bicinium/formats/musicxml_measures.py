@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element
 from bicinium.errors import NotationFileError, ScoreError
 from bicinium.formats.measures import Measure, MeasureNote, Part
 from bicinium.formats.musicxml_values import BEAT_UNIT_QUARTERS, VELOCITY_AT_100_PERCENT
+from bicinium.formats.source_bytes import parse_number
 from bicinium.formats.spelling import Spelling
 from bicinium.music.losses import LossKind
 from bicinium.music.score import Meter
@@ -181,7 +182,7 @@ class _PartParser:
         if not 1 <= self.staves <= _MAX_STAVES:
             raise ValueError(f"{self.staves} staves in one part")
         if (transpose := element.find("transpose")) is not None:
-            chromatic = Fraction(element_text(transpose, "chromatic", "0"))
+            chromatic = parse_number(element_text(transpose, "chromatic", "0"))
             octaves = int(element_text(transpose, "octave-change", "0"))
             self._transposition = int(chromatic) + 12 * octaves
         if (time := element.find("time")) is not None and time.find("beats") is not None:
@@ -224,13 +225,13 @@ def _losses_of_note(element: Element) -> dict[LossKind, int]:
     losses = {}
     if ornaments is not None and any(o.tag in _ORNAMENTS for o in ornaments):
         losses[LossKind.ORNAMENT] = 1
-    if Fraction(element_text(element, "pitch/alter", "0")).denominator != 1:
+    if parse_number(element_text(element, "pitch/alter", "0")).denominator != 1:
         losses[LossKind.QUARTER_TONE] = 1
     return losses
 
 
 def _fraction(element: Element, path: str) -> Fraction:
-    value = Fraction(element_text(element, path, "0"))
+    value = parse_number(element_text(element, path, "0"))
     if abs(value) > _MAX_VALUE or value.denominator > _MAX_VALUE:
         raise ValueError(f"{path} of {element_text(element, path)}")
     return value
@@ -242,7 +243,7 @@ def _pitched_note(
     # A quarter tone is rounded down to the semitone below.
     spelling = Spelling(
         element_text(element, "pitch/step").upper(),
-        floor(Fraction(element_text(element, "pitch/alter", "0"))),
+        floor(parse_number(element_text(element, "pitch/alter", "0"))),
         int(element_text(element, "pitch/octave")),
     )
     dynamics = element.get("dynamics")

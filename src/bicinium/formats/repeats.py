@@ -39,10 +39,14 @@ class _Bar:
 
     @classmethod
     def of(cls, column: Sequence[Measure]) -> _Bar:
+        plays = max((measure.plays for measure in column), default=0)
+        endings = frozenset().union(*(measure.endings for measure in column))
+        if plays and endings:  # Another play follows the last one of this ending.
+            plays = max(plays, max(endings) + 1)
         return cls(
             any(measure.starts_repeat for measure in column),
-            max((measure.plays for measure in column), default=0),
-            frozenset().union(*(measure.endings for measure in column)),
+            plays,
+            endings,
             frozenset().union(*(measure.jumps for measure in column)),
         )
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import lzma
+import re
 import stat
 import zipfile
 import zlib
+from fractions import Fraction
 from pathlib import Path
 
 from bicinium.errors import NotationFileError, ScoreError
@@ -42,8 +45,10 @@ def unpack_score(data: bytes, path: Path) -> bytes:
                 raise NotationFileError(f"{path} is an archive that holds no score.")
             with archive.open(name) as file:
                 unpacked = file.read(MAX_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, LookupError,
-            NotImplementedError, RuntimeError, SyntaxError) as error:  # fmt: skip
+    except (
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, LookupError,
+        NotImplementedError, RuntimeError, SyntaxError,
+    ) as error:  # fmt: skip
         raise NotationFileError(f"{path} is damaged and cannot be unpacked.") from error
     if len(unpacked) > MAX_BYTES:
         raise NotationFileError(
@@ -79,3 +84,13 @@ def decode_text(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")
+
+
+def parse_number(text: str) -> Fraction:
+    """Return a number in plain digits. Raises ValueError for any other text.
+
+    An exponent is refused: a fraction of 1e1000000000 would take hours.
+    """
+    if not re.fullmatch(r"\s*[+-]?\d{1,12}(\.\d{1,12}|/\d{1,9})?\s*", text):
+        raise ValueError(f"{text[:30]!r} is not a number")
+    return Fraction(text.strip())

@@ -213,7 +213,7 @@ class Drawing:
             self._groups = [group for group in self._groups if group.has_place.any()]
             moving = [group for group in self._groups if len(group.batch)]
             if moving:
-                self._draw_tokens(decoder, moving)
+                self._draw_tokens(moving, decoder.step(*_network_inputs(moving)))
             elif not (self._groups or self._queue or self._over):
                 return
             yield [(group.numbers, group.batch) for group in moving]
@@ -275,15 +275,9 @@ class Drawing:
         self._over += group.numbers[rows].tolist()
         self._free += group.places[rows].tolist()
 
-    def _draw_tokens(self, decoder: GuidedDecoder, groups: Sequence[_Group]) -> None:
-        """Call the network once for all groups, and draw the next token of each piece."""
-        batches = [group.batch for group in groups]
-        logits = decoder.step(
-            np.concatenate([batch.encode_inputs() for batch in batches]),
-            np.concatenate([group.places[group.batch.rows] for group in groups]),
-            np.concatenate([group.scale[group.batch.rows] for group in groups]),
-        )
-        ends = np.cumsum([len(batch) for batch in batches])[:-1]
+    def _draw_tokens(self, groups: Sequence[_Group], logits: NDArray[np.floating]) -> None:
+        """Draw the next token of each piece, given the logits of all groups."""
+        ends = np.cumsum([len(group.batch) for group in groups])[:-1]
         for group, own in zip(groups, np.split(logits, ends), strict=True):
             self._draw_tokens_of(group, own)
 
@@ -302,6 +296,17 @@ class Drawing:
         if len(batch):
             p = truncate(masked_softmax(logits, allowed), self._config.sampling)
             batch.tokens = draw(p, batch.uniform())
+
+
+def _network_inputs(
+    groups: Sequence[_Group],
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the inputs, places and guidance scales of all pieces, for ``GuidedDecoder.step``."""
+    return (
+        np.concatenate([group.batch.encode_inputs() for group in groups]),
+        np.concatenate([group.places[group.batch.rows] for group in groups]),
+        np.concatenate([group.scale[group.batch.rows] for group in groups]),
+    )
 
 
 def processors_for(
