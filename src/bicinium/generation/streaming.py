@@ -84,7 +84,9 @@ def note_events(
 
 
 def _tokens(drawing: Drawing) -> Iterator[int]:
-    """Give the tokens of one piece as they are drawn."""
+    """Give the tokens of one piece as they are drawn, until it is over."""
     for batches in drawing.steps():
+        if not batches:
+            return
         for _, batch in batches:
             yield from batch.tokens.tolist()
