@@ -40,7 +40,7 @@ _WRITING = {
         "manifest.csv",
     ),
     "corpus report": ("corpus report {prepared} --out page.html", "page.html"),
-    "corpus fetch": ("corpus fetch inventions --server http://localhost:9 --out .", "manifest.csv"),
+    "corpus fetch": ("corpus fetch arabesque --server http://localhost:9 --out .", "manifest.csv"),
     "runs compare": ("runs compare {run} --out curves.png", "curves.png"),
     "runs average": ("runs average {run}", "{run}/average.safetensors"),
 }

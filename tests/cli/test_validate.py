@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,12 +181,3 @@ def test_json_of_validate_and_compose_has_the_same_quality_score(
     (piece,) = json.loads(composed.out)["pieces"]
     again = json.loads(run_cli("validate", "--json", piece["path"]).out)["files"][0]
     assert again["quality_score"] == pytest.approx(piece["quality_score"], abs=1e-3)
-
-
-def test_a_missing_extra_is_an_error_and_no_verdict(
-    run_cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "music21", None)
-    (tmp_path / "tune.abc").write_text("X:1\nK:C\nCDEF|\n")
-    for command in ("validate", "check"):
-        run_cli(command, "tune.abc").assert_error(r"needs music21: install it with .*\[notation\]")

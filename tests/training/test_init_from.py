@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from bicinium.data.shards import load_pieces, write_shards
 from bicinium.errors import ConfigError
 from bicinium.model.checkpoint import load_checkpoint
-from bicinium.model.inputs.encode import input_sizes
+from bicinium.model.inputs.layout import input_sizes
 from bicinium.training.config import TrainConfig
 from bicinium.training.loop import train
 from bicinium.training.setup import TrainingSetup, build_training

@@ -10,7 +10,7 @@ import typer
 
 from bicinium.cli.options import AsJson, Force, Quantize
 from bicinium.cli.output import check_outputs, print_json, report_write_errors, write_page
-from bicinium.errors import BiciniumError, MissingExtraError, RequestError
+from bicinium.errors import BiciniumError, RequestError
 
 if TYPE_CHECKING:
     from bicinium.counterpoint import CounterpointReport, RuleSet
@@ -96,8 +96,6 @@ def _check_file(path: Path, rule_set: RuleSet, cantus: int | None, quantize: boo
 
     try:
         return CheckedFile(path, check_music(path, rule_set, cantus=cantus, quantize=quantize))
-    except MissingExtraError:
-        raise
     except BiciniumError as error:
         return CheckedFile(path, None, str(error))
 

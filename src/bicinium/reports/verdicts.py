@@ -12,7 +12,7 @@ from enum import StrEnum
 from glob import glob
 from pathlib import Path
 
-from bicinium.errors import BiciniumError, MissingExtraError, RequestError, ScoreError
+from bicinium.errors import BiciniumError, RequestError, ScoreError
 from bicinium.formats.registry import NOTATION_SUFFIXES, find_music, read_music
 from bicinium.grammar.validate import MusicalGrammarValidator, Violation
 from bicinium.music.content import Content
@@ -91,8 +91,6 @@ def validate_file(
     """Validate one file. A file that cannot be read is invalid; its violation is the error.
 
     See ``read_music`` for ``quantize`` and ``unfold``.
-
-    Raises MissingExtraError if a library for its format is not installed.
     """
     validator = validator or MusicalGrammarValidator()
     try:
@@ -104,8 +102,6 @@ def validate_file(
         else:
             verdict = _validate_midi(path, content, validator)
         return replace(verdict, losses=content.losses)
-    except MissingExtraError:
-        raise
     except BiciniumError as error:
         unreadable = Violation(0, 0, 1, 1.0, 0, "file", str(error))
         return FileVerdict(path, False, 0.0, 0, (unreadable,), CheckedAs.NOTHING)
