@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import bicinium
 from bicinium.data.sources import find_sources
@@ -24,6 +25,7 @@ def test_they_are_under_ten_megabytes_and_say_how_they_were_made():
     assert all("learning_rate" in session for session in record["sessions"])
 
 
+@pytest.mark.slow
 def test_their_critic_tells_real_music_from_theirs(shared_corpus: Path) -> None:
     """The critic was trained on the Inventions. The test only checks that it fits these weights."""
     critic = Critic.for_model(DEFAULT_MODEL)
