@@ -88,6 +88,8 @@ def read_midi_events(path: Path) -> MidiEvents:
         tracks = _tracks(data, start + 8 + max(6, size))
     except ValueError as error:
         raise _damaged(path, str(error)) from error
+    if announced and not tracks:
+        raise _damaged(path, f"none of its {announced} tracks is there")
     events = MidiEvents(division, tracks)
     if len(tracks) < announced:
         events.damage.append(f"{len(tracks)} of its {announced} tracks are there")
