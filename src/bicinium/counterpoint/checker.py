@@ -71,6 +71,11 @@ class CounterpointReport:
         }
 
 
+def find_faults(score: Score, rule_set: RuleSet, cantus: int | None = None) -> tuple[Fault, ...]:
+    """Return the faults of a score in the order of time; see ``check_score``."""
+    return _faults(_texture(score, rule_set, cantus), rule_set)
+
+
 def check_score(score: Score, rule_set: RuleSet, cantus: int | None = None) -> CounterpointReport:
     """Check a score by a rule set.
 
@@ -79,6 +84,18 @@ def check_score(score: Score, rule_set: RuleSet, cantus: int | None = None) -> C
 
     Raises RequestError if such a set finds no cantus firmus, ScoreError without two voices.
     """
+    texture = _texture(score, rule_set, cantus)
+    return CounterpointReport(
+        rule_set=rule_set.name,
+        score=score,
+        cantus=texture.cantus,
+        faults=_faults(texture, rule_set),
+        dissonances=tuple(dissonances(texture)),
+        strengths=strengths(texture),
+    )
+
+
+def _texture(score: Score, rule_set: RuleSet, cantus: int | None) -> Texture:
     texture = Texture(score, cantus)
     if rule_set.needs_cantus or (cantus is None and rule_set.name.startswith("species")):
         cantus = find_cantus(texture) if cantus is None else cantus
@@ -88,12 +105,9 @@ def check_score(score: Score, rule_set: RuleSet, cantus: int | None = None) -> C
                 "note in each bar. Name it with --cantus upper or --cantus lower."
             )
         texture = Texture(score, cantus)
+    return texture
+
+
+def _faults(texture: Texture, rule_set: RuleSet) -> tuple[Fault, ...]:
     faults = [fault for rule in rule_set.rules for fault in rule.faults(texture)]
-    return CounterpointReport(
-        rule_set=rule_set.name,
-        score=score,
-        cantus=cantus,
-        faults=tuple(sorted(faults, key=lambda fault: (fault.tick, fault.rule))),
-        dissonances=tuple(dissonances(texture)),
-        strengths=strengths(texture),
-    )
+    return tuple(sorted(faults, key=lambda fault: (fault.tick, fault.rule)))

@@ -273,7 +273,7 @@ class Spacing(Rule):
                 continue
             wide.append(moment)
             lasts = min(note.offset_tick for note in moment.notes) - wide[0].tick
-            if lasts >= texture.meter.bar_ticks and moment is not None:
+            if lasts >= texture.meter.bar_ticks:
                 fact = f"the voices are {wide[0].interval.phrase} apart, or more, for a bar"
                 yield Finding(wide[0].tick, wide[0].notes, fact)
                 wide = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import TypeAlias
 
-from bicinium.counterpoint.checker import CounterpointReport, check_score
+from bicinium.counterpoint.checker import CounterpointReport, check_score, find_faults
 from bicinium.counterpoint.rule import Fault, Severity
 from bicinium.counterpoint.rule_sets import RuleSet
 from bicinium.formats.spelling import signature_alterations
@@ -66,7 +66,7 @@ def propose(
         if found and len(changes) > len(found[0][2].changes):
             break  # one note is enough
         score = _changed(report.score, changes)
-        faults = check_score(score, rule_set, report.cantus).faults
+        faults = find_faults(score, rule_set, report.cantus)
         if _same_fault(fault, faults) or _cost(faults) >= before:
             continue
         size = sum(abs(change.new_pitch - change.old_pitch) for change in changes)

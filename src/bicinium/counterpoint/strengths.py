@@ -74,11 +74,10 @@ def _imitations(texture: Texture) -> Iterator[Imitation]:
         for start in first:
             for answer in second:
                 apart = answer.onset_tick - start.onset_tick
-                key = (leader, start.index - answer.index)
                 if not 0 < apart <= _MAX_BARS_APART * bar or (answer.voice, answer.index) in taken:
                     continue
                 count = _alike(first[start.index :], second[answer.index :], apart)
-                if count >= _IMITATION_NOTES and key:
+                if count >= _IMITATION_NOTES:
                     taken |= {(answer.voice, answer.index + i) for i in range(count)}
                     yield Imitation(start, answer, count, round(apart / bar, 2))
 
