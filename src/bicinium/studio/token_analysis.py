@@ -12,17 +12,18 @@ import numpy as np
 
 from bicinium.errors import RequestError
 from bicinium.generation.composer import Composer
+from bicinium.generation.surprisal import (
+    token_probabilities,
+    token_surprisals,
+    tokens_for_model,
+)
 from bicinium.grammar import MusicalGrammarValidator, Violation
-from bicinium.model.inputs.encode import PieceConditions
-from bicinium.model.softmax import softmax
-from bicinium.model.teacher_forcing import logits_along
 from bicinium.music.key import Key
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Score
 from bicinium.tokenizer.codec import encode, snap
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind, describe, token_id
 
 MAX_TOKENS = 8000
-_MIN_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def analyse_tokens(composer: Composer, score: Score, key: Key, style: str | None
     Raises RequestError if the score breaks the grammar or is too long.
     """
     semitones = key.semitones_to_reference
-    model_tokens, tokens = encode(snap(score.transpose(semitones))), encode(snap(score))
+    model_tokens, tokens = tokens_for_model(score, key), encode(snap(score))
     if len(model_tokens) > MAX_TOKENS:
         raise RequestError(
             f"the piece may have at most {MAX_TOKENS} tokens (got {len(model_tokens)})"
@@ -64,19 +65,7 @@ def analyse_tokens(composer: Composer, score: Score, key: Key, style: str | None
     result = validator.validate_sequence(tokens, score.meter, score.bars)
     if not result.valid:
         raise RequestError(f"only a valid piece can be analysed: {result.violations[0].message}")
-    conditions = PieceConditions.of(
-        composer.config, [str(score.meter)], [key.mode], [style], [score.bars]
-    )
-    states, chunks = logits_along(
-        composer.decoder,
-        composer.grammar,
-        model_tokens[:-1],
-        conditions,
-        bar_ticks=score.meter.bar_ticks,
-        bars=score.bars,
-        transposition=-semitones,
-    )
-    p = softmax(np.concatenate([logits for _, logits in chunks]))
+    states, p = token_probabilities(composer, model_tokens, score, key, style)
     allowed = composer.grammar.mask(states)
     rows, most_probable = np.arange(len(p)), p.argmax(axis=1)
     choices = []
@@ -88,11 +77,10 @@ def analyse_tokens(composer: Composer, score: Score, key: Key, style: str | None
         if violation:
             probability = float(p[row, most_probable[row]])
             choices.append(ForbiddenChoice(violation, probability, describe(int(tokens[row + 1]))))
-    written = np.maximum(p[rows, model_tokens[1:]], _MIN_PROBABILITY)
     return TokenAnalysis(
         tick=states.tick.tolist(),
         illegal_mass=np.where(allowed, 0.0, p).sum(axis=1).tolist(),
-        surprisal_bits=(-np.log2(written)).tolist(),
+        surprisal_bits=token_surprisals(model_tokens, p).tolist(),
         forbidden_choices=choices,
     )
 
