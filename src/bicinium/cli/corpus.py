@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bicinium.cli.options import AsJson, Force
+from bicinium.cli.options import AsJson, Force, Quantize, Unfold
 from bicinium.cli.output import check_outputs, check_writable, print_error, print_json, write_page
 from bicinium.optional_imports import require_extra
 
@@ -42,6 +42,8 @@ def corpus_prepare(
         str | None,
         typer.Option(help="Dask scheduler whose workers read the files, like tcp://host:8786."),
     ] = None,
+    quantize: Quantize = False,
+    unfold: Unfold = False,
     force: Force = False,
 ) -> None:
     """Read, check and encode music for training, and list the rejected pieces with reasons.
@@ -60,7 +62,7 @@ def corpus_prepare(
     try:
         with require_extra("train", "a training set"):
             summary = prepare(
-                find_sources(sources or [], style),
+                find_sources(sources or [], style, quantize=quantize, unfold=unfold),
                 out,
                 min_grammar_score,
                 jobs,
@@ -82,6 +84,9 @@ def _print_summary(summary: CorpusSummary, out: Path) -> None:
         typer.echo(f"{count:6d}  {outcome}")
     styles = (f"{name} {count}" for name, count in summary.styles.most_common())
     typer.echo(f"styles: {', '.join(styles)}")
+    for kind, count in summary.losses.items():
+        pieces = summary.pieces_with_loss[kind]
+        typer.echo(f"{count:6d}  {kind.label} (kept pieces concerned: {pieces})")
     typer.echo(
         f"kept {summary.kept} of {summary.outcomes.total()} pieces, {summary.notes} notes; "
         f"{summary.dropped_share:.1%} of their notes belong to neither voice; "
@@ -144,6 +149,8 @@ def corpus_validate(
         float, typer.Option(help="Minimum quality score of a piece.")
     ] = _MIN_QUALITY_SCORE,
     jobs: Annotated[int, typer.Option(help="Number of processes; -1 is one per core.")] = -1,
+    quantize: Quantize = False,
+    unfold: Unfold = False,
     as_json: AsJson = False,
 ) -> None:
     """Check whether the pieces of a folder are fit for training. Writes nothing.
@@ -152,7 +159,9 @@ def corpus_validate(
     """
     from bicinium.data.validate import validate_corpus
 
-    checked = validate_corpus(folder, min_grammar_score, min_quality_score, jobs)
+    checked = validate_corpus(
+        folder, min_grammar_score, min_quality_score, jobs, quantize=quantize, unfold=unfold
+    )
     unfit = sum(not piece.kept for piece in checked)
     if as_json:
         rows = [_checked_row(piece) for piece in checked]
@@ -179,6 +188,7 @@ def _checked_row(piece: PieceRecord) -> dict[str, Any]:
         "notes": piece.notes,
         "reason": piece.reason,
         "reject_reason": piece.rejection.reason if piece.rejection else "",
+        "losses": [str(loss) for loss in piece.losses],
     }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bicinium.cli.options import MODEL_HELP, AsJson, Force
+from bicinium.cli.options import MODEL_HELP, AsJson, Force, Quantize, Unfold
 from bicinium.cli.output import (
     check_outputs,
     check_writable,
@@ -88,6 +88,8 @@ def finetune(
     max_steps: Annotated[
         int, typer.Option(min=1, help="Most optimiser steps; early stopping ends sooner.")
     ] = 200,
+    quantize: Quantize = False,
+    unfold: Unfold = False,
 ) -> None:
     """Fine-tune a model on a few pieces, in minutes.
 
@@ -102,7 +104,7 @@ def finetune(
         from bicinium.training.finetune import finetune as run_finetuning
         from bicinium.training.finetune import finetuning_config, prepare_pieces
 
-        records = prepare_pieces(sources, run, style)
+        records = prepare_pieces(sources, run, style, quantize=quantize, unfold=unfold)
     for record in records:
         if not record.kept:
             typer.echo(f"left out {record.name}: {record.reason}")

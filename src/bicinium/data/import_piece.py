@@ -66,7 +66,7 @@ def import_file(source: SourceFile, scratch: Path) -> list[PieceRecord]:
     read gives one record, which is rejected. ``scratch`` is the path of a temporary MIDI file.
     """
     try:
-        content = read_music(source.path)
+        content = read_music(source.path, quantize=source.quantize, unfold=source.unfold)
         found = {
             name: reduce_to_two_voices(pair) for name, pair in _pairs(content, source.pairs).items()
         }
@@ -79,6 +79,7 @@ def import_file(source: SourceFile, scratch: Path) -> list[PieceRecord]:
         licence=content.rights,
         notes_off_grid=content.notes_off_grid,
         notes_left_out=content.notes_left_out,
+        losses=content.losses,
         rejection=_off_grid(content),
     )
     return [
@@ -97,7 +98,7 @@ def _off_grid(content: Content) -> Rejection | None:
     total = sum(len(staff.notes) for staff in content.staves)
     if content.notes_off_grid <= _MAX_OFF_GRID * total:
         return None
-    detail = f"{content.notes_off_grid} of {total} notes are off the grid"
+    detail = f"{content.notes_off_grid} of {total} notes are off the grid; --quantize moves them"
     return Rejection(RejectReason.OFF_GRID, detail)
 
 
@@ -134,6 +135,7 @@ def _import_score(record: PieceRecord, reduced: VoiceReduction, scratch: Path) -
         notes=score.note_count,
         notes_dropped=reduced.notes_dropped,
         notes_shortened=reduced.notes_shortened,
+        losses=score.losses,
         key=str(score.key or ""),
         rejection=record.rejection or _unfit(score),
     )

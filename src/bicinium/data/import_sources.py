@@ -221,7 +221,8 @@ def _cache_key(source: SourceFile, version: str) -> str:
         data = read_source(source.path)
     except BiciniumError:
         return ""
-    head = f"{version}|{source.path.name}|{','.join(source.pairs)}|"
+    options = f"{source.quantize}|{source.unfold}"
+    head = f"{version}|{source.path.name}|{','.join(source.pairs)}|{options}|"
     return hashlib.sha256(head.encode() + data).hexdigest()
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bicinium.data.duplicates import Fingerprint
 from bicinium.music.key import REFERENCE_KEYS
+from bicinium.music.losses import Loss, LossKind
 from bicinium.music.score import Meter, Score
 from bicinium.tokenizer.codec import decode
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind
@@ -93,6 +94,7 @@ class PieceRecord:
     notes_shortened: int = 0
     notes_off_grid: int = 0  # in the whole file
     notes_left_out: int = 0
+    losses: tuple[Loss, ...] = ()  # in reading the file and in the reduction
     grammar_fault: str = ""
     fingerprint: Fingerprint = ((), ())
     rejection: Rejection | None = None
@@ -123,9 +125,16 @@ class PieceRecord:
         if rejection:
             rejection = Rejection(RejectReason(rejection["reason"]), rejection["detail"])
         upper, lower = map(tuple, row["fingerprint"])
-        tokens = np.array(row["tokens"], np.int16)
-        changes = {"tokens": tokens, "fingerprint": (upper, lower), "rejection": rejection}
-        return cls(**row | changes)
+        losses = tuple(Loss(**loss | {"kind": LossKind(loss["kind"])}) for loss in row["losses"])
+        return cls(
+            **row
+            | {
+                "tokens": np.array(row["tokens"], np.int16),
+                "fingerprint": (upper, lower),
+                "rejection": rejection,
+                "losses": losses,
+            }
+        )
 
 
 def score_of(piece: PieceRecord) -> Score:

@@ -23,6 +23,7 @@ from bicinium.data.select import select
 from bicinium.data.shards import write_shards
 from bicinium.data.source_file import SourceFile
 from bicinium.errors import CorpusError
+from bicinium.music.losses import LossKind, count_losses
 
 MANIFEST_NAME = "manifest.csv"
 SUMMARY_NAME = "manifest.json"
@@ -31,6 +32,7 @@ _MANIFEST_COLUMNS = (
     "name", "kept", "reason", "reject_reason", "composer", "title", "opus", "licence", "credit",
     "style", "cluster", "split", "method", "key", "meter", "bars", "notes", "notes_dropped",
     "notes_shortened", "notes_off_grid", "notes_left_out", "grammar_score", "quality_score",
+    "losses",
 )  # fmt: skip
 _NAMED_REASONS = 3  # in the error if no piece is kept
 
@@ -42,6 +44,8 @@ class CorpusSummary:
     outcomes: Counter[str] = field(default_factory=Counter)  # "kept", or the label of a reason
     licences: Counter[str] = field(default_factory=Counter)  # of kept pieces, as the rest
     styles: Counter[str] = field(default_factory=Counter)
+    losses: Counter[LossKind] = field(default_factory=Counter)
+    pieces_with_loss: Counter[LossKind] = field(default_factory=Counter)
     notes: int = 0
     notes_dropped: int = 0  # by the reduction to two voices
     validation_pieces: int = 0
@@ -63,6 +67,9 @@ class CorpusSummary:
             self.licences[record.licence] += 1
             self.styles[record.style or "unknown"] += 1
             self.notes += record.notes
+            counts = count_losses(record.losses)
+            self.losses.update(counts)
+            self.pieces_with_loss.update(counts.keys())
             self.notes_dropped += record.notes_dropped
             self.validation_pieces += record.split == "validation"
 
@@ -120,6 +127,7 @@ def _manifest_row(record: PieceRecord) -> dict[str, Any]:
     values = {
         "reject_reason": record.rejection.reason if record.rejection else "",
         "split": record.split if record.kept else "",
+        "losses": " ".join(map(str, record.losses)),
     }
     return {name: getattr(record, name, None) for name in _MANIFEST_COLUMNS} | values
 
@@ -135,6 +143,11 @@ def _write_summary(
         "dropped": dict(sorted(rejected.items())),
         "notes": summary.notes,
         "validation_pieces": summary.validation_pieces,
+        "losses": {
+            kind.label: {"pieces": summary.pieces_with_loss[kind], "count": summary.losses[kind]}
+            for kind in LossKind
+            if kind in summary.losses
+        },
         "licences": dict(sorted(summary.licences.items())),
         "shards": {shard.name: hashlib.sha256(shard.read_bytes()).hexdigest() for shard in shards},
     }

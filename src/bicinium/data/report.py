@@ -7,6 +7,7 @@ every piece that was rejected, with the reason.
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from bicinium.data.piece_record import (
     pitches_and_durations,
     score_of,
 )
-from bicinium.data.prepare import MANIFEST_NAME
+from bicinium.data.prepare import MANIFEST_NAME, SUMMARY_NAME
 from bicinium.data.shards import load_pieces
 from bicinium.errors import BiciniumError, CorpusError
 from bicinium.music.score import TICKS_PER_QUARTER, Meter, pitch_name
@@ -64,6 +65,7 @@ def corpus_report(folder: Path) -> str:
         outcomes=outcomes,
         charts=[*_charts_of_pieces(pieces, kept), *_charts_of_notes(pieces)],
         licences=_licences(kept),
+        losses=_read_losses(folder / SUMMARY_NAME),
         max_credits=_MAX_CREDITS,
         manifest=MANIFEST_NAME,
         bars_drawn=_BARS_DRAWN,
@@ -81,6 +83,15 @@ def _read_manifest(path: Path) -> list[Row]:
         with path.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as error:
+        raise CorpusError(f"{path} cannot be read. Run 'bicinium corpus prepare' again.") from error
+
+
+def _read_losses(path: Path) -> dict[str, dict[str, int]]:
+    """Return what reading the kept pieces left out or changed: for each kind its two counts."""
+    try:
+        losses: dict[str, dict[str, int]] = json.loads(path.read_text("utf-8")).get("losses", {})
+        return losses
+    except (OSError, ValueError, AttributeError) as error:
         raise CorpusError(f"{path} cannot be read. Run 'bicinium corpus prepare' again.") from error
 
 

@@ -25,3 +25,5 @@ class SourceFile:
     opus: str = ""
     split: str = "train"  # or "validation"
     pairs: tuple[str, ...] = ()
+    quantize: bool = False  # read a recording on sixteenths and triplet eighths
+    unfold: bool = False  # play repeats

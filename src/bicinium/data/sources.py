@@ -50,10 +50,17 @@ _MIN_FILES_OF_STYLE = 2  # in a sub-folder whose name is a style
 _MAX_PARENTS = 3  # folders above that are searched for a manifest
 
 
-def find_sources(folders: Sequence[Path | str], style: str | None = None) -> Iterator[SourceFile]:
+def find_sources(
+    folders: Sequence[Path | str],
+    style: str | None = None,
+    *,
+    quantize: bool = False,
+    unfold: bool = False,
+) -> Iterator[SourceFile]:
     """Yield every music file below the folders, in a fixed order.
 
-    ``style`` is the style of all of them; None takes that of the manifest or the sub-folder.
+    ``style`` is the style of all of them; None takes that of the manifest or the sub-folder. See
+    ``read_music`` for ``quantize`` and ``unfold``.
     The name ``music21`` stands for the corpus of that package. Without folders, those of the
     environment variable BICINIUM_CORPUS are searched. Raises CorpusError if there are no files.
     """
@@ -62,7 +69,8 @@ def find_sources(folders: Sequence[Path | str], style: str | None = None) -> Ite
     if not folders:
         raise CorpusError(f"No folder is given. Name a folder of music, or set {CORPUS_VARIABLE}.")
     for folder in map(Path, folders):
-        for source in _sources_of(folder):
+        for found in _sources_of(folder):
+            source = replace(found, quantize=quantize, unfold=unfold)
             yield source if style is None else replace(source, style=style_name(style))
 
 

@@ -28,11 +28,16 @@ def validate_corpus(
     min_grammar_score: float = 1.0,
     min_quality_score: float = MIN_QUALITY_SCORE,
     jobs: int = -1,
+    *,
+    quantize: bool = False,
+    unfold: bool = False,
 ) -> list[PieceRecord]:
     """Return the record of every piece, with a rejection if it is not fit for training.
 
     The pieces are those of a prepared corpus, or those that ``prepare`` would make of the files
-    below the folder. Raises CorpusError if there is nothing at ``folder``.
+    below the folder; see ``read_music`` for ``quantize`` and ``unfold``.
+
+    Raises CorpusError if there is nothing at ``folder``.
     """
     if not folder.exists():
         raise CorpusError(f"There is no file or folder at {folder}.")
@@ -40,7 +45,8 @@ def validate_corpus(
         pieces, rejected = load_checked(folder, min_grammar_score)
         checked = [replace(p, rejection=low_quality(p, min_quality_score)) for p in pieces]
         return [*rejected, *checked]
-    with imported_records(find_sources([folder]), jobs) as records:
+    sources = find_sources([folder], quantize=quantize, unfold=unfold)
+    with imported_records(sources, jobs) as records:
         return list(select(records, min_grammar_score, min_quality_score))
 
 

@@ -8,6 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+_WORD = r"\[([^|]*)\|([^]]*)\]"  # in the singular and in the plural
+
+
+def _plural(text: str) -> str:
+    return re.sub(_WORD, r"\2", text)
+
 
 class LossKind(StrEnum):
     """A kind of loss. The value is a sentence: ``{n}`` is the count, ``{detail}`` particulars.
@@ -36,13 +42,19 @@ class LossKind(StrEnum):
     SECTIONS = "{n} later [section|sections] in another metre left out."
     INNER_VOICES = "{n} [note|notes] of inner voices left out."
     SHORTENED = "{n} [note|notes] shortened to the next note of the voice."
-    OTHER_PIECES = "Only the first of {detail} pieces in the file is read."
+    OTHER_PIECES = "{n} later [piece|pieces] of {detail} in the file left out."
     SHORT_BARS = "{n} short [bar|bars] filled with rests: {detail}."
     LONG_BARS = (
         "{n} [bar|bars] longer than the metre, read in a metre of [its|their] own: {detail}."
     )
     OPEN_TIES = "{n} [tie|ties] without a second note ignored."
     DAMAGE = "The file is damaged: {detail}."
+
+    @property
+    def label(self) -> str:
+        """The kind in words, without a number, like "grace notes left out"."""
+        words = re.sub(r"(, by up to|:| of)? \{detail\}|^\{n\} |\.$", "", self.value)
+        return _plural(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +66,8 @@ class Loss:
     detail: str = ""
 
     def __str__(self) -> str:
-        number = 1 if self.count == 1 else 2
-        words = re.sub(r"\[([^|]*)\|([^]]*)\]", rf"\{number}", self.kind.value)
+        singular = re.sub(_WORD, r"\1", self.kind.value)
+        words = singular if self.count == 1 else _plural(self.kind.value)
         return words.format(n=self.count, detail=self.detail)
 
 

@@ -156,6 +156,7 @@ def _file_json(path: Path, reduce: bool) -> dict[str, Any]:
         "score": score_to_json(score) if score else None,
         "voices": sum(bool(voice.notes) for voice in score.voices) if score else 0,
         "problem": problem,
+        "losses": [str(loss) for loss in (score or verdict).losses],
         "reducible": score is None and not reduce and _read_score(path, True)[0] is not None,
     }
 

@@ -32,12 +32,20 @@ class FineTuned:
 
 
 def prepare_pieces(
-    sources: Sequence[str], run: Path, style: str | None = None, jobs: int = -1
+    sources: Sequence[str],
+    run: Path,
+    style: str | None = None,
+    jobs: int = -1,
+    *,
+    quantize: bool = False,
+    unfold: bool = False,
 ) -> list[PieceRecord]:
     """Prepare music in the folder of the run and return the record of every piece.
 
     The style of all pieces is ``style``, or the name of the first source. Pieces of any quality are
-    kept. Raises CorpusError if fewer than two can be used, ConfigError if the folder holds a run.
+    kept. See ``read_music`` for ``quantize`` and ``unfold``.
+
+    Raises CorpusError if fewer than two can be used, ConfigError if the folder holds a run.
     """
     prepared = prepared_folder(run)
     others = (prepared / MANIFEST_NAME).is_file() and not (prepared / CACHE_NAME).is_file()
@@ -48,7 +56,7 @@ def prepare_pieces(
         )
     name = style if style is not None else Path(sources[0]).resolve().stem
     records: list[PieceRecord] = []
-    found = find_sources(list(sources), name)
+    found = find_sources(list(sources), name, quantize=quantize, unfold=unfold)
     kept = prepare(found, prepared, jobs=jobs, on_record=records.append).kept
     if kept < _MIN_PIECES:
         raise CorpusError(

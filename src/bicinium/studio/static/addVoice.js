@@ -61,6 +61,7 @@ export class AddVoice {
       this.chooseVoice(file.voices === 1 && meanPitch(file.score) < MAX_BASS_MEAN_PITCH ? "lower" : "upper");
       studio.discardCandidates();
       await studio.open(Piece.imported(file));
+      studio.showMessage(file.losses.join(" "));
     } catch (error) {
       studio.showMessage(error.message);
     }

@@ -86,6 +86,7 @@ export class Analysis {
           h("p", { class: `verdict${verdict.valid ? "" : " bad"}` }, verdict.valid ? "Valid" : "Not valid"),
           h("p", {}, `${file.name}: ${verdict.notes} notes, grammar score ${verdict.grammar_score.toFixed(3)}, judged as ${verdict.judged_as}.`),
           file.problem ? h("p", { class: "hint" }, `It cannot be shown as a score: ${file.problem}`) : null,
+          file.losses.length ? h("p", { class: "hint" }, file.losses.join(" ")) : null,
           this.places(verdict.violations, (one) => one.message),
           verdict.more ? h("p", { class: "hint" }, `and ${verdict.more} more`) : null,
         ),
