@@ -32,6 +32,7 @@ EXPERIMENTS = (
     "musescore",
     "quality_calibration",
     "reading_cases",
+    "reading_programs",
     "self_similarity",
     "shapes",
     "spelling",

@@ -36,6 +36,14 @@ def test_rounded_triplets_are_snapped(division: int) -> None:
     assert count.off_grid == 0
 
 
+def test_a_note_that_ends_a_tick_before_a_rounded_onset_is_snapped() -> None:
+    """At 120 ticks a quarter note, triplet sixteenths begin at 0, 20, 39 and 60."""
+    count = GridCount()
+    ticks = to_grid(np.array([[0, 20, 39, 60], [19, 38, 59, 79]]), 120, count)
+    assert ticks.tolist() == [[0, 4, 8, 12], [4, 8, 12, 16]]
+    assert (count.snapped, count.off_grid) == (4, 0)
+
+
 @pytest.mark.parametrize("division", [100, 480, 960])
 def test_quintuplets_and_recordings_are_off_the_grid(division: int) -> None:
     count = GridCount()

@@ -11,7 +11,8 @@ from bicinium.music.score import Meter
 _TONICS = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
 _MODES = {"maj": 0, "ion": 0, "mix": -1, "dor": -2, "min": -3, "aeo": -3, "phr": -4, "loc": -5,
           "lyd": 1, "m": -3, "": 0}  # fmt: skip
-_SIGNS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
+# Sharps of an accidental, None if there is none. A quarter tone is lowered to the semitone below.
+SIGNS = {"^^": 2, "^": 1, "": None, "=": 0, "_": -1, "__": -2, "^/": 0, "_/": -1}
 _OCTAVE_CLEFS = re.compile(r"(?:treble|bass|alto|tenor|perc|none|[GFC]\d?)([+-])8")
 
 
@@ -26,10 +27,12 @@ class AbcKey:
         self.mode = {0: "major", -3: "minor"}.get(_MODES[mode], "")
         if abs(self.fifths) > 7:
             raise ValueError(f"K:{text} has more than seven signs")
+        if "exp" in words:  # The accidentals that follow are all there are.
+            self.fifths, self.mode = 0, ""
         self.alterations = signature_alterations(self.fifths)
         for accidental in words[1:]:
             if extra := re.fullmatch(r"(\^\^|\^|=|__|_)([a-gA-G])", accidental):
-                self.alterations[extra[2].upper()] = _SIGNS[extra[1]]
+                self.alterations[extra[2].upper()] = SIGNS[extra[1]] or 0
 
 
 def _tonic_and_mode(words: list[str], text: str) -> tuple[int, str]:
@@ -56,12 +59,17 @@ def parse_meter(text: str) -> Meter | None:
     text = text.strip().replace("(", "").replace(")", "")
     if text in ("C", "C|"):
         return Meter(4, 4) if text == "C" else Meter(2, 2)
-    found = re.fullmatch(r"(\d+(?:\+\d+)*)/(\d+)", text.replace(" ", ""))
-    if found is None:
-        if text.lower() in ("none", ""):
-            return None
+    if text.lower() in ("none", ""):
+        return None
+    parts = text.replace(" ", "")
+    if not re.fullmatch(r"(\d+(\+\d+)*/[1-9]\d*)(\+\d+(\+\d+)*/[1-9]\d*)*", parts):
         raise ValueError(f"M:{text} is not a metre")
-    return Meter(sum(map(int, found[1].split("+"))), int(found[2]))
+    ratios = re.findall(r"([\d+]+)/(\d+)", parts)
+    finest = max(int(unit) for _, unit in ratios)
+    if any(finest % int(unit) for _, unit in ratios):
+        raise ValueError(f"M:{text} has no common beat")
+    beats = (sum(map(int, c.strip("+").split("+"))) * finest // int(u) for c, u in ratios)
+    return Meter(sum(beats), finest)
 
 
 def parse_length(text: str) -> Fraction:

@@ -19,7 +19,7 @@ from bicinium.formats.abc_fields import (
     parse_tempo,
     semitones_of_clef,
 )
-from bicinium.formats.abc_voice import AbcVoice
+from bicinium.formats.abc_voice import AbcVoice, Sign
 from bicinium.formats.assemble import assemble
 from bicinium.formats.measures import Part
 from bicinium.formats.source_bytes import decode_text, read_source
@@ -28,13 +28,15 @@ from bicinium.music.losses import Loss, LossKind
 from bicinium.music.score import Meter
 
 _FIELD = re.compile(r"([A-Za-z+]):(.*)")
-_NOTE = r"(\^\^|\^|=|__|_|)(?:/|)([A-Ga-g])([,']*)"
+_NOTE = r"(\^\^|\^/?|=|__|_/?|)([A-Ga-g])([,']*)"
 _LENGTH = r"(\d*)(/*)(\d*)"
+# Notes between exclamation marks stand between two line breaks of old files; !f! is a dynamic.
+_DECORATION = r"!(?!(?!f+!)[\d/,'^_=]*[A-Ga-g][A-Ga-g\d/,'^_=]*!)[^!|\s]*!|\+[a-zA-Z.,()<>0-9]+\+"
 _TOKEN = re.compile(
     r"(?P<quoted>\"[^\"]*\"?)"
     r"|(?P<field>\[[A-Za-z]:[^\]]*\])"
     r"|(?P<grace>\{[^}]*\}?)"
-    r"|(?P<decoration>![^!|\s]*!|\+[a-zA-Z.,()<>0-9]+\+)"
+    rf"|(?P<decoration>{_DECORATION})"
     r"|(?P<barline>:*\|[|\]:]*(?:\[|)(?=[1-9])|:*\[\|\]?:*|:*\|[\]|:]*|::+|:(?=\s*$))"
     r"|(?P<ending>\[(?=[1-9]))"
     rf"|(?P<chord>\[(?:\s*\"[^\"]*\"|\s*![^!]*!|\s*{_NOTE}{_LENGTH}-?|[.~HLMOPSTuv\s]|\((?!\d)|\))+\s*\]{_LENGTH})"
@@ -46,13 +48,14 @@ _TOKEN = re.compile(
     r"|(?P<tie>\.?-)"
     r"|(?P<overlay>&+)"
     r"|(?P<sign>[.~HLMOPSTuvIJKNQRUVWhijklmnopqrstw])"
-    r"|(?P<other>\.?[()]|y\d*|[\s`\\$*;?@]|\]|\|?)"
+    r"|(?P<other>\.?[()]|y\d*|[\s`\\$*;?@!]|\]|\|?)"
 )
+_ONLY_MUSIC = re.compile(r"[\sA-Ga-gzxZ0-9/,'^_=<>(){}\[\]~.:-]+")
 _NUMBERS = re.compile(r"[1-9][0-9,-]*")
 _ORNAMENT_SIGNS = ("~", "M", "P", "T")
 _ORNAMENTS = re.compile(r"trill|mordent|turn|roll|pralltriller|^/+$|tremolo")
-_JUMPS = {"D.C.": "dacapo", "D.S.": "dalsegno", "segno": "segno", "coda": "coda", "fine": "fine",
-          "dacapo": "dacapo", "dacoda": "tocoda"}  # fmt: skip
+_JUMPS = {"D.C.": "dacapo", "D.S.": "dalsegno", "segno": "segno", "S": "segno", "coda": "coda",
+          "O": "coda", "fine": "fine", "dacapo": "dacapo", "dacoda": "tocoda"}  # fmt: skip
 
 
 class _Tune:
@@ -62,11 +65,13 @@ class _Tune:
         self.texts: dict[str, str] = {}
         self.voices: dict[str, AbcVoice] = {}
         self.tempo_text = ""
+        self.section_order = ""
+        self.macros = 0
         self._key_text = "C"
         self._meter: Meter | None = Meter(4, 4)
         self._meter_text = ""
         self._unit: Fraction | None = None
-        self._octave_accidentals = True
+        self._propagation = "octave"
         self._voice: AbcVoice | None = None
         self._names: dict[str, str] = {}  # the rest of the V field of each voice
         self._in_body = False
@@ -77,8 +82,7 @@ class _Tune:
         if found and not (self._in_body and line[1:2] != ":"):
             self._field(found[1], found[2].strip())
         elif line.startswith("%%") or not line.strip():
-            if "propagate-accidentals" in line:
-                self._octave_accidentals = "pitch" not in line
+            self._instruct(line)
         elif self._in_body:
             self._music(line)
 
@@ -87,14 +91,22 @@ class _Tune:
             self._in_body = True
         if name == "V":
             self._select(text)
-        elif name == "I" and "propagate-accidentals" in text:
-            self._octave_accidentals = "pitch" not in text
+        elif name == "I":
+            self._instruct(text)
+        elif name == "P" and not self._in_body:
+            self.section_order = text
+        elif name == "m":
+            self.macros += 1
         elif name in "TC" and not self._in_body:
             self.texts.setdefault(name, text)
         elif name in "KMLQ" and (self._voice is None or not self.voices):
             self._header(name, text)
         elif name in "KMLQ" and self._voice is not None:
             self._change(self._voice, name, text)
+
+    def _instruct(self, text: str) -> None:
+        if found := re.search(r"propagate-accidentals\s+(not|octave|pitch)", text):
+            self._propagation = found[1]
 
     def _header(self, name: str, text: str) -> None:
         if name == "K":
@@ -146,7 +158,7 @@ class _Tune:
         sixteenths = meter is not None and 4 * meter.numerator < 3 * meter.denominator
         unit = self._unit or (Fraction(1, 4) if sixteenths else Fraction(1, 2))
         semitones = semitones_of_clef(properties) or semitones_of_clef(self._key_text)
-        voice = AbcVoice(key, meter, unit, semitones, self._octave_accidentals)
+        voice = AbcVoice(key, meter, unit, semitones, self._propagation)
         voice.measure.meter, voice.measure.fifths = meter, key.fifths
         voice.measure.mode = key.mode
         tempo = parse_tempo(self.tempo_text, unit) if not self.voices else None
@@ -202,12 +214,11 @@ def _token(voice: AbcVoice, kind: str, text: str, found: re.Match[str]) -> None:
     """Apply one token of music to a voice."""
     match kind:
         case "note":
-            ((accidental, letter, marks, *length),) = re.findall(_NOTE + _LENGTH, text)
-            quarter_tone = text.lstrip("^_").startswith("/")
-            voice.lose(LossKind.QUARTER_TONE, int(quarter_tone))
-            voice.sound([_sign(accidental, letter, marks)], _length(length))
+            _chord(voice, text, 1)
         case "chord":
-            _chord(voice, text)
+            inner, _, outer = text[1:].rpartition("]")
+            (tail,) = re.findall(_LENGTH + "$", outer)[:1]
+            _chord(voice, re.sub(r'"[^"]*"|![^!]*!', "", inner), _length(list(tail)))
         case "rest":
             (length,) = re.findall(_LENGTH + "$", text)[:1]
             voice.sound([], _length(list(length)))
@@ -227,31 +238,27 @@ def _token(voice: AbcVoice, kind: str, text: str, found: re.Match[str]) -> None:
             voice.lose(LossKind.GRACE, graces)
             voice.notes += graces
         case "sign" | "decoration":
-            _decoration(voice, text.strip("!+"))
+            _decoration(voice, text)
 
 
-def _decoration(voice: AbcVoice, name: str) -> None:
+def _decoration(voice: AbcVoice, text: str) -> None:
     """Count an ornament, or add a jump to the measure."""
+    if re.fullmatch(r"\+(?!f+\+)[A-Ga-g][A-Ga-g0-9]+\+", text):
+        raise ValueError(f"chords in plus signs ({text}) are not read; write [ ]")
+    name = text.strip("!+")
     voice.lose(LossKind.ORNAMENT, int(name in _ORNAMENT_SIGNS or bool(_ORNAMENTS.search(name))))
     if name in _JUMPS:
         voice.measure.jumps |= {_JUMPS[name]}
 
 
-def _chord(voice: AbcVoice, text: str) -> None:
-    inner, _, outer = text[1:].rpartition("]")
-    inner = re.sub(r'"[^"]*"|![^!]*!', "", inner)
-    notes = re.findall(_NOTE + _LENGTH, inner)
-    lengths = {_length(list(length)) for _, _, _, *length in notes}
-    (tail,) = re.findall(_LENGTH + "$", outer)[:1]
-    signs = [_sign(accidental, letter, marks) for accidental, letter, marks, *_ in notes]
-    voice.sound(signs, max(lengths, default=Fraction(1)) * _length(list(tail)))
-    if "-" in inner:
-        voice.tie()
-
-
-def _sign(accidental: str, letter: str, marks: str) -> tuple[str, str, int]:
-    octave = (5 if letter.islower() else 4) + marks.count("'") - marks.count(",")
-    return accidental, letter.upper(), octave
+def _chord(voice: AbcVoice, text: str, factor: Fraction | int) -> None:
+    """Read notes that sound together. Their first gives the length of the chord."""
+    signs = []
+    for accidental, letter, marks, *length, tie in re.findall(f"{_NOTE}{_LENGTH}(-?)", text):
+        octave = (5 if letter.islower() else 4) + marks.count("'") - marks.count(",")
+        voice.lose(LossKind.QUARTER_TONE, int(accidental.endswith("/")))
+        signs.append(Sign(accidental, letter.upper(), octave, factor * _length(length), tie == "-"))
+    voice.sound(signs, signs[0].length)
 
 
 def _length(groups: list[str]) -> Fraction:
@@ -287,32 +294,49 @@ def read_abc(path: Path, unfold: bool = False) -> Content:
     if not parts:
         raise NotationFileError(f"{path} holds no notes.")
     content = assemble(parts, path, trust_major=True, unfold=unfold)
-    others = (
-        (Loss(LossKind.OTHER_PIECES, len(tunes) - 1, str(len(tunes))),) if len(tunes) > 1 else ()
-    )
+    losses = list(content.losses)
+    if tune.section_order:
+        losses.append(Loss(LossKind.SECTION_ORDER, 1, f"P:{tune.section_order}"))
+    if tune.macros:
+        losses.append(Loss(LossKind.MACROS, tune.macros))
+    if len(tunes) > 1:
+        losses.append(Loss(LossKind.OTHER_PIECES, len(tunes) - 1, str(len(tunes))))
     return replace(
         content,
         title=tune.texts.get("T", ""),
         composer=tune.texts.get("C", ""),
-        losses=(*content.losses, *others),
+        losses=tuple(losses),
     )
 
 
 def _tunes(text: str) -> list[list[tuple[int, str]]]:
-    """Return the numbered lines before the first tune, and those of each tune, uncommented."""
+    """Return the numbered lines before the first tune, and those of each tune, uncommented.
+
+    An empty line ends a tune. Music after it is still read, text is not.
+    """
     tunes: list[list[tuple[int, str]]] = [[]]
+    has_ended = in_text = False
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw if raw.startswith("%%") else re.sub(r"(?<!\\)%.*", "", raw)
+        in_text = (in_text or line.startswith("%%begin")) and not line.startswith("%%end")
         if line.startswith("X:"):
             tunes.append([])
-        elif len(tunes) == 1 or _FIELD.match(line) or line.strip():
+            has_ended = False
+        elif not raw.strip():
+            has_ended = True
+        elif not in_text and not (has_ended and _is_text(line)):
             tunes[-1].append((number, line.rstrip()))
     return tunes
+
+
+def _is_text(line: str) -> bool:
+    """Return whether a line is neither a field nor music."""
+    return not (_FIELD.match(line) or "|" in line or _ONLY_MUSIC.fullmatch(line))
 
 
 def _count_notes(line: str) -> int:
     """Return the notes of a line of music, counted without reading it."""
     if re.match(r"[A-Za-z+]:|%%", line):
         return 0
-    music = re.sub(r'"[^"]*"?|![^!|\s]*!|\+[a-zA-Z.,()<>0-9]+\+|\[[A-Za-z]:[^\]]*\]', "", line)
+    music = re.sub(rf'"[^"]*"?|{_DECORATION}|\[[A-Za-z]:[^\]]*\]', "", line)
     return len(re.findall("[A-Ga-g]", music))

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
-from bicinium.formats.abc_fields import AbcKey
+from bicinium.formats.abc_fields import SIGNS, AbcKey
 from bicinium.formats.measures import Measure, MeasureNote
 from bicinium.formats.spelling import Spelling
 from bicinium.music.losses import LossKind
 from bicinium.music.score import Meter
 
 _TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # notes in the time of; 5, 7, 9 depend on the metre
-_SIGNS = {"^^": 2, "^": 1, "": None, "=": 0, "_": -1, "__": -2}
+
+
+class _Head(NamedTuple):
+    """One note of a chord. ``share`` is its length divided by that of the chord."""
+
+    spelling: Spelling
+    share: Fraction
+    is_tied: bool  # to the next note
+
+
+class Sign(NamedTuple):
+    """A note as it is written. ``length`` counts units."""
+
+    accidental: str
+    letter: str
+    octave: int
+    length: Fraction
+    is_tied: bool = False
 
 
 @dataclass(slots=True)
 class _Written:
     """A note, rest or chord whose length a broken rhythm may still change."""
 
-    pitches: list[tuple[Spelling, bool]]  # with whether it is tied to the next
+    heads: list[_Head]
     onset: Fraction
     length: Fraction
     overlay: int
@@ -33,7 +52,7 @@ class AbcVoice:
     meter: Meter | None
     unit: Fraction  # length of a note without a number, in quarters
     transposition: int = 0
-    octave_accidentals: bool = True  # an accidental counts in its own octave only
+    propagation: str = "octave"  # where an accidental counts: "not" later, in its octave, "pitch"
     measures: list[Measure] = field(default_factory=lambda: [Measure()])
     notes: int = 0
     position: Fraction = Fraction(0)
@@ -41,7 +60,7 @@ class AbcVoice:
     _tuplet: list[tuple[int, Fraction]] = field(default_factory=list)  # (notes left, ratio)
     _broken: Fraction | None = None  # factor of the next length
     _altered: dict[tuple[str, int], int] = field(default_factory=dict)
-    _tied: dict[tuple[str, int], int] = field(default_factory=dict)  # alteration
+    _tied: dict[tuple[int, str, int], int] = field(default_factory=dict)  # of the last notes
     _tie_in: set[tuple[str, int]] = field(default_factory=set)
     _overlay: int = 0
     _overlay_end: Fraction = Fraction(0)
@@ -59,11 +78,12 @@ class AbcVoice:
         meter = self.meter or Meter(4, 4)
         return Fraction(4 * meter.numerator, meter.denominator)
 
-    def sound(self, signs: list[tuple[str, str, int]], length: Fraction) -> None:
-        """Add a note or a chord, or a rest if there are no ``signs``.
-
-        Each sign is (accidental, letter, octave). ``length`` counts units.
-        """
+    def sound(self, signs: Sequence[Sign], length: Fraction) -> None:
+        """Add a note or a chord, or a rest if there are no ``signs``. ``length`` counts units."""
+        self.notes += len(signs)
+        if not length:
+            self.lose(LossKind.NO_LENGTH, len(signs))
+            return
         quarters = length * self.unit
         if self._tuplet:
             left, ratio = self._tuplet[-1]
@@ -74,27 +94,39 @@ class AbcVoice:
         if self._broken is not None:
             quarters *= self._broken
             self._broken = None
-        pitches = [(self._spelling(*sign), False) for sign in signs]
-        self._events.append(_Written(pitches, self.position, quarters, self._overlay))
+        heads = [_Head(self._spelling(sign), sign.length / length, sign.is_tied) for sign in signs]
+        self._events.append(_Written(heads, self.position, quarters, self._overlay))
         self.position += quarters
-        self.notes += len(signs)
+        self._keep_ties()
 
-    def _spelling(self, accidental: str, letter: str, octave: int) -> Spelling:
-        place = (letter, octave if self.octave_accidentals else 0)
-        sign = _SIGNS[accidental]
+    def _spelling(self, written: Sign) -> Spelling:
+        _, letter, octave, *_ = written
+        place = (letter, 0 if self.propagation == "pitch" else octave)
+        sign = SIGNS[written.accidental]
+        tied = self._tied.get((self._overlay, letter, octave))
         if sign is not None:
+            if self.propagation == "not":
+                return Spelling(letter, sign, octave)
             self._altered[place] = sign
-        elif (letter, octave) in self._tied:
-            return Spelling(letter, self._tied[letter, octave], octave)
+        elif tied is not None:
+            return Spelling(letter, tied, octave)
         alter = self._altered.get(place, self.key.alterations[letter])
+        elsewhere = [n for (step, _), n in self._altered.items() if step == letter]
+        self.lose(LossKind.OTHER_OCTAVE, int(sign is None and {*elsewhere} - {alter} != set()))
         return Spelling(letter, alter, octave)
 
     def tie(self) -> None:
         """Tie the last note or chord to the next."""
         if self._events:
             last = self._events[-1]
-            last.pitches = [(spelling, True) for spelling, _ in last.pitches]
-            self._tied = {(s.step, s.octave): s.alter for s, _ in last.pitches}
+            last.heads = [head._replace(is_tied=True) for head in last.heads]
+            self._keep_ties()
+
+    def _keep_ties(self) -> None:
+        """Remember the accidentals of the last notes for the notes that they are tied to."""
+        others = {place: n for place, n in self._tied.items() if place[0] != self._overlay}
+        spellings = [head.spelling for head in self._events[-1].heads if head.is_tied]
+        self._tied = others | {(self._overlay, s.step, s.octave): s.alter for s in spellings}
 
     def break_rhythm(self, signs: str) -> None:
         """Apply ``>`` or ``<``, once to three times, to the last note and the next."""
@@ -153,30 +185,24 @@ class AbcVoice:
         measure.length = length
         measure.endings = self._ending
         for event in self._events:
-            for spelling, tied in event.pitches:
+            for spelling, share, is_tied in event.heads:
                 place = (spelling.step, spelling.octave)
                 measure.notes.append(
                     MeasureNote(
                         onset=event.onset,
-                        duration=event.length,
+                        duration=event.length * share,
                         staff=1,
                         voice=str(event.overlay + 1),
                         spelling=spelling,
                         pitch=spelling.pitch + self.transposition,
                         velocity=None,
-                        tied_to_next=tied,
+                        tied_to_next=is_tied,
                         tied_from_last=place in self._tie_in,
                     )
                 )
                 self._tie_in.discard(place)
-                if tied:
+                if is_tied:
                     self._tie_in.add(place)
-        self._tied = {
-            (s.step, s.octave): s.alter
-            for event in self._events[-1:]
-            for s, tied in event.pitches
-            if tied
-        } or (self._tied if not self._events else {})
         self._events = []
         self._altered = {}
         self.position = self._overlay_end = Fraction(0)

@@ -1,8 +1,9 @@
 """The grid of 24 ticks to the quarter note: snap notes to it, and quantise recordings.
 
 Many programs end a note one tick of their file early, or round triplets to their ticks. A note that
-is at most one tick of its file and a 96th of a quarter note away from the grid is snapped. Other
-notes are rounded and counted as off the grid.
+is at most one tick of its file and a 96th of a quarter note away from the grid is snapped. If it
+ends one tick before another note of its staff begins, the end of the one and the beginning of the
+other are one place. Other notes are rounded and counted as off the grid.
 
 A recording is quantised on request. In each quarter, the onsets go to sixteenths or to triplet
 eighths, whichever are nearer. A rest shorter than a sixteenth after a note is closed.
@@ -50,13 +51,14 @@ def to_grid(
     times: NDArray[np.int64], ticks_per_quarter: int, count: GridCount
 ) -> NDArray[np.int64]:
     """Return (2, N) grid ticks of onsets and ends, (2, N) in ticks of a file. Adds to ``count``."""
-    scaled = times * TICKS_PER_QUARTER
-    ticks = (2 * scaled + ticks_per_quarter) // (2 * ticks_per_quarter)
-    if TICKS_PER_QUARTER % ticks_per_quarter == 0:
-        return ticks
-    move = np.abs(scaled - ticks * ticks_per_quarter).max(axis=0)  # 1/24 of a tick of the file
-    if move.any():
+    ticks, moves = _nearest_ticks(times, ticks_per_quarter)
+    if moves.any():
         limit = min(TICKS_PER_QUARTER, ticks_per_quarter * TICKS_PER_QUARTER * MAX_SNAP)
+        early = (moves[1] > limit) & np.isin(times[1] + 1, times[0])
+        if early.any() and limit == TICKS_PER_QUARTER:
+            ends = times + np.stack([np.zeros_like(early), early])
+            ticks, moves = _nearest_ticks(ends, ticks_per_quarter)
+        move = moves.max(axis=0)
         near = move <= limit
         count.snapped += int((near & (move > 0)).sum())
         count.off_grid += int((~near).sum())
@@ -64,6 +66,15 @@ def to_grid(
         quarters = Fraction(longest, TICKS_PER_QUARTER * ticks_per_quarter)
         count.longest_move = max(count.longest_move, quarters)
     return ticks
+
+
+def _nearest_ticks(
+    times: NDArray[np.int64], ticks_per_quarter: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the nearest grid ticks, and how far they are, in 1/24 of a tick of the file."""
+    scaled = times * TICKS_PER_QUARTER
+    ticks = (2 * scaled + ticks_per_quarter) // (2 * ticks_per_quarter)
+    return ticks, np.abs(scaled - ticks * ticks_per_quarter)
 
 
 def is_irregular(content: Content) -> bool:

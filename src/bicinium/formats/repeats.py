@@ -41,8 +41,6 @@ class _Bar:
     def of(cls, column: Sequence[Measure]) -> _Bar:
         plays = max((measure.plays for measure in column), default=0)
         endings = frozenset().union(*(measure.endings for measure in column))
-        if plays and endings:  # Another play follows the last one of this ending.
-            plays = max(plays, max(endings) + 1)
         return cls(
             any(measure.starts_repeat for measure in column),
             plays,
@@ -69,7 +67,7 @@ class _Player:
             self.index += 1
             return
         self.order.append(self.index)
-        if not self.has_jumped and self.play < bar.plays:
+        if not self.has_jumped and self.play < self._plays(bar):
             self.play += 1
             self.index = self.start
             return
@@ -78,6 +76,17 @@ class _Player:
         self.index += 1
         if (bar.plays > 1 or bar.endings) and not self._endings_at(self.index):
             self.start, self.play = self.index, 1
+
+    def _plays(self, bar: _Bar) -> int:
+        """Return how often a repeat that ends here is played; the last of its endings says so."""
+        if not (bar.plays and bar.endings):
+            return bar.plays
+        first = last = self.index
+        while first and self._endings_at(first - 1):
+            first -= 1
+        while self._endings_at(last):
+            last += 1
+        return max(2, *(max(self._endings_at(index)) for index in range(first, last)))
 
     def _skips(self, bar: _Bar) -> bool:
         """Return whether an ending is not for this play."""
