@@ -35,6 +35,7 @@ EXPERIMENTS = (
     "reading_programs",
     "self_similarity",
     "shapes",
+    "species",
     "spelling",
 )
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"

@@ -16,8 +16,8 @@ def species(
     cantus: Annotated[
         str,
         typer.Option(
-            help="The cantus firmus: a file with one note a bar, or fux-d, fux-e, fux-f, fux-g, "
-            "fux-a, fux-c."
+            help="The cantus firmus: a file with one note a bar; a name, such as fux-d; or a new "
+            "one by its final, such as new-d, or new-d-12 with 12 bars."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The file to write; its suffix selects the format.")],
@@ -27,12 +27,14 @@ def species(
     rules: Annotated[
         str | None, typer.Option(help="Rule set (default: the strict set of the species).")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed gives another solution.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Another seed gives another solution, and a new cantus.")
+    ] = 0,
     force: Force = False,
 ) -> None:
     """Write an exercise in strict counterpoint. It breaks no rule that is an error.
 
-    The search takes seconds; in species 5 up to a minute.
+    If no such voice exists, the bars that admit none are named.
     """
     from bicinium.counterpoint.cantus import load_cantus
     from bicinium.counterpoint.writer import write_counterpoint
@@ -40,7 +42,8 @@ def species(
 
     require_libraries(output_format(out))
     check_outputs([out], force, [Path(cantus)])
-    report = write_counterpoint(load_cantus(cantus), number, above=above, rules=rules, seed=seed)
+    given = load_cantus(cantus, seed)
+    report = write_counterpoint(given, number, above=above, rules=rules, seed=seed)
     with report_write_errors(out):
         write_score(report.score, out)
     typer.echo(f"{out}: species {number} {'above' if above else 'below'} {cantus}, seed {seed}")
