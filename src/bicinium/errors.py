@@ -11,6 +11,8 @@ BiciniumError               base class
 ├── CorpusError             a corpus that is missing, empty or unreadable
 ├── CheckpointError         weights that do not fit this version
 ├── ConfigError             an invalid training configuration
+├── FolderInUseError        a folder that another process writes to
+├── RunWriteError           a training run whose folder cannot be written to
 ├── CollapseError           a training run that kept collapsing
 ├── RequestError            a request that cannot be fulfilled
 └── CancelledError          a composition that was cancelled
@@ -78,6 +80,14 @@ class ConfigError(BiciniumError):
 
 class CollapseError(BiciniumError):
     """A training run that collapsed more often than the configuration allows."""
+
+
+class FolderInUseError(BiciniumError):
+    """A folder of a run or a corpus that another process is writing to."""
+
+
+class RunWriteError(BiciniumError):
+    """A training run whose folder cannot be written to, for instance because the disk is full."""
 
 
 class RequestError(BiciniumError):

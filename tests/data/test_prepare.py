@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -24,7 +26,7 @@ from bicinium.data.shards import load_pieces, write_shards
 from bicinium.data.source_file import SourceFile
 from bicinium.data.sources import find_sources
 from bicinium.data.split import split_of
-from bicinium.errors import CorpusError
+from bicinium.errors import CorpusError, FolderInUseError
 from bicinium.formats.midi import write_midi
 from bicinium.grammar import MusicalGrammarValidator
 from bicinium.music.key import ALL_KEYS, Key
@@ -144,10 +146,42 @@ def test_the_same_input_gives_the_same_bytes_however_many_processes_work(
         assert (tmp_path / "again" / name).read_bytes() == first
         assert (tmp_path / "two" / name).read_bytes() == first
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
+        ".lock",
         *sorted((MANIFEST_NAME, SUMMARY_NAME)),
         "pieces-000.parquet",
         "readings.sqlite",
     ]
+
+
+def test_a_second_writer_is_refused(midi_folder: Path, tmp_path: Path, refuses: Refuses) -> None:
+    def again(record: PieceRecord) -> None:
+        with refuses(FolderInUseError, rf"is in use by process {os.getpid()} on \S+\. Wait"):
+            prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+
+    prepare(find_sources([midi_folder]), tmp_path, jobs=1, on_record=again)
+    assert len(load_pieces(tmp_path)) == 8
+
+
+def test_a_failure_to_write_leaves_the_last_corpus(
+    midi_folder: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    prepare(find_sources([midi_folder / "piece-2.mid"]), tmp_path, jobs=1)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("[mp]*")}
+
+    def full(record: PieceRecord) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "manifest.csv")
+
+    with refuses(CorpusError, "manifest.csv cannot be written: No space left on device. What was"):
+        prepare(find_sources([midi_folder]), tmp_path, jobs=1, on_record=full)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("[mp]*")} == before
+
+
+def test_what_a_killed_process_left_is_deleted(midi_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "shards-x.part").mkdir()
+    (tmp_path / "shards-x.part" / "pieces-000.parquet").touch()
+    (tmp_path / "manifest.csv.1.part").touch()
+    prepare(find_sources([midi_folder]), tmp_path, jobs=1)
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_preparing_anew_replaces_what_was_there(midi_folder: Path, tmp_path: Path) -> None:

@@ -12,7 +12,13 @@ import pyarrow.parquet as parquet
 import pytest
 
 from bicinium.data.piece_record import PieceRecord, score_of
-from bicinium.data.shards import SHARDS, load_checked, load_pieces, write_shards
+from bicinium.data.shards import (
+    SHARDS,
+    load_checked,
+    load_pieces,
+    staged_shards,
+    write_shards,
+)
 from bicinium.errors import CorpusError
 from bicinium.tokenizer.vocabulary import END, Kind, token_id
 
@@ -83,6 +89,55 @@ def test_a_lower_grammar_score_may_be_let_in(pieces: list[PieceRecord], tmp_path
     write_shards(tmp_path, [replace(pieces[0], tokens=tokens)])
     assert len(load_checked(tmp_path)[1]) == 1
     assert len(load_checked(tmp_path, min_grammar_score=0.8)[0]) == 1
+
+
+def test_what_is_loaded_without_the_grammar_is_music_all_the_same(
+    pieces: list[PieceRecord], tmp_path: Path, refuses: Refuses
+) -> None:
+    only_start = np.array([0], np.int16)
+    for changes, fault in (
+        ({"tokens": only_start, "notes": 0}, "it has no notes"),
+        ({"tokens": np.array([0, 30_000], np.int16)}, "it has tokens outside the vocabulary"),
+        ({"bars": 2**40}, f"{2**40} bars are not possible"),
+        ({"transposition": 99}, "transposition 99 leads off the piano"),
+        ({"mode": "dorian"}, "'dorian' is not a mode"),
+        ({"anacrusis_ticks": -1}, "an anacrusis of -1 ticks is not possible"),
+    ):
+        write_shards(tmp_path, [replace(pieces[0], name="odd", **changes)])
+        with refuses(CorpusError, f"a piece that cannot be used, 'odd': {fault}"):
+            load_pieces(tmp_path)
+        assert load_checked(tmp_path)[1][0].reason == fault
+
+
+def test_a_column_of_another_type_is_one_sentence(
+    prepared: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    table = parquet.read_table(prepared / "pieces-000.parquet")
+    for name, values in (("meter", [["3/4"]] * len(table)), ("bars", ["many"] * len(table))):
+        column = table.column_names.index(name)
+        parquet.write_table(
+            table.set_column(column, name, [values]), tmp_path / "pieces-000.parquet"
+        )
+        with refuses(CorpusError, "has a column of another type"):
+            load_pieces(tmp_path)
+    empty = table.set_column(column, name, [[None] * len(table)])
+    parquet.write_table(empty, tmp_path / "pieces-000.parquet")
+    with refuses(CorpusError, "has rows without bars"):
+        load_pieces(tmp_path)
+
+
+def test_shards_change_all_or_not_at_all(
+    pieces: list[PieceRecord], tmp_path: Path, refuses: Refuses
+) -> None:
+    write_shards(tmp_path, pieces[:3])
+    with pytest.raises(KeyboardInterrupt), staged_shards(tmp_path, pieces[3:5]):
+        raise KeyboardInterrupt
+    assert [piece.name for piece in load_pieces(tmp_path)] == [piece.name for piece in pieces[:3]]
+    (tmp_path / ".replacing").touch()  # as after a kill between two renamings
+    with refuses(CorpusError, "may hold old and new pieces"):
+        load_pieces(tmp_path)
+    write_shards(tmp_path, pieces[3:5])
+    assert len(load_pieces(tmp_path)) == 2
 
 
 def test_no_prepared_corpus_is_one_sentence(tmp_path: Path, refuses: Refuses) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,36 @@ def _refusal(path: Path) -> str:
     assert "\n" not in sentence
     assert str(path) in sentence
     return sentence
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ("wrong", "its training record is not an object"),
+        ({"config": []}, "its training record is not an object"),
+        ({"config": {"data": {"exclude_styles": 3}}}, "exclude_styles .* is not a list of styles"),
+    ],
+)
+def test_a_record_of_another_form_is_refused(
+    tmp_path: Path,
+    tiny_config: ModelConfig,
+    weights: dict[str, np.ndarray],
+    record: Any,
+    reason: str,
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, tiny_config, weights, record)
+    assert re.search(reason, _refusal(path))
+
+
+def test_a_model_of_a_billion_layers_is_refused(tmp_path: Path, tiny_model: Path) -> None:
+    path = tmp_path / "deep.safetensors"
+    data = tiny_model.read_bytes()
+    assert data.count(b'n_layers\\":2') == 1
+    grown = data.replace(b'n_layers\\":2', b'n_layers\\":2000000000')
+    size = struct.unpack("<Q", grown[:8])[0] + 9
+    path.write_bytes(struct.pack("<Q", size) + grown[8:])
+    assert "less than or equal to 256" in _refusal(path)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

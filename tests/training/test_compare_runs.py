@@ -52,6 +52,7 @@ def test_a_row_has_the_last_value_of_each_metric(two_runs: list[Path]) -> None:
         "steps": 20,
         "rollbacks": 1,
         "alerts": 1,
+        "bad_lines": 0,
         "live/entropy": 0.7,
         "live/grammar_score": 0.9,
         "validation/keyboard/bits_per_note": 5.0,

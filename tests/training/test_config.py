@@ -28,6 +28,27 @@ def written(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training:\n  seed: 2024-13-45", "training.seed: Input should be a valid integer"),
+        ("training:\n  seed: !!int x", "line 2: 'x' is not a valid int"),
+        ("training:\n  seed: !!timestamp x", "line 2: 'x' is not a valid timestamp"),
+        ("a: !!python/object:os.system x", "line 1: could not determine a constructor"),
+        ("[" * 5000, "it is nested too deeply"),
+        ("training: {seed: 99999999999999}", "less than or equal to 4294967295"),
+        ("training: {learning_rate: .inf}", "training.learning_rate: .*finite"),
+        ("training: {musical_grammar: {live_bars: 300}}", "less than or equal to 256"),
+        ("model: {meters: [7/9]}", "7/9 is not a metre"),
+    ],
+)
+def test_odd_yaml_is_one_sentence(
+    written: Callable[[str], Path], refuses: Refuses, text: str, message: str
+) -> None:
+    with refuses(ConfigError, message):
+        load_config(written(text))
+
+
 def test_the_recipe_of_the_shipped_weights_loads() -> None:
     config = load_config(_CONFIGS / "default_model.yaml")
     grammar = config.training.musical_grammar

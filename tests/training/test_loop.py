@@ -26,13 +26,14 @@ from bicinium.data.piece_record import PieceRecord
 from bicinium.data.prepare import prepare
 from bicinium.data.shards import load_pieces, write_shards
 from bicinium.data.sources import find_sources
-from bicinium.errors import CollapseError, ConfigError, CorpusError
+from bicinium.errors import CollapseError, ConfigError, CorpusError, FolderInUseError
+from bicinium.formats.midi import write_midi
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint
 from bicinium.model.decoder import Decoder
 from bicinium.model.inputs.encode import PieceConditions
 from bicinium.model.transformer import Transformer
-from bicinium.music.score import Meter
+from bicinium.music.score import Meter, Score
 from bicinium.training import loop
 from bicinium.training.config import TrainConfig
 from bicinium.training.live_sampler import LiveSampler
@@ -135,7 +136,9 @@ def test_a_run_writes_configuration_record_and_metrics(uninterrupted: Path, prep
     assert checkpoint.record["validation"]["bits_per_note"] > 0
     curves = read_metrics(uninterrupted)
     assert [step for step, _ in curves["validation/keyboard/illegal_mass"]] == [4, 6]
-    assert _kinds(uninterrupted) == ["validation", "validation", "ended"]
+    assert _kinds(uninterrupted) == ["validation", "validation", "alert", "ended"]
+    (alert,) = [e for e in read_records(uninterrupted / EVENTS) if e["kind"] == "alert"]
+    assert "the model is weak: its grammar score without the mask is 0.0" in alert["message"]
 
 
 def test_every_component_is_recorded(uninterrupted: Path) -> None:
@@ -408,12 +411,12 @@ def test_dropout_is_on_after_a_failed_validation(
 
     def failing(self: Transformer, *args: Any) -> Any:
         seen.append(self.training)
-        if not self.training:
+        if not self.training and True in seen:  # After the rehearsal.
             raise MemoryError
         return original(self, *args)
 
     monkeypatch.setattr(Transformer, "forward", failing)
-    with pytest.raises(CollapseError, match="no state"):
+    with pytest.raises(CollapseError, match=r"no state .* the last failure: MemoryError"):
         train(_config(prepared), tmp_path / "run")
     assert not all(seen)
     assert seen.count(True) >= _STEPS
@@ -459,7 +462,8 @@ def test_an_interrupted_validation_is_repeated(
 ) -> None:
     """Wherever in it Ctrl-C comes, its generated pieces are learned from all the same."""
     run, config = tmp_path / "run", _config(prepared, checkpoint_every_steps=saved_every)
-    at_call(owner, function, 0, _signalled(signal.SIGINT))
+    rehearsed = int(function == "compose")  # once, before the first step
+    at_call(owner, function, rehearsed, _signalled(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         train(config, run)
     assert torch.load(last_checkpoint(run), weights_only=True)["step"] == 4
@@ -620,6 +624,59 @@ def test_training_without_a_corpus_is_rejected(tmp_path: Path, refuses: Refuses)
     with refuses(CorpusError, "There is no prepared corpus"):
         train(_config(tmp_path / "nowhere"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_would_make_every_validation_fail_is_found_before_the_first_step(
+    prepared: Path, tmp_path: Path, refuses: Refuses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*args: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(LiveSampler, "compose", failing)
+    with refuses(
+        ConfigError, "No validation of this run would succeed.*ZeroDivisionError: a fault"
+    ):
+        train(_config(prepared), tmp_path / "run")
+    assert not last_checkpoint(tmp_path / "run").exists()
+
+
+def test_a_corpus_with_an_unusual_metre_trains(
+    prepared: Path, midi_folder: Path, tmp_path: Path, made_up_score: Callable[..., Score]
+) -> None:
+    """Live validation asks for the metres of the pieces, also those that no model has learned."""
+    source = tmp_path / "music"
+    shutil.copytree(midi_folder, source)
+    (source / "manifest.csv").unlink()
+    for seed in range(8, 20):
+        write_midi(made_up_score(seed, 8, "7/8", "G major"), source / f"seven-{seed}.mid")
+    prepare(find_sources([source], style="jazz"), tmp_path / "set", jobs=1)
+    grammar = {"live_pieces": 8}
+    model = train(_config(tmp_path / "set", grammar=grammar), tmp_path / "run")
+    assert "7/8" in load_checkpoint(model).config.meters
+    assert load_checkpoint(model).config.styles == ("jazz",)
+    messages = [event["message"] for event in read_records(tmp_path / "run" / EVENTS)]
+    assert not any("failed" in message for message in messages)
+
+
+def test_two_trainers_in_one_folder_are_one_too_many(
+    prepared: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    run = tmp_path / "run"
+
+    def again(state: RunState) -> None:
+        if state.step == 3:
+            with refuses(FolderInUseError, rf"run is in use by process {os.getpid()} on \S+\."):
+                train(_config(prepared), run, resume=True)
+
+    train(_config(prepared), run, before_step=again)
+
+
+def test_a_misspelt_style_to_exclude_is_an_error(
+    prepared: Path, tmp_path: Path, refuses: Refuses
+) -> None:
+    config = _config(prepared, data={"exclude_styles": ["palestrina", "romantik"]})
+    with refuses(ConfigError, "no style 'romantik'; did you mean 'romantic'"):
+        train(config, tmp_path / "run")
 
 
 def test_training_without_validation_pieces_is_rejected(

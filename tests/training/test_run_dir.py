@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from bicinium.training.run_dir import EVENTS, METRICS, RunLog, read_metrics, read_records
+from bicinium.training.run_dir import (
+    EVENTS,
+    METRICS,
+    RunLog,
+    count_bad_lines,
+    read_metrics,
+    read_records,
+)
 
 Session = Callable[[Sequence[int]], None]
 
@@ -142,6 +149,15 @@ def test_an_inactive_log_writes_nothing(tmp_path: Path) -> None:
     log.close()
     assert list(tmp_path.iterdir()) == []
     assert said.getvalue() == ""
+
+
+def test_lines_that_are_no_records_are_passed_over_and_counted(tmp_path: Path) -> None:
+    bad = ["[]", "1", '{"step": "x"}', '{"step": 1e999}', '{"loss": 2}', '{"step": 3, "loss": "a"}']
+    (tmp_path / METRICS).write_text("\n".join([*bad, '{"step": 4, "loss": 2.5}', ""]))
+    (tmp_path / EVENTS).write_bytes(b'\xff\n{"step": 1, "kind": "rollback", "message": ""}\n')
+    assert read_metrics(tmp_path) == {"loss": [(4, 2.5)]}
+    assert read_records(tmp_path / EVENTS) == []
+    assert count_bad_lines(tmp_path) == len(bad) + 2
 
 
 def test_a_folder_without_records_has_no_metrics(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import yaml
 from bicinium.counterpoint import cadence, dissonance, melody, motion, species
 from bicinium.counterpoint.rule import Rule, Severity
 from bicinium.errors import RequestError
+from bicinium.yaml_text import explain_yaml_error, parse_yaml
 
 RULES: dict[str, type[Rule]] = {
     rule.name: rule
@@ -190,8 +191,11 @@ def load_rule_set(name: str | Path | RuleSet) -> RuleSet:
             f"{_unknown('rule set', str(name), RULE_SETS)[:-1]}, or a YAML file of your own."
         )
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = parse_yaml(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        reason = explain_yaml_error(error)
+        raise RequestError(f"{path} cannot be read as a rule set: {reason}") from error
+    except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} cannot be read as a rule set: {error}") from error
     if not isinstance(document, dict):
         raise RequestError(f"{path} must have the keys base, name and rules.")
@@ -201,7 +205,7 @@ def load_rule_set(name: str | Path | RuleSet) -> RuleSet:
                 f"{path}: {_unknown('key', key, ('base', 'name', 'description', 'rules'))}"
             )
     base = document.get("base", "species1")
-    if base not in RULE_SETS:
+    if not isinstance(base, str) or base not in RULE_SETS:
         raise RequestError(f"{path}: {_unknown('rule set', base, RULE_SETS)}")
     title = str(document.get("name", path.stem))
     changes = document.get("rules") or {}

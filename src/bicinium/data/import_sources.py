@@ -7,7 +7,7 @@ import json
 import pickle
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from bicinium.data.piece_record import PieceRecord
 from bicinium.data.source_file import SourceFile
 from bicinium.data.temporary_database import temporary_database
 from bicinium.errors import BiciniumError, CorpusError
+from bicinium.folder_lock import locked_folder
 from bicinium.formats.source_bytes import read_source
 from bicinium.optional_imports import import_optional
 
@@ -58,16 +59,17 @@ def imported_records(
 
     ``jobs`` processes share the work; -1 is one for each core. ``cluster`` is the address of a
     Dask scheduler whose workers do it instead. Files that are in the ``cache`` and have not
-    changed are not read again. Sources and records lie on disk, not in memory.
+    changed are not read again. Sources and records lie on disk, not in memory. The folder of the
+    cache is locked while the records are used; raises FolderInUseError if it is locked already.
     """
     if jobs == 0:
         raise CorpusError("--jobs must be at least 1, or -1 for one process a core (got 0).")
     with closing(temporary_database(_FILES)) as files:
         rows = ((pickle.dumps(source),) for source in sources)
         files.executemany("INSERT INTO files (source) VALUES (?)", rows)
-        if cache:  # Only now: an error in the sources leaves no folder behind.
-            cache.parent.mkdir(parents=True, exist_ok=True)
-        with ImportCache(cache) as store:
+        # Locked only now: an error in the sources leaves no folder behind.
+        lock = locked_folder(cache.parent) if cache else nullcontext()
+        with lock, ImportCache(cache) as store:
             records = ImportedRecords(files, store)
             records.import_missing(jobs, cluster)
             keys = files.execute("SELECT key FROM files")

@@ -12,15 +12,16 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bicinium.atomic_write import atomic_write
+from bicinium.atomic_write import atomic_write, remove_leftovers
 from bicinium.data.import_sources import imported_records
 from bicinium.data.piece_record import PieceRecord
 from bicinium.data.select import select
-from bicinium.data.shards import write_shards
+from bicinium.data.shards import staged_shards
 from bicinium.data.source_file import SourceFile
 from bicinium.errors import CorpusError
 from bicinium.music.losses import LossKind, count_losses
@@ -92,34 +93,54 @@ def prepare(
     lie on disk; those of one shard are in memory. Raises CorpusError if no piece is kept.
     """
     summary = CorpusSummary()
-    with (
-        imported_records(sources, jobs, cluster=cluster, cache=out / CACHE_NAME) as imported,
-        atomic_write(out / MANIFEST_NAME) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, _MANIFEST_COLUMNS)
-        writer.writeheader()
-
-        def kept_pieces() -> Iterator[PieceRecord]:
-            reasons: set[str] = set()  # the first in the alphabet
-            for record in select(imported, min_grammar_score, min_quality_score):
-                writer.writerow(_manifest_row(record))
-                summary.add(record)
-                on_record(record)
-                if record.kept:
-                    yield record
-                else:
-                    reasons = set(sorted({*reasons, record.reason})[:_NAMED_REASONS])
-            if not summary.kept:
-                raise CorpusError(
-                    f"No piece of {imported.file_count} files could be kept: "
-                    f"{'; '.join(sorted(reasons))}."
-                )
-
-        shards = write_shards(out, kept_pieces())
     settings = {"min_grammar_score": min_grammar_score, "min_quality_score": min_quality_score}
-    _write_summary(out / SUMMARY_NAME, summary, shards, settings)
+    try:
+        with imported_records(sources, jobs, cluster=cluster, cache=out / CACHE_NAME) as imported:
+            remove_leftovers(out)
+            records = select(imported, min_grammar_score, min_quality_score)
+            _write(out, records, summary, settings, on_record, imported.file_count)
+    except OSError as error:
+        raise CorpusError(
+            f"{error.filename or out} cannot be written: {error.strerror or error}. What was in "
+            f"{out} before is whole. Mend that, and run the same command again: imported files "
+            "are cached."
+        ) from error
     return summary
+
+
+def _write(
+    out: Path,
+    records: Iterable[PieceRecord],
+    summary: CorpusSummary,
+    settings: dict[str, float],
+    on_record: Callable[[PieceRecord], None],
+    file_count: int,
+) -> None:
+    """Write shards, manifest and summary under other names, then give all of them their names."""
+
+    def kept_pieces(writer: csv.DictWriter[str]) -> Iterator[PieceRecord]:
+        reasons: set[str] = set()  # the first in the alphabet
+        for record in records:
+            writer.writerow(_manifest_row(record))
+            summary.add(record)
+            on_record(record)
+            if record.kept:
+                yield record
+            else:
+                reasons = set(sorted({*reasons, record.reason})[:_NAMED_REASONS])
+        if not summary.kept:
+            raise CorpusError(
+                f"No piece of {file_count} files could be kept: {'; '.join(sorted(reasons))}."
+            )
+
+    with ExitStack() as at_the_end:
+        manifest = at_the_end.enter_context(atomic_write(out / MANIFEST_NAME))
+        counts = at_the_end.enter_context(atomic_write(out / SUMMARY_NAME))
+        with manifest.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, _MANIFEST_COLUMNS)
+            writer.writeheader()
+            shards = at_the_end.enter_context(staged_shards(out, kept_pieces(writer)))
+        counts.write_text(_summary_text(summary, shards, settings), encoding="utf-8")
 
 
 def _manifest_row(record: PieceRecord) -> dict[str, Any]:
@@ -132,10 +153,10 @@ def _manifest_row(record: PieceRecord) -> dict[str, Any]:
     return {name: getattr(record, name, None) for name in _MANIFEST_COLUMNS} | values
 
 
-def _write_summary(
-    path: Path, summary: CorpusSummary, shards: Sequence[Path], settings: dict[str, float]
-) -> None:
-    """Write settings, counts and licences of the whole set, and the hash of each shard."""
+def _summary_text(
+    summary: CorpusSummary, shards: Sequence[Path], settings: dict[str, float]
+) -> str:
+    """Return settings, counts and licences of the whole set, and the hash of each shard."""
     rejected = {name: count for name, count in summary.outcomes.items() if name != "kept"}
     document = {
         "settings": settings,
@@ -151,5 +172,4 @@ def _write_summary(
         "licences": dict(sorted(summary.licences.items())),
         "shards": {shard.name: hashlib.sha256(shard.read_bytes()).hexdigest() for shard in shards},
     }
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

@@ -18,6 +18,7 @@ three.
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -110,7 +111,8 @@ class QuotationIndex:
             with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
                 return cls._of(file)
         except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile,
-                zlib.error) as error:  # fmt: skip
+                zlib.error, lzma.LZMAError, AttributeError, TypeError, SyntaxError,
+                MemoryError) as error:  # fmt: skip
             raise CheckpointError(
                 f"{path} is not a valid quotation index. Build it again."
             ) from error

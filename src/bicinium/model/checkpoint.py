@@ -99,12 +99,12 @@ def load_checkpoint(name: str | Path | None = None) -> Checkpoint:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
             config = ModelConfig.model_validate_json(header["config"])
-            record = json.loads(header["record"])
+            record = _read_record(header["record"])
             _check_hashes(path, header)
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValidationError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a bicinium checkpoint: {_reason(error)}.") from error
-    shapes = _shapes(config)
+    shapes = weight_shapes(config)
     for name in sorted(shapes.keys() | weights.keys()):
         shape = weights[name].shape if name in weights else "absent"
         if shape != shapes.get(name):
@@ -118,6 +118,20 @@ def load_checkpoint(name: str | Path | None = None) -> Checkpoint:
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return Checkpoint(config, weights, record, f"{path.stem}, sha256 {digest}")
+
+
+def _read_record(text: str) -> dict[str, Any]:
+    """Return the training record. Raises ValueError if it is not of the form that is used."""
+    record = json.loads(text)
+    config = record.get("config", {}) if isinstance(record, dict) else None
+    data = config.get("data", {}) if isinstance(config, dict) else None
+    if not isinstance(data, dict):
+        raise ValueError("its training record is not an object")
+    for name in ("exclude_styles", "styles_left_out"):
+        styles = data.get(name, [])
+        if not isinstance(styles, list) or not all(isinstance(style, str) for style in styles):
+            raise ValueError(f"{name} in its training record is not a list of styles")
+    return record
 
 
 def _check_hashes(path: Path, header: Mapping[str, str]) -> None:
@@ -139,7 +153,7 @@ def _reason(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
 
 
-def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Return the shape of each weight of such a model, by its name in ``transformer``."""
     d, ff = config.d_model, config.d_ff
     shapes: dict[str, tuple[int, ...]] = {

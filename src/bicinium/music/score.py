@@ -128,8 +128,8 @@ class Meter:
     def parse(cls, text: str) -> Meter:
         """Parse a metre such as ``3/4``. Raises ScoreError if it is not one."""
         numerator, slash, denominator = text.strip().partition("/")
-        if not (slash and numerator.isdecimal() and denominator.isdecimal()):
-            raise ScoreError(f"{text!r} is not a metre. Write it like 3/4 or 6/8.")
+        if not (len(text) < 10 and slash and numerator.isdecimal() and denominator.isdecimal()):
+            raise ScoreError(f"{text[:20]!r} is not a metre. Write it like 3/4 or 6/8.")
         return cls(int(numerator), int(denominator))
 
     def __str__(self) -> str:

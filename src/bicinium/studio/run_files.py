@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from bicinium.studio.errors import StudioError
-from bicinium.training.run_dir import EVENTS, METRICS, read_metrics, read_records
+from bicinium.training.run_dir import (
+    EVENTS,
+    METRICS,
+    EventKind,
+    count_bad_lines,
+    read_metrics,
+    read_records,
+)
 
 _SAMPLES = "samples"
 _MAX_DEPTH = 2  # of folders
@@ -95,6 +102,9 @@ def _read_run(run: Path, name: str, all_curves: bool, version: str) -> dict[str,
     names = sorted(curves)
     shown = names if all_curves else [n for n in names if n.startswith(_MAIN_CURVES)]
     events = read_records(run / EVENTS)
+    if bad := count_bad_lines(run):
+        message = f"{bad} damaged lines of {METRICS} and {EVENTS} are passed over"
+        events.append({"step": 0, "kind": EventKind.ALERT, "message": message})
     return {
         "name": name,
         "step": max((points[-1][0] for points in curves.values() if points), default=0),

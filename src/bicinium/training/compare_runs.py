@@ -8,7 +8,14 @@ from typing import Any
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import RequestError
-from bicinium.training.run_dir import EVENTS, METRICS, EventKind, read_metrics, read_records
+from bicinium.training.run_dir import (
+    EVENTS,
+    METRICS,
+    EventKind,
+    count_bad_lines,
+    read_metrics,
+    read_records,
+)
 
 _PLOTTED = (
     "train/cross_entropy",
@@ -22,6 +29,8 @@ _PLOTTED = (
 
 def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
     """Return a row for each run: name, steps, rollbacks, alerts, last value of each metric.
+
+    ``bad_lines`` are those of its files that are no records and were passed over.
 
     Raises RequestError if a folder holds no run.
     """
@@ -38,6 +47,7 @@ def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
                 "steps": max(step for points in found.values() for step, _ in points),
                 "rollbacks": sum(event["kind"] == EventKind.ROLLBACK for event in events),
                 "alerts": sum(event["kind"] == EventKind.ALERT for event in events),
+                "bad_lines": count_bad_lines(folder),
             }
             | {name: found[name][-1][1] if name in found else None for name in names}
         )
@@ -71,7 +81,7 @@ def plot_curves(folders: Sequence[Path], path: Path) -> None:
 
 
 def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    curves = read_metrics(folder)
+    curves = {name: points for name, points in read_metrics(folder).items() if points}
     if not curves:
-        raise RequestError(f"{folder} holds no run: it has no {METRICS}.")
+        raise RequestError(f"{folder} holds no run: it has no {METRICS} with numbers.")
     return curves

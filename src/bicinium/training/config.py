@@ -23,9 +23,13 @@ from pydantic import (
 )
 
 from bicinium.errors import ConfigError, GrammarError
+from bicinium.generation.conditions import MAX_BARS
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.load_rules import load_rules
 from bicinium.model.config import ModelConfig
+from bicinium.yaml_text import explain_yaml_error, parse_yaml
+
+_MAX_COUNT = 10**9  # of steps, pieces, tokens, …
 
 # Keys that were renamed, by section: old name → new name.
 RENAMED_KEYS: Mapping[str, Mapping[str, str]] = {
@@ -63,7 +67,7 @@ def with_current_names(section: str, values: Mapping[str, Any]) -> dict[str, Any
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     section: ClassVar[str] = ""  # its path in the file
 
@@ -90,25 +94,33 @@ class MusicalGrammarSection(_Section):
     tolerated_odds: float = Field(1e-5, gt=0)  # of an illegal token against a legal one
     entropy_weight: float = Field(1.0, ge=0)
     entropy_floor: float = Field(0.2, ge=0)  # nats per token; a lower entropy is penalised
-    positions: int = Field(1024, ge=1)  # per batch, drawn anew each step, that the loss looks at
-    ramp_after_steps: int = Field(0, ge=0)  # steps of cross-entropy alone, which learn faster
-    ramp_steps: int = Field(200, ge=0)  # steps from zero to full weight
+    positions: int = Field(
+        1024, ge=1, le=_MAX_COUNT
+    )  # per batch, drawn anew each step, that the loss looks at
+    ramp_after_steps: int = Field(
+        0, ge=0, le=_MAX_COUNT
+    )  # steps of cross-entropy alone, which learn faster
+    ramp_steps: int = Field(200, ge=0, le=_MAX_COUNT)  # steps from zero to full weight
 
     on_policy_weight: float = Field(1.0, ge=0)  # of the loss on pieces that the model generates
-    on_policy_every_n_batches: int = Field(25, ge=1)
-    on_policy_pieces: int = Field(8, ge=1)
-    on_policy_tokens: int = Field(640, ge=8)  # per piece, at most
+    on_policy_every_n_batches: int = Field(25, ge=1, le=_MAX_COUNT)
+    on_policy_pieces: int = Field(8, ge=1, le=_MAX_COUNT)
+    on_policy_tokens: int = Field(640, ge=8, le=_MAX_COUNT)  # per piece, at most
     on_policy_max_temperature: float = Field(1.5, ge=1)  # drawn anew each time, from 1 up to this
     on_policy_error_rate: float = Field(0.01, ge=0, le=1)  # of tokens drawn from illegal ones
 
-    validate_every_n_batches: int = Field(100, ge=1)
-    live_pieces: int = Field(8, ge=1)  # generated without constraints at each validation
-    live_bars: int = Field(16, ge=1)  # length of these pieces
-    saved_pieces: int = Field(2, ge=0)  # of these, written to the folder of the run
+    validate_every_n_batches: int = Field(100, ge=1, le=_MAX_COUNT)
+    live_pieces: int = Field(
+        8, ge=1, le=_MAX_COUNT
+    )  # generated without constraints at each validation
+    live_bars: int = Field(16, ge=1, le=MAX_BARS)  # length of these pieces
+    saved_pieces: int = Field(2, ge=0, le=_MAX_COUNT)  # of these, written to the folder of the run
     grammar_score_threshold: float = Field(0.8, ge=0, le=1)  # of a healthy state
-    early_stop_patience: int = Field(5, ge=1)  # validations before stopping or rolling back
+    early_stop_patience: int = Field(
+        5, ge=1, le=_MAX_COUNT
+    )  # validations before stopping or rolling back
     rollback: bool = True  # False: a collapse is reported and training goes on
-    max_rollbacks: int = Field(3, ge=0)
+    max_rollbacks: int = Field(3, ge=0, le=_MAX_COUNT)
     loss_spike_factor: float = Field(2.0, ge=0)  # times the recent median; 0 switches it off
 
     @field_validator("rules")
@@ -131,23 +143,25 @@ class TrainingSection(_Section):
 
     section: ClassVar[str] = "training"
 
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, le=2**32 - 1)
     init_from: Path | None = None  # model file with the initial weights; None: random weights
-    max_steps: int = Field(2000, ge=1)
-    batch_size: int = Field(8, ge=1)  # windows of model.context tokens, over all devices
+    max_steps: int = Field(2000, ge=1, le=_MAX_COUNT)
+    batch_size: int = Field(
+        8, ge=1, le=_MAX_COUNT
+    )  # windows of model.context tokens, over all devices
     optimizer: Literal["muon", "adamw"] = "muon"  # of the matrices in the blocks; else AdamW
     learning_rate: float = Field(3e-3, gt=0)  # peak; falls as a cosine to a twentieth
-    warmup_steps: int = Field(100, ge=0)
+    warmup_steps: int = Field(100, ge=0, le=_MAX_COUNT)
     weight_decay: float = Field(0.1, ge=0)
     gradient_clip: float = Field(1.0, gt=0)  # norm
-    checkpoint_every_steps: int = Field(100, ge=1)
-    log_every_steps: int = Field(10, ge=1)
-    threads: int = Field(0, ge=0)  # of torch in each process; 0: torch decides
+    checkpoint_every_steps: int = Field(100, ge=1, le=_MAX_COUNT)
+    log_every_steps: int = Field(10, ge=1, le=_MAX_COUNT)
+    threads: int = Field(0, ge=0, le=_MAX_COUNT)  # of torch in each process; 0: torch decides
     # Lightning Fabric's names:
     precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "bf16-mixed"
     accelerator: str = "cpu"  # or "cuda", "auto"
-    devices: int = Field(1, ge=1)  # per node
-    num_nodes: int = Field(1, ge=1)
+    devices: int = Field(1, ge=1, le=_MAX_COUNT)  # per node
+    num_nodes: int = Field(1, ge=1, le=_MAX_COUNT)
     strategy: str = "auto"  # or "ddp"
     musical_grammar: MusicalGrammarSection = MusicalGrammarSection()
 
@@ -168,11 +182,15 @@ class DataSection(_Section):
     section: ClassVar[str] = "data"
 
     prepared: Path = Path("data/prepared")  # folder written by 'bicinium corpus prepare'
-    keyboard_repeats: int = Field(3, ge=1)  # times an epoch shows each keyboard piece
+    keyboard_repeats: int = Field(
+        3, ge=1, le=_MAX_COUNT
+    )  # times an epoch shows each keyboard piece
     exclude_styles: tuple[str, ...] = ()  # neither trained nor validated on
     condition_dropout: float = Field(0.15, ge=0, le=1)  # probability of hiding a condition
     lookahead_probability: float = Field(0.4, ge=0, le=1)  # of showing notes ahead, per window
-    validation_tokens: int = Field(80_000, ge=1)  # of music other than for keyboard, at most
+    validation_tokens: int = Field(
+        80_000, ge=1, le=_MAX_COUNT
+    )  # of music other than for keyboard, at most
     validate_grammar: bool = True  # score the pieces again when they are loaded
     filter_poor_grammar: bool = True  # leave out pieces that score below min_grammar_score
     min_grammar_score: float = Field(0.9, ge=0, le=1)
@@ -209,7 +227,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     Raises ConfigError if the file cannot be read or holds a wrong key or value.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = parse_yaml(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read as a configuration: {_why(error)}") from error
     if not isinstance(values, dict):
@@ -256,7 +274,7 @@ def _set(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise ConfigError(f"--set {override!r}: {section} is a value, not a section.")
     try:
-        values[last] = yaml.safe_load(text)
+        values[last] = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r} cannot be read: {_why(error)}") from error
 
@@ -264,9 +282,7 @@ def _set(values: dict[str, Any], override: str) -> None:
 def _why(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return str(error).splitlines()[0]
+    return explain_yaml_error(error) if isinstance(error, yaml.YAMLError) else str(error)
 
 
 def _explain(error: ValidationError) -> str:

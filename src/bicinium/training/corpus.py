@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from bicinium.data.piece_record import PieceRecord
 from bicinium.data.shards import load_checked, load_pieces, subsample
-from bicinium.data.sources import KEYBOARD_STYLES
+from bicinium.data.sources import KEYBOARD_STYLES, STYLES
 from bicinium.errors import ConfigError
 from bicinium.training.config import DataSection
 
@@ -34,6 +35,7 @@ def load_corpus(data: DataSection) -> Corpus:
         pieces, rejected = load_checked(data.prepared, data.min_grammar_score)
     if not (data.validate_grammar and data.filter_poor_grammar):
         pieces = load_pieces(data.prepared)
+    _check_styles(data.exclude_styles, {piece.style for piece in pieces + rejected})
     pieces = [piece for piece in pieces if piece.style not in data.exclude_styles]
     training = [piece for piece in pieces if piece.split == "train"]
     validation = validation_sets(pieces, data.validation_tokens)
@@ -44,6 +46,18 @@ def load_corpus(data: DataSection) -> Corpus:
             "Prepare at least two different pieces."
         )
     return Corpus(training, validation, rejected)
+
+
+def _check_styles(excluded: Iterable[str], of_corpus: set[str]) -> None:
+    """Raise ConfigError for an excluded style that neither the corpus nor any other can have."""
+    known = sorted(of_corpus - {""} | set(STYLES))
+    for name in excluded:
+        if name not in known:
+            (near,) = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            raise ConfigError(
+                f"data.exclude_styles: there is no style {name!r}; did you mean {near!r}? "
+                f"The styles are {', '.join(known)}."
+            )
 
 
 def validation_sets(

@@ -50,7 +50,8 @@ class LiveSampler:
         repeats: NDArray[np.integer],
         grammar: MusicalGrammar | None = None,
     ) -> None:
-        self.model, self.pieces, self.grammar = model, pieces, grammar
+        self.model, self.pieces = model, pieces
+        self.grammar = grammar or MusicalGrammar()
         self.probabilities = repeats / repeats.sum()
 
     def sample_on_policy(
@@ -85,17 +86,29 @@ class LiveSampler:
     def _conditions(self, rng: np.random.Generator, bars: Sequence[int]) -> list[Conditions]:
         chosen = rng.choice(len(self.pieces), size=len(bars), p=self.probabilities)
         return [
-            Conditions(
-                key=REFERENCE_KEYS[piece.mode or "major"].transpose(piece.transposition),
-                meter=Meter.parse(piece.meter),
-                bars=count,
-                style=piece.style or None,
-            )
-            for piece, count in zip((self.pieces[i] for i in chosen), bars, strict=True)
+            _conditions_of(self.pieces[index], count)
+            for index, count in zip(chosen, bars, strict=True)
         ]
+
+    def check_conditions(self, bars: int) -> None:
+        """Raise RequestError or ScoreError if some training piece has conditions that the model
+        cannot compose with.
+        """
+        for piece in self.pieces:
+            _conditions_of(piece, bars).check(self.model.config.meters, self.model.config.styles)
 
     def _composer(self) -> Composer:
         return Composer(Checkpoint(self.model.config, self.model.weights()), self.grammar)
+
+
+def _conditions_of(piece: PieceRecord, bars: int) -> Conditions:
+    """Return the conditions of a training piece, with another length."""
+    return Conditions(
+        key=REFERENCE_KEYS[piece.mode or "major"].transpose(piece.transposition),
+        meter=Meter.parse(piece.meter),
+        bars=bars,
+        style=piece.style or None,
+    )
 
 
 def generated_pieces(

@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
+from lightning_fabric import Fabric
 
-from bicinium.errors import CollapseError, ConfigError
+from bicinium.atomic_write import remove_leftovers
+from bicinium.data.shards import require_prepared
+from bicinium.errors import CollapseError, ConfigError, RunWriteError
+from bicinium.folder_lock import locked_folder
 from bicinium.training.batches import batch_statistics
 from bicinium.training.config import TrainConfig
 from bicinium.training.interrupts import InterruptHandler
 from bicinium.training.live_sampler import GeneratedPiece
+from bicinium.training.monitor import Validation
 from bicinium.training.reporting import Reporter, progress_bar
 from bicinium.training.run_dir import (
     COLLAPSE_REPORT,
@@ -56,14 +61,41 @@ def train(
         raise ConfigError(f"there is nothing to resume at {run}. Start without --resume.")
     if not resume and last_checkpoint(run).is_file():
         raise ConfigError(f"{run} holds a run already. Resume it with --resume, or name another.")
+    require_prepared(config.data.prepared)  # before there is a folder
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     return build_fabric(config).launch(
-        lambda fabric: TrainingLoop(
-            build_training(fabric, config, run, resume), before_step
-        ).run_to_end()
+        lambda fabric: _train(fabric, config, run, resume, before_step)
     )
+
+
+def _train(
+    fabric: Fabric, config: TrainConfig, run: Path, resume: bool, before_step: StepHook | None
+) -> Path:
+    """Train in one process. The first one locks the folder of the run."""
+    try:
+        with locked_folder(run) if fabric.is_global_zero else nullcontext():
+            if fabric.is_global_zero:
+                remove_leftovers(run)
+                remove_leftovers(last_checkpoint(run).parent)
+            setup = build_training(fabric, config, run, resume)
+            return TrainingLoop(setup, before_step).run_to_end()
+    except OSError as error:
+        raise _write_error(error, run) from error
+
+
+def _write_error(error: OSError, run: Path) -> RunWriteError:
+    """Return the error of a run that cannot be written to, with its last whole state."""
+    problem = f"{error.filename or run} cannot be used: {error.strerror or error}."
+    if last_checkpoint(run).is_file():
+        advice = (
+            f"The last whole state is {last_checkpoint(run)}. Mend that, and continue with: "
+            f"bicinium train --resume {run}"
+        )
+    else:
+        advice = "No step was made. Mend that, and start again."
+    return RunWriteError(f"{problem} {advice}")
 
 
 class TrainingLoop:
@@ -77,7 +109,7 @@ class TrainingLoop:
         self.grammar = self.training.musical_grammar
         self.last_saved_step = self.state.step if self.state.step else -1
         self.consistent = True  # False within a change that must not be saved halfway
-        self.end_reason = ""
+        self.end_reason = self.last_failure = ""
         self.generated: list[GeneratedPiece] = []  # by the last validation, for the next step only
         self.reporter = Reporter(setup.log, self.training.log_every_steps)
 
@@ -85,6 +117,8 @@ class TrainingLoop:
 
     def run_to_end(self) -> Path:
         """Train until all steps are done or early stopping; see ``train``."""
+        if self.fabric.is_global_zero:
+            self.validator.rehearse()
         if self.state.step == 0:
             self._save(best_checkpoint(self.run))  # until a validation finds a better state
         visible = self.fabric.is_global_zero
@@ -150,6 +184,7 @@ class TrainingLoop:
         Return why the run has collapsed, or an empty string.
         """
         self.reporter.after_validation(self.state.step, report)
+        self.last_failure = report.error or self.last_failure
         self.generated = report.pieces
         outcome = self.state.monitor.after_validation(report.validation)
         if outcome.alert:
@@ -196,9 +231,11 @@ class TrainingLoop:
         if best is None:
             raise CollapseError(
                 f"no state of {self.run} could be validated, so there is no model. The last state "
-                f"is {last_checkpoint(self.run)}."
+                f"is {last_checkpoint(self.run)}; the last failure: {self.last_failure}."
             )
         message = f"{self.end_reason}; the best state is of step {best.step}"
+        if warning := _weakness(best, self.grammar.grammar_score_threshold):
+            self.log.event(EventKind.ALERT, self.state.step, warning)
         self.log.event(EventKind.ENDED, self.state.step, message)
         return self.run / MODEL
 
@@ -233,6 +270,18 @@ class TrainingLoop:
             self.state.save(path)
         if path == last_checkpoint(self.run):
             self.last_saved_step = self.state.step
+
+
+def _weakness(best: Validation, threshold: float) -> str:
+    """Return a warning if the best state is not good enough, or an empty string."""
+    score = best.grammar_score or 0.0
+    if score >= threshold and not best.degenerate:
+        return ""
+    music = f"; its music is degenerate, {best.degenerate}" if best.degenerate else ""
+    return (
+        f"the model is weak: its grammar score without the mask is {score:.3f} (threshold "
+        f"{threshold:g}){music}. Train longer, or on more music"
+    )
 
 
 def _collapse_error(state: RunState, run: Path, reason: str, write_report: bool) -> CollapseError:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 CONFIG, MODEL, AVERAGE = "config.yaml", MODEL_FILE, "average.safetensors"
 METRICS, EVENTS = "metrics.jsonl", "events.jsonl"
 COLLAPSE_REPORT = "collapse.md"
+_MAX_NUMBER = 1e300  # of a record; a greater one is damage
 
 
 class EventKind(StrEnum):
@@ -178,15 +179,53 @@ class RunLog:
 
 def read_records(path: Path) -> list[dict[str, Any]]:
     """Return the records of a file. A line torn by a crash is left out; no file is no records."""
+    return [record for record in _parsed_lines(path) if record is not None]
+
+
+def count_bad_lines(run: Path) -> int:
+    """Return the number of lines in the files of a run that ``read_records`` leaves out."""
+    return sum(record is None for name in (METRICS, EVENTS) for record in _parsed_lines(run / name))
+
+
+def _parsed_lines(path: Path) -> Iterator[dict[str, Any] | None]:
+    """Yield the record of each line; None for a line that is no record."""
     if not path.is_file():
-        return []
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
+        return
+    is_record = _is_event if path.name == EVENTS else _is_metrics
+    for line in path.read_bytes().splitlines():
+        if not line.strip():
             continue
-    return records
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        yield record if is_record(record) else None
+
+
+def _is_metrics(record: Any) -> bool:
+    """Whether this is a step, and finite numbers or null by name."""
+    return _has_step(record) and all(
+        value is None or (type(value) in (int, float) and abs(value) < _MAX_NUMBER)
+        for value in record.values()
+    )
+
+
+def _is_event(record: Any) -> bool:
+    """Whether this is a step, a kind and a message, and a rollback says which step it left."""
+    return (
+        _has_step(record)
+        and isinstance(record.get("kind"), str)
+        and isinstance(record.get("message"), str)
+        and (record["kind"] != EventKind.ROLLBACK or type(record.get("left")) is int)
+    )
+
+
+def _has_step(record: Any) -> bool:
+    return (
+        isinstance(record, dict)
+        and type(record.get("step")) is int
+        and abs(record["step"]) < _MAX_NUMBER
+    )
 
 
 def read_metrics(run: Path) -> dict[str, list[tuple[int, float]]]:

@@ -45,8 +45,9 @@ class RunState:
             "config": self.config.model_dump(mode="json"),
             "corpus": list(self.corpus_size),
         }
-        with atomic_write(path) as temporary:
-            torch.save(state, temporary)
+        # Opened here, because torch reports a full disk as RuntimeError.
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            torch.save(state, file)
 
     def restore(self, path: Path, device: torch.device) -> None:
         """Read a checkpoint of this run.

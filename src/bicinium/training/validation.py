@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from bicinium.atomic_write import atomic_write
 from bicinium.data.piece_record import PieceRecord
+from bicinium.errors import ConfigError
 from bicinium.generation.composition import Composition
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.loops import MAX_LOOPED_SHARE, looped_share
@@ -94,6 +96,24 @@ class Validator:
             name: ValidationBatches(PieceDataset(pieces, config.model), config.training.batch_size)
             for name, pieces in held_out.items()
         }
+
+    def rehearse(self) -> None:
+        """Validate a little. Raises ConfigError for what would make every validation fail."""
+        bars = self.config.training.musical_grammar.live_bars
+        try:
+            self.sampler.check_conditions(bars)
+            with self.fabric.autocast():
+                for batches in self.batches.values():
+                    self.sampler.grammar.legal(batches[0].states)
+                    predict_logits(self.net, batches[0])
+            live = validate_live(self.sampler, 1, 1, (0,))
+            with TemporaryDirectory() as folder:
+                save_samples(live.pieces, Path(folder))
+        except Exception as error:
+            raise ConfigError(
+                f"No validation of this run would succeed, so it is not begun: "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
     def validate(self, step: int) -> ValidationReport:
         """Measure the weights. Any failure becomes ``error``: the state is unknown then."""
@@ -169,7 +189,7 @@ def held_out_metrics(
 def _next_token_metrics(sampler: LiveSampler, pieces: Sequence[Composition]) -> dict[str, float]:
     """Return mean entropy (nats per token) and illegal mass along generated pieces."""
     own = generated_pieces([piece.tokens for piece in pieces], [p.conditions for p in pieces])
-    model, grammar = sampler.model, sampler.grammar or MusicalGrammar()
+    model, grammar = sampler.model, sampler.grammar
     batches = ValidationBatches(on_policy_dataset(own, model.config), _BATCH_OF_GENERATED)
     entropy = illegal = tokens = 0.0
     for index in range(len(batches)):
