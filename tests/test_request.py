@@ -21,12 +21,14 @@ from bicinium.errors import (
     ScoreError,
 )
 from bicinium.formats.midi import write_midi
+from bicinium.formats.musicxml_writer import write_musicxml
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.fixed_notes import ALL_TICKS, fix_around_gap, fix_opening, fix_voice
 from bicinium.generation.sampling import DEFAULT_SAMPLING
 from bicinium.generation.subject import parse_subject
 from bicinium.music.key import Key
 from bicinium.music.score import Meter, Note, Score, Voice
+from bicinium.music.signature import Signature
 from bicinium.render.export import write_score
 from bicinium.request import ComposeRequest
 
@@ -460,3 +462,37 @@ def test_a_tempo_that_is_no_number_is_refused() -> None:
 def test_numbers_of_numpy_are_numbers() -> None:
     request = ComposeRequest.from_options(seed=np.int64(3), temperature=np.float32(0.5))
     assert next(iter(request.seeds)) == 3
+
+
+# ------------------------------------------------------------------ key and metre of a given score
+
+
+def _given(folder: Path, signature: Signature | None) -> Path:
+    """A tune of four bars that begins and ends on G and has an F sharp."""
+    line = Voice(tuple(Note(24 * i, p, 24) for i, p in enumerate((67, 69, 71, 72, 74, 71, 66, 67))))
+    score = Score((line, Voice(())), 2, key=signature and signature.key, signature=signature)
+    write_musicxml(score, folder / "tune.musicxml")
+    return folder / "tune.musicxml"
+
+
+@pytest.mark.parametrize("key", ["G major", "E minor"])
+def test_a_key_may_be_that_of_the_tune_or_its_relative(key: str, tmp_path: Path) -> None:
+    tune = _given(tmp_path, Signature.parse("G major"))
+    assert _one(upper=tune, key=key).key == Key.parse(key)
+
+
+def test_a_key_or_metre_that_contradicts_the_tune_is_refused(
+    tmp_path: Path, refuses: Refuses
+) -> None:
+    for signature in (Signature.parse("G major"), None):
+        tune = _given(tmp_path, signature)
+        with refuses(RequestError, "are in G major, not in F# major. Leave the key out"):
+            _one(upper=tune, key="F# major")
+        with refuses(RequestError, "is in 4/4, not in 3/4. Leave the metre out"):
+            _one(upper=tune, meter="3/4")
+
+
+def test_a_mode_of_the_tune_is_that_of_the_piece(tmp_path: Path) -> None:
+    tune = _given(tmp_path, Signature.parse("G lydian"))
+    assert _one(upper=tune).signature == Signature(2, "lydian")
+    assert _one(key="D dorian").display_title == "Bicinium in D dorian"

@@ -15,22 +15,22 @@ from typing import Any
 
 import numpy as np
 
-from bicinium.errors import BiciniumError, RequestError
+from bicinium.errors import RequestError
 from bicinium.formats.registry import read_score, read_voice
 from bicinium.generation.conditions import Conditions, draw_key, draw_meter, draw_style
 from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints.config import DEFAULT_CONSTRAINTS, Constraints
 from bicinium.generation.fixed_notes import FixedNotes, fix_around_gap, fix_opening, fix_voice
+from bicinium.generation.given_score import check_grammar, check_meter, key_of, key_of_line
 from bicinium.generation.rerank import DEFAULT_BEST_OF
 from bicinium.generation.sampling import DEFAULT_SAMPLING, Sampling
 from bicinium.generation.subject import INTERVALS, fix_subject, parse_subject
-from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator
+from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import DEFAULT_MODEL, resolve_model
-from bicinium.music.key import Key, estimate_key
 from bicinium.music.losses import Loss
-from bicinium.music.score import Meter, Score, Voice, note_array
+from bicinium.music.score import Meter, Score, Voice
+from bicinium.music.signature import Signature
 from bicinium.option_types import check_types
-from bicinium.tokenizer.codec import encode
 
 DEFAULT_BARS = 16
 _CONTINUATION_BARS = 8  # added to a piece that is continued
@@ -133,7 +133,7 @@ class ComposeRequest:
         """Return a file name without suffix: the given file, or the key and metre; and the seed."""
         if self.files:
             return f"{self.files[0].stem}-seed-{seed}"
-        words = f"{piece.key} {piece.meter}".replace("b ", "-flat ").replace("#", "-sharp")
+        words = f"{piece.key_name} {piece.meter}".replace("b ", "-flat ").replace("#", "-sharp")
         return f"{words} seed {seed}".lower().replace(" ", "-").replace("/", "-")
 
     @property
@@ -160,43 +160,48 @@ class ComposeRequest:
         for seed in seeds:
             rng = np.random.default_rng([seed, 2**16])
             key, meter, style = draw_key(rng), draw_meter(rng), draw_style(rng, styles)
-            if self.key is not None:
-                key = Key.parse(self.key)
+            signature = Signature.parse(self.key) if self.key is not None else None
+            if signature is not None and signature.key is not None:
+                key = signature.key
             if self.meter is not None:
                 meter = Meter.parse(self.meter)
             if self.style is not None:
                 style = self.style
             if source and fixed:
-                pieces.append(self._piece_from(source, fixed, key, style))
+                pieces.append(self._piece_from(source, fixed, signature, style))
                 continue
             bars = DEFAULT_BARS if self.bars is None else self.bars
             piece = Conditions(
-                key, meter, bars, self.tempo, style, title=self.title, composer=self.composer
+                key, meter, bars, self.tempo, style, None, self.title, self.composer, signature
             )
             pieces.append(self._with_subject(piece) if self.subject is not None else piece)
         return pieces
 
     def _piece_from(
-        self, source: Score, fixed: tuple[int, FixedNotes], key: Key, style: str | None
+        self,
+        source: Score,
+        fixed: tuple[int, FixedNotes],
+        signature: Signature | None,
+        style: str | None,
     ) -> Conditions:
         """Return the conditions of a piece that starts from a score."""
-        if self.meter is not None and Meter.parse(self.meter) != source.meter:
-            raise RequestError(f"The given score is in {source.meter}, not in {self.meter}.")
-        if self.key is None:
-            key = source.key or source.estimated_key or key
+        check_meter(source, None if self.meter is None else Meter.parse(self.meter))
+        key, signature = key_of(source, signature)
         tempo = source.tempo_qpm if self.tempo is None else self.tempo
         bars, fixed_notes = fixed
         title = source.title if self.title is None else self.title
         composer = source.composer if self.composer is None else self.composer
-        return Conditions(key, source.meter, bars, tempo, style, fixed_notes, title, composer)
+        return Conditions(
+            key, source.meter, bars, tempo, style, fixed_notes, title, composer, signature
+        )
 
     def _with_subject(self, piece: Conditions) -> Conditions:
         """Return the conditions with a subject and its answer, in the key of the subject."""
         subject = parse_subject(self.subject or "")
-        key = piece.key if self.key is not None else _key_of_line(subject)
+        key = piece.key if self.key is not None else key_of_line(subject)
         bars_alone = -(-subject.end_tick // piece.meter.bar_ticks)
         alone = Score((subject, Voice(())), bars_alone, piece.meter, key)
-        _check_grammar(alone, "The subject")
+        check_grammar(alone, "The subject")
         empty = Score((Voice(()), Voice(())), piece.bars, piece.meter, key)
         return replace(piece, key=key, fixed_notes=fix_subject(subject, self.answer, empty))
 
@@ -205,12 +210,12 @@ class ComposeRequest:
         for part, path in enumerate((self.upper, self.lower)):
             if path is not None:
                 line = read_voice(path, part, quantize=self.quantize, unfold=self.unfold)
-                return _check_grammar(line, str(path))
+                return check_grammar(line, str(path))
         path = self.continue_from or self.rewrite
         if path is None:
             return None
         score = read_score(path, quantize=self.quantize, unfold=self.unfold)
-        return _check_grammar(score, str(path))
+        return check_grammar(score, str(path))
 
     @property
     def source_losses(self) -> tuple[Loss, ...]:
@@ -226,20 +231,20 @@ class ComposeRequest:
         if self.bars not in (None, source.bars):
             raise RequestError(f"The given score has {source.bars} bars, not {self.bars}.")
         if self.rewrite_bars:
-            return source.bars, fix_around_gap(source, *self._counted_bars(source))
+            return source.bars, fix_around_gap(source, *_counted_bars(source, *self.rewrite_bars))
         part = 0 if self.upper else 1
         return source.bars, fix_voice(source.voices[part], part, source)
 
-    def _counted_bars(self, source: Score) -> tuple[int, int]:
-        """Return the bars to rewrite, counted from 1. An upbeat is printed as bar 0."""
-        first, last = self.rewrite_bars or (1, 1)
-        upbeat = int(source.anacrusis_ticks > 0)
-        if upbeat and not 0 <= first <= last < source.bars:
-            raise RequestError(
-                f"Bars {first} to {last} cannot be rewritten. The piece has an upbeat, bar 0, and "
-                f"bars 1 to {source.bars - 1}."
-            )
-        return first + upbeat, last + upbeat
+
+def _counted_bars(source: Score, first: int, last: int) -> tuple[int, int]:
+    """Return the bars to rewrite, counted from 1. An upbeat is printed as bar 0."""
+    upbeat = int(source.anacrusis_ticks > 0)
+    if upbeat and not 0 <= first <= last < source.bars:
+        raise RequestError(
+            f"Bars {first} to {last} cannot be rewritten. The piece has an upbeat, bar 0, and "
+            f"bars 1 to {source.bars - 1}."
+        )
+    return first + upbeat, last + upbeat
 
 
 def _current(options: dict[str, Any]) -> dict[str, Any]:
@@ -261,26 +266,3 @@ def _current(options: dict[str, Any]) -> dict[str, Any]:
         else:
             current[name] = value
     return current
-
-
-def _check_grammar(score: Score, name: str) -> Score:
-    """Return the score. Raises RequestError if the grammar does not allow it."""
-    try:
-        tokens = encode(score)
-    except BiciniumError as error:
-        raise RequestError(f"{name} cannot be composed with: {error}") from error
-    result = MusicalGrammarValidator().validate_sequence(tokens, score.meter, score.bars)
-    if not result.valid:
-        first = result.violations[0]
-        message = first.message
-        if first.rule == "repetition":  # of the longest time shift
-            message = f"in bar {first.bar}, nothing changes for longer than the model can count."
-        raise RequestError(f"{name} cannot be composed with: {message}")
-    return score
-
-
-def _key_of_line(line: Voice) -> Key:
-    """Return the most likely key; a subject usually begins or ends on the tonic."""
-    columns = note_array(line.notes)
-    first = int(columns[1, 0])
-    return estimate_key(np.bincount(columns[1] % 12, weights=columns[2], minlength=12), first)

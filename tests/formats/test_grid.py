@@ -15,7 +15,7 @@ from bicinium.music.score import Meter, Note
 
 def content(notes: list[tuple[int, int, int]], off_grid: int) -> Content:
     line = tuple(Note(onset, pitch, ticks) for onset, pitch, ticks in notes)
-    return Content((Staff("", line),), ((0, Meter(4, 4)),), None, None, 120, 0, off_grid, 0, 0)
+    return Content((Staff("", line),), ((0, Meter(4, 4)),), None, 120, 0, off_grid, 0, 0)
 
 
 @pytest.mark.parametrize(("division", "end"), [(480, 479), (120, 119), (960, 959), (96, 95)])

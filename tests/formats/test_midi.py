@@ -532,7 +532,7 @@ class TestWriting:
         write_midi(simple_score(key=key), tmp_path / "out.mid")
         content = read_midi(tmp_path / "out.mid")
         assert content.fifths == key.fifths
-        assert content.key == (key if key.mode == "minor" else None)
+        assert content.key == key
 
     def test_without_a_key_there_is_no_signature(self, written: Written) -> None:
         assert metas(written(simple_score(key=None)), "key_signature") == []

@@ -189,7 +189,7 @@ def test_a_stream_is_asked_for_like_a_piece(tiny_model: Path, given: Path) -> No
         (RequestError, "bars must be .*got 0", {"bars": 0}),
         (RequestError, "bars must be .*got 257", {"bars": 257}),
         (ScoreError, "'H' is not a key", {"key": "H"}),
-        (ScoreError, "'D dorian' is not a key", {"key": "D dorian"}),
+        (ScoreError, "'H major' is not a key", {"key": "H major"}),
         (ScoreError, "5/7 is not a metre", {"meter": "5/7"}),
         (ScoreError, "'waltz' is not a metre", {"meter": "waltz"}),
         (RequestError, "not learned the metre 13/16", {"meter": "13/16"}),

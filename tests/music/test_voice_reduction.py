@@ -12,6 +12,7 @@ from bicinium.formats.midi import read_midi
 from bicinium.music.content import Content, Staff
 from bicinium.music.key import Key
 from bicinium.music.score import Meter, Note
+from bicinium.music.signature import Signature
 from bicinium.music.voice_reduction import VoiceReduction, reduce_to_two_voices
 
 Notes = Sequence[tuple[int, int, int]]  # onset, pitch, duration
@@ -26,7 +27,7 @@ def staff(*notes: tuple[int, int, int], name: str = "") -> Staff:
 def content(*staves: Staff, **changes: Any) -> Content:
     """Return the content of a file with these staves, in 4/4 unless ``meters`` are given."""
     said = {
-        "meters": COMMON_TIME, "fifths": None, "key": None, "tempo_qpm": 120.0,
+        "meters": COMMON_TIME, "signature": None, "tempo_qpm": 120.0,
         "anacrusis_ticks": 0, "notes_off_grid": 0, "notes_left_out": 0, "tempo_changes": 0,
     }  # fmt: skip
     return Content(staves=staves, **(said | changes))
@@ -287,7 +288,8 @@ class TestKeyAndTempo:
 
     def test_a_key_that_the_file_names_is_believed(self) -> None:
         named = Key.parse("E minor")
-        assert one_piece(staff(*self.triad), REST_BELOW, key=named, fifths=1).score.key == named
+        signature = Signature.of(named)
+        assert one_piece(staff(*self.triad), REST_BELOW, signature=signature).score.key == named
 
     def test_otherwise_the_key_is_found_in_the_notes(self) -> None:
         assert one_piece(staff(*self.triad), REST_BELOW).score.key == Key.parse("C major")
@@ -295,7 +297,9 @@ class TestKeyAndTempo:
     def test_the_signature_helps_to_find_it(self) -> None:
         notes = tuple((12 * i, pitch, 12) for i, pitch in enumerate((72, 74, 76, 79, 81)))
         found = {
-            fifths: one_piece(staff(*notes), staff((0, 43, 12)), fifths=fifths).score.key
+            fifths: one_piece(
+                staff(*notes), staff((0, 43, 12)), signature=Signature(fifths)
+            ).score.key
             for fifths in (0, 1)
         }
         assert found == {0: Key.parse("C major"), 1: Key.parse("G major")}

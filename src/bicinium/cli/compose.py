@@ -268,7 +268,7 @@ def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
         "total": round(sheet.total, 4) if sheet else None,
         "bars": piece.score.bars if piece.score else piece.conditions.bars,
         "notes": piece.result.notes,
-        "key": str(piece.conditions.key),
+        "key": piece.conditions.key_name,
         "meter": str(piece.conditions.meter),
         "style": piece.conditions.style,
         "tempo": round(tempo, 2) if tempo else None,

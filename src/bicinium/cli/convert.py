@@ -36,5 +36,6 @@ def convert(
     with report_write_errors(target):
         write_score(score, target, {"source": source.name}, perform)
     typer.echo(
-        f"{target}: bars {score.bars}, metre {score.meter}, {score.key}, notes {score.note_count}"
+        f"{target}: bars {score.bars}, metre {score.meter}, {score.key_name}, "
+        f"notes {score.note_count}"
     )

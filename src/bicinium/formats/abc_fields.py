@@ -7,10 +7,15 @@ from fractions import Fraction
 
 from bicinium.formats.spelling import signature_alterations
 from bicinium.music.score import Meter
+from bicinium.music.signature import MODES
 
 _TONICS = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
 _MODES = {"maj": 0, "ion": 0, "mix": -1, "dor": -2, "min": -3, "aeo": -3, "phr": -4, "loc": -5,
           "lyd": 1, "m": -3, "": 0}  # fmt: skip
+_MODE_NAMES = {"m": "minor", "": "major", "ion": "major", "aeo": "minor"}
+_MODE_NAMES |= {
+    name[:3]: name for name in MODES if name[:3] in _MODES and name[:3] not in _MODE_NAMES
+}
 # Sharps of an accidental, None if there is none. A quarter tone is lowered to the semitone below.
 SIGNS = {"^^": 2, "^": 1, "": None, "=": 0, "_": -1, "__": -2, "^/": 0, "_/": -1}
 _OCTAVE_CLEFS = re.compile(r"(?:treble|bass|alto|tenor|perc|none|[GFC]\d?)([+-])8")
@@ -24,7 +29,7 @@ class AbcKey:
         words = text.split()
         tonic, mode = _tonic_and_mode(words, text)
         self.fifths = tonic + _MODES[mode]
-        self.mode = {0: "major", -3: "minor"}.get(_MODES[mode], "")
+        self.mode = _MODE_NAMES[mode]
         if abs(self.fifths) > 7:
             raise ValueError(f"K:{text} has more than seven signs")
         if "exp" in words:  # The accidentals that follow are all there are.

@@ -293,7 +293,7 @@ def read_abc(path: Path, unfold: bool = False) -> Content:
     parts = [Part("", 1, voice.measures[:-1]) for voice in voices]
     if not parts:
         raise NotationFileError(f"{path} holds no notes.")
-    content = assemble(parts, path, trust_major=True, unfold=unfold)
+    content = assemble(parts, path, unfold=unfold)
     losses = list(content.losses)
     if tune.section_order:
         losses.append(Loss(LossKind.SECTION_ORDER, 1, f"P:{tune.section_order}"))

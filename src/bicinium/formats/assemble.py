@@ -26,9 +26,8 @@ from bicinium.errors import NotationFileError
 from bicinium.formats.grid import MAX_SNAP, GridCount
 from bicinium.formats.measures import Measure, MeasureNote, Part
 from bicinium.formats.repeats import count_repeats, played_order
-from bicinium.formats.spelling import Spelling
+from bicinium.formats.spelling import Spelling, sounding_position
 from bicinium.music.content import Content, Staff, without_restrikes
-from bicinium.music.key import Key
 from bicinium.music.losses import Loss, LossKind, losses_of
 from bicinium.music.score import (
     COMMON_TIME,
@@ -40,6 +39,7 @@ from bicinium.music.score import (
     NoteSequence,
     note_array,
 )
+from bicinium.music.signature import MODES, Signature, Spellings, is_writable
 
 _DEFAULT_VELOCITY = 80
 _DEFAULT_QPM = 120.0
@@ -75,13 +75,10 @@ class Timeline:
     losses: tuple[Loss, ...]
 
 
-def assemble(
-    parts: Sequence[Part], path: Path, *, trust_major: bool = False, unfold: bool = False
-) -> Content:
+def assemble(parts: Sequence[Part], path: Path, *, unfold: bool = False) -> Content:
     """Return the content of some parts. ``path`` is for messages.
 
-    With ``trust_major`` a stated major key counts; many programs write it by default. With
-    ``unfold`` repeats are played. Raises NotationFileError if there are no notes.
+    With ``unfold`` repeats are played. Raises NotationFileError if there are no notes.
     """
     counts = _losses_of_measures(parts)
     columns = columns_of(parts)
@@ -97,7 +94,6 @@ def assemble(
         unpitched = counts[LossKind.PERCUSSION]
         reason = f" except {unpitched} of percussion" if unpitched else ""
         raise NotationFileError(f"{path} holds no notes{reason}.")
-    fifths, key = _key_signature(parts, trust_major)
     tempi = _tempi(parts, timeline)
     grid = GridCount()
     staves = _staves(parts, on_piano, grid)
@@ -108,8 +104,7 @@ def assemble(
     return Content(
         staves=staves,
         meters=tuple((nearest_tick(at * TICKS_PER_QUARTER), m) for at, m in timeline.meters),
-        fifths=fifths,
-        key=key,
+        signature=_first_signature(parts),
         tempo_qpm=tempi[0] if tempi else _DEFAULT_QPM,
         anacrusis_ticks=nearest_tick(timeline.anacrusis * TICKS_PER_QUARTER),
         notes_off_grid=grid.off_grid,
@@ -117,6 +112,7 @@ def assemble(
         tempo_changes=counts[LossKind.TEMPO],
         end_tick=nearest_tick(timeline.end * TICKS_PER_QUARTER),
         losses=(*grid.losses(), *losses_of(counts), *timeline.losses),
+        spellings=spellings_of(on_piano),
     )
 
 
@@ -284,21 +280,22 @@ def _key_changes(part: Part) -> int:
     return sum(a != b for a, b in pairwise(signatures))
 
 
-def _key_signature(parts: Sequence[Part], trust_major: bool) -> tuple[int | None, Key | None]:
-    """Return the first signature in fifths, and its key if the mode can be trusted.
-
-    Many programs write "major" by default, so major counts only if ``trust_major``.
-    """
+def _first_signature(parts: Sequence[Part]) -> Signature | None:
+    """Return the first signature, with the first mode that is stated; None if there is none."""
     measures = [measure for part in parts for measure in part.measures]
     fifths = next((m.fifths for m in measures if m.fifths is not None), None)
-    mode = next((m.mode for m in measures if m.mode), "")
-    if fifths is None:
-        return None, None
-    if mode == "minor":
-        return fifths, Key.from_signature(fifths, "minor")
-    if mode == "major" and trust_major:
-        return fifths, Key.from_signature(fifths, "major")
-    return fifths, None
+    mode = next((m.mode for m in measures if m.mode in MODES), "")
+    return None if fifths is None else Signature(fifths, mode)
+
+
+def spellings_of(notes: Sequence[SpelledNote]) -> Spellings:
+    """Return the spelling of every note as it sounds, by its onset in ticks and its pitch."""
+    spellings = {}
+    for note in notes:
+        position = sounding_position(note.spelling, note.pitch)
+        if is_writable(position):
+            spellings[nearest_tick(note.onset * TICKS_PER_QUARTER), note.pitch] = position
+    return spellings
 
 
 def _tempi(parts: Sequence[Part], timeline: Timeline) -> list[float]:

@@ -21,6 +21,7 @@ from bicinium.formats.spelling import Spelling
 from bicinium.music.content import Content
 from bicinium.music.losses import LossKind
 from bicinium.music.score import Meter
+from bicinium.music.signature import LETTERS, MODES
 
 _DURATION = re.compile(r"(\d+)(?:%(\d+))?(\.*)")
 _PITCH = re.compile(r"([a-gA-G])\1*")
@@ -194,14 +195,29 @@ def _note(note: str, onset: Fraction, duration: Fraction, voice: str) -> Measure
     )
 
 
+def _mode(measure: Measure, letter: str, sign: str, name: str) -> str:
+    """Return the name of the mode of a key designation such as ``*d:`` or ``*d:dor``.
+
+    Music in D minor without a signature is written as dorian.
+    """
+    stated = next((mode for mode in MODES if name and mode.startswith(name)), "")
+    mode = stated or ("major" if letter.isupper() else "minor")
+    if stated or measure.fifths is None:
+        return mode
+    tonic = LETTERS.index(letter.upper()) - 1 + 7 * ((sign == "#") - (sign == "-"))
+    fitting = [name for name, (above, kind) in MODES.items()
+               if kind == mode and above == tonic - measure.fifths]  # fmt: skip
+    return next(iter(fitting), "")
+
+
 def _signature(measure: Measure, token: str, position: Fraction) -> None:
     """Add a metre, a key or a tempo to a measure."""
     if found := re.fullmatch(r"\*M(\d+(?:\+\d+)*)/(\d+)", token):
         measure.meter = Meter(sum(map(int, found[1].split("+"))), int(found[2]))
     elif found := re.fullmatch(r"\*k\[((?:[a-g](?:#|-|n))*)\]", token):
         measure.fifths = found[1].count("#") - found[1].count("-")
-    elif found := re.fullmatch(r"\*([A-Ga-g])[#-]?:", token):
-        measure.mode = "major" if found[1].isupper() else "minor"
+    elif found := re.fullmatch(r"\*([A-Ga-g])([#-]?):(\w*)", token):
+        measure.mode = _mode(measure, *found.groups())
     elif (found := re.fullmatch(r"\*MM(\d+(?:\.\d+)?)", token)) and float(found[1]) >= 1:
         measure.tempi.append((position, float(found[1])))
 
@@ -229,7 +245,7 @@ def read_kern(path: Path, unfold: bool = False) -> Content:
     # The lowest staff is the first column.
     parts = [Part("", 1, measures[:-1] or measures) for measures in reversed(reader.measures)]
     _check_count(text, reader, path)
-    content = assemble(parts, path, trust_major=True, unfold=unfold)
+    content = assemble(parts, path, unfold=unfold)
     rights = references.get("YEC") or references.get("YEM", "")
     return replace(
         content,

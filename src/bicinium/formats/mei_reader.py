@@ -307,7 +307,7 @@ def read_mei(path: Path, unfold: bool = False) -> Content:
     for measure in reader.measures:
         measure.notes = [_renumbered(note, numbers) for note in measure.notes]
     part = Part("", max(1, len(numbers)), reader.measures)
-    content = assemble([part], path, trust_major=True, unfold=unfold)
+    content = assemble([part], path, unfold=unfold)
     others = (
         (Loss(LossKind.OTHER_PIECES, len(movements) - 1, str(len(movements))),)
         if len(movements) > 1

@@ -29,9 +29,9 @@ from bicinium.formats.grid import GridCount, to_grid
 from bicinium.formats.meter_changes import without_repeats
 from bicinium.formats.midi_events import TrackEvents
 from bicinium.formats.midi_writer import write_midi
+from bicinium.formats.musicxml_values import SOFTWARE
 from bicinium.formats.source_bytes import read_source
 from bicinium.music.content import Content, Staff, without_restrikes
-from bicinium.music.key import Key
 from bicinium.music.losses import Loss, LossKind, losses_of
 from bicinium.music.score import (
     COMMON_TIME,
@@ -42,6 +42,7 @@ from bicinium.music.score import (
     NoteSequence,
     note_array,
 )
+from bicinium.music.signature import Signature
 
 __all__ = ["MidiEvents", "midi_meters", "read_midi", "read_midi_events", "write_midi"]
 
@@ -50,7 +51,7 @@ _MAX_BYTES_BEFORE_HEADER = 1024  # RIFF and MacBinary put a header of their own 
 _DEFAULT_MICROSECONDS = 500_000  # of a quarter note
 _MICROSECONDS_PER_MINUTE = 60_000_000
 _DRUM_CHANNEL = 9
-_TRACK_NAME, _TEMPO, _METER, _KEY = 0x03, 0x51, 0x58, 0x59  # types of meta events
+_TEXT, _TRACK_NAME, _TEMPO, _METER, _KEY = 0x01, 0x03, 0x51, 0x58, 0x59  # types of meta events
 
 
 @dataclass(slots=True)
@@ -147,15 +148,14 @@ def read_midi(path: str | Path) -> Content:
         shift = meter.bar_ticks - anacrusis_ticks
         staves = [staff.shift(shift) for staff in staves]
         meters = [(0, meter), *((tick + shift, later) for tick, later in meters[2:])]
-    fifths, key = _key_signature(events, counts)
+    signature = _key_signature(events, counts)
     left_out = counts[LossKind.OFF_PIANO] + counts[LossKind.NO_LENGTH]
     tempo_qpm = _tempo_qpm(events, first_onset, counts)
     counts[LossKind.PEDAL] = sum(track.pedal_uses for track in events.tracks)
     return Content(
         staves=tuple(staves),
         meters=tuple(meters),
-        fifths=fifths,
-        key=key,
+        signature=signature,
         tempo_qpm=tempo_qpm,
         anacrusis_ticks=anacrusis_ticks,
         notes_off_grid=grid.off_grid,
@@ -275,10 +275,10 @@ def _anacrusis_ticks(meters: Sequence[tuple[int, Meter]]) -> int:
     return first.bar_ticks if second_tick == first.bar_ticks < second.bar_ticks else 0
 
 
-def _key_signature(events: MidiEvents, counts: Counter[LossKind]) -> tuple[int | None, Key | None]:
-    """Return the first signature in fifths, and its key if it is minor.
+def _key_signature(events: MidiEvents, counts: Counter[LossKind]) -> Signature | None:
+    """Return the first signature; None if there is none.
 
-    Many programs write "major" by default, so a major key is not trusted.
+    Many programs write "major" by default, so only files of bicinium state a major mode.
     """
     signatures = []
     for tick, data in events.metas(_KEY):
@@ -288,11 +288,14 @@ def _key_signature(events: MidiEvents, counts: Counter[LossKind]) -> tuple[int |
         else:
             signatures.append((tick, fifths, data[1] == 1))
     if not signatures:
-        return None, None
+        return None
     first_tick, fifths, is_minor = signatures[0]
     later = [s for s in signatures if s[0] > first_tick]
     counts[LossKind.KEY] += sum(
         after[1:] != before[1:]
         for before, after in zip([signatures[0], *later], later, strict=False)
     )
-    return fifths, Key.from_signature(fifths, "minor") if is_minor else None
+    if is_minor:
+        return Signature(fifths, "minor")
+    is_ours = any(text.startswith(SOFTWARE.encode()) for _, text in events.metas(_TEXT))
+    return Signature(fifths, "major" if is_ours else "")

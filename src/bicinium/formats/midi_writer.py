@@ -9,7 +9,9 @@ import mido
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import MidiFileError
+from bicinium.formats.musicxml_values import SOFTWARE
 from bicinium.music.score import TICKS_PER_QUARTER, Meter, Score
+from bicinium.music.signature import Signature
 
 _STAFF_NAMES = ("right", "left")
 _PIANO_PROGRAM = 0
@@ -20,15 +22,15 @@ _MAX_MICROSECONDS_PER_QUARTER = 2**24 - 1  # A tempo has three bytes.
 def write_midi(score: Score, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a type 1 file: a conductor track, then one track for each voice.
 
-    ``metadata`` (such as the seed) is stored as one text. An anacrusis becomes a first bar of its
-    own length, as in notation programs. Every track ends on the last barline. Raises MidiFileError
-    for a tempo or an anacrusis that MIDI cannot represent.
+    ``metadata`` (such as the seed) is stored as one text, after the name of this program. An
+    anacrusis becomes a first bar of its own length, as in notation programs. Every track ends on
+    the last barline. Raises MidiFileError for a tempo or an anacrusis that MIDI cannot represent.
     """
     midi = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER)
     conductor = _conductor_track(score, path)
-    if metadata:
-        text = "; ".join(f"{name}: {value}" for name, value in metadata.items())
-        conductor.insert(0, mido.MetaMessage("text", text=_latin_1(text)))
+    about = [f"{name}: {value}" for name, value in (metadata or {}).items()]
+    text = "; ".join([SOFTWARE, *about])  # The reader believes the key of a file of bicinium.
+    conductor.insert(0, mido.MetaMessage("text", text=_latin_1(text)))
     midi.tracks.append(conductor)
     midi.tracks += [_voice_track(score, index) for index in range(len(score.voices))]
     with atomic_write(Path(path)) as temporary:
@@ -52,7 +54,10 @@ def _conductor_track(score: Score, path: str | Path) -> mido.MidiTrack:
         events.append((0, _time_signature(_shortest_meter(score.anacrusis_ticks))))
     events.append((score.anacrusis_ticks, _time_signature(score.meter)))
     if score.key:
-        name = str(score.key).split()[0] + ("m" if score.key.mode == "minor" else "")
+        signature = score.written_signature
+        fifths = signature.fifths if signature.fits(score.key) else score.key.fifths
+        tonic = str(Signature(fifths, score.key.mode)).split()[0]
+        name = tonic + ("m" if score.key.mode == "minor" else "")
         events.append((0, mido.MetaMessage("key_signature", key=name)))
     return _track(events, score.end_tick - score.start_tick)
 

@@ -16,7 +16,7 @@ from bicinium.errors import NotationFileError, ScoreError
 from bicinium.formats.measures import Measure, MeasureNote, Part
 from bicinium.formats.musicxml_values import BEAT_UNIT_QUARTERS, VELOCITY_AT_100_PERCENT
 from bicinium.formats.source_bytes import parse_number
-from bicinium.formats.spelling import Spelling
+from bicinium.formats.spelling import Spelling, written_fifths
 from bicinium.music.losses import LossKind
 from bicinium.music.score import Meter
 
@@ -190,7 +190,9 @@ class _PartParser:
         if (key := element.find("key")) is not None and key.find("fifths") is not None:
             fifths = int(element_text(key, "fifths"))
             if abs(fifths) <= 7:
-                measure.fifths, measure.mode = fifths, element_text(key, "mode").lower()
+                fifths += written_fifths(self._transposition)
+                measure.fifths = fifths - 12 * round(fifths / 12) if abs(fifths) > 7 else fifths
+                measure.mode = element_text(key, "mode").lower()
 
 
 class _Ratio(NamedTuple):

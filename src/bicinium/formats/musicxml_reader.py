@@ -19,7 +19,6 @@ from xml.etree.ElementTree import Element
 from bicinium.errors import NotationFileError
 from bicinium.formats.assemble import SpelledNote, assemble, join_ties, lay_out
 from bicinium.formats.musicxml_measures import element_text, parse_parts
-from bicinium.formats.musicxml_values import SOFTWARE
 from bicinium.formats.source_bytes import read_source, unpack_score
 from bicinium.music.content import Content
 
@@ -71,9 +70,7 @@ def read_spelled_notes(root: Element, path: Path) -> list[SpelledNote]:
 
 def parse_content(root: Element, path: Path, unfold: bool = False) -> Content:
     """Return the content of a parsed score. ``path`` is for messages."""
-    content = assemble(
-        parse_parts(root, path), path, trust_major=_is_written_by_bicinium(root), unfold=unfold
-    )
+    content = assemble(parse_parts(root, path), path, unfold=unfold)
     return replace(
         content,
         rights=_rights(root),
@@ -86,13 +83,6 @@ def _rights(root: Element) -> str:
     """Return all statements of rights in one line."""
     texts = [element.text or "" for element in root.iterfind("identification/rights")]
     return " ".join(" ".join(texts).split())
-
-
-def _is_written_by_bicinium(root: Element) -> bool:
-    return any(
-        (software.text or "").startswith(SOFTWARE)
-        for software in root.iterfind("identification/encoding/software")
-    )
 
 
 def _composer(root: Element) -> str:

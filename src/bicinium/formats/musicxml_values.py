@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-# A file that names this software in its encoding states its mode. Other programs write a default.
 SOFTWARE = "bicinium"
 
 VELOCITY_AT_100_PERCENT = 90  # MusicXML gives dynamics in per cent of this MIDI velocity.

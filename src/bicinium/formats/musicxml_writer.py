@@ -37,7 +37,10 @@ class NoteMark(NamedTuple):
 NoteMarks: TypeAlias = Mapping[tuple[int, int], NoteMark]  # by voice and onset in ticks
 
 _CLEFS = {"treble": ("G", 2), "bass": ("F", 4)}
-_ACCIDENTALS = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
+_ACCIDENTALS = {
+    -3: "triple-flat", -2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp",
+    3: "triple-sharp",
+}  # fmt: skip
 _CONTAINER = """<?xml version="1.0" encoding="UTF-8"?>
 <container>
   <rootfiles>
@@ -152,8 +155,10 @@ def _header(score: Score, metadata: Mapping[str, str]) -> Iterator[str]:
 def _first_attributes(score: Score, bar: Bar) -> Iterator[str]:
     yield "      <attributes>"
     yield f"        <divisions>{TICKS_PER_QUARTER}</divisions>"
-    mode = f"<mode>{score.key.mode}</mode>" if score.key else ""
-    yield f"        <key><fifths>{score.key.fifths if score.key else 0}</fifths>{mode}</key>"
+    signature = score.written_signature
+    stated = signature.mode if score.key else ""
+    mode = f"<mode>{stated}</mode>" if stated else ""
+    yield f"        <key><fifths>{signature.fifths}</fifths>{mode}</key>"
     yield f"        <time><beats>{score.meter.numerator}</beats>"
     yield f"          <beat-type>{score.meter.denominator}</beat-type></time>"
     yield "        <staves>2</staves>"
@@ -203,7 +208,7 @@ class _StaffWriter:
         self._marks = {tick: mark for (voice, tick), mark in marks.items() if voice == part}
         self._voice = 4 * part + 1  # MuseScore numbers four voices a staff.
         self._spellings = dict(zip(score.voices[part].notes, spellings, strict=True))
-        self._signature = signature_alterations(score.key.fifths if score.key else 0)
+        self._signature = signature_alterations(score.written_signature.fifths)
         self._in_force: dict[tuple[str, int], int] = {}
         self._previous_bar: dict[tuple[str, int], int] = {}
 

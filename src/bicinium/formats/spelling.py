@@ -9,7 +9,10 @@ cheapest path through all notes (Viterbi):
    signature. So a piece that modulates from F major by flats arrives in G flat major, not F sharp.
 2. The spelling in each voice. A position close to the key is cheap, and so is a semitone between
    two letters rather than on one (as in E. Chew and Y.-C. Chen, and in Temperley). A chromatic
-   semitone may lead into an altered note more cheaply than out of it.
+   semitone may lead into an altered note more cheaply than out of it. Each voice is spelled with
+   regard to the other: one pitch class close in time has one spelling.
+
+A note whose spelling the score knows keeps it, and the others are spelled to fit.
 
 docs/log.md compares the accuracy with other spellers.
 """
@@ -19,14 +22,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.music.key import STEP_SEMITONES, Key, Mode
-from bicinium.music.score import TICKS_PER_QUARTER, Note, Score
-
-_LETTERS = "FCGDAEB"  # in the order of fifths; F is at position -1
+from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, note_array
+from bicinium.music.signature import LETTERS, Spellings
 
 # Share of segments that hold each degree, by semitones above the tonic: Temperley (2007), from the
 # Kostka-Payne corpus.
@@ -54,6 +57,10 @@ _INTERVAL_FIFTH_COST = 0.5  # for each fifth between two notes of a voice
 _INTO_ALTERED_COST = 8.0  # for a semitone on one letter that leads into the altered note
 _OUT_OF_ALTERED_COST = 15.0  # for one that leads out of it
 _RESPELLING_COST = 5.0  # for a repeated pitch with another spelling
+_CLASH_COST = 40.0  # for each note of another voice near by that spells the same pitch otherwise
+_NEAR_TICKS = 24  # between the end of a note and the start of another that is near by
+_ROUNDS = 2  # in which each voice is spelled again, with regard to the others
+_KNOWN_FIFTH_COST = 1.0  # of a key, for each fifth of a known note beyond the free ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +78,14 @@ class Spelling:
 
 def spell(score: Score) -> list[tuple[Spelling, ...]]:
     """Return the spelling of every note, voice by voice."""
+    signature = score.written_signature
     key = score.key or Key(0, "major")
-    lines = line_of_fifths([voice.notes for voice in score.voices], key.fifths, key.mode)
+    lines = line_of_fifths(
+        [voice.notes for voice in score.voices],
+        signature.fifths,
+        key.mode if signature.fits(key) else None,
+        score.spellings,
+    )
     return [
         tuple(
             _spelling_at(note.pitch, int(position))
@@ -82,35 +95,60 @@ def spell(score: Score) -> list[tuple[Spelling, ...]]:
     ]
 
 
+def position_of(spelling: Spelling) -> int:
+    """Return the position of a spelled pitch on the line of fifths; C is 0."""
+    return LETTERS.index(spelling.step) - 1 + 7 * spelling.alter
+
+
+def sounding_position(spelling: Spelling, pitch: int) -> int:
+    """Return the position of a pitch that a transposing instrument writes as ``spelling``."""
+    semitones = pitch - spelling.pitch
+    return position_of(spelling) + written_fifths(semitones)
+
+
+def written_fifths(semitones: int) -> int:
+    """Return the fifths of a transposition, by the interval with the fewest signs.
+
+    A minor third up is three fifths down, a whole tone up is two fifths up.
+    """
+    return 7 * semitones - 12 * round(7 * semitones / 12)
+
+
 def signature_alterations(fifths: int) -> dict[str, int]:
     """Return the sharps of each letter in a signature: with 2 sharps, F and C are 1, others 0."""
-    return {letter: (fifths + 6 - i) // 7 for i, letter in enumerate(_LETTERS)}
+    return {letter: (fifths + 6 - i) // 7 for i, letter in enumerate(LETTERS)}
 
 
 def _spelling_at(pitch: int, position: int) -> Spelling:
     alter, letter = divmod(position + 1, 7)
-    step = _LETTERS[letter]
+    step = LETTERS[letter]
     return Spelling(step, alter, (pitch - alter - STEP_SEMITONES[step]) // 12 - 1)
 
 
 def line_of_fifths(
-    voices: Sequence[Sequence[Note]], fifths: int, mode: Mode | None = None
+    voices: Sequence[Sequence[Note]],
+    fifths: int,
+    mode: Mode | None = None,
+    known: Spellings = MappingProxyType({}),
 ) -> list[NDArray[np.int64]]:
     """Return the position of each note of each voice on the line of fifths.
 
-    ``fifths`` is the signature. ``mode`` tells which of its two keys the piece starts in.
+    ``fifths`` is the signature. ``mode`` tells which of its two keys the piece starts in. Notes
+    with a ``known`` position have it.
     """
     notes = sorted(
         (note.onset_tick, part, note) for part, voice in enumerate(voices) for note in voice
     )
-    if not notes:
-        return [np.zeros(0, np.int64) for _ in voices]
-    centre = _key_centres([note for _, _, note in notes], _key_model(fifths, mode), fifths)
+    if all((tick, note.pitch) in known for tick, _, note in notes):
+        return [np.array([known[n.onset_tick, n.pitch] for n in v], np.int64) for v in voices]
+    keys = _key_model(fifths, mode)
+    centre = _key_centres([note for _, _, note in notes], keys, fifths, known)
     voice_of = np.array([part for _, part, _ in notes])
-    return [
-        _spell_voice(np.array([note.pitch for note in voice]), centre[voice_of == part])
-        for part, voice in enumerate(voices)
-    ]
+    lines = [_Line(voice, centre[voice_of == part], known) for part, voice in enumerate(voices)]
+    for _ in range(_ROUNDS):
+        for line in lines:
+            line.spell([other for other in lines if other is not line])
+    return [line.chosen for line in lines]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +188,9 @@ def _key_model(fifths: int, mode: Mode | None) -> _KeyModel:
     )
 
 
-def _key_centres(notes: Sequence[Note], keys: _KeyModel, fifths: int) -> NDArray[np.float64]:
+def _key_centres(
+    notes: Sequence[Note], keys: _KeyModel, fifths: int, known: Spellings
+) -> NDArray[np.float64]:
     """Return (N,) the position on the line of fifths around which each note is spelled."""
     cost = keys.start
     stay = np.arange(len(cost))
@@ -167,6 +207,9 @@ def _key_centres(notes: Sequence[Note], keys: _KeyModel, fifths: int) -> NDArray
         came_from.append(best)
         weight = min(4.0, max(0.1, note.duration_ticks / TICKS_PER_QUARTER)) ** 0.75
         cost = cost + weight * (keys.surprise[(note.pitch - 7 * fifths) % 12] + keys.distance)
+        if (position := known.get((note.onset_tick, note.pitch))) is not None:
+            away = np.abs(keys.centres + fifths - position)
+            cost += _KNOWN_FIFTH_COST * np.maximum(0, away - _FREE_FIFTHS)
     key = int(cost.argmin())
     path = []
     for best in reversed(came_from):
@@ -175,39 +218,72 @@ def _key_centres(notes: Sequence[Note], keys: _KeyModel, fifths: int) -> NDArray
     return keys.centres[path[::-1]] + fifths
 
 
-def _spell_voice(pitches: NDArray[np.int64], centre: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return (N,) positions on the line of fifths.
+class _Line:
+    """One voice, which is spelled with regard to the others.
 
     The candidates for each note are the position nearest to its centre and the two positions twelve
-    fifths away.
+    fifths away. A known note has one candidate.
     """
-    if not len(pitches):
-        return np.zeros(0, np.int64)
-    lowest = np.floor(centre - 6).astype(np.int64)
-    near = (7 * pitches - lowest) % 12 + lowest
-    positions = near[:, None] + np.array([-12, 0, 12])  # (N, 3)
-    away = np.abs(positions - centre[:, None])
-    cost = _FIFTH_COST * np.maximum(0, away - _FREE_FIFTHS)
-    fifths = np.abs(positions[1:, None, :] - positions[:-1, :, None])  # (N - 1, 3 before, 3 after)
-    step = np.abs(np.diff(pitches))[:, None, None]
-    altered = np.where(
-        away[:-1, :, None] > away[1:, None, :], _OUT_OF_ALTERED_COST, _INTO_ALTERED_COST
-    )
-    moves = (
-        _INTERVAL_FIFTH_COST * fifths
-        + np.where((step == 1) & (fifths == 7), altered, 0)
-        + np.where((step == 0) & (fifths > 0), _RESPELLING_COST, 0)
-    )
-    total = cost[0]
-    came_from = []
-    for move, here in zip(moves, cost[1:], strict=True):
-        through = total[:, None] + move
-        best = through.argmin(axis=0)
-        came_from.append(best)
-        total = through[best, (0, 1, 2)] + here
-    chosen = int(total.argmin())
-    path = [chosen]
-    for best in reversed(came_from):
-        chosen = int(best[chosen])
-        path.append(chosen)
-    return positions[np.arange(len(pitches)), path[::-1]]
+
+    def __init__(
+        self, notes: Sequence[Note], centre: NDArray[np.float64], known: Spellings
+    ) -> None:
+        self.onset, self.pitch, duration, _ = note_array(notes)
+        self.offset = self.onset + duration
+        lowest = np.floor(centre - 6).astype(np.int64)
+        near = (7 * self.pitch - lowest) % 12 + lowest
+        self._candidates = near[:, None] + np.array([-12, 0, 12])  # (N, 3)
+        self.is_decided = np.zeros(len(near), np.bool_)
+        for index, note in enumerate(notes):
+            if (note.onset_tick, note.pitch) in known:
+                self._candidates[index] = known[note.onset_tick, note.pitch]
+                self.is_decided[index] = True
+        self.chosen = self._candidates[:, 1]  # (N,) positions
+        away = np.abs(self._candidates - centre[:, None])
+        self._cost = _FIFTH_COST * np.maximum(0, away - _FREE_FIFTHS)
+        self._moves = self._move_costs(away)
+
+    def _move_costs(self, away: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (N - 1, 3, 3) costs, from each candidate of a note to each one of the next."""
+        fifths = np.abs(self._candidates[1:, None, :] - self._candidates[:-1, :, None])
+        step = np.abs(np.diff(self.pitch))[:, None, None]
+        altered = np.where(
+            away[:-1, :, None] > away[1:, None, :], _OUT_OF_ALTERED_COST, _INTO_ALTERED_COST
+        )
+        return np.asarray(
+            _INTERVAL_FIFTH_COST * fifths
+            + np.where((step == 1) & (fifths == 7), altered, 0)
+            + np.where((step == 0) & (fifths > 0), _RESPELLING_COST, 0)
+        )
+
+    def spell(self, others: Sequence[_Line]) -> None:
+        """Choose the positions with the least cost, given what is decided of the others."""
+        if not len(self.pitch):
+            return
+        cost = self._cost + sum(self._costs_beside(other) for other in others)
+        total = cost[0]
+        came_from = []
+        for move, here in zip(self._moves, cost[1:], strict=True):
+            through = total[:, None] + move
+            best = through.argmin(axis=0)
+            came_from.append(best)
+            total = through[best, (0, 1, 2)] + here
+        chosen = int(total.argmin())
+        path = [chosen]
+        for best in reversed(came_from):
+            chosen = int(best[chosen])
+            path.append(chosen)
+        self.chosen = self._candidates[np.arange(len(path)), path[::-1]]
+        self.is_decided[:] = True
+
+    def _costs_beside(self, other: _Line) -> NDArray[np.float64]:
+        """Return (N, 3) the cost of each candidate beside the notes of another voice."""
+        costs = np.zeros(self._candidates.shape)
+        first = np.searchsorted(other.offset, self.onset - _NEAR_TICKS, side="right")
+        last = np.searchsorted(other.onset, self.offset + _NEAR_TICKS, side="left")
+        for ahead in range(int((last - first).max(initial=0))):
+            beside = np.minimum(first + ahead, len(other.onset) - 1)
+            counts = (first + ahead < last) & other.is_decided[beside]
+            fifths = np.abs(self._candidates - other.chosen[beside, None])
+            costs += _CLASH_COST * (counts[:, None] & (fifths == 12))
+        return costs

@@ -147,7 +147,7 @@ class Composer:
                 composer="bicinium" if conditions.composer is None else conditions.composer,
             )
             if conditions.fixed_notes:
-                score = _with_velocities(score, conditions.fixed_notes.score)
+                score = _with_fixed_notes(score, conditions.fixed_notes.score)
         return Composition(conditions, seed, tokens, result, score, draws, self.model)
 
     def opening(self, conditions: Conditions, seed: int, tokens: Tokens, bars: int) -> Composition:
@@ -164,13 +164,22 @@ def _in_own_key(conditions: Conditions, tokens: Tokens, unfinished: bool = False
     transposition = -conditions.key.semitones_to_reference
     home = conditions.key.transpose(-transposition)
     score = decode(tokens, conditions.meter, home, unfinished=unfinished).transpose(transposition)
-    return replace(score, tempo_qpm=float(conditions.tempo_qpm or score.tempo_qpm))
+    return replace(
+        score,
+        tempo_qpm=float(conditions.tempo_qpm or score.tempo_qpm),
+        signature=conditions.signature,
+    )
 
 
-def _with_velocities(score: Score, fixed: Score) -> Score:
-    """Return the score with the fixed notes as they were, since tokens round velocities."""
+def _with_fixed_notes(score: Score, fixed: Score) -> Score:
+    """Return the score with the fixed notes as they were: tokens round velocities, and no more."""
     voices = []
     for voice, line in zip(score.voices, fixed.voices, strict=True):
         original = {note.onset_tick: note for note in line.notes}
         voices.append(Voice(tuple(original.get(note.onset_tick, note) for note in voice.notes)))
-    return replace(score, voices=tuple(voices), anacrusis_ticks=fixed.anacrusis_ticks)
+    return replace(
+        score,
+        voices=tuple(voices),
+        anacrusis_ticks=fixed.anacrusis_ticks,
+        spellings=fixed.spellings,
+    )

@@ -42,7 +42,7 @@ class Composition:
             "model": self.model,
             "seed": str(self.seed),
             "best of": str(self.candidates),
-            "key": str(asked.key),
+            "key": asked.key_name,
             "meter": str(asked.meter),
             "bars": str(asked.bars),
             "tempo": f"{asked.tempo_qpm:g}" if asked.tempo_qpm else "the model's choice",

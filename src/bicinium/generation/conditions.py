@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bicinium.data.sources import KEYBOARD_STYLES, STYLES
 from bicinium.errors import RequestError, ScoreError
 from bicinium.generation.fixed_notes import FixedNotes
-from bicinium.music.key import Key
+from bicinium.music.key import Key, display
 from bicinium.music.score import TICKS_PER_QUARTER, Meter
+from bicinium.music.signature import Signature
 
 MAX_BARS = 256
 MIN_TEMPO_QPM, MAX_TEMPO_QPM = 20.0, 300.0
@@ -43,6 +44,7 @@ class Conditions:
     fixed_notes: FixedNotes | None = None
     title: str | None = None  # None: named after the key
     composer: str | None = None  # None: bicinium
+    signature: Signature | None = field(default=None, compare=False)  # None: the usual one
 
     def __post_init__(self) -> None:
         if not 1 <= self.bars <= MAX_BARS:
@@ -69,7 +71,12 @@ class Conditions:
     @property
     def display_title(self) -> str:
         """The title; a piece without one is named after its key."""
-        return f"Bicinium in {self.key.display_name}" if self.title is None else self.title
+        return f"Bicinium in {display(self.key_name)}" if self.title is None else self.title
+
+    @property
+    def key_name(self) -> str:
+        """The name of the key as it is written, like ``Gb major`` or ``D dorian``."""
+        return str(self.signature if self.signature and self.signature.key else self.key)
 
     @property
     def is_keyboard(self) -> bool:

@@ -5,13 +5,14 @@ The staves are kept apart, chords and all; ``voice_reduction`` makes two voices 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from bicinium.music.key import Key
 from bicinium.music.losses import Loss
 from bicinium.music.score import Meter, Note, NoteArray, NoteSequence, note_array
+from bicinium.music.signature import Signature, Spellings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,7 @@ class Content:
 
     staves: tuple[Staff, ...]
     meters: tuple[tuple[int, Meter], ...]  # (tick from which it counts, metre), the first at 0
-    fifths: int | None  # of the first key signature
-    key: Key | None  # where the file is to be believed; a major one often is a default
+    signature: Signature | None  # the first one; without a mode if that is not to be believed
     tempo_qpm: float
     anacrusis_ticks: int
     notes_off_grid: int  # further from the grid than the reader may move a note
@@ -46,6 +46,26 @@ class Content:
     composer: str = ""
     rights: str = ""  # what the file says of its licence
     losses: tuple[Loss, ...] = ()  # what reading left out or changed
+    spellings: Spellings = field(default_factory=dict)  # of a format that spells its notes
+
+    @property
+    def fifths(self) -> int | None:
+        """Return the sharps of the first signature (negative for flats)."""
+        return self.signature.fifths if self.signature else None
+
+    @property
+    def key(self) -> Key | None:
+        """Return the key that the file states."""
+        return self.signature.key if self.signature else None
+
+    def written_signature(self, key: Key | None) -> Signature | None:
+        """Return the signature to write music in ``key`` with.
+
+        MIDI files often state C major by default, so a signature of MIDI must fit the key.
+        """
+        if self.signature is None or self.spellings:
+            return self.signature
+        return self.signature if key and self.signature.fits(key) else None
 
 
 def without_restrikes(notes: NoteArray) -> NoteArray:

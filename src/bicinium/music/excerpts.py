@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from bicinium.music.score import NoteArray, NoteSequence, Score, Voice, note_array
+from bicinium.music.signature import shift_spellings
 
 EXCERPT_BARS = 16  # the common length to which pieces are cut before they are compared
 
@@ -22,6 +23,7 @@ def extract_bars(score: Score, first_bar: int, bars: int) -> Score:
         ),
         bars=bars,
         anacrusis_ticks=0 if first_bar else score.anacrusis_ticks,
+        spellings=shift_spellings(score.spellings, start, end),
     )
 
 

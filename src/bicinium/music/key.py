@@ -40,18 +40,10 @@ class Key:
 
         Raises ScoreError for anything else.
         """
-        words = text.replace("-", " ").split()
-        name, mode = (words[0], words[1].lower()) if len(words) == 2 else (text.strip(), "")
-        if not mode:
-            name, mode = (name[:-1], "minor") if name.endswith("m") else (name, "major")
-        step, alteration = name[:1].upper(), name[1:]
-        if (
-            step not in STEP_SEMITONES
-            or alteration not in ACCIDENTAL_SEMITONES
-            or mode not in ("major", "minor")
-        ):
-            raise ScoreError(f"{text!r} is not a key. Write it like 'D minor' or 'Bb major'.")
-        tonic = (STEP_SEMITONES[step] + ACCIDENTAL_SEMITONES[alteration]) % 12
+        name, mode = parse_tonic(text)
+        if mode not in ("major", "minor"):
+            raise not_a_key(text)
+        tonic = (STEP_SEMITONES[name[0]] + ACCIDENTAL_SEMITONES[name[1:]]) % 12
         return cls(tonic, "minor" if mode == "minor" else "major")
 
     @classmethod
@@ -66,8 +58,7 @@ class Key:
     @property
     def display_name(self) -> str:
         """Return the name with musical accidentals: ``E♭ major``, ``F♯ minor``."""
-        tonic, mode = str(self).split()
-        return f"{tonic.replace('#', '♯').replace('b', '♭')} {mode}"
+        return display(str(self))
 
     @property
     def fifths(self) -> int:
@@ -86,6 +77,32 @@ class Key:
         """Return the shortest transposition to the reference key of the mode: -5 to 6 semitones."""
         reference = 9 if self.mode == "minor" else 0
         return (reference - self.tonic + 5) % 12 - 5
+
+
+def display(name: str) -> str:
+    """Return the name of a key with musical accidentals: ``Eb major`` is ``E♭ major``."""
+    tonic, mode = name.split()
+    return f"{tonic.replace('#', '♯').replace('b', '♭')} {mode}"
+
+
+def parse_tonic(text: str) -> tuple[str, str]:
+    """Return the tonic (like ``Bb``) and the mode of a key such as ``B♭ Major``, ``Bbm``, ``Bb``.
+
+    Raises ScoreError if there is no such tonic. The mode may be any word, in lower case.
+    """
+    words = text.replace("-", " ").split()
+    name, mode = (words[0], words[1].lower()) if len(words) == 2 else (text.strip(), "")
+    if not mode:
+        name, mode = (name[:-1], "minor") if name.endswith("m") else (name, "major")
+    step, alteration = name[:1].upper(), name[1:]
+    if step not in STEP_SEMITONES or alteration not in ACCIDENTAL_SEMITONES:
+        raise not_a_key(text)
+    return step + alteration.replace("♯", "#").replace("♭", "b"), mode
+
+
+def not_a_key(text: str) -> ScoreError:
+    """Return the error for a text that names no key."""
+    return ScoreError(f"{text!r} is not a key. Write it like 'D minor' or 'Bb major'.")
 
 
 # The keys to which music is transposed before it is encoded as tokens, by mode.

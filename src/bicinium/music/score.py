@@ -17,6 +17,12 @@ from numpy.typing import NDArray
 from bicinium.errors import ScoreError
 from bicinium.music.key import Key, estimate_key
 from bicinium.music.losses import Loss
+from bicinium.music.signature import (
+    Signature,
+    Spellings,
+    fifths_of_transposition,
+    transpose_spellings,
+)
 
 VOICES = 2  # 0 is the upper, 1 the lower
 TICKS_PER_QUARTER = 24
@@ -208,6 +214,9 @@ class Score:
 
     ``anacrusis_ticks`` is the length of an incomplete first bar, or 0 if the first bar is full. An
     anacrusis stands at the end of the first bar, and ``bars`` counts that bar.
+
+    ``signature`` and ``spellings`` say how the score is written. Where they say nothing, the key
+    and ``formats.spelling`` do. A note that is moved or changed loses its spelling by itself.
     """
 
     voices: tuple[Voice, ...]
@@ -219,6 +228,8 @@ class Score:
     title: str = field(default="", compare=False)
     composer: str = field(default="", compare=False)
     losses: tuple[Loss, ...] = field(default=(), compare=False)  # in reading it from a file
+    signature: Signature | None = field(default=None, compare=False)
+    spellings: Spellings = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         latest = max((voice.end_tick for voice in self.voices), default=0)
@@ -252,6 +263,18 @@ class Score:
         return sum(len(voice.notes) for voice in self.voices)
 
     @property
+    def written_signature(self) -> Signature:
+        """Return the signature of the score, or the usual one of its key; C major without one."""
+        return self.signature or Signature.of(self.key or Key(0, "major"))
+
+    @property
+    def key_name(self) -> str:
+        """Return the name of the key as it is written, like ``Gb major`` or ``D dorian``."""
+        if self.signature and self.signature.key and self.signature.key == self.key:
+            return str(self.signature)
+        return str(self.key) if self.key else ""
+
+    @property
     def estimated_key(self) -> Key | None:
         """Return the key estimated from the notes alone, or None if there are none."""
         return estimate_key_from_notes([note_array(voice.notes) for voice in self.voices])
@@ -264,7 +287,12 @@ class Score:
         )
 
     def transpose(self, semitones: int) -> Score:
-        """Return the score ``semitones`` higher, with its key."""
-        key = self.key.transpose(semitones) if self.key else None
-        voices = tuple(voice.transpose(semitones) for voice in self.voices)
-        return replace(self, voices=voices, key=key)
+        """Return the score ``semitones`` higher, with its key and its spelling."""
+        fifths = fifths_of_transposition(self.written_signature.fifths, semitones)
+        return replace(
+            self,
+            voices=tuple(voice.transpose(semitones) for voice in self.voices),
+            key=self.key.transpose(semitones) if self.key else None,
+            signature=self.signature.transpose(semitones) if self.signature else None,
+            spellings=transpose_spellings(self.spellings, semitones, fifths),
+        )

@@ -28,6 +28,7 @@ from bicinium.music.score import (
     estimate_key_from_notes,
     note_array,
 )
+from bicinium.music.signature import shift_spellings
 
 ReductionMethod = Literal["staves", "outer staves", "split"]
 _UPPER_NAMES = r"right|rh|r\.h\.|m\.?d\.?|droite|destra|rechts|rechte|upper|treble"
@@ -62,16 +63,19 @@ def as_single_voice(content: Content, part: int) -> Score | None:
         return None
     meter, end = content.meters[0][1], max(_end_tick(notes), content.end_tick or 0)
     line, silence = Voice(NoteSequence(notes)), Voice(())
+    key = content.key or estimate_key_from_notes([notes], content.fifths)
     return Score(
         voices=(line, silence) if part == 0 else (silence, line),
         bars=-(-end // meter.bar_ticks),
         meter=meter,
-        key=content.key or estimate_key_from_notes([notes], content.fifths),
+        key=key,
         tempo_qpm=content.tempo_qpm,
         anacrusis_ticks=content.anacrusis_ticks,
         title=content.title,
         composer=content.composer,
         losses=content.losses,
+        signature=content.written_signature(key),
+        spellings=content.spellings,
     )
 
 
@@ -94,16 +98,18 @@ def reduce_to_two_voices(content: Content) -> list[VoiceReduction]:
         last = max(_end_tick(line.notes) for line in lines)
         if content.end_tick is not None and index == len(ends) - 1:
             last = max(last, content.end_tick - start)
+        key = content.key or estimate_key_from_notes([line.notes for line in lines], content.fifths)
         score = Score(
             voices=tuple(Voice(NoteSequence(line.notes)) for line in lines),
             bars=-(-last // meter.bar_ticks),
             meter=meter,
-            key=content.key
-            or estimate_key_from_notes([line.notes for line in lines], content.fifths),
+            key=key,
             tempo_qpm=content.tempo_qpm,
             anacrusis_ticks=content.anacrusis_ticks if index == 0 else 0,
             title=content.title,
             composer=content.composer,
+            signature=content.written_signature(key),
+            spellings=shift_spellings(content.spellings, start, end),
         )
         dropped = sum(line.dropped for line in lines) + _between(neither, start, end).shape[1]
         shortened = sum(line.shortened for line in lines)

@@ -47,7 +47,7 @@ def engrave_for_page(score: Score, width: int) -> dict[str, Any]:
     scale = _PHONE_SCALE if width < _MAX_PHONE_WIDTH else _SCALE
     text = re.sub(r"<direction .*?</direction>", "", to_musicxml(score), flags=re.DOTALL)
     page_width = round(width * 100 / scale)
-    fifths = abs(score.key.fifths) if score.key else 0
+    fifths = abs(score.written_signature.fifths)
     breaks = []
     if score.bars <= _MAX_BALANCED_BARS:
         (line,) = _render_pages(

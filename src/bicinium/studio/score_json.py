@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bicinium.errors import RequestError
 from bicinium.music.key import Key
 from bicinium.music.score import Meter, Note, Score, Voice, note_array
+from bicinium.music.signature import MAX_FIFTHS, Signature, is_writable
 
 MAX_BARS = 1000
 MAX_NOTES = 20_000
@@ -35,6 +36,9 @@ class ScoreSchema(StrictSchema):
     title: str = Field("", max_length=200)
     composer: str = Field("", max_length=200)
     voices: list[list[list[int]]] = Field(min_length=2, max_length=2)
+    fifths: int | None = Field(None, ge=-MAX_FIFTHS, le=MAX_FIFTHS)  # of the signature as written
+    mode: str = Field("", max_length=20)
+    spellings: list[tuple[int, int, int]] = Field([], max_length=MAX_NOTES)  # see ``Spellings``
 
     def to_score(self) -> Score:
         """Return the score. Raises ScoreError or RequestError if it is invalid."""
@@ -51,6 +55,12 @@ class ScoreSchema(StrictSchema):
             anacrusis_ticks=self.anacrusis,
             title=self.title,
             composer=self.composer,
+            signature=None if self.fifths is None else Signature(self.fifths, self.mode),
+            spellings={
+                (tick, pitch): position
+                for tick, pitch, position in self.spellings
+                if is_writable(position) and (position * 7 - pitch) % 12 == 0
+            },
         )
 
 
@@ -65,6 +75,9 @@ def score_to_json(score: Score) -> dict[str, Any]:
         "title": score.title[:200],
         "composer": score.composer[:200],
         "voices": [note_array(voice.notes).T.tolist() for voice in score.voices],
+        "fifths": score.signature.fifths if score.signature else None,
+        "mode": score.signature.mode if score.signature else "",
+        "spellings": [[*place, position] for place, position in score.spellings.items()],
     }
 
 
