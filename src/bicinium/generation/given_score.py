@@ -48,8 +48,8 @@ def key_of(score: Score, requested: Signature | None) -> tuple[Key, Signature | 
         return own, score.signature
     if _contradicts(score, key, own):
         raise RequestError(
-            f"The given notes are in {score.key_name or own}, not in {requested}. Leave the key out, "
-            "or transpose the notes."
+            f"The given notes are in {score.key_name or own}, not in {requested}. Leave the key "
+            "out, or transpose the notes."
         )
     return key, requested
 
