@@ -16,6 +16,7 @@ from bicinium.errors import RequestError
 from bicinium.formats.registry import read_score
 from bicinium.generation.candidates import (
     Finished,
+    Found,
     Progress,
     ProgressCallback,
     Rejected,
@@ -109,24 +110,27 @@ def compose_many(
 
 def compose_each(
     *, request: ComposeRequest | None = None, **options: Any
-) -> Iterator[Composition | Progress]:
-    """Compose pieces from one candidate each, and give each as soon as it is finished.
+) -> Iterator[Progress | Found | Finished]:
+    """Compose pieces as ``compose_many`` does, and give their candidates as they are found.
 
-    Before that, give its progress whenever a bar is written. Rejected pieces are left out. Raises
-    RequestError if every piece is rejected.
+    The first candidate of each piece is composed before the others, so that there is music early.
+    Before each candidate comes its progress, after the last the ``Finished`` piece. Rejected pieces
+    are left out. Raises RequestError if every piece is rejected.
     """
     request = request or ComposeRequest.from_options(**options)
     composer, seeds = _composer(request), list(request.seeds)
-    rejected = []
-    selection = _selection(request, best_of=1)
     conditions = request.conditions(seeds, composer.styles)
-    for result in composer.generate(conditions, seeds, request.config, selection):
-        if isinstance(result, Finished):
-            yield result.composition
-        elif isinstance(result, Progress):
-            yield result
-        else:
-            rejected.append(result)
+    rounds = sorted({1, request.candidates})
+    for best_of in rounds:
+        rejected = []
+        selection = _selection(request, best_of=best_of)
+        for result in composer.generate(conditions, seeds, request.config, selection):
+            if isinstance(result, Rejected):
+                rejected.append(result)
+            elif isinstance(result, Finished) and best_of != rounds[-1]:
+                yield Found(result.index, result.composition, is_best=True)
+            elif best_of == rounds[-1] or isinstance(result, Progress):
+                yield result
     if len(rejected) == request.n:
         raise RequestError(rejection_message(min(rejected, key=lambda one: one.index)))
 

@@ -15,8 +15,7 @@ import bicinium
 from bicinium.api import compose, compose_each, compose_many, stream, validate
 from bicinium.errors import CheckpointError, MidiFileError, RequestError, ScoreError
 from bicinium.formats.midi import write_midi
-from bicinium.generation.candidates import Progress
-from bicinium.generation.composition import Composition
+from bicinium.generation.candidates import Finished, Found, Progress
 from bicinium.generation.constraints.config import Constraints
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig
 from bicinium.model.checkpoint import load_checkpoint, save_checkpoint
@@ -81,21 +80,23 @@ def test_a_grammar_of_ones_own_is_kept(tiny_model: Path) -> None:
     assert {note.pitch for note in piece.score.voices[1].notes} <= set(range(48, 56))
 
 
-def test_each_piece_is_handed_over_as_it_is_done_and_said_to_be_underway_before(
-    tiny_model: Path,
-) -> None:
-    told = list(compose_each(n=3, bars=2, seed=5, model=tiny_model))
-    done = {one.seed: one for one in told if isinstance(one, Composition)}
-    pieces = compose_many(3, best_of=1, bars=2, seed=5, model=tiny_model)
-    same = {one.seed: one for one in pieces}
-    assert done.keys() == same.keys()
-    assert all(np.array_equal(done[seed].tokens, same[seed].tokens) for seed in done)
-    assert all(piece.sheet is not None for piece in done.values())
-    for seed in done:
-        own = [one for one in told if one.seed == seed]
-        assert isinstance(own[-1], Composition)
-        assert all(isinstance(one, Progress) and one.all_bars == 2 for one in own[:-1])
-        assert {1, 2} <= {one.bars for one in own[:-1] if isinstance(one, Progress)}
+def test_candidates_are_given_before_the_piece_that_is_chosen(tiny_model: Path) -> None:
+    options = {"n": 2, "best_of": 3, "bars": 2, "seed": 5, "model": tiny_model}
+    given = list(compose_each(**options))
+    chosen = {one.index: one.composition for one in given if isinstance(one, Finished)}
+    pieces = compose_many(**options)
+    alone = compose_many(**(options | {"best_of": 1}))
+    for index, piece in enumerate(pieces):
+        own = [one for one in given if one.index == index]
+        assert isinstance(own[-1], Finished)
+        assert np.array_equal(chosen[index].tokens, piece.tokens)
+        assert chosen[index].sheet is not None
+        found = [one for one in own if isinstance(one, Found)]
+        assert np.array_equal(found[0].composition.tokens, alone[index].tokens)
+        assert any(np.array_equal(one.composition.tokens, piece.tokens) for one in found)
+        last_best = [one for one in found if one.is_best][-1]
+        assert np.array_equal(last_best.composition.tokens, piece.tokens)
+        assert {1, 2} <= {one.bars for one in own if isinstance(one, Progress)}
 
 
 def test_sampling_arrives_at_the_model(tiny_model: Path) -> None:

@@ -46,6 +46,18 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A valid candidate of piece ``index``, not measured in full; more may come.
+
+    ``is_best``: no earlier one of the same attempt is better.
+    """
+
+    index: int
+    composition: Composition
+    is_best: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Piece ``index`` is composed. ``valid`` are all its valid candidates of the last attempt."""
 
@@ -68,7 +80,7 @@ class Rejected:
     detail: str = ""
 
 
-Result: TypeAlias = "Progress | Finished | Rejected"
+Result: TypeAlias = "Progress | Found | Finished | Rejected"
 
 _EXPLANATIONS = {
     RejectReason.DEAD_END: "The grammar, the constraints and the given notes leave no next token.",
@@ -127,6 +139,7 @@ class _Attempt:
     eliminations: list[_Elimination]
     bars: dict[int, int] = field(default_factory=dict)
     written: dict[int, Tokens] = field(default_factory=dict)
+    valid: dict[int, Candidate] = field(default_factory=dict)  # of those that are written
 
     def has(self, bars: int, candidate: int) -> bool:
         """Return whether that many bars are written, or all that there will be."""
@@ -165,7 +178,7 @@ class Search:
     _done: int = field(init=False, default=0)
 
     def run(self) -> Iterator[Result]:
-        """Yield the progress of the pieces, and each piece when it is finished or rejected."""
+        """Yield the progress of the pieces, candidates, and each piece when it is finished."""
         for index in range(len(self.conditions)):
             self._pending[index] = _Pending(self._begin(index, 0), draws=self.selection.best_of)
         for drawn in self.drawing:
@@ -178,6 +191,7 @@ class Search:
                 yield self._progress(draw, piece, drawn.bars)
             else:
                 piece.attempt.written[draw.candidate] = drawn.tokens
+                yield from self._judge(draw, piece)
             self._eliminate(draw.piece, piece, draw.candidate)
             if len(piece.attempt.written) == len(piece.attempt.going):
                 result = self._end_attempt(draw.piece, piece)
@@ -211,6 +225,7 @@ class Search:
             for other in attempt.going:
                 self.drawing.resume(attempt.first_number + other)
             for other in ranked[keep:]:
+                attempt.valid.pop(other, None)
                 if attempt.written.pop(other, None) is None:
                     self.drawing.stop(attempt.first_number + other)
                 self._report_one(piece)
@@ -226,18 +241,22 @@ class Search:
         opening = self.opening(conditions, self._seed(index, candidate), tokens, bars)
         return -self.selection.promise(self.selection.candidate(opening), self.config)
 
+    def _judge(self, draw: _Draw, piece: _Pending) -> Iterator[Found]:
+        """Keep a written candidate and yield it, unless it is rejected."""
+        tokens, seed = piece.attempt.written[draw.candidate], self._seed(*draw)
+        composition = self.finish(self.conditions[draw.piece], seed, tokens, piece.attempts)
+        candidate = self.selection.candidate(composition)
+        rejection = self.selection.violation(candidate, self.config)
+        if rejection:
+            piece.rejection = rejection
+            return
+        piece.attempt.valid[draw.candidate] = candidate
+        best = self.selection.best(list(piece.attempt.valid.values()), self.config)
+        yield Found(draw.piece, composition, best is candidate)
+
     def _end_attempt(self, index: int, piece: _Pending) -> Finished | Rejected | None:
         """Return the best candidate; None if none is good enough and a new attempt begins."""
-        valid = []
-        for candidate in sorted(piece.attempt.written):
-            tokens, seed = piece.attempt.written[candidate], self._seed(index, candidate)
-            composition = self.finish(self.conditions[index], seed, tokens, piece.attempts)
-            found = self.selection.candidate(composition)
-            rejection = self.selection.violation(found, self.config)
-            if rejection:
-                piece.rejection = rejection
-            else:
-                valid.append(found)
+        valid = [candidate for _, candidate in sorted(piece.attempt.valid.items())]
         piece.valid += valid
         if any(not outliers(found, self.config) for found in valid):
             return self._choose(index, piece, valid)
