@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
+import subprocess
+import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -118,3 +122,153 @@ def _serving(runs: Path) -> Iterator[Served]:
 def run_async() -> Callable[..., Any]:
     """Return a function that runs a coroutine."""
     return asyncio.run
+
+
+# ------------------------------------------------------------------ the page in a browser
+
+_CHROMIUM = Path("/usr/bin/chromium")
+_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+_TIMEOUT_MS = 240_000
+_TOUCH = {"is_mobile": True, "has_touch": True}
+SCREENS: dict[str, dict[str, Any]] = {
+    "wide": {"viewport": {"width": 1440, "height": 900}},
+    "tablet": {"viewport": {"width": 820, "height": 1180}, **_TOUCH},
+    "phone": {"viewport": {"width": 390, "height": 844}, **_TOUCH},
+}
+
+
+@pytest.fixture(scope="session")
+def screens() -> dict[str, dict[str, Any]]:
+    """Return the options of a browser context for each size of screen."""
+    return SCREENS
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Start Debian's Chromium."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
+    if not _CHROMIUM.is_file():
+        pytest.skip(f"browser tests need {_CHROMIUM}: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(_CHROMIUM), args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, served: Served) -> Iterator[Callable[..., Any]]:
+    """Return a function: (address within the studio, options of a browser context) → a loaded page.
+
+    ``script`` is executed before those of the page. At the end, no page may have written to the
+    console or contacted another machine.
+    """
+    said: list[str] = []
+    asked: list[str] = []
+    contexts = []
+
+    def open_one(address: str = "", script: str = "", **more: Any) -> Any:
+        context = browser.new_context(accept_downloads=True, **more)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(_TIMEOUT_MS)
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        if script:
+            page.add_init_script(script)
+        page.goto(f"{served.address}/{address}")
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    foreign = [url for url in asked if not url.startswith((served.address, "blob:", "data:"))]
+    assert not foreign
+    assert not [line for line in said if "Failed to load resource" not in line]  # an answer of 4xx
+
+
+class Acts:
+    """What a person does with the page."""
+
+    @staticmethod
+    def wait(page: Any) -> None:
+        """Wait until nothing is composed any more and the piece is engraved."""
+        page.wait_for_selector(".sheet[data-engraved]")
+        page.wait_for_selector(".stop:visible", state="detached")
+
+    @staticmethod
+    def fill(page: Any, **fields: str) -> None:
+        """Fill in fields of the request."""
+        for name, value in fields.items():
+            field = page.locator(f"#panel > section:not([hidden]) [name={name}]")
+            field.evaluate("field => field.closest('details')?.setAttribute('open', '')")
+            if field.evaluate("field => field.tagName") == "SELECT":
+                field.select_option(value)
+            else:
+                field.fill(value)
+
+    @classmethod
+    def compose(cls, page: Any, **fields: str) -> None:
+        """Compose a piece."""
+        cls.fill(page, **fields)
+        page.click("#compose .primary")
+        cls.wait(page)
+
+    @staticmethod
+    def notes(page: Any) -> list[list[list[int]]]:
+        """Return the voices of the open piece."""
+        voices: list[list[list[int]]] = page.evaluate("studio.activeView.piece.score.voices")
+        return voices
+
+    @staticmethod
+    def download(page: Any, form: str, folder: Path) -> Path:
+        """Download the open piece."""
+        with page.expect_download() as download:
+            page.click(f".actions [data-format={form}]")
+        path = folder / download.value.suggested_filename
+        download.value.save_as(path)
+        return path
+
+    @staticmethod
+    def drop(page: Any, section: str, path: Path) -> None:
+        """Drop a file on the page."""
+        data = base64.b64encode(path.read_bytes()).decode()
+        transfer = page.evaluate_handle(
+            """([data, name]) => {
+                const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([bytes], name));
+                return transfer;
+            }""",
+            [data, path.name],
+        )
+        page.dispatch_event(f"[data-drop={section}]", "drop", {"dataTransfer": transfer})
+
+
+@pytest.fixture(scope="session")
+def act() -> type[Acts]:
+    """Return what a person does with the page."""
+    return Acts
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """Return the source of axe-core, fetched from npm into a folder outside the repository."""
+    folder = Path(tempfile.gettempdir()) / "bicinium-axe"
+    script = folder / "package" / "axe.min.js"
+    if not script.is_file():
+        folder.mkdir(exist_ok=True)
+        try:
+            packed = subprocess.run(
+                ["npm", "pack", "--silent", "axe-core"], cwd=folder, timeout=60, check=True,
+                capture_output=True, text=True,
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"axe-core cannot be fetched from npm: {error}")
+        with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
+            archive.extractall(folder, filter="data")
+    return script.read_text(encoding="utf-8")

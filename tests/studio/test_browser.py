@@ -5,13 +5,9 @@ Needs playwright and Debian's Chromium. No other machine is contacted.
 
 from __future__ import annotations
 
-import base64
 import os
 import shutil
-import subprocess
-import tarfile
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,118 +19,26 @@ from bicinium.music.score import Score, Voice
 from bicinium.studio.run_events import MAX_LISTENERS
 
 if TYPE_CHECKING:
-    from tests.studio.conftest import Served
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
+    from tests.studio.conftest import Acts, Served
 
 pytestmark = pytest.mark.slow
-
-_CHROMIUM = Path("/usr/bin/chromium")
-_ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-_TIMEOUT_MS = 240_000
-_PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not _CHROMIUM.is_file():
-        pytest.skip(f"browser tests need {_CHROMIUM}: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(_CHROMIUM), args=_ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser: Any, served: Served) -> Iterator[Callable[..., Any]]:
-    """Return a function: (address within the studio, options of a browser context) → a loaded page.
-
-    At the end, no page may have written to the console or contacted another machine.
-    """
-    said: list[str] = []
-    asked: list[str] = []
-    contexts = []
-
-    def open_one(address: str = "", **more: Any) -> Any:
-        context = browser.new_context(accept_downloads=True, **more)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(_TIMEOUT_MS)
-        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"{served.address}/{address}")
-        page.wait_for_selector("html[data-ready]")
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    foreign = [url for url in asked if not url.startswith((served.address, "blob:", "data:"))]
-    assert not foreign
-    assert not [line for line in said if "Failed to load resource" not in line]  # an answer of 4xx
-
-
-def _composed(page: Any) -> None:
-    page.wait_for_selector(".sheet[data-engraved]")
-    page.wait_for_selector(".stop:visible", state="detached")
-
-
-def _compose(page: Any, **request: str) -> None:
-    for name, value in request.items():
-        field = page.locator(f"#compose [name={name}]")
-        if field.evaluate("field => field.tagName") == "SELECT":
-            field.select_option(value)
-        else:
-            field.fill(value)
-    page.click("#compose .primary")
-    _composed(page)
-
-
-def _notes(page: Any) -> list[list[list[int]]]:
-    """The voices of the piece on the stand."""
-    return page.evaluate("studio.activeView.piece.score.voices")
-
-
-def _save(page: Any, form: str, folder: Path) -> Path:
-    with page.expect_download() as download:
-        page.click(f".actions [data-format={form}]")
-    path = folder / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
-
-
-def _drop(page: Any, room: str, path: Path) -> None:
-    """As a file is dropped from a folder on the page."""
-    data = base64.b64encode(path.read_bytes()).decode()
-    transfer = page.evaluate_handle(
-        """([data, name]) => {
-            const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([bytes], name));
-            return transfer;
-        }""",
-        [data, path.name],
-    )
-    page.dispatch_event(f"[data-drop={room}]", "drop", {"dataTransfer": transfer})
 
 
 def _rows(voice: Voice) -> list[list[int]]:
     return [[n.onset_tick, n.pitch, n.duration_ticks, n.velocity] for n in voice.notes]
 
 
-def test_compose_play_and_download(open_page: Callable[..., Any], tmp_path: Path) -> None:
+def test_compose_play_and_download(
+    open_page: Callable[..., Any], act: type[Acts], tmp_path: Path
+) -> None:
     page = open_page()
-    _compose(page, key="D minor", meter="3/4", bars="8", n="2", seed="7")
+    act.compose(page, key="D minor", meter="3/4", bars="8", best_of="3", seed="7")
     assert page.locator(".piece-view h2").inner_text() == "Bicinium in D minor"
     assert page.locator(".sheet g.measure").count() == 8
-    notes = sum(map(len, _notes(page)))
+    notes = sum(map(len, act.notes(page)))
     assert page.locator(".sheet g.note").count() >= notes
     assert page.locator(".roll rect.note").count() == notes
-    assert page.locator("#candidates .card").count() == 2
+    assert page.locator("#candidates .card").first.inner_text().startswith("Best")
 
     cursor = page.locator(".sheet .cursor")
     before = cursor.evaluate("cursor => cursor.style.transform")
@@ -148,20 +52,20 @@ def test_compose_play_and_download(open_page: Callable[..., Any], tmp_path: Path
     page.click("#halt")
     assert page.evaluate("[studio.player.playing, studio.player.tick]") == [False, 0]
 
-    path = _save(page, "mid", tmp_path)
+    path = act.download(page, "mid", tmp_path)
     assert bicinium.validate(path).valid
     score = bicinium.read(path)
     assert (str(score.key), str(score.meter), score.bars) == ("D minor", "3/4", 8)
-    assert [_rows(voice) for voice in score.voices] == _notes(page)
-    again = bicinium.read(_save(page, "musicxml", tmp_path))
+    assert [_rows(voice) for voice in score.voices] == act.notes(page)
+    again = bicinium.read(act.download(page, "musicxml", tmp_path))
     assert (again.voices, again.bars, again.key) == (score.voices, score.bars, score.key)
     if page.locator("[data-format=pdf]").count():
-        assert _save(page, "pdf", tmp_path).read_bytes().startswith(b"%PDF")
+        assert act.download(page, "pdf", tmp_path).read_bytes().startswith(b"%PDF")
 
 
-def test_loop_seek_and_tempo(open_page: Callable[..., Any]) -> None:
+def test_loop_seek_and_tempo(open_page: Callable[..., Any], act: type[Acts]) -> None:
     page = open_page("#compose?key=C+major&meter=2%2F4&bars=4&tempo=120&seed=3")
-    _composed(page)
+    act.wait(page)
     page.fill(".bars [name=first]", "2")
     page.fill(".bars [name=last]", "2")
     page.click(".bars [name=loop]")
@@ -183,51 +87,88 @@ def test_loop_seek_and_tempo(open_page: Callable[..., Any]) -> None:
     assert page.evaluate("studio.player.loop") is None
 
 
-def test_link_composes_the_same_piece(open_page: Callable[..., Any]) -> None:
+def test_link_composes_the_same_piece(open_page: Callable[..., Any], act: type[Acts]) -> None:
     page = open_page()
-    _compose(page, key="G major", meter="2/4", bars="2", n="1", motif_strength="1.5")
-    page.click("text=Copy link")
+    act.compose(page, key="G major", meter="2/4", bars="2", best_of="1", motif_strength="1.5")
+    page.click("text=Share link")
     page.wait_for_selector("text=/Link copied|address bar/")
-    address, notes = page.evaluate("location.hash"), _notes(page)
+    address, notes = page.evaluate("location.hash"), act.notes(page)
     assert "seed=" in address
     assert "motif_strength=1.5" in address
     again = open_page(address)
-    _composed(again)
-    assert _notes(again) == notes
+    act.wait(again)
+    assert act.notes(again) == notes
     assert again.input_value("[name=motif_strength]") == "1.5"
 
 
-def test_save_compare_and_vary(open_page: Callable[..., Any]) -> None:
+def test_save_compare_and_vary(open_page: Callable[..., Any], act: type[Acts]) -> None:
     page = open_page()
-    _compose(page, bars="2", meter="2/4", n="2", seed="11")
+    act.compose(page, bars="2", meter="2/4", best_of="3", seed="11")
+    assert page.evaluate("studio.activeView.piece.seed") == 11
+    best = act.notes(page)
     page.click(".actions >> text=Save here")
     assert page.locator("#saved li").count() == 1
     page.click(".actions >> text=Compare")
     page.wait_for_selector("#views.two .piece-view:nth-child(2) .sheet[data-engraved]")
-    seeds = page.evaluate("studio.views.map((stand) => stand.piece.seed)")
-    assert sorted(seeds) == [11, 12]  # the first is the one that was composed first
+    assert act.notes(page) != best
     page.locator(".listen:visible").click()
-    assert page.evaluate("studio.activeView.piece.seed") == seeds[0]
+    assert act.notes(page) == best
     page.locator(".piece-view:nth-child(2) >> text=Close").click()
     page.click(".actions >> text=Vary")
-    page.wait_for_selector("#candidates .card:nth-child(3):not(.coming)")
-    assert page.locator("#candidates .card").first.inner_text().startswith("original")
+    act.wait(page)
+    assert page.locator("#candidates .card").last.inner_text().startswith("Original")
     page.reload()
     page.wait_for_selector("#saved li button")
     page.locator("#saved li button").first.click()
     page.wait_for_selector(".sheet[data-engraved]")
-    assert page.evaluate("studio.activeView.piece.seed") == seeds[0]
+    assert act.notes(page) == best
 
 
-def test_progress_is_shown(open_page: Callable[..., Any]) -> None:
+def test_best_candidate_is_that_of_the_command_line(
+    open_page: Callable[..., Any], act: type[Acts]
+) -> None:
+    options: dict[str, Any] = {"key": "D minor", "meter": "3/4", "bars": 8, "seed": 21}
+    chosen = bicinium.compose(**options)
+    assert chosen.score is not None
     page = open_page()
-    page.fill("#compose [name=bars]", "60")
-    page.fill("#compose [name=n]", "2")
+    page.evaluate(
+        """() => {
+            window.shown = [];
+            const open = studio.open.bind(studio);
+            studio.open = (piece) => (shown.push(JSON.stringify(piece.score.voices)), open(piece));
+        }"""
+    )
+    act.compose(page, **{name: str(value) for name, value in options.items()})
+    assert act.notes(page) == [_rows(voice) for voice in chosen.score.voices]
+    assert page.locator("#candidates .card[aria-pressed=true]").inner_text().startswith("Best")
+    assert page.locator("#candidates .card").count() > 2
+    shown = page.evaluate("shown")
+    assert len(shown) == len(set(shown)) >= 1  # each is better than the one before
+
+
+def test_piece_that_plays_is_not_replaced(open_page: Callable[..., Any], act: type[Acts]) -> None:
+    page = open_page()
+    act.fill(page, bars="24", seed="3", key="G major")
+    page.click("#compose .primary")
+    page.wait_for_selector(".sheet[data-engraved]")
+    page.click("#play")
+    page.wait_for_selector("#play[aria-pressed=true]")
+    before = act.notes(page)
+    page.wait_for_selector(".stop:visible", state="detached")
+    assert act.notes(page) == before
+    assert page.evaluate("studio.player.playing")
+
+
+def test_progress_is_shown(open_page: Callable[..., Any], act: type[Acts]) -> None:
+    page = open_page()
+    act.fill(page, bars="60")
     page.click("#compose .primary")
     page.wait_for_function(
-        """() => [...document.querySelectorAll(".card.coming")].every((card) =>
-            /^bar ([2-9]|1[0-9]) of 60/.test(card.querySelector("small").textContent) &&
-            card.querySelector("progress").value > 0)"""
+        """() => {
+            const card = document.querySelector(".card.coming");
+            return /^bar ([2-9]|1[0-9]) of 60/.test(card?.querySelector("small").textContent) &&
+                card.querySelector("progress").value > 0;
+        }"""
     )
     bar = page.get_by_role("progressbar", name="Progress of the next piece")
     assert 0 < bar.evaluate("bar => bar.value") < 1
@@ -241,6 +182,7 @@ def test_progress_is_shown(open_page: Callable[..., Any]) -> None:
 
 def test_ranges_and_quotations_are_in_the_link(
     open_page: Callable[..., Any],
+    act: type[Acts],
 ) -> None:
     page = open_page()
     page.click("text=Advanced")
@@ -252,15 +194,15 @@ def test_ranges_and_quotations_are_in_the_link(
         page.locator("#rule-range").evaluate("rule => rule.selectedOptions[0].text") == "required"
     )
     page.fill("[name=max_quote]", "2")
-    _compose(page, key="G major", meter="2/4", bars="4", n="1")
-    upper, lower = _notes(page)
+    act.compose(page, key="G major", meter="2/4", bars="4", best_of="1")
+    upper, lower = act.notes(page)
     assert {row[1] for row in upper} <= set(range(69, 82))
     assert {row[1] for row in lower} <= set(range(33, 63))
-    page.click("text=Copy link")
+    page.click("text=Share link")
     page.wait_for_selector("text=/Link copied|address bar/")
     again = open_page(page.evaluate("location.hash"))
-    _composed(again)
-    assert _notes(again) == [upper, lower]
+    act.wait(again)
+    assert act.notes(again) == [upper, lower]
     assert again.input_value("[name=max_quote]") == "2"
     assert again.evaluate("studio.settings.ranges") == [[69, 81], [33, 62]]
 
@@ -277,55 +219,64 @@ def test_stop_ends_the_work(open_page: Callable[..., Any], served: Served) -> No
 
 
 def test_other_voice_is_composed(
-    open_page: Callable[..., Any], made_up_score: Callable[..., Score], tmp_path: Path
+    open_page: Callable[..., Any],
+    act: type[Acts],
+    made_up_score: Callable[..., Score],
+    tmp_path: Path,
 ) -> None:
     given = made_up_score(6, 3, "3/4", "D minor")
     alone = Score((given.voices[0], Voice()), 3, given.meter, given.key, given.tempo_qpm)
     write_midi(alone, tmp_path / "melody.mid")
     page = open_page("#add-voice")
-    _drop(page, "add-voice", tmp_path / "melody.mid")
+    act.drop(page, "add-voice", tmp_path / "melody.mid")
     page.wait_for_selector("text=Compose the other voice")
-    page.fill("#add-voice [name=n]", "1")
+    act.fill(page, best_of="1")
     page.click("#add-voice .primary")
-    page.wait_for_selector("#candidates .card:nth-child(2):not(.coming)")
-    upper, lower = _notes(page)
+    act.wait(page)
+    upper, lower = act.notes(page)
     assert upper == _rows(given.voices[0])
     assert lower
 
 
 def test_other_bars_stay_when_bars_are_rewritten(
-    open_page: Callable[..., Any], made_up_score: Callable[..., Score], tmp_path: Path
+    open_page: Callable[..., Any],
+    act: type[Acts],
+    made_up_score: Callable[..., Score],
+    tmp_path: Path,
 ) -> None:
     given = made_up_score(8, 5, "3/4", "D minor")
     write_midi(given, tmp_path / "piece.mid")
     page = open_page("#add-voice")
     page.set_input_files("[data-drop=add-voice] input", tmp_path / "piece.mid")
     page.wait_for_selector(".sheet[data-engraved]")
-    page.fill("#add-voice [name=n]", "1")
+    act.fill(page, best_of="1")
     page.locator(".sheet g.measure rect.bar").nth(2).click()
     page.locator(".sheet g.measure rect.bar").nth(3).click(modifiers=["Shift"])
     assert page.locator(".bars [name=first]").input_value() == "3"
     assert page.locator(".bars [name=last]").input_value() == "4"
-    page.click("text=Rewrite bars")
-    page.wait_for_selector("#candidates .card:nth-child(2):not(.coming)")
+    page.click(".bars [name=rewrite]")
+    act.wait(page)
     first, last = 2 * given.meter.bar_ticks, 4 * given.meter.bar_ticks
-    for before, after in zip(given.voices, _notes(page), strict=True):
+    for before, after in zip(given.voices, act.notes(page), strict=True):
         kept = [row for row in _rows(before) if not first <= row[0] < last]
         assert [row for row in after if not first <= row[0] < last] == kept
-    rewritten = _notes(page)
+    rewritten = act.notes(page)
     assert rewritten != [_rows(voice) for voice in given.voices]
-    page.click("text=Copy link")  # which holds what was given, too
+    page.click("text=Share link")  # which holds what was given, too
     page.wait_for_selector("text=/Link copied|address bar/")
     again = open_page(page.evaluate("location.hash"))
-    _composed(again)
-    assert _notes(again) == rewritten
+    act.wait(again)
+    assert act.notes(again) == rewritten
 
 
 def test_score_of_several_pages_is_complete(
-    open_page: Callable[..., Any], made_up_score: Callable[..., Score], tmp_path: Path
+    open_page: Callable[..., Any],
+    screens: dict[str, Any],
+    made_up_score: Callable[..., Score],
+    tmp_path: Path,
 ) -> None:
     write_midi(made_up_score(2, 320), tmp_path / "long.mid")
-    page = open_page("#add-voice", **_PHONE)
+    page = open_page("#add-voice", **screens["phone"])
     page.set_input_files("[data-drop=add-voice] input", tmp_path / "long.mid")
     page.wait_for_selector(".sheet[data-engraved]")
     pages = page.locator(".sheet > svg")
@@ -335,70 +286,6 @@ def test_score_of_several_pages_is_complete(
     assert page.locator(".bars [name=first]").input_value() == "320"
     tops = [one.bounding_box()["y"] for one in (pages.last, page.locator(".sheet .cursor"))]
     assert tops[0] < tops[1]
-
-
-def test_voice_is_entered_with_keys_and_piano_keyboard(open_page: Callable[..., Any]) -> None:
-    page = open_page("#add-voice")
-    page.click("#write-voice")
-    for name in ("C5", "D5", "E♭5"):
-        page.click(f".keys [aria-label='{name}']")
-    page.focus(".grid")
-    for key in ("]", "ArrowUp", "Enter"):
-        page.keyboard.press(key)
-    notes = page.evaluate("studio.sections['add-voice'].source.voices")
-    assert notes == [
-        [[0, 72, 24, 80], [24, 74, 24, 80], [48, 75, 24, 80], [72, 76, 24, 80]],
-        [],
-    ] or (notes[0][3][:2] == [72, 76])
-    page.locator(".grid svg").click(position={"x": 500, "y": 100})
-    assert len(page.evaluate("studio.sections['add-voice'].source.voices[0]")) == 5
-    page.fill("#add-voice [name=n]", "1")
-    written = page.evaluate("studio.sections['add-voice'].source.voices[0]")
-    page.click("#add-voice .primary")
-    _composed(page)
-    assert _notes(page)[0] == written
-
-
-def test_letter_keys_are_a_piano(open_page: Callable[..., Any]) -> None:
-    page = open_page("#add-voice")
-    page.click("#write-voice")
-    pitches = "studio.sections['add-voice'].editor.notes.map((note) => note.pitch)"
-    shown = "key => getComputedStyle(key, '::before').content"
-    assert page.locator(".keys [data-pitch='61']").evaluate(shown) == '"W"'
-    assert page.locator(".keys [data-pitch='60']").get_attribute("aria-keyshortcuts") == "A"
-    assert page.locator("#letters-help").inner_text().startswith("A S D F G H J K L ; ' play")
-    page.keyboard.press("a")
-    page.keyboard.down("w")
-    page.keyboard.down("w")  # as a key that is held repeats
-    assert page.locator(".keys .down").get_attribute("aria-label") == "C♯4"
-    page.keyboard.up("w")
-    assert page.locator(".keys .down").count() == 0
-    page.keyboard.press("'")
-    assert page.evaluate(pitches) == [60, 61, 77]
-    page.keyboard.press("x")
-    said = "#editor [role=status]"
-    assert page.locator(said).inner_text() == "Letter keys from C5"
-    page.keyboard.press("a")
-    page.keyboard.press("z")
-    page.keyboard.press("z")
-    page.keyboard.press("z")  # lower than the voice goes; it stays
-    page.keyboard.press("a")  # C3 is too low
-    page.keyboard.press("k")
-    assert page.evaluate(pitches) == [60, 61, 77, 72, 60]
-    page.focus("#editor [name=bars]")
-    page.keyboard.press("s")
-    page.focus("#editor [name=key]")
-    page.keyboard.press("s")
-    page.focus(".grid")
-    page.keyboard.press("Control+d")
-    page.get_by_label("Play with letter keys").uncheck()
-    page.keyboard.press("d")
-    assert page.evaluate(pitches) == [60, 61, 77, 72, 60]
-    assert page.locator(".keys [data-pitch='61']").evaluate(shown) == "none"
-    page.get_by_label("Play with letter keys").check()
-    page.click("nav >> text=Compose")
-    page.keyboard.press("d")
-    assert len(page.evaluate(pitches)) == 5
 
 
 @pytest.mark.parametrize(
@@ -411,20 +298,28 @@ def test_letter_keys_are_a_piano(open_page: Callable[..., Any]) -> None:
     ],
 )
 def test_broken_file_shows_a_message(
-    open_page: Callable[..., Any], tmp_path: Path, name: str, data: bytes, sentence: str
+    open_page: Callable[..., Any],
+    act: type[Acts],
+    tmp_path: Path,
+    name: str,
+    data: bytes,
+    sentence: str,
 ) -> None:
     (tmp_path / name).write_bytes(data)
     page = open_page("#add-voice")
-    _drop(page, "add-voice", tmp_path / name)
+    act.drop(page, "add-voice", tmp_path / name)
     page.wait_for_selector("#notice:visible")
     assert page.locator("#notice").inner_text().startswith(sentence)
 
 
 def test_analyse(
-    open_page: Callable[..., Any], made_up_score: Callable[..., Score], tmp_path: Path
+    open_page: Callable[..., Any],
+    act: type[Acts],
+    made_up_score: Callable[..., Score],
+    tmp_path: Path,
 ) -> None:
     page = open_page("#compose?key=D+minor&meter=3%2F4&bars=3&seed=3")
-    _composed(page)
+    act.wait(page)
     page.click("nav >> text=Analyse")
     page.click("#analyse")
     page.wait_for_selector("text=Grammar rules")
@@ -436,7 +331,7 @@ def test_analyse(
     off = data.index(b"\x80", data.rindex(b"MTrk") - 80)  # a note never ends
     data[off] = 0xA0
     (tmp_path / "hanging.mid").write_bytes(data)
-    _drop(page, "analyse", tmp_path / "hanging.mid")
+    act.drop(page, "analyse", tmp_path / "hanging.mid")
     page.wait_for_selector("text=Not valid")
     assert page.locator("#results .places button").count() >= 1
     assert page.locator(".roll .mark").count() >= 1
@@ -490,13 +385,12 @@ def test_too_many_listeners_show_a_message(open_page: Callable[..., Any], served
 @pytest.mark.skipif(
     "BICINIUM_PICTURES" not in os.environ, reason="BICINIUM_PICTURES=1 draws docs/pictures anew"
 )
-def test_pictures(open_page: Callable[..., Any]) -> None:
+def test_pictures(open_page: Callable[..., Any], screens: dict[str, Any], act: type[Acts]) -> None:
     folder = Path(__file__).resolve().parents[2] / "docs" / "pictures"
     address = "#compose?key=D+minor&meter=3%2F4&bars=8&tempo=96&style=bach&seed={}"
 
     page = open_page(viewport={"width": 1440, "height": 1290})
-    _compose(page, key="D minor", meter="3/4", bars="8", tempo="96", style="bach", seed="71")
-    page.click(".card:has(.best)")
+    act.compose(page, key="D minor", meter="3/4", bars="8", tempo="96", style="bach", seed="71")
     page.wait_for_selector(".sheet[data-engraved]")
     page.locator("#seek").evaluate(
         "seek => { seek.value = 160; seek.dispatchEvent(new Event('input')) }"
@@ -507,7 +401,7 @@ def test_pictures(open_page: Callable[..., Any]) -> None:
     page = open_page(
         address.format(71), color_scheme="dark", viewport={"width": 1280, "height": 1400}
     )
-    _composed(page)
+    act.wait(page)
     page.click("nav >> text=Analyse")
     page.click("#analyse")
     page.wait_for_selector("text=Grammar rules")
@@ -515,77 +409,25 @@ def test_pictures(open_page: Callable[..., Any]) -> None:
     page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=folder / "studio-dark.png")
 
-    page = open_page(address.format(71), **_PHONE, device_scale_factor=1.5)
-    _composed(page)
+    page = open_page(address.format(71), **screens["phone"], device_scale_factor=1.5)
+    act.wait(page)
     page.evaluate("document.querySelector('.piece-view').scrollIntoView()")
     page.wait_for_timeout(800)
     page.screenshot(path=folder / "studio-phone.png")
 
-    page = open_page("#add-voice", viewport={"width": 1280, "height": 860})
+    page = open_page("#add-voice", viewport={"width": 1280, "height": 900})
     page.click("#write-voice")
-    page.select_option("[name=length] >> nth=0", "24")
+    page.wait_for_selector(".sheet[data-engraved]")
     for name in ("E♭5", "D5", "C5", "D5", "F5", "E♭5", "D5", "C5", "B4", "C5"):
         page.click(f".keys [aria-label='{name}']")
+    page.wait_for_timeout(1500)
     page.screenshot(path=folder / "studio-line.png")
 
 
 # ------------------------------------------------------------------ for everybody
 
 
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """The source of axe-core, fetched from npm into a folder outside the repository."""
-    folder = Path(tempfile.gettempdir()) / "bicinium-axe"
-    script = folder / "package" / "axe.min.js"
-    if not script.is_file():
-        folder.mkdir(exist_ok=True)
-        try:
-            packed = subprocess.run(
-                ["npm", "pack", "--silent", "axe-core"], cwd=folder, timeout=60, check=True,
-                capture_output=True, text=True,
-            )  # fmt: skip
-        except (OSError, subprocess.SubprocessError) as error:
-            pytest.skip(f"axe-core cannot be had from npm: {error}")
-        with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
-            archive.extractall(folder, filter="data")
-    return script.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("room", ["compose", "add-voice", "analyse", "runs"])
-def test_page_is_accessible(open_page: Callable[..., Any], axe: str, room: str, theme: str) -> None:
-    page = open_page("#compose?key=C+major&meter=2%2F4&bars=2&seed=3", color_scheme=theme)
-    _composed(page)
-    page.click(f".masthead nav >> nth=0 >> a[href='#{room}']")
-    if room == "add-voice":
-        page.click("#write-voice")
-    if room == "runs":
-        page.wait_for_selector(".chart")
-    if room == "analyse":
-        page.click("#analyse")
-        page.wait_for_selector("text=Grammar rules")
-    for closed in page.locator("summary:visible").all():
-        closed.click()
-    page.evaluate(axe)
-    found = page.evaluate("axe.run().then((found) => found.violations)")
-    serious = [
-        f"{one['id']} ({one['impact']}): {one['nodes'][0]['html'][:160]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert not serious, "\n".join(serious)
-
-
-def test_page_fits_a_phone(open_page: Callable[..., Any]) -> None:
-    page = open_page("#compose?key=C+major&meter=2%2F4&bars=2&seed=3", **_PHONE)
-    _composed(page)
-    for room in ("compose", "add-voice", "analyse", "runs"):
-        page.click(f"nav a[href='#{room}']")
-        page.wait_for_timeout(100)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), room
-
-
-def test_keyboard_operation(open_page: Callable[..., Any]) -> None:
+def test_keyboard_operation(open_page: Callable[..., Any], act: type[Acts]) -> None:
     page = open_page()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
@@ -593,7 +435,7 @@ def test_keyboard_operation(open_page: Callable[..., Any]) -> None:
     page.keyboard.press("Control+A")
     page.keyboard.type("2")
     page.keyboard.press("Enter")
-    _composed(page)
+    act.wait(page)
     page.focus(".piece-view")
     page.keyboard.press("Space")
     page.wait_for_selector("#play[aria-pressed=true]")

@@ -18,7 +18,7 @@ from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH
 from bicinium.render.export import require_libraries
 from bicinium.studio.piano_samples import SAMPLE_PITCHES, SAMPLE_SECONDS
 from bicinium.studio.request_body import MAX_BODY_BYTES
-from bicinium.studio.schemas import MAX_PIECES
+from bicinium.studio.schemas import MAX_CANDIDATES, MAX_PIECES
 
 MEDIA_TYPES = {
     "mid": "audio/midi",
@@ -54,7 +54,12 @@ def capabilities(model: Path, has_runs: bool) -> dict[str, Any]:
         "meters": checkpoint.config.meters,
         "styles": checkpoint.styles,
         "keys": [{"name": str(key), "printed": key.display_name} for key in ALL_KEYS],
-        "limits": {"bars": MAX_BARS, "pieces": MAX_PIECES, "bytes": MAX_BODY_BYTES},
+        "limits": {
+            "bars": MAX_BARS,
+            "pieces": MAX_PIECES,
+            "candidates": MAX_CANDIDATES,
+            "bytes": MAX_BODY_BYTES,
+        },
         "tempo": [MIN_TEMPO_QPM, MAX_TEMPO_QPM],
         "constraints": [
             {

@@ -36,10 +36,11 @@ _OPTIONS = {
 
 
 def engrave_for_page(score: Score, width: int) -> dict[str, Any]:
-    """Return ``pages`` (SVG, ``width`` pixels wide) and ``notes``.
+    """Return ``pages`` (SVG, ``width`` pixels wide), ``notes``, ``clefs`` and ``fifths``.
 
-    A note is [id, part, onset_tick, offset_tick]; tied notes are listed separately. The tempo mark
-    is left out, because the page has a tempo control.
+    A note is [id, part, onset_tick, offset_tick]; tied notes are listed separately. ``clefs`` are
+    the signs on the upper and the lower staff in each bar, ``fifths`` the sharps of the signature,
+    negative for flats. The tempo mark is left out, because the page has a tempo control.
     """
     verovio = import_optional("verovio", "engraving", "an engraved score")
     verovio.enableLog(verovio.LOG_OFF)
@@ -79,7 +80,22 @@ def engrave_for_page(score: Score, width: int) -> dict[str, Any]:
     notes = [
         [note, int(note in lower), onset_ticks[note], offset_ticks[note]] for note in onset_ticks
     ]
-    return {"pages": pages, "notes": notes, "start": score.start_tick}
+    return {
+        "pages": pages,
+        "notes": notes,
+        "clefs": _clefs(text),
+        "fifths": score.key.fifths if score.key else 0,
+    }
+
+
+def _clefs(text: str) -> list[list[str]]:
+    """Return the signs of the clefs, G or F, on both staves of each bar of a MusicXML score."""
+    now, clefs = ["G", "F"], []
+    for measure in re.split(r"(?=<measure )", text)[1:]:
+        for staff, sign in re.findall(r'<clef number="(\d)"><sign>(\w)</sign>', measure):
+            now[int(staff) - 1] = sign
+        clefs.append(list(now))
+    return clefs
 
 
 def _lower_staff_notes(svg: str) -> set[str]:

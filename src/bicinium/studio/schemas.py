@@ -18,6 +18,7 @@ from bicinium.request import ComposeRequest
 from bicinium.studio.score_json import ScoreSchema, StrictSchema
 
 MAX_PIECES = 8
+MAX_CANDIDATES = 48  # of each piece
 _MAX_SEED = 2**31
 
 ExportFormat = Literal["mid", "musicxml", "pdf", "wav", "svg"]
@@ -56,6 +57,7 @@ class ComposeSchemaBase(StrictSchema):
     """A request for ``n`` pieces, without the options that ``ComposeSchema`` adds."""
 
     n: int = Field(1, ge=1, le=MAX_PIECES)
+    best_of: int | None = Field(None, ge=1, le=MAX_CANDIDATES)  # as on the command line
     seed: int = Field(0, ge=0, le=_MAX_SEED)
     bars: int | None = Field(None, ge=1, le=MAX_BARS)
     constraints: dict[str, Any] | None = None  # those that differ from the defaults

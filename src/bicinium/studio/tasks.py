@@ -12,10 +12,11 @@ from typing import Any
 from bicinium.api import compose_each, load_composer, load_quotations, validate
 from bicinium.errors import BiciniumError, NotationFileError, ReductionNeededError, ScoreError
 from bicinium.formats.registry import read_music, read_score
-from bicinium.generation.candidates import Progress
+from bicinium.generation.candidates import Finished, Found
 from bicinium.generation.composition import Composition
 from bicinium.generation.rerank import ScoreSheet
 from bicinium.music.key import Key
+from bicinium.music.remarks import remarks
 from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
 from bicinium.music.voice_reduction import as_single_voice
 from bicinium.render.export import write_score
@@ -47,17 +48,24 @@ def load_engraver() -> Iterator[None]:
 
 
 def compose(body: ComposeSchemaBase, model: Path) -> Iterator[dict[str, Any]]:
-    """Yield ``started``, then ``progress`` of the pieces, and each ``piece`` when it is done.
+    """Yield ``started``, ``progress``, each ``candidate``, and each ``piece`` when it is chosen.
 
-    The pieces need not come in the order of their seeds.
+    Progress is that of the candidate of a piece that is farthest. The pieces need not come in the
+    order of their seeds.
     """
     yield {"started": True}
+    farthest: dict[int, tuple[int, int]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for item in compose_each(request=body.to_request(Path(folder), model)):
-            if isinstance(item, Progress):
-                yield {"progress": asdict(item)}
-            else:
-                yield {"piece": _piece_json(item)}
+            if isinstance(item, Finished):
+                yield {"piece": _piece_json(item.composition)}
+            elif isinstance(item, Found):
+                farthest.pop(item.index, None)  # others may be composed after it
+                candidate = _piece_json(item.composition) | {"seed": body.seed + item.index}
+                yield {"candidate": candidate | {"is_best": item.is_best}}
+            elif (item.draw, item.bars) > farthest.get(item.index, (0, 0)):
+                farthest[item.index] = (item.draw, item.bars)
+                yield {"progress": asdict(item) | {"seed": body.seed + item.index}}
 
 
 def engrave(score: Score, width: int) -> Iterator[dict[str, Any]]:
@@ -132,6 +140,7 @@ def _piece_json(piece: Composition) -> dict[str, Any]:
         "style": piece.conditions.style,
         "about": piece.about,
         "valid": piece.result.valid,
+        "remarks": remarks(piece.score),
         "draws": piece.draws,
         "sheet": _sheet_json(piece.sheet) if piece.sheet else None,
     }

@@ -4,7 +4,6 @@ import * as api from "./api.js";
 import { $, $$ } from "./dom.js";
 import { newSeed } from "./composeRunner.js";
 import { Piece } from "./piece.js";
-import { VoiceEditor } from "./voiceEditor.js";
 
 const MAX_BASS_MEAN_PITCH = 57; // a single voice that lies lower is taken as the lower voice
 
@@ -12,32 +11,25 @@ export class AddVoice {
   constructor(studio) {
     this.studio = studio;
     this.form = $("#add-voice");
-    this.source = null; // a score
-    this.editor = new VoiceEditor(studio, (score, voice) => this.useEdited(score, voice));
     acceptFiles($("[data-drop=add-voice]"), (upload) => this.importFile(upload));
-    $("#write-voice").addEventListener("click", () => {
-      this.studio.clear();
-      this.editor.open();
-    });
+    $("#write-voice").addEventListener("click", () => studio.write());
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.compose();
     });
   }
 
-  leave() {
-    this.editor.close();
-  }
-
   enter() {
-    if (this.editing) this.editor.open();
+    this.pieceChanged();
   }
 
-  useEdited(score, voice) {
-    this.editing = true;
-    this.source = score;
-    this.chooseVoice(voice);
-    this.form.hidden = !score.voices.flat().length;
+  /** Offer to compose the other voice when the open piece has notes. */
+  pieceChanged() {
+    const { score } = this.studio.activeView?.piece ?? {};
+    this.form.hidden = !score?.voices.flat().length;
+    if (this.form.hidden) return;
+    const [upper, lower] = score.voices.map((rows) => rows.length > 0);
+    if (upper !== lower) this.chooseVoice(lower || meanPitch(score) < MAX_BASS_MEAN_PITCH ? "lower" : "upper");
   }
 
   chooseVoice(voice) {
@@ -54,11 +46,6 @@ export class AddVoice {
         studio.showMessage(file.problem, action);
         return;
       }
-      this.editing = false;
-      this.editor.close();
-      this.source = file.score;
-      this.form.hidden = false;
-      this.chooseVoice(file.voices === 1 && meanPitch(file.score) < MAX_BASS_MEAN_PITCH ? "lower" : "upper");
       studio.discardCandidates();
       await studio.open(Piece.imported(file));
       studio.showMessage(file.losses.join(" "));
@@ -69,13 +56,13 @@ export class AddVoice {
 
   compose() {
     const { studio, form } = this;
+    const { piece } = studio.activeView;
     const use = form.elements.use.value;
     const part = use === "upper" ? 0 : 1;
-    const { voices } = this.source;
+    const { voices } = piece.score;
     const notes = voices[part].length ? voices[part] : voices[1 - part]; // a single voice may be used as either
-    const score = { ...this.source, voices: use === "upper" ? [notes, []] : [[], notes] };
-    const original = studio.activeView && !this.editing ? studio.activeView.piece : null;
-    studio.composeRunner.run({ ...studio.settings.request(), seed: newSeed(), source: { use, score } }, original);
+    const score = { ...piece.score, voices: use === "upper" ? [notes, []] : [[], notes] };
+    studio.composeRunner.run({ ...studio.settings.request(), seed: newSeed(), source: { use, score } }, piece);
   }
 }
 

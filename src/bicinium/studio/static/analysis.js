@@ -18,6 +18,10 @@ export class Analysis {
     $("#analyse").disabled = !this.studio.activeView?.piece?.score;
   }
 
+  pieceChanged() {
+    this.enter();
+  }
+
   showStatus(status) {
     const line = $(".progress", this.section);
     line.textContent = status;

@@ -39,14 +39,16 @@ async function* linesOf(response) {
   }
 }
 
-/** Compose. The callbacks get each piece, its progress, and the number of waiting requests. Aborting the signal ends the work. */
-export async function compose(request, { signal, onPiece, onProgress, onWaiting }) {
+/** Compose. The callbacks get candidates, the chosen piece, the progress, and the number of waiting requests. Aborting
+ * the signal ends the work. */
+export async function compose(request, { signal, onCandidate, onPiece, onProgress, onWaiting }) {
   const response = await post("/api/compose", request, signal);
   let started = false;
   for await (const text of linesOf(response)) {
     signal.throwIfAborted();
     const line = JSON.parse(text);
     if (line.error) throw new Error(line.error);
+    if (line.candidate) onCandidate(line.candidate);
     if (line.piece) onPiece(line.piece);
     if (line.progress) onProgress(line.progress);
     started ||= line.started === true;

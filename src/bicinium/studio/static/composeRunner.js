@@ -17,50 +17,58 @@ export class ComposeRunner {
     this.aborting?.abort();
   }
 
-  /** Compose. The pieces become candidates, and the first is opened at once. */
+  /** Compose. Candidates are shown as they are found; the best is opened, and replaced when a better one comes. */
   async run(request, original = null) {
     const { studio } = this;
     this.stop();
     const aborting = (this.aborting = new AbortController());
     const startTime = performance.now();
     const seconds = () => `${((performance.now() - startTime) / 1000).toFixed(0)} s`;
-    let done = 0;
+    let chosen = null;
     performance.mark("request"); // read by the benchmark
     studio.showMessage("");
-    studio.candidates.reset(request, original);
+    studio.candidates.reset(original);
+    this.shown = null;
     this.showStatus("Composing");
     try {
       await api.compose(request, {
         signal: aborting.signal,
         onWaiting: (waiting, started) => {
-          const progress = studio.candidates.mostAdvanced;
+          const { progress, pieces } = studio.candidates;
           if (!started) this.showStatus("Waiting", `, ${waiting} requests waiting … ${seconds()}`);
-          else this.showStatus(done ? `Composing, ${done} of ${request.n} done` : "Composing", ` … ${progress ? `${progressText(progress)}, ` : ""}${seconds()}`, progress);
+          else this.showStatus(pieces.length ? "Looking for a better one" : "Composing", ` … ${progress ? `${progressText(progress)}, ` : ""}${seconds()}`, progress);
         },
         onProgress: (progress) => studio.candidates.showProgress(progress),
+        onCandidate: (found) => this.show(studio.candidates.add(Piece.composed({ ...found, seed: undefined }, request), found.is_best)),
         onPiece: (found) => {
-          const piece = Piece.composed(found, request);
-          studio.candidates.add(piece);
-          done += 1;
-          if (done === 1) {
-            performance.mark("piece");
-            studio.open(piece).then(() => performance.mark("score"));
-            if ($("#stage").getBoundingClientRect().top > innerHeight / 2) $("#stage").scrollIntoView({ behavior: "smooth" });
-          }
+          chosen = Piece.composed(found, request);
+          this.show(studio.candidates.choose(chosen));
         },
       });
-      const missing = done < request.n ? " The other seeds gave no acceptable piece." : "";
-      this.showEnd(`${done === 1 ? "Composed" : `${done} composed`} in ${seconds()}.${missing}`);
+      this.showEnd(`Composed in ${seconds()}.`);
     } catch (error) {
       const stopped = error.name === "AbortError";
-      if (this.aborting === aborting) this.showEnd(stopped ? `Stopped${done ? ` after ${done}` : ""}.` : "");
+      if (this.aborting === aborting) this.showEnd(stopped ? "Stopped." : "");
       if (!stopped) studio.showMessage(error.message);
     }
     if (this.aborting === aborting) {
       studio.candidates.finish();
       this.aborting = null;
     }
-    return done;
+    return chosen;
+  }
+
+  /** Open the best piece, unless the user plays, edits or compares the one before, or has opened another. */
+  show(best) {
+    const { studio } = this;
+    const view = studio.views.at(-1);
+    const isUntouched = view?.piece === this.shown && !view.piece.isEdited && !view.editor.selected && !view.selection && !studio.player.playing;
+    if (best === this.shown || (this.shown && !isUntouched)) return;
+    const isFirst = !this.shown;
+    this.shown = best;
+    if (isFirst) performance.mark("piece");
+    studio.open(best).then(() => isFirst && performance.mark("score"));
+    if (isFirst && $("#stage").getBoundingClientRect().top > innerHeight / 2) $("#stage").scrollIntoView({ behavior: "smooth" });
   }
 
   /** ``status`` is announced by screen readers when it changes; ``counter`` changes often and is not. */

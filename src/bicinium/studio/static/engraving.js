@@ -1,39 +1,60 @@
-// The engraved score: SVG from the server, with a cursor, sounding notes and selected bars.
+// The engraved score: SVG from the server, with a cursor, sounding notes, selected bars, and notes that can be
+// selected and dragged.
 
 import * as api from "./api.js";
 import { h, s, $, $$ } from "./dom.js";
+import { pitchName } from "./music.js";
+import { pitchOfStep, StaffMap } from "./staff.js";
+
+const NEAR = { mouse: 9, pen: 14, touch: 22 }; // pixels from a notehead that still count as on it
+const DRAG = 4; // pixels before a press is a drag
+const SIXTEENTH = 6;
 
 export class EngravedScore {
-  constructor({ seek, selectBar }) {
-    this.element = h("div", { class: "leaf sheet", role: "group", "aria-label": "Score" });
-    this.seek = seek;
-    this.selectBar = selectBar;
+  /** ``editor`` is the editor of the view. */
+  constructor({ seek, selectBar, editor }) {
+    Object.assign(this, { seek, selectBar, editor });
+    this.element = h("div", { class: "leaf sheet", role: "group", tabindex: "0", "aria-label": "Score", "aria-describedby": "score-keys" });
     this.places = [];
+    this.handle = h("div", { class: "handle", hidden: true, "aria-hidden": "true" });
+    this.caret = h("div", { class: "note-caret", hidden: true, "aria-hidden": "true" });
+    this.element.addEventListener("pointerdown", (event) => this.press(event));
     this.element.addEventListener("click", (event) => this.point(event));
+    this.element.addEventListener("keydown", (event) => this.editor.key(event));
     new ResizeObserver(() => this.resized()).observe(this.element);
   }
 
   async show(score, music, label) {
-    this.score = score;
-    this.music = music;
-    this.label = label;
-    delete this.element.dataset.engraved; // the engraving of another piece is still shown
+    if (!this.score || this.label !== label) delete this.element.dataset.engraved; // the engraving of another piece is still shown
+    Object.assign(this, { score, music, label });
     if (!this.pages) this.element.replaceChildren(h("p", { class: "wait" }, "Engraving …"));
     await this.engrave();
   }
 
+  /** Engrave the present score. While a request is on its way, only the last of the next ones is sent. */
   async engrave() {
-    const width = this.innerWidth();
-    this.width = width;
-    this.aborting?.abort();
-    this.aborting = new AbortController();
-    try {
-      const { pages, notes } = await api.engrave(this.score, width, this.aborting.signal);
-      this.showPages(pages, notes);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      if (error.status === 503) setTimeout(() => this.engrave(), 1500);
-      else this.element.replaceChildren(h("p", { class: "wait" }, error.message));
+    this.isStale = true;
+    this.engraving ??= this.engraveLatest().finally(() => (this.engraving = null));
+    await this.engraving;
+  }
+
+  async engraveLatest() {
+    while (this.isStale) {
+      this.isStale = false;
+      const { score, music } = this;
+      this.width = this.innerWidth();
+      try {
+        const engraved = await api.engrave(score, this.width);
+        if (!this.isStale) this.showPages(engraved, music);
+      } catch (error) {
+        if (error.status === 503) {
+          await new Promise((resolve) => setTimeout(resolve, 1500));
+          this.isStale = true;
+        } else {
+          this.pages = null;
+          this.element.replaceChildren(h("p", { class: "wait" }, error.message));
+        }
+      }
     }
   }
 
@@ -43,7 +64,7 @@ export class EngravedScore {
   }
 
   /** Show the pages below each other. */
-  showPages(pages, notes) {
+  showPages({ pages, notes, clefs, fifths }, music) {
     this.pages = pages.map((page, index) => {
       const drawing = document.importNode(new DOMParser().parseFromString(page, "image/svg+xml").documentElement, true);
       drawing.setAttribute("role", "img");
@@ -52,7 +73,7 @@ export class EngravedScore {
       return drawing;
     });
     this.cursor = h("div", { class: "cursor" });
-    this.element.replaceChildren(...this.pages, this.cursor);
+    this.element.replaceChildren(...this.pages, this.cursor, this.caret, this.handle);
     const drawn = new Map($$("g.note", this.element).map((element) => [element.id, element]));
     this.notes = notes.map(([id, part, onset, offset]) => ({ part, onset, offset, element: drawn.get(id) })).filter((one) => one.element);
     this.bars = $$("g.measure", this.element).map((measure) => {
@@ -62,32 +83,40 @@ export class EngravedScore {
       return rect;
     });
     this.lit = new Set();
+    this.drawnMusic = music;
+    this.signature = { clefs, fifths };
     this.measure();
-    this.select(this.first ?? 1, this.last ?? this.music.bars);
-    this.move(this.tick ?? this.music.start);
+    this.select(this.selection);
+    this.showMarks(this.marks ?? []);
+    this.move(this.tick ?? music.start);
+    this.showEditing();
     this.element.dataset.engraved = "yes";
   }
 
-  /** Compute the place of each onset, in pixels of this element. */
+  /** Compute the place of each onset and of each staff, in pixels of this element. */
   measure() {
     const here = this.element.getBoundingClientRect();
-    const systems = new Map();
-    const places = new Map();
+    const within = ({ left, right, top, bottom }) => ({ left: left - here.left, right: right - here.left, top: top - here.top, bottom: bottom - here.top });
+    const bars = this.bars.map((rect) => {
+      const measure = rect.parentNode;
+      const lines = $$(":scope > g.staff", measure).map((staff) => $$(":scope > path", staff).slice(0, 5).map((line) => within(line.getBoundingClientRect())));
+      const edges = lines.flat();
+      const box = { left: edges[0].left, right: edges[0].right, top: edges[0].top, bottom: edges.at(-1).bottom };
+      const signs = $$("g.clef, g.keySig, g.meterSig", measure).map((sign) => within(sign.getBoundingClientRect()));
+      const begin = Math.max(box.left, ...signs.filter(({ left }) => left < (box.left + box.right) / 2).map(({ right }) => right));
+      return { box, begin: begin + 10, measure, lines: lines.map((staff) => staff.map(({ top, bottom }) => (top + bottom) / 2)), places: new Map() };
+    });
+    const byMeasure = new Map(bars.map((bar) => [bar.measure, bar]));
     for (const note of this.notes) {
-      const system = note.element.closest("g.system");
-      if (!systems.has(system)) {
-        const lines = $$("g.staff", system).map((staff) => staff.getBoundingClientRect());
-        const top = Math.min(...lines.map((box) => box.top));
-        const foot = Math.max(...lines.map((box) => box.bottom));
-        const measures = $$("g.measure", system).map((one) => one.getBoundingClientRect());
-        systems.set(system, { top: top - here.top - 6, height: foot - top + 12, right: Math.max(...measures.map((box) => box.right)) - here.left });
-      }
-      const head = ($(".notehead", note.element) ?? note.element).getBoundingClientRect();
-      const x = head.left + head.width / 2 - here.left;
-      const known = places.get(note.onset);
-      if (!known || x < known.x) places.set(note.onset, { tick: note.onset, x, ...systems.get(system) });
+      const head = within(($(".notehead", note.element) ?? note.element).getBoundingClientRect());
+      Object.assign(note, { x: (head.left + head.right) / 2, y: (head.top + head.bottom) / 2 });
+      const { places } = byMeasure.get(note.element.closest("g.measure"));
+      if (!places.has(note.onset) || note.x < places.get(note.onset).x) places.set(note.onset, { tick: note.onset, x: note.x });
     }
-    this.places = [...places.values()].sort((a, b) => a.tick - b.tick);
+    for (const bar of bars) bar.places = [...bar.places.values()].sort((a, b) => a.tick - b.tick);
+    const { meter, start, end } = this.drawnMusic;
+    this.map = new StaffMap(bars, { ...this.signature, meter, start, end });
+    this.places = bars.flatMap(({ places, box }) => places.map((place) => ({ ...place, top: Math.round(box.top) - 6, height: box.bottom - box.top + 12, right: box.right })));
   }
 
   resized() {
@@ -98,23 +127,144 @@ export class EngravedScore {
     }
     this.measure();
     this.move(this.tick ?? this.music.start);
+    this.showEditing();
+  }
+
+  // ---- pointing
+
+  placeOf(event) {
+    const here = this.element.getBoundingClientRect();
+    return { x: event.clientX - here.left, y: event.clientY - here.top };
+  }
+
+  /** The drawn note at a place, and the row of the score that it belongs to. */
+  noteAt({ x, y }, near) {
+    if (!this.map || this.drawnMusic !== this.music) return null; // the engraving is older than the score
+    const distance = (note) => Math.hypot(note.x - x, note.y - y);
+    const drawn = this.notes.filter((note) => distance(note) <= near).sort((a, b) => distance(a) - distance(b))[0];
+    const row = drawn && this.editor.noteAt(drawn.part, drawn.onset);
+    return row ? { drawn, row } : null;
+  }
+
+  press(event) {
+    this.isHandled = false;
+    if (event.button !== 0) return;
+    const from = this.placeOf(event);
+    const onHandle = event.target === this.handle && this.editor.row;
+    const found = onHandle ? { drawn: this.selectedNote(), row: this.editor.row } : this.noteAt(from, NEAR[event.pointerType] ?? NEAR.mouse);
+    if (!found?.drawn) return;
+    this.isHandled = true; // the click that follows is not for the bar
+    if (!onHandle) {
+      this.editor.select(found.drawn.part, found.row[0]);
+      this.seek(found.row[0]);
+    }
+    if (event.pointerType === "touch" && !onHandle) return; // a finger may want to scroll: it drags the handle
+    this.drag(event, from, found);
+  }
+
+  /** Drag a note: steps of the staff up and down, sixteenths left and right. */
+  drag(event, from, { drawn, row }) {
+    const { map, editor } = this;
+    const [onset, pitch] = row;
+    const bar = map.barAt(drawn);
+    const step = map.stepAt(bar, drawn.part, drawn.y);
+    let goal = { onset, pitch };
+    let isDragging = false;
+    const move = (moved) => {
+      const to = this.placeOf(moved);
+      isDragging ||= Math.hypot(to.x - from.x, to.y - from.y) > DRAG;
+      if (!isDragging) return;
+      const y = drawn.y + to.y - from.y;
+      const here = { x: drawn.x + to.x - from.x, y: Math.abs(to.y - from.y) < 60 ? drawn.y : y };
+      const newStep = map.stepAt(bar, drawn.part, y);
+      const ticks = Math.round((map.tickAt(here) - drawn.onset) / SIXTEENTH) * SIXTEENTH;
+      const newPitch = newStep === step ? pitch : pitchOfStep(newStep, map.fifths);
+      if (newPitch !== goal.pitch) editor.studio.player.strike(newPitch);
+      goal = { onset: Math.max(map.start, onset + ticks), pitch: newPitch };
+      const newBar = map.barAt(here);
+      this.showHandle({ x: map.xOf(goal.onset), y: map.yOf(newBar, drawn.part, newStep) }, pitchName(newPitch));
+    };
+    const end = (ended) => {
+      for (const [kind, listener] of listeners) removeEventListener(kind, listener);
+      if (isDragging && ended.type === "pointerup") editor.change(goal);
+      this.showEditing();
+    };
+    const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
+    for (const [kind, listener] of listeners) addEventListener(kind, listener);
+    event.preventDefault();
+    this.element.focus({ preventScroll: true });
   }
 
   point(event) {
+    if (this.isHandled || !this.map) return;
+    const place = this.placeOf(event);
+    if (this.editor.adding) {
+      const [bar, part] = [this.map.barAt(place), this.map.partAt(place)];
+      const { grid } = this.editor;
+      this.editor.add(part, Math.round(this.map.tickAt(place) / grid) * grid, pitchOfStep(this.map.stepAt(bar, part, place.y), this.map.fifths));
+      return;
+    }
     const measure = event.target.closest?.("g.measure");
-    if (!measure || !this.bars) return;
+    if (!measure) return;
     const bar = this.bars.findIndex((rect) => rect.parentNode === measure) + 1;
     if (!bar) return;
+    this.editor.deselect();
     this.selectBar(bar, event.shiftKey);
     this.seek(Math.max(this.music.start, (bar - 1) * this.music.meter.bar));
   }
 
-  select(first, last) {
-    this.first = first;
-    this.last = last;
-    const whole = first === 1 && last === this.music.bars;
-    this.bars?.forEach((rect, index) => rect.classList.toggle("chosen", !whole && index + 1 >= first && index + 1 <= last));
+  /** ``selection`` is [first, last], bars from 1, or null. */
+  select(selection) {
+    this.selection = selection;
+    const [first, last] = selection ?? [0, -1];
+    this.bars?.forEach((rect, index) => rect.classList.toggle("chosen", index + 1 >= first && index + 1 <= last));
   }
+
+  // ---- editing
+
+  selectedNote() {
+    const { selected } = this.editor;
+    return selected && this.notes?.find((note) => note.part === selected.part && note.onset === selected.onset);
+  }
+
+  /** Show the selected note, or the cursor. */
+  showEditing() {
+    if (!this.map) return;
+    const { editor } = this;
+    const isCurrent = this.drawnMusic === this.music;
+    const drawn = isCurrent && this.selectedNote();
+    if (drawn) this.showHandle(drawn);
+    else this.handle.hidden = true;
+    this.caret.hidden = !editor.adding || !isCurrent;
+    if (this.caret.hidden) return;
+    const bar = Math.min(this.map.bars.length - 1, Math.floor(editor.caret.tick / this.map.meter.bar));
+    const lines = this.map.bars[bar].lines[editor.part];
+    const space = (lines[4] - lines[0]) / 4;
+    this.caret.className = `note-caret part${editor.part}`;
+    Object.assign(this.caret.style, { height: `${6 * space}px`, transform: `translate(${this.map.xOf(editor.caret.tick) - 9}px, ${lines[0] - space}px)` });
+  }
+
+  showHandle({ x, y }, text = "") {
+    this.handle.hidden = false;
+    this.handle.textContent = text;
+    this.handle.style.transform = `translate(${x}px, ${y}px)`;
+  }
+
+  /** Number the notes of faults: {number, severity, notes: [{part, onset}], isChosen}. */
+  showMarks(marks) {
+    this.marks = marks;
+    if (!this.notes) return;
+    for (const { element } of this.notes) element.classList.remove("fault", "error", "warning", "hint", "chosen-fault");
+    for (const { severity, notes, isChosen } of [...marks].sort((a, b) => (a.isChosen ?? false) - (b.isChosen ?? false))) {
+      for (const { part, onset } of notes) {
+        const drawn = this.notes.find((note) => note.part === part && note.onset === onset);
+        drawn?.element.classList.remove("error", "warning", "hint");
+        drawn?.element.classList.add("fault", severity, ...(isChosen ? ["chosen-fault"] : []));
+      }
+    }
+  }
+
+  // ---- playing
 
   move(tick, follow) {
     this.tick = tick;
@@ -140,6 +290,8 @@ export class EngravedScore {
   /** Scroll to the system that is being played. */
   follow(place) {
     const top = this.element.getBoundingClientRect().top + place.top;
-    if (top < 0 || top + place.height > innerHeight - 110) scrollBy({ top: top - 90, behavior: "smooth" });
+    const foot = $("#transport").getBoundingClientRect().top;
+    const scroller = $("#stage").scrollHeight > $("#stage").clientHeight + 1 && getComputedStyle($("#stage")).overflowY === "auto" ? $("#stage") : window;
+    if (top < 60 || top + place.height > foot) scroller.scrollBy({ top: top - 130, behavior: "smooth" });
   }
 }

@@ -1,10 +1,15 @@
-// Links that compose a piece again: the request with its seed and, if there is one, its source music.
+// Links to pieces. The link of a composed piece has the request with its seed and, if there is one, its source music,
+// and composes the piece again. The link of any other piece has its notes.
 
 const TEXTS = ["key", "meter", "style", "subject", "answer"];
-const NUMBERS = ["seed", "bars", "tempo", "motif_strength", "temperature", "top_p", "max_quote"];
+const NUMBERS = ["seed", "best_of", "bars", "tempo", "motif_strength", "temperature", "top_p", "max_quote"];
 
-export async function linkOf({ request }, capabilities) {
+export async function linkOf({ request, score, seed, isEdited }, capabilities) {
   const query = new URLSearchParams();
+  if (!request || seed === undefined || isEdited) {
+    query.set("score", await compress(score));
+    return `#compose?${query}`;
+  }
   for (const name of [...NUMBERS, ...TEXTS]) {
     if (request[name] !== undefined && request[name] !== null && request[name] !== "") query.set(name, request[name]);
   }
@@ -14,13 +19,14 @@ export async function linkOf({ request }, capabilities) {
   return `#compose?${query}`;
 }
 
-/** Return {section, request or null, query} of an address. Throws an Error if the link is damaged. */
+/** Return {section, query} of an address, with the request or the score of a link. Throws an Error if it is damaged. */
 export async function readLink(hash) {
   const [section, text = ""] = hash.replace(/^#/, "").split("?");
   const query = new URLSearchParams(text);
-  if (!query.has("seed")) return { section, request: null, query };
   try {
-    const request = { n: 1 };
+    if (query.has("score")) return { section, query, score: await decompress(query.get("score")) };
+    if (!query.has("seed")) return { section, query };
+    const request = { n: 1, best_of: 1 }; // older links do not name the candidates: there was one
     if (query.has("recurrence")) query.set("motif_strength", query.get("recurrence")); // name in older links
     for (const name of TEXTS) if (query.get(name)) request[name] = query.get(name);
     for (const name of NUMBERS) if (query.get(name)) request[name] = Number(query.get(name));

@@ -5,6 +5,9 @@ import { h, $, $$ } from "./dom.js";
 import { Candidates } from "./candidates.js";
 import { ComposeRunner, fillForm, newSeed, readForm } from "./composeRunner.js";
 import { AddVoice } from "./addVoice.js";
+import { Autosave } from "./autosave.js";
+import { KeyboardPanel } from "./keyboardPanel.js";
+import { Piece } from "./piece.js";
 import { readLink } from "./link.js";
 import { Settings } from "./settings.js";
 import { Player } from "./player.js";
@@ -24,6 +27,7 @@ class Studio {
     this.settings = new Settings(capabilities);
     this.composeRunner = new ComposeRunner(this);
     this.transport = new Transport(this.player, this);
+    this.keyboard = new KeyboardPanel(this);
     this.form = $("#compose");
     this.sections = { compose: {}, "add-voice": new AddVoice(this), analyse: new Analysis(this), runs: new RunView(this) };
     this.fillChoices();
@@ -32,6 +36,11 @@ class Studio {
       this.compose();
     });
     addEventListener("hashchange", () => this.followAddress());
+    this.settings.moveTo(this.form);
+    this.autosave = new Autosave(this);
+    const isLink = location.hash.includes("?");
+    const section = isLink ? null : this.autosave.restore();
+    if (section && !location.hash) history.replaceState(null, "", `#${section}`);
     this.followAddress();
   }
 
@@ -70,6 +79,7 @@ class Studio {
       this.updateWelcome();
     }
     if (link.request) this.composeLink(link);
+    if (link.score) this.open(new Piece({ score: link.score, isWritten: true }));
   }
 
   /** Compose the piece of a link. */
@@ -82,7 +92,7 @@ class Studio {
   }
 
   updateWelcome() {
-    $("#welcome").hidden = this.views.length > 0 || this.section === "runs" || !$("#editor").hidden;
+    $("#welcome").hidden = this.views.length > 0 || this.section === "runs";
   }
 
   /** Show a message above the music; "" hides it. ``action`` {text, run} adds a button. */
@@ -107,14 +117,24 @@ class Studio {
   async open(piece) {
     if (!this.views.length) this.addView();
     const view = this.views.at(-1);
+    if (view.piece !== piece && !this.candidates.pieces.includes(view.piece)) this.savedPieces.saveEdited(view.piece);
     const showing = view.show(piece);
     this.active = null;
     this.activate(view);
     this.candidates.render();
     this.updateWelcome();
-    this.sections.analyse.enter();
+    this.sections[this.section]?.pieceChanged?.();
+    this.autosave?.later();
     await showing;
     this.preloadPiano();
+  }
+
+  /** Follow a change of the notes in a view. */
+  pieceEdited(view) {
+    if (view === this.activeView) this.player.replace(view.piece.music);
+    this.candidates.render();
+    this.sections[this.section]?.pieceChanged?.();
+    this.autosave.later();
   }
 
   addView() {
@@ -129,11 +149,14 @@ class Studio {
   discardCandidates() {
     this.composeRunner.stop();
     this.candidates.reset();
+    this.candidates.finish();
   }
 
   /** Close all pieces. */
   clear() {
     this.player.pause();
+    this.keyboard.close();
+    for (const piece of new Set([...this.views.map((view) => view.piece), ...this.candidates.pieces])) this.savedPieces.saveEdited(piece);
     for (const view of this.views) view.element.remove();
     this.views = [];
     this.discardCandidates();
@@ -149,6 +172,7 @@ class Studio {
     this.active = view;
     for (const one of this.views) one.element.classList.toggle("idle", one !== view && this.views.length > 1);
     this.player.load(view.piece.music);
+    this.keyboard.close();
     if (keepPosition) {
       this.player.seek(Math.min(tick, view.piece.music.end - 1));
       if (playing) this.player.play();
@@ -169,8 +193,10 @@ class Studio {
     if (view === this.activeView && this.player.loop) this.player.setLoop(this.loopOf(view));
   }
 
-  loopOf({ first, last, piece }) {
+  /** The ticks of the selected bars, or of the whole piece. */
+  loopOf({ selection, piece }) {
     const { bar } = piece.music.meter;
+    const [first, last] = selection ?? [1, piece.music.bars];
     return [Math.max(piece.music.start, (first - 1) * bar), last * bar];
   }
 
@@ -193,7 +219,7 @@ class Studio {
       this.candidates.render();
       return;
     }
-    const others = [...this.candidates.pieces, this.candidates.original, ...this.savedPieces.pieces].filter((piece) => piece && piece !== view.piece);
+    const others = [this.candidates.original, ...this.candidates.pieces, ...this.savedPieces.pieces].filter((piece) => piece && piece !== view.piece);
     if (!others.length) {
       this.showMessage("there is no other piece to compare with. Compose or save another.");
       return;
@@ -212,11 +238,18 @@ class Studio {
   }
 
   vary(piece) {
-    const { n } = this.settings.request();
-    const seed = Math.max(piece.seed, ...this.candidates.pieces.map((one) => one.seed)) + 1;
+    const { best_of } = this.settings.request();
     const { key, meter } = piece.score;
     const same = piece.request.source ? {} : { key, meter, ...styleOf(piece) };
-    this.composeRunner.run({ ...piece.request, ...same, n, seed }, piece);
+    this.composeRunner.run({ ...piece.request, ...same, best_of, seed: newSeed() }, piece);
+  }
+
+  /** Open an empty score to write in. */
+  write() {
+    this.clear();
+    this.open(Piece.empty());
+    this.keyboard.open();
+    if ($("#stage").getBoundingClientRect().top > innerHeight / 3) this.views[0].element.scrollIntoView();
   }
 
   toggleSaved(piece) {
@@ -224,10 +257,27 @@ class Studio {
     for (const view of this.views) view.writeActions();
   }
 
+  /** Compose the selected bars again. */
   rewrite(view) {
-    const { piece, first, last } = view;
-    const source = { use: "rewrite", score: piece.score, rewrite_bars: [first, last] };
+    const { piece } = view;
+    const source = { use: "rewrite", score: piece.score, rewrite_bars: view.selection };
     this.composeRunner.run({ ...this.settings.request(), ...styleOf(piece), seed: newSeed(), source }, piece);
+  }
+
+  /** Ask which of so many bars to compose again. Returns [first, last], or null. */
+  askBars(bars) {
+    const dialog = $("#ask-bars");
+    const form = $("form", dialog);
+    const { first, last } = form.elements;
+    first.max = last.max = bars;
+    [first.value, last.value] = [1, bars];
+    dialog.showModal();
+    return new Promise((resolve) => {
+      dialog.onclose = () => {
+        const [from, to] = [first.valueAsNumber, last.valueAsNumber];
+        resolve(dialog.returnValue === "compose" ? [Math.min(from, to), Math.max(from, to)] : null);
+      };
+    });
   }
 
   continue(view, bars) {

@@ -49,5 +49,3 @@ export function pitchName(pitch) {
 export function isBlack(pitch) {
   return [1, 3, 6, 8, 10].includes(pitch % 12);
 }
-
-export const ROMAN = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII"];

@@ -1,20 +1,25 @@
-// A piano roll: notes, barlines, violations, the model's analysis, a cursor, selected bars.
+// A piano roll: notes that can be selected and dragged, barlines, violations, the model's analysis, a cursor,
+// selected bars.
 
 import { h, s, clamp } from "./dom.js";
 import { pitchName, barOf } from "./music.js";
 
-const ROW = 6;
+const ROW = 8;
 const TOP = 18;
 const LEFT = 34;
 const STRIP = 64; // height of the analysis
-const MIN_SCALE = 0.5; // pixels per tick; wider rolls are scrolled
+const MIN_SCALE = 0.7; // pixels per tick; wider rolls are scrolled
+const MARGIN = 4; // semitones above and below the notes
+const EDGE = 6; // pixels at the end of a note that lengthen it
+const DRAG = 4; // pixels before a press is a drag
+const SIXTEENTH = 6;
 
 export class PianoRoll {
-  /** seek(tick) and selectBar(bar, extend) are called on a click. */
-  constructor({ seek, selectBar }) {
-    this.element = h("div", { class: "leaf roll", tabindex: "0", role: "group", "aria-label": "Piano roll" });
-    this.seek = seek;
-    this.selectBar = selectBar;
+  /** seek(tick) and selectBar(bar, extend) are called on a click; ``editor`` is the editor of the view. */
+  constructor({ seek, selectBar, editor }) {
+    this.element = h("div", { class: "leaf roll", tabindex: "0", role: "group", "aria-label": "Piano roll", "aria-describedby": "score-keys" });
+    Object.assign(this, { seek, selectBar, editor });
+    this.element.addEventListener("keydown", (event) => this.editor.key(event));
     this.lit = [];
   }
 
@@ -24,8 +29,8 @@ export class PianoRoll {
     const width = Math.max(280, this.element.clientWidth || this.element.parentElement?.clientWidth || 800);
     this.scale = Math.max(MIN_SCALE, (width - LEFT - 16) / music.end);
     const pitches = music.notes.map((note) => note.pitch);
-    this.low = Math.min(...pitches, 60) - 2;
-    this.high = Math.max(...pitches, 62) + 2;
+    this.low = Math.max(0, Math.min(...pitches, 55) - MARGIN);
+    this.high = Math.min(127, Math.max(...pitches, 72) + MARGIN);
     const foot = TOP + (this.high - this.low + 1) * ROW;
     const height = foot + (analysis ? STRIP : 0) + (marks.length ? 22 : 6);
     const full = LEFT + music.end * this.scale + 12;
@@ -37,9 +42,13 @@ export class PianoRoll {
     this.notes = music.notes.map((note) => this.note(note));
     drawing.append(...this.notes.map(({ rect }) => rect));
     if (analysis) drawing.append(...this.drawAnalysis(analysis, foot));
-    drawing.append(...marks.map((mark, index) => this.mark(mark, index, foot + (analysis ? STRIP : 0))), this.now);
-    drawing.addEventListener("click", (event) => this.point(event, drawing));
+    this.caret = s("rect", { class: "caret", height: ROW, rx: 1.5 });
+    drawing.append(...marks.map((mark, index) => this.mark(mark, index, foot + (analysis ? STRIP : 0))), this.caret, this.now);
+    drawing.addEventListener("pointerdown", (event) => this.press(event));
+    drawing.addEventListener("click", (event) => this.point(event));
+    this.drawing = drawing;
     this.element.replaceChildren(drawing);
+    this.showEditing();
   }
 
   x(tick) {
@@ -73,10 +82,8 @@ export class PianoRoll {
 
   note(note) {
     const kind = note.part < 2 ? `part${note.part}` : "partx";
-    const rect = s("rect", {
-      class: `note ${kind}${note.closed ? "" : " open"}`, rx: 1.5, height: ROW - 1, y: this.y(note.pitch),
-      x: this.x(note.onset), width: Math.max(2, (note.offset - note.onset) * this.scale - 1),
-    }); // prettier-ignore
+    const rect = s("rect", { class: `note ${kind}${note.closed ? "" : " open"}`, rx: 1.5, height: ROW - 1 });
+    this.place(rect, note);
     rect.append(s("title", {}, `${pitchName(note.pitch)}, bar ${barOf(note.onset, this.music.meter)}`));
     return { rect, note };
   }
@@ -115,18 +122,91 @@ export class PianoRoll {
     ];
   }
 
-  point(event, drawing) {
-    const box = drawing.getBoundingClientRect();
-    const tick = clamp((event.clientX - box.left - LEFT) / this.scale, 0, this.music.end - 1);
-    this.seek(tick);
-    this.selectBar?.(barOf(tick, this.music.meter), event.shiftKey);
+  placeOf({ clientX, clientY }) {
+    const box = this.drawing.getBoundingClientRect();
+    const tick = clamp((clientX - box.left - LEFT) / this.scale, this.music.start, this.music.end - 1);
+    return { tick, pitch: clamp(this.high - Math.floor((clientY - box.top - TOP) / ROW), this.low, this.high) };
   }
 
-  select(first, last) {
+  point(event) {
+    if (this.isHandled) return;
+    const { tick, pitch } = this.placeOf(event);
+    if (this.editor.adding) {
+      const { grid } = this.editor;
+      this.editor.add(this.editor.part, Math.floor(tick / grid) * grid, pitch);
+      return;
+    }
+    this.editor.deselect();
+    this.seek(tick);
+    this.selectBar(barOf(tick, this.music.meter), event.shiftKey);
+  }
+
+  /** Select a note and drag it, or its end. */
+  press(event) {
+    const note = this.notes.find(({ rect }) => rect === event.target)?.note;
+    const row = note && this.editor.score && this.editor.noteAt(note.part, note.onset);
+    this.isHandled = Boolean(row);
+    if (!row || event.button !== 0) return;
+    const rect = event.target;
+    const wasSelected = rect.classList.contains("selected");
+    const box = rect.getBoundingClientRect();
+    const isEnd = event.clientX > box.right - Math.min(EDGE, box.width / 3);
+    if (!wasSelected) {
+      this.editor.select(note.part, note.onset);
+      this.seek(note.onset);
+    }
+    if (event.pointerType === "touch" && !wasSelected) return; // a finger may want to scroll
+    event.preventDefault();
+    this.element.focus({ preventScroll: true });
+    this.drag(event, row, rect, isEnd);
+  }
+
+  drag(from, row, rect, isEnd) {
+    const [onset, pitch, duration] = row;
+    const { editor } = this;
+    let goal = { onset, pitch, duration };
+    let isDragging = false;
+    const move = ({ clientX, clientY }) => {
+      const [dx, dy] = [clientX - from.clientX, clientY - from.clientY];
+      isDragging ||= Math.hypot(dx, dy) > DRAG;
+      if (!isDragging) return;
+      const ticks = Math.round(dx / this.scale / SIXTEENTH) * SIXTEENTH;
+      const before = goal.pitch;
+      if (isEnd) goal = { ...goal, duration: Math.max(editor.grid, editor.snap(onset + duration + dx / this.scale) - onset) };
+      else goal = { ...goal, onset: Math.max(this.music.start, onset + ticks), pitch: clamp(pitch - Math.round(dy / ROW), this.low, this.high) };
+      if (goal.pitch !== before) editor.studio.player.strike(goal.pitch);
+      this.place(rect, { pitch: goal.pitch, onset: goal.onset, offset: goal.onset + goal.duration });
+    };
+    const end = (ended) => {
+      for (const [kind, listener] of listeners) removeEventListener(kind, listener);
+      if (ended.type !== "pointerup" || !isDragging || !editor.change(goal)) this.place(rect, { pitch, onset, offset: onset + duration });
+    };
+    const listeners = [["pointermove", move], ["pointerup", end], ["pointercancel", end]];
+    for (const [kind, listener] of listeners) addEventListener(kind, listener);
+  }
+
+  /** Show the selected note, or the cursor. */
+  showEditing() {
+    if (!this.drawing) return;
+    const { selected, adding, caret, length } = this.editor;
+    for (const { rect, note } of this.notes) rect.classList.toggle("selected", Boolean(selected) && note.part === selected.part && note.onset === selected.onset);
+    this.caret.classList.toggle("off", !adding);
+    if (adding) this.place(this.caret, { pitch: caret.pitch, onset: caret.tick, offset: Math.min(this.music.end, caret.tick + length) });
+  }
+
+  place(rect, { pitch, onset, offset }) {
+    rect.setAttribute("y", this.y(pitch));
+    rect.setAttribute("x", this.x(onset));
+    rect.setAttribute("width", Math.max(2, (offset - onset) * this.scale - 1));
+  }
+
+  /** ``selection`` is [first, last], bars from 1, or null. */
+  select(selection) {
     const { bar } = this.music.meter;
-    const whole = first === 1 && last === this.music.bars;
+    const [first, last] = selection ?? [1, 0];
     this.chosen.setAttribute("x", this.x((first - 1) * bar));
-    this.chosen.setAttribute("width", whole ? 0 : (last - first + 1) * bar * this.scale);
+    this.chosen.setAttribute("width", (last - first + 1) * bar * this.scale);
+    this.chosen.setAttribute("height", this.foot - TOP);
   }
 
   move(tick, follow) {
@@ -147,8 +227,8 @@ function percent(share) {
 
 /** Return a small piano roll for a card. */
 export function miniature(music) {
-  const low = Math.min(...music.notes.map((note) => note.pitch)) - 1;
-  const high = Math.max(...music.notes.map((note) => note.pitch)) + 1;
+  const pitches = music.notes.length ? music.notes.map((note) => note.pitch) : [60];
+  const [low, high] = [Math.min(...pitches) - 1, Math.max(...pitches) + 1];
   const drawing = s("svg", { viewBox: `0 0 ${music.end} ${(high - low) * 4}`, preserveAspectRatio: "none", "aria-hidden": "true" });
   for (const note of music.notes) {
     drawing.append(s("rect", { class: `part${Math.min(note.part, 1)}`, x: note.onset, width: Math.max(2, note.offset - note.onset - 1), y: (high - note.pitch - 1) * 4, height: 4 }));

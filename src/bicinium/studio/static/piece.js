@@ -1,12 +1,39 @@
 // A piece on the page: composed by the server, imported from a file, or validated.
 
 import { musicOf, musicOfVerdict } from "./music.js";
+import { History } from "./scoreChanges.js";
 
 export class Piece {
   constructor(fields) {
     Object.assign(this, fields);
     this.title ||= this.score?.title || "A piece";
-    this.music ??= this.score ? musicOf(this.score) : musicOfVerdict(this.verdict);
+    this.music = this.score ? musicOf(this.score) : musicOfVerdict(this.verdict);
+    this.history = new History(fields.history);
+  }
+
+  /** A score without notes, to write in. */
+  static empty() {
+    const score = { meter: "4/4", key: "C major", bars: 8, tempo: 96, anacrusis: 0, title: "", composer: "", voices: [[], []] };
+    return new Piece({ score, title: "New piece", isWritten: true });
+  }
+
+  /** Whether its notes are no longer those that were composed or read. */
+  get isEdited() {
+    return Boolean(this.isWritten || this.history.past.length);
+  }
+
+  /** Take another version of the score. What was measured of the old one is forgotten. */
+  setScore(score) {
+    this.score = score;
+    this.music = musicOf(score);
+    this.analysis = this.marks = null;
+    if (score.title) this.title = score.title;
+  }
+
+  /** What is stored in the browser. */
+  toFields() {
+    const { score, seed, style, about, sheet, remarks, valid, request, name, title, isWritten, history, verdict } = this;
+    return { score, seed, style, about, sheet, remarks, valid, request, name, title, isWritten, history, verdict };
   }
 
   /** A piece that was composed for ``request``, with a seed of its own. */
@@ -30,23 +57,36 @@ export class Piece {
     if (score.key && !this.title.includes("Bicinium in")) words.unshift(score.key.replace("b ", "♭ ").replace("#", "♯"));
     if (style) words.push(`style: ${STYLE_NAMES[style] ?? style}`);
     if (seed !== undefined) words.push(`seed ${seed}`);
+    if (this.isEdited) words.push(this.isWritten ? "your own notes" : "edited");
     return words.join(" · ");
   }
 
-  /** [name, value, explanation] of the measures of the piece. */
+  /** The most important thing to know of the piece, in words. */
+  get remark() {
+    const { music, remarks, sheet, verdict } = this;
+    if (this.isEdited) return `${music.notes.length} notes`;
+    const found = [...(remarks ?? [])];
+    const missed = sheet && Object.entries(sheet.checks).filter(([, holds]) => !holds).map(([name]) => CHECKS[name] ?? name);
+    if (missed?.length) found.push(`not as requested: ${missed.join(", ")}`);
+    if (sheet?.quoted_bars) found.push(`quotes ${sheet.quoted_bars} bars of ${sheet.quoted_from}`);
+    if (verdict && !verdict.valid) found.push("breaks the grammar");
+    const text = found.join("; ") || `${music.notes.length} notes, nothing to remark`;
+    return text[0].toUpperCase() + text.slice(1);
+  }
+
+  /** [name, value, explanation] of what was measured. */
   measures() {
     const { sheet, verdict, music } = this;
-    const measures = [["notes", `${music.notes.length}`, "in both voices"]];
-    if (verdict) measures.push(["grammar", verdict.valid ? "valid" : verdict.grammar_score.toFixed(3), "1 is valid"]);
+    const count = (part) => music.notes.filter((note) => note.part === part).length;
+    const measures = [["Notes", `${count(0)} and ${count(1)}`, "In the upper and in the lower voice."]];
+    if (this.isEdited) return measures;
+    if (verdict) measures.push(["Grammar", verdict.valid ? "kept" : "broken", "The rules that every composed piece keeps, such as notes that end and bars that are full."]);
     if (!sheet) return measures;
-    const failed = Object.entries(sheet.checks).filter(([, passed]) => !passed).map(([name]) => name);
-    measures.push(["grammar", this.valid ? "valid" : "invalid", "result of all grammar rules"]);
-    measures.push(["quality", sheet.quality_score.toFixed(2), "similarity to real music in musical measures, 0 to 1"]);
-    const realism = sheet.realism ?? sheet.likeness; // pieces saved by older versions have another name, or none
-    if (realism != null) measures.push(["realism", realism.toFixed(2), "estimated probability that a person composed it, 0 to 1"]);
-    measures.push(["as requested", failed.length ? `except ${failed.join(", ")}` : "yes", "bars, metre, key, cadence and tempo"]);
+    measures.push(["Grammar", this.valid ? "kept" : "broken", "The rules that every composed piece keeps, such as notes that end and bars that are full."]);
+    const missed = Object.entries(sheet.checks).filter(([, holds]) => !holds).map(([name]) => CHECKS[name] ?? name);
+    measures.push(["As requested", missed.length ? `all but ${missed.join(", ")}` : "yes", "Bars, metre, key, final cadence and, if you chose one, tempo."]);
     if (sheet.quoted_bars !== null) {
-      measures.push(["quotation", sheet.quoted_bars ? `${sheet.quoted_bars} bars of ${sheet.quoted_from}` : "none", "longest passage that is also in the training set"]);
+      measures.push(["Quotation", sheet.quoted_bars ? `${sheet.quoted_bars} bars of ${sheet.quoted_from}` : "none", "The longest passage that is also in the music from which the model has learned."]);
     }
     return measures;
   }
@@ -59,3 +99,5 @@ export class Piece {
 }
 
 export const STYLE_NAMES = { bach: "Bach", baroque: "Baroque", classical: "Classical", romantic: "Romantic", study: "Study", song: "Song", accompaniment: "Accompaniment", quartet: "String quartet", palestrina: "Palestrina", monteverdi: "Monteverdi" };
+
+const CHECKS = { bars: "the number of bars", meter: "the metre", key: "the key", close: "the final cadence", tempo: "the tempo" };

@@ -1,19 +1,23 @@
-// The view of one piece: title, actions, engraved score, piano roll.
+// The view of one piece: title, actions, tools for editing, engraved score, piano roll.
 
 import * as api from "./api.js";
-import { h, clamp } from "./dom.js";
+import { h, $, clamp } from "./dom.js";
+import { Editor } from "./editor.js";
+import { EngravedScore } from "./engraving.js";
 import { linkOf } from "./link.js";
 import { PianoRoll } from "./pianoRoll.js";
-import { EngravedScore } from "./engraving.js";
 
 const FORMATS = { mid: "MIDI", musicxml: "MusicXML", pdf: "PDF", wav: "WAV", svg: "SVG" };
 
 export class PieceView {
   constructor(studio) {
     this.studio = studio;
+    this.editor = new Editor(this);
+    this.selection = null; // [first, last] bars, or null
     const callbacks = {
       seek: (tick) => studio.seek(this, tick),
       selectBar: (bar, extend) => this.selectBar(bar, extend),
+      editor: this.editor,
     };
     this.sheet = new EngravedScore(callbacks);
     this.roll = new PianoRoll(callbacks);
@@ -21,7 +25,8 @@ export class PieceView {
     this.actions = h("div", { class: "actions", role: "group", "aria-label": "Actions" });
     this.bars = this.barControls();
     this.key = h("p", { class: "key" });
-    this.element = h("article", { class: "piece-view", tabindex: "-1" }, this.head, this.actions, this.sheet.element, this.bars, this.roll.element, this.key);
+    const { element: tools, settings } = this.editor;
+    this.element = h("article", { class: "piece-view", tabindex: "-1" }, this.head, this.actions, tools, settings, this.sheet.element, this.bars, this.roll.element, this.key);
     this.element.addEventListener("click", ({ target }) => target.closest("button") || studio.activate(this, true));
     new ResizeObserver(() => this.redraw()).observe(this.element);
   }
@@ -29,8 +34,7 @@ export class PieceView {
   async show(piece) {
     this.piece = piece;
     const { music } = piece;
-    this.first = piece.first ?? 1;
-    this.last = piece.last ?? music.bars;
+    this.selection = piece.first ? [piece.first, piece.last] : null;
     this.element.setAttribute("aria-label", piece.title);
     this.writeHead();
     this.writeActions();
@@ -39,8 +43,35 @@ export class PieceView {
     this.sheet.element.hidden = !piece.score || !this.studio.capabilities.engraving;
     const engraved = this.sheet.element.hidden || this.sheet.show(piece.score, music, `Score of ${piece.title}, ${piece.details}`);
     this.drawRoll(); // while the server engraves
-    await engraved;
+    this.editor.load();
     this.select();
+    await engraved;
+  }
+
+  /** Draw what changed after an edit. */
+  scoreChanged() {
+    const { piece, studio } = this;
+    const { bars } = piece.music;
+    if (this.selection && this.selection[1] > bars) this.selection = null;
+    this.writeHead();
+    this.writeActions();
+    this.fillBars();
+    this.drawRoll();
+    this.select();
+    if (!this.sheet.element.hidden) this.sheet.show(piece.score, piece.music, this.sheet.label);
+    studio.pieceEdited(this);
+  }
+
+  /** Show what was found out about the piece. */
+  scoreMeasured() {
+    this.writeHead();
+    this.writeActions();
+  }
+
+  /** Show the selected note and the cursor of the editor. */
+  showEditing() {
+    this.sheet.showEditing();
+    this.roll.showEditing();
   }
 
   redraw() {
@@ -62,9 +93,15 @@ export class PieceView {
 
   writeHead() {
     const { piece } = this;
-    const marks = h("ul", { class: "marks" });
-    for (const [name, value, hint] of piece.measures()) marks.append(h("li", { title: hint }, `${name} `, h("b", {}, value)));
-    this.head.replaceChildren(h("h2", {}, piece.title), h("p", { class: "details" }, piece.details), marks);
+    const isOpen = $("details", this.head)?.open;
+    const measures = piece.measures();
+    const about = h(
+      "details",
+      { class: "about", open: isOpen },
+      h("summary", {}, piece.remark),
+      h("dl", {}, measures.map(([name, value, explanation]) => h("div", {}, h("dt", {}, `${name}: `, h("b", {}, value)), h("dd", {}, explanation)))),
+    );
+    this.head.replaceChildren(h("h2", {}, piece.title), h("p", { class: "details" }, piece.details), about);
   }
 
   writeActions() {
@@ -72,10 +109,10 @@ export class PieceView {
     const action = (text, run, more = {}) => h("button", { type: "button", onclick: run, ...more }, text);
     const actions = [];
     if (studio.views.length > 1) actions.push(action("Play this one", () => studio.activate(this, true), { class: "listen" }));
-    if (piece.request) actions.push(action("Vary", () => studio.vary(piece), { title: "Compose more with the same settings and the next seeds" }));
+    if (piece.request) actions.push(action("Vary", () => studio.vary(piece)));
     if (piece.score) actions.push(action(studio.savedPieces.has(piece) ? "Saved" : "Save here", () => studio.toggleSaved(piece), { "aria-pressed": `${studio.savedPieces.has(piece)}` }));
     if (piece.score) actions.push(action(studio.views.length > 1 ? "Close" : "Compare", () => studio.compare(this)));
-    if (piece.request) actions.push(action("Copy link", (event) => this.copyLink(event.target), { title: "Copy a link that composes this piece again" }));
+    if (piece.score) actions.push(action("Share link", (event) => this.shareLink(event.target)), action("Print", () => print()));
     if (piece.score) {
       const save = h("span", { class: "save", role: "group", "aria-label": "Download" }, "Download");
       for (const format of studio.capabilities.formats.filter((one) => one !== "svg")) {
@@ -87,13 +124,13 @@ export class PieceView {
   }
 
   barControls() {
-    const number = (name, label) => h("label", {}, label, h("input", { type: "number", name, min: "1", required: true, onchange: () => this.readBars() }));
+    const number = (name, label) => h("label", {}, label, h("input", { type: "number", name, min: "1", placeholder: "–", oninput: () => this.readBars() }));
     const action = (text, run, name) => h("button", { type: "button", onclick: run, name }, text);
     return h(
       "form",
-      { class: "bars", onsubmit: (event) => event.preventDefault() },
-      h("span", {}, number("first", "Bars"), number("last", "to"), action("Rewrite bars", () => this.studio.rewrite(this), "rewrite"), action("Loop bars", () => this.studio.loop(this), "loop"), action("All bars", () => this.selectAll(), "all")),
-      h("span", {}, number("goal", "Continue to bar"), action("Continue", () => this.continue(), "continue")),
+      { class: "bars", "aria-label": "Bars", onsubmit: (event) => event.preventDefault() },
+      h("span", {}, number("first", "Bars"), number("last", "to"), action("Recompose", () => this.recompose(), "rewrite"), action("Loop", () => this.studio.loop(this), "loop"), action("Deselect", () => this.deselect(), "all")),
+      h("span", {}, h("label", {}, "Continue to bar", h("input", { type: "number", name: "goal" })), action("Continue", () => this.continue(), "continue")),
     );
   }
 
@@ -104,37 +141,49 @@ export class PieceView {
     goal.min = bars + 1;
     goal.max = this.studio.capabilities.limits.bars;
     goal.value = Math.min(goal.max, bars + 8);
-    [first.value, last.value] = [this.first, this.last];
   }
 
+  /** Read the selected bars from the fields. With one field empty, it is one bar. */
   readBars() {
     const { bars } = this.piece.music;
     const { first, last } = this.bars.elements;
-    this.first = clamp(Math.round(first.valueAsNumber) || 1, 1, bars);
-    this.last = clamp(Math.round(last.valueAsNumber) || bars, this.first, bars);
+    const from = Math.round(first.valueAsNumber) || Math.round(last.valueAsNumber);
+    if (!from) return this.deselect();
+    const begin = clamp(from, 1, bars);
+    this.selection = [begin, clamp(Math.round(last.valueAsNumber) || begin, begin, bars)];
     this.select();
   }
 
   selectBar(bar, extend) {
     if (!this.piece.score) return;
-    const whole = this.first === 1 && this.last === this.piece.music.bars;
-    if (extend && !whole) [this.first, this.last] = [Math.min(this.first, bar), Math.max(this.last, bar)];
-    else this.first = this.last = bar;
+    const [first, last] = (extend && this.selection) || [bar, bar];
+    this.selection = [Math.min(first, bar), Math.max(last, bar)];
     this.select();
   }
 
-  selectAll() {
-    this.first = 1;
-    this.last = this.piece.music.bars;
+  deselect() {
+    this.selection = null;
     this.select();
   }
 
   select() {
-    const { first, last } = this.bars.elements;
-    [first.value, last.value] = [this.first, this.last];
-    this.sheet.select(this.first, this.last);
-    this.roll.select(this.first, this.last);
+    const { first, last, all } = this.bars.elements;
+    [first.value, last.value] = this.selection ?? ["", ""];
+    all.disabled = !this.selection;
+    this.sheet.select(this.selection);
+    this.roll.select(this.selection);
+    if (this.piece.score) this.editor.show();
     this.studio.barsSelected(this);
+  }
+
+  async recompose() {
+    if (!this.selection) {
+      const bars = await this.studio.askBars(this.piece.music.bars);
+      if (!bars) return;
+      this.selection = bars;
+      this.select();
+    }
+    this.studio.rewrite(this);
   }
 
   continue() {
@@ -148,23 +197,28 @@ export class PieceView {
     this.sheet.move(tick, follow);
   }
 
-  async copyLink(button) {
+  /** Share a link to the piece with the phone's own dialog, or copy it. */
+  async shareLink(button) {
     const link = await linkOf(this.piece, this.studio.capabilities);
     history.replaceState(null, "", link);
+    const { title } = this.piece;
     try {
-      await navigator.clipboard.writeText(location.href);
-      button.textContent = "Link copied";
-    } catch {
-      button.textContent = "The link is in the address bar";
+      if (matchMedia("(hover: none)").matches && navigator.share) await navigator.share({ title, url: location.href });
+      else {
+        await navigator.clipboard.writeText(location.href);
+        button.textContent = "Link copied";
+      }
+    } catch (error) {
+      if (error.name !== "AbortError") button.textContent = "The link is in the address bar";
     }
-    setTimeout(() => (button.textContent = "Copy link"), 2500);
+    setTimeout(() => (button.textContent = "Share link"), 2500);
   }
 
   async download(format, button) {
     const { piece } = this;
     button.disabled = true;
     try {
-      const blob = await api.exportFile(piece.score, format, piece.about ?? {}, true);
+      const blob = await api.exportFile(piece.score, format, (!piece.isEdited && piece.about) || {}, true);
       const address = URL.createObjectURL(blob);
       h("a", { href: address, download: `${piece.filename}.${format}` }).click();
       setTimeout(() => URL.revokeObjectURL(address), 30000);

@@ -32,6 +32,15 @@ export class Player extends EventTarget {
     this.emit("load");
   }
 
+  /** Take another version of the same music; what plays goes on. */
+  replace(music) {
+    if (this.music && music.tempo !== this.music.tempo) this.tempo = music.tempo;
+    this.music = music;
+    if (this.loop && this.loop[1] > music.end) this.loop = null;
+    this.seek(Math.min(this.tick, music.end - 1));
+    this.emit("change");
+  }
+
   /** Fetch and decode the recording, before anybody waits for it. */
   prepare() {
     this.context ??= this.newContext();
@@ -156,14 +165,14 @@ export class Player extends EventTarget {
     this.sound({ pitch, velocity: 84 }, now, now + seconds);
   }
 
-  sound({ pitch, velocity }, start, end) {
+  sound({ pitch, velocity, isClick }, start, end) {
     const gain = this.context.createGain();
     gain.connect(this.out);
     const level = 0.9 * (velocity / 96) ** 1.5;
     gain.gain.setValueAtTime(level, start);
     gain.gain.setValueAtTime(level, Math.max(start, end - 0.01));
     gain.gain.setTargetAtTime(0, end, RELEASE);
-    const voice = this.buffer ? this.fromRecording(pitch, start, gain) : this.synthesised(pitch, start, gain);
+    const voice = this.buffer && !isClick ? this.fromRecording(pitch, start, gain) : this.synthesised(pitch, start, gain);
     voice.source.stop(end + RELEASE * 8);
     this.voices.add(gain);
     voice.source.onended = () => {

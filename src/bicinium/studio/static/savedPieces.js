@@ -32,12 +32,20 @@ export class SavedPieces {
   toggle(piece) {
     const index = this.find(piece);
     if (index >= 0) this.pieces.splice(index, 1);
-    else this.pieces.unshift(piece);
+    else this.pieces.unshift(new Piece({ ...piece.toFields(), isWritten: piece.isEdited, history: undefined }));
+    this.store();
+  }
+
+  /** Save a piece that is about to be closed, if its edits would be lost. */
+  saveEdited(piece) {
+    if (piece?.isEdited && piece.music.notes.length && !this.has(piece)) this.toggle(piece);
+  }
+
+  store() {
     this.pieces.length = Math.min(MAX_PIECES, this.pieces.length);
     this.render();
-    const fields = this.pieces.map(({ score, seed, style, about, sheet, valid, request, name, title }) => ({ score, seed, style, about, sheet, valid, request, name, title }));
     try {
-      localStorage.setItem(STORAGE_KEY, JSON.stringify(fields));
+      localStorage.setItem(STORAGE_KEY, JSON.stringify(this.pieces.map((piece) => piece.toFields())));
     } catch {
       this.studio.showMessage("the browser has no room to save more pieces");
     }
@@ -49,7 +57,7 @@ export class SavedPieces {
       h(
         "li",
         {},
-        h("button", { type: "button", onclick: () => this.studio.open(piece) }, piece.title, h("small", {}, piece.details)),
+        h("button", { type: "button", onclick: () => this.studio.open(new Piece(piece.toFields())) }, piece.title, h("small", {}, piece.details)),
         h("button", { type: "button", class: "quiet", "aria-label": `Remove ${piece.title} from the saved pieces`, onclick: () => this.studio.toggleSaved(piece) }, "×"),
       ),
     );

@@ -1,4 +1,4 @@
-// Settings of a request: style, motifs, candidates, temperature, constraints. One set of controls for all sections.
+// Settings of a request: style, candidates, motifs, temperature, constraints. One set of controls for all sections.
 
 import { h, $, $$ } from "./dom.js";
 import { STYLE_NAMES } from "./piece.js";
@@ -17,7 +17,7 @@ export class Settings {
     this.element = $("#settings").content.firstElementChild.cloneNode(true);
     const { style, temperature } = this.controls();
     for (const name of capabilities.styles) style.append(h("option", { value: name }, STYLE_NAMES[name] ?? name));
-    $("[name=n]", this.element).max = capabilities.limits.pieces;
+    $("[name=best_of]", this.element).max = capabilities.limits.candidates;
     temperature.addEventListener("input", () => this.showVariety());
     const constraints = capabilities.constraints.filter(({ name }) => name !== "range");
     $(".rules", this.element).append(...constraints.map((constraint) => this.constraintControl(constraint)));
@@ -29,7 +29,7 @@ export class Settings {
 
   controls() {
     const of = (name) => $(`[name=${name}]`, this.element);
-    return { style: of("style"), motifStrength: of("motif_strength"), n: of("n"), temperature: of("temperature"), variety: of("variety"), maxQuote: of("max_quote") };
+    return { style: of("style"), motifStrength: of("motif_strength"), bestOf: of("best_of"), temperature: of("temperature"), variety: of("variety"), maxQuote: of("max_quote") };
   }
 
   defaultOf(name) {
@@ -100,10 +100,11 @@ export class Settings {
 
   /** The part of a request that these controls set. */
   request() {
-    const { style, motifStrength, n, temperature, maxQuote } = this.controls();
+    const { style, motifStrength, bestOf, temperature, maxQuote } = this.controls();
     const constraints = this.constraints();
     return {
-      n: n.valueAsNumber || 1,
+      n: 1,
+      best_of: bestOf.valueAsNumber || 1,
       temperature: Number(temperature.value),
       ...(style.value && { style: style.value }),
       ...(motifStrength.value && { motif_strength: Number(motifStrength.value) }),
@@ -113,8 +114,9 @@ export class Settings {
   }
 
   fill(request) {
-    const { style, motifStrength, temperature, maxQuote } = this.controls();
+    const { style, motifStrength, bestOf, temperature, maxQuote } = this.controls();
     style.value = request.style ?? "";
+    bestOf.value = request.best_of;
     motifStrength.value = request.motif_strength ?? "";
     maxQuote.value = request.max_quote ?? "";
     if (request.temperature) temperature.value = request.temperature;

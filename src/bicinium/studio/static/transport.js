@@ -21,7 +21,7 @@ export class Transport {
         if (player.playing) player.seek(player.tick);
       });
     }
-    player.addEventListener("load", () => this.load());
+    for (const kind of ["load", "change"]) player.addEventListener(kind, () => this.load());
     for (const kind of ["play", "pause", "ended"]) player.addEventListener(kind, () => this.show());
     player.addEventListener("move", () => this.move());
     player.addEventListener("tempo", () => this.pace());
@@ -71,7 +71,7 @@ export class Transport {
     if (!music) return;
     const seek = $("#seek", this.element);
     seek.value = tick;
-    const place = placeOf(Math.min(tick, music.end - 1), music.meter);
+    const place = tick < 0 ? "counting in" : placeOf(Math.min(tick, music.end - 1), music.meter);
     const words = this.player.loop ? `${place} (${this.loopWords()})` : place;
     const label = $("#place", this.element);
     if (label.value !== words) {
