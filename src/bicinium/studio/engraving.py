@@ -84,7 +84,7 @@ def engrave_for_page(score: Score, width: int) -> dict[str, Any]:
         "pages": pages,
         "notes": notes,
         "clefs": _clefs(text),
-        "fifths": score.key.fifths if score.key else 0,
+        "fifths": score.written_signature.fifths,
     }
 
 

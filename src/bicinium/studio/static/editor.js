@@ -322,6 +322,7 @@ export class Editor {
     const { title, key, meter, bars, tempo } = this.settings.elements;
     const fields = { title: title.value.trim(), key: key.value || null, meter: meter.value, bars: bars.valueAsNumber, tempo: tempo.valueAsNumber };
     const barTicks = meterOf(fields.meter).bar;
+    if (fields.key !== this.score.key) Object.assign(fields, { fifths: null, mode: "", spellings: [] }); // as usual in the new key
     if (fields.meter !== this.score.meter) {
       const last = Math.max(1, ...this.score.voices.flat().map(([onset, , duration]) => onset + duration));
       fields.bars = Math.max(fields.bars, Math.ceil(last / barTicks));
