@@ -50,7 +50,7 @@ def test_requested_pieces_are_composed(served: Served) -> None:
 
 
 def test_progress_is_reported(served: Served) -> None:
-    lines = served.compose(n=3, seed=5, key="D minor", meter="3/4", bars=4)
+    lines = served.compose(n=3, best_of=1, seed=5, key="D minor", meter="3/4", bars=4)
     for seed in (5, 6, 7):
         mine = [line.get("progress", line.get("piece", {})) for line in lines]
         *drafts, piece = [one for one in mine if one.get("seed") == seed]
@@ -59,6 +59,19 @@ def test_progress_is_reported(served: Served) -> None:
         assert last[-1] == 4
         assert {draft["all_bars"] for draft in drafts} == {4}
         assert max(draft["draw"] for draft in drafts) == piece["draws"]
+
+
+def test_piece_is_the_best_of_the_candidates_that_came_before(served: Served) -> None:
+    options: dict[str, Any] = {"seed": 5, "key": "D minor", "meter": "3/4", "bars": 4}
+    lines = served.compose(**options)
+    (piece,) = [line["piece"] for line in lines if "piece" in line]
+    candidates = [line["candidate"] for line in lines if "candidate" in line]
+    best = [one for one in candidates if one["is_best"]][-1]
+    assert piece["score"] == best["score"]
+    assert len({str(one["score"]) for one in candidates}) > 2
+    chosen = bicinium.compose(**options)
+    assert chosen.score is not None
+    assert _score(piece["score"]).voices == chosen.score.voices  # as on the command line
 
 
 def test_voices_stay_within_the_ranges(served: Served) -> None:
