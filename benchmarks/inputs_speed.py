@@ -1,4 +1,4 @@
-"""The model's inputs: one token of each of N sequences, and whole pieces.
+"""The model's inputs: one token of a sequence, and whole pieces.
 
 The pieces are random walks through the grammar.
 """
@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from benchmarks.report import Table, interleaved, one_core, spread
 from bicinium.compiled import is_compiled
-from bicinium.generation.sampling import draw
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import BatchInputs, PieceConditions, encode_along
+from bicinium.model.inputs.encode import PieceConditions, encode_along
+from bicinium.model.inputs.layout import first_rows
+from bicinium.model.inputs.row import Row
+from bicinium.model.inputs.sequence import SequenceInputs
 from bicinium.tokenizer.vocabulary import END, START
 
 _BAR_TICKS, _PIECES, _TOKENS = 96, 64, 600
-_ROWS = (1, 64)
 
 Pieces = NDArray[np.int64]
 
@@ -34,11 +35,9 @@ def measure(arguments: Sequence[str]) -> list[Table]:
     options = parser.parse_args(arguments)
     config, pieces = load_checkpoint().config, random_walks()
     calls = {
-        f"one token of each of {rows} sequences"
-        if rows > 1
-        else "one token of one sequence": lambda rows=rows: step(config, pieces[:rows])
-        for rows in _ROWS
-    } | {"whole pieces": lambda: whole_pieces(config, pieces)}
+        "one token": lambda: step(config, pieces[0]),
+        "whole pieces": lambda: whole_pieces(config, pieces),
+    }
     table = Table(
         "The model's inputs",
         ("What is encoded", "µs a row"),
@@ -64,28 +63,30 @@ def random_walks() -> Pieces:
         grammar.advance(states, tokens[-1])
         mask = grammar.mask(states)
         mask[:, END] = False
-        tokens.append(draw(mask / mask.sum(axis=1, keepdims=True), rng.random(_PIECES)))
+        tokens.append(np.where(mask, rng.random(mask.shape), 0).argmax(axis=1))
     return np.stack(tokens, axis=1)
 
 
-def step(config: ModelConfig, pieces: Pieces) -> float:
-    """Return the median microseconds a row of the steps of these pieces side by side."""
-    grammar, tokens = MusicalGrammar(), np.ascontiguousarray(pieces.T)
-    inputs = BatchInputs(config, conditions(config, len(pieces)))
-    states = grammar.initial_states(len(pieces), bar_ticks=_BAR_TICKS, spare_slots=0)
-    took = np.empty(len(tokens))
-    for place, now in enumerate(tokens):
-        grammar.advance(states, now)
-        began = time.thread_time()
-        inputs.step(states, now)
-        took[place] = time.thread_time() - began
-    return 1e6 * float(np.median(took)) / len(pieces)
+def step(config: ModelConfig, piece: NDArray[np.int64]) -> float:
+    """Return the median microseconds of taking in a token and writing its row."""
+    state = MusicalGrammar().initial_state(bar_ticks=_BAR_TICKS, spare_slots=0)
+    (told,), first = conditions(config).rows(), first_rows(config)
+    inputs, row = SequenceInputs(config, told), Row(np.empty((1, len(first)), np.int32).data, first)
+    took = []
+    for token in piece.tolist():
+        state.advance(token)
+        began = time.perf_counter()
+        row.begin(0)
+        inputs.observe(state, token)
+        inputs.write(state, token, row)
+        took.append(time.perf_counter() - began)
+    return 1e6 * float(np.median(took))
 
 
 def whole_pieces(config: ModelConfig, pieces: Pieces) -> float:
     """Return microseconds a row of reading piece by piece."""
     grammar, seconds = MusicalGrammar(), 0.0
-    (told,) = conditions(config, 1).rows()
+    (told,) = conditions(config).rows()
     for piece in pieces:
         states = grammar.states_along([piece], bar_ticks=[_BAR_TICKS], spare_slots=0)
         after = states.take(np.arange(1, len(states)))
@@ -95,8 +96,6 @@ def whole_pieces(config: ModelConfig, pieces: Pieces) -> float:
     return 1e6 * seconds / pieces.size
 
 
-def conditions(config: ModelConfig, count: int) -> PieceConditions:
-    """Return what the model is told of the pieces."""
-    return PieceConditions.of(
-        config, ["4/4"] * count, ["major"] * count, [None] * count, [64] * count
-    )
+def conditions(config: ModelConfig) -> PieceConditions:
+    """Return what the model is told of a piece."""
+    return PieceConditions.of(config, ["4/4"], ["major"], [None], [64])

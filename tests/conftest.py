@@ -22,7 +22,11 @@ from bicinium.formats.midi import write_midi
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import BatchInputs, PieceConditions
+from bicinium.model.inputs.encode import PieceConditions
+from bicinium.model.inputs.layout import first_rows
+from bicinium.model.inputs.lookahead import Lookahead
+from bicinium.model.inputs.row import Row
+from bicinium.model.inputs.sequence import SequenceInputs
 from bicinium.music.key import Key
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.tokenizer.vocabulary import KINDS, Kind
@@ -144,19 +148,27 @@ def legal_walks() -> Callable[..., list[np.ndarray]]:
 def shown_along() -> Callable[..., np.ndarray]:
     """Return a function that encodes tokens one at a time, as composing does: (T, F) feature rows.
 
-    It takes config, tokens, the conditions of one piece and the arguments of ``initial_state``.
+    It takes config, tokens, the conditions of one piece, what is known of the notes to come, and
+    the arguments of ``initial_state``.
     """
 
     def show(
-        config: ModelConfig, tokens: Sequence[int], told: PieceConditions, **asked: Any
+        config: ModelConfig,
+        tokens: Sequence[int],
+        told: PieceConditions,
+        lookahead: Lookahead | None = None,
+        **asked: Any,
     ) -> np.ndarray:
-        grammar = MusicalGrammar()
-        state = grammar.initial_states(1, **asked)
-        inputs, rows = BatchInputs(config, told), []
-        for token in tokens:
-            grammar.advance(state, [token])
-            rows.append(inputs.step(state, [token]))
-        return np.concatenate(rows)
+        state, first = MusicalGrammar().initial_state(**asked), first_rows(config)
+        sequence = SequenceInputs(config, told.rows()[0], lookahead)
+        rows = np.empty((len(tokens), len(first)), np.int32)
+        row = Row(rows.data, first)
+        for index, token in enumerate(tokens):
+            state.advance(int(token))
+            sequence.observe(state, int(token))
+            row.begin(index)
+            sequence.write(state, int(token), row)
+        return rows
 
     return show
 

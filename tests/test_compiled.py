@@ -1,4 +1,4 @@
-"""The compiled grammar and model inputs are those of their source."""
+"""The compiled grammar, model inputs and composing are those of their source."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ import numpy as np
 from bicinium.compiled import is_compiled
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import BatchInputs, PieceConditions, encode_along, notes_along
+from bicinium.model.inputs.encode import PieceConditions, encode_along, notes_along
 from bicinium.model.inputs.lookahead import Lookahead
+from bicinium.model.inputs.sequence import SequenceInputs
 config, grammar, answers = ModelConfig(), MusicalGrammar(), []
 told = PieceConditions.of(config, ["4/4"], ["minor"], [None], [2])
 for sequence in json.loads(sys.argv[1]):
@@ -46,12 +47,38 @@ for sequence in json.loads(sys.argv[1]):
     after = states.take(np.arange(1, len(states)))
     ahead = Lookahead(notes_along(after, sequence), [(0, 2**30), (12, 48)])
     answers.append(encode_along(config, after, sequence, told.rows()[0], ahead).tolist())
-    inputs, due = BatchInputs(config, told), []
+    inputs = SequenceInputs(config, told.rows()[0])
     for place, token in enumerate(sequence):
-        now = after.take(np.array([place]))
-        inputs.step(now, [token])
-        due.append(inputs.predicted_now(now).tolist())
-    answers.append(due)
+        inputs.observe(after[place], token)
+        due = inputs.predicted_now(after[place])
+        answers.append([due.confidence, due.step, due.ticks, due.pitch])
+print(json.dumps([is_compiled(), answers]))
+"""
+
+COMPOSE = """
+import json, sys
+import numpy as np
+from bicinium.compiled import is_compiled
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.config import GenerationConfig
+from bicinium.generation.constraints import Constraints
+from bicinium.generation.fixed_notes import fix_voice
+from bicinium.generation.sampling import Sampling
+from bicinium.generation.start import PieceStarter
+from bicinium.grammar import MusicalGrammar
+from bicinium.model.config import ModelConfig
+from bicinium.music.key import Key
+from bicinium.music.score import Meter, Note, Score, Voice
+half = Constraints(in_key=0.5, leap=1, consonance=0.5, hand_span=1, range=0.5)
+config = GenerationConfig(Sampling(0.9, 0.95, 40, 0.01, motif_strength=1.0), constraints=half)
+starter, answers = PieceStarter(ModelConfig(), MusicalGrammar(), config), []
+line = Voice((Note(0, 48, 48), Note(48, 43, 48)))
+for index, sequence in enumerate(json.loads(sys.argv[1])):
+    given = fix_voice(line, 1, Score((Voice(()), line), 1)) if index % 2 else None
+    asked = Conditions(Key.parse("D minor"), Meter(4, 4), 1 + (not given), 100.0, fixed_notes=given)
+    piece, rng = starter.begin(asked, np.random.default_rng(index)), np.random.default_rng(sequence)
+    while piece.advance() and piece.draw(rng.normal(0, 3, 774).data):
+        answers.append(piece.token)
 print(json.dumps([is_compiled(), answers]))
 """
 
@@ -86,7 +113,7 @@ def _dense(rng: np.random.Generator) -> list[int]:
     return [START, *rng.choice(tokens, 150).tolist()]
 
 
-@pytest.mark.parametrize("script", [JUDGE, ENCODE], ids=["grammar", "inputs"])
+@pytest.mark.parametrize("script", [JUDGE, ENCODE, COMPOSE], ids=["grammar", "inputs", "composing"])
 def test_the_source_answers_as_the_compiled_modules_do(source: Path, script: str) -> None:
     if not is_compiled():
         pytest.skip("this package is not compiled")

@@ -19,8 +19,8 @@ from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.data.sources import STYLES
 from bicinium.evaluation.likelihood import Likelihood
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.sampling import Sampling, draw, probabilities
 from bicinium.model.config import ModelConfig
+from bicinium.model.softmax import softmax
 from bicinium.model.teacher_forcing import condition_bits
 from bicinium.music.score import TICKS_PER_QUARTER
 
@@ -137,9 +137,11 @@ class RemiBaseline:
                 input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1
             )
             length += ids.shape[1]
-            uniform = np.array([rngs[row].random() for row in going])
-            chances = probabilities(answer.logits[:, -1].numpy(), None, Sampling())
-            tokens = draw(chances, uniform).tolist()
+            chances = softmax(answer.logits[:, -1].numpy().astype(np.float64))
+            tokens = [
+                int(np.searchsorted(chances[place].cumsum(), rngs[row].random()))
+                for place, row in enumerate(going)
+            ]
             stay = []
             for place, (row, token) in enumerate(zip(going, tokens, strict=True)):
                 begun[row] += token == words.bar

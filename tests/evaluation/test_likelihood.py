@@ -13,11 +13,10 @@ import pytest
 from bicinium.data.piece_record import PieceRecord
 from bicinium.data.shards import load_pieces
 from bicinium.evaluation.likelihood import Likelihood, measure_likelihood
-from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.model.inputs.encode import BatchInputs, PieceConditions
+from bicinium.model.inputs.encode import PieceConditions
 from bicinium.model.teacher_forcing import condition_bits
 from bicinium.music.score import Meter
 
@@ -59,34 +58,39 @@ def test_result_equals_the_training_metrics(
     assert ours.tokens == sum(len(piece.tokens) - 1 for piece in pieces)
 
 
-def _token_by_token_bits(checkpoint: Checkpoint, piece: PieceRecord) -> float:
-    """The bits of one piece, token by token in double precision."""
-    grammar, decoder = MusicalGrammar(), Decoder(checkpoint.config, checkpoint.weights)
+def _token_by_token_bits(
+    checkpoint: Checkpoint, piece: PieceRecord, shown_along: Callable[..., np.ndarray]
+) -> float:
+    """The bits of one piece, token by token."""
+    decoder, bits = Decoder(checkpoint.config, checkpoint.weights), 0.0
     told = PieceConditions.of(
         checkpoint.config, [piece.meter], [piece.mode], [piece.style], [piece.bars]
     )
-    state = grammar.initial_states(
-        1,
+    inputs = shown_along(
+        checkpoint.config,
+        piece.tokens,
+        told,
         bar_ticks=Meter.parse(piece.meter).bar_ticks,
         bars=piece.bars,
         transposition=piece.transposition,
     )
-    inputs, bits = BatchInputs(checkpoint.config, told), 0.0
-    for token, following in zip(piece.tokens[:-1], piece.tokens[1:], strict=True):
-        grammar.advance(state, token[None])
-        logits = decoder.step(inputs.step(state, token[None]))[0]
+    for row, following in zip(inputs, piece.tokens[1:], strict=False):
+        logits = decoder.step(row[None])[0]
         bits -= (logits[following] - np.logaddexp.reduce(logits)) / math.log(2)
     return float(bits)
 
 
 def test_long_pieces_are_measured_with_a_sliding_window(
-    pieces: list[PieceRecord], tiny_config: ModelConfig, random_weights: Weights
+    pieces: list[PieceRecord],
+    tiny_config: ModelConfig,
+    random_weights: Weights,
+    shown_along: Callable[..., np.ndarray],
 ) -> None:
     checkpoint = Checkpoint(tiny_config, random_weights(tiny_config, spread=_SPREAD))
     assert min(len(piece.tokens) for piece in pieces) > 2 * tiny_config.context
     ours = measure_likelihood(checkpoint, pieces[:3])
     assert ours.bits == pytest.approx(
-        sum(_token_by_token_bits(checkpoint, p) for p in pieces[:3]), rel=1e-5
+        sum(_token_by_token_bits(checkpoint, p, shown_along) for p in pieces[:3]), rel=1e-5
     )
 
 

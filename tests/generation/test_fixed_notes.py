@@ -22,13 +22,14 @@ from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.fixed_notes import (
     FixedNotes,
-    FixedNotesBatch,
     fix_around_gap,
     fix_opening,
     fix_voice,
 )
+from bicinium.generation.fixed_notes_table import FixedNotesTable
 from bicinium.generation.subject import fix_entries
-from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, States
+from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator
+from bicinium.grammar.terms import ENDED
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.music.key import ALL_KEYS, Key
 from bicinium.music.score import Meter, Note, Score, Voice
@@ -148,30 +149,23 @@ def _own_notes(given: FixedNotes, score: Score, part: int) -> list[Note]:
 # ------------------------------------------------------------------ the mask alone
 
 
-def _walks(given: Sequence[FixedNotes | None], seed: int, patience: float) -> list[np.ndarray]:
-    """Draw random legal pieces.
+def _walk(given: FixedNotes, seed: int, patience: float) -> np.ndarray:
+    """Draw a random legal piece.
 
     patience: probability of choosing a TIME_SHIFT, mostly the longest, where one may come.
     """
-    rng = np.random.default_rng(seed)
-    notes = FixedNotesBatch(given)
-    bars = [one.score.bars if one else 30 for one in given]
-    bar_ticks = [one.score.meter.bar_ticks if one else 96 for one in given]
-    state = _GRAMMAR.initial_states(len(given), bar_ticks=bar_ticks, bars=bars, spare_slots=0)
-    rows = np.arange(len(given))
-    tokens = np.full(len(given), START)
-    pieces = [[START] for _ in given]
+    rng, table, tokens = np.random.default_rng(seed), FixedNotesTable(given), [START]
+    state = _GRAMMAR.initial_state(
+        bar_ticks=given.score.meter.bar_ticks, bars=given.score.bars, spare_slots=0
+    )
     while True:
-        _GRAMMAR.advance(state, tokens)
-        going = np.flatnonzero(~_GRAMMAR.ended(state))
-        if not len(going):
-            return [np.array(piece, np.int16) for piece in pieces]
-        rows, state = rows[going], state.take(going)
-        mask = _GRAMMAR.mask(state) & ~notes.forbidden(state, rows)
-        assert mask.any(axis=1).all(), f"a dead end at ticks {state.tick}"
-        tokens = np.array([_one_of(np.flatnonzero(row), rng, patience) for row in mask])
-        for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
-            pieces[row].append(token)
+        state.advance(tokens[-1])
+        if state.stage == ENDED:
+            return np.array(tokens, np.int16)
+        allowed = _GRAMMAR.token_mask(state).view(np.uint8)
+        table.forbid(state, allowed.data)
+        assert allowed.any(), f"a dead end at tick {state.tick}"
+        tokens.append(_one_of(np.flatnonzero(allowed), rng, patience))
 
 
 def _one_of(legal: np.ndarray, rng: np.random.Generator, patience: float) -> int:
@@ -189,12 +183,8 @@ def _one_of(legal: np.ndarray, rng: np.random.Generator, patience: float) -> int
 def test_every_walk_under_the_mask_ends_with_the_notes_that_were_given(
     given: FixedNotes, seed: int, patience: float
 ) -> None:
-    """Beside one in which nothing is given, and goes on for longer."""
-    one, free, other = _walks([given, None, given], seed, patience)
-    expected = replace(given, score=snap(given.score))
-    for tokens in (one, other):
-        _assert_kept(expected, decode(tokens, given.score.meter))
-    assert decode(free, Meter(4, 4)).bars == 30
+    tokens = _walk(given, seed, patience)
+    _assert_kept(replace(given, score=snap(given.score)), decode(tokens, given.score.meter))
 
 
 def _line(*notes: tuple[int, int]) -> Voice:
@@ -209,14 +199,14 @@ def test_who_is_silent_in_a_gap_has_a_way_over_the_long_rest_after_it() -> None:
     score = Score((_line((0, 12), (90, 6), (2100, 12)), _line((0, 12), (60, 6))), 24)
     given = fix_around_gap(score, 1, 1)
     for seed in range(20):
-        (tokens,) = _walks([given], seed, 0.95)
+        tokens = _walk(given, seed, 0.95)
         _assert_kept(replace(given, score=snap(given.score)), decode(tokens, score.meter))
 
 
 def test_where_all_notes_were_in_the_gap_one_is_written_before_it_is_over() -> None:
     score = Score((_line((0, 12)), _SILENCE), 8)
     for seed in range(20):
-        (tokens,) = _walks([fix_around_gap(score, 1, 1)], seed, 0.99)
+        tokens = _walk(fix_around_gap(score, 1, 1), seed, 0.99)
         written = decode(tokens, score.meter)
         assert written.note_count > 0
         assert all(n.offset_tick <= 96 for voice in written.voices for n in voice.notes)
@@ -359,41 +349,24 @@ def test_a_piece_with_given_notes_does_not_depend_on_its_company(composer: Compo
 # ------------------------------------------------------------------ what is looked up by tick
 
 
-def test_what_is_given_is_looked_up_by_piece_tick_and_voice() -> None:
-    given = FixedNotesBatch([None, fix_around_gap(_HELD, 3, 3)])
-    assert given.anything
-    rows, tick = np.array([1, 1, 1, 0]), np.array([168, 407, 408, 168], np.int32)
-    assert given.is_fixed(rows, tick).tolist() == [[True, True]] * 3 + [[False, False]]
-    assert given.coming_pitch(rows, tick, 0).tolist() == [60, 0, 0, 0]
-    assert given.held_pitch(rows, tick, 0).tolist() == [60, 60, 0, 0]
-    in_the_gap = given.is_fixed(np.array([1, 1]), np.array([192, 288]))
-    assert in_the_gap.tolist() == [[True, False], [True, True]]
-
-
-@pytest.mark.parametrize(
-    "given", [[None, None], [None, fix_around_gap(_HELD, 3, 3)]], ids=["none", "some"]
-)
-def test_pieces_in_which_nothing_is_given_may_go_on_for_longer(
-    given: list[FixedNotes | None],
-) -> None:
-    notes = FixedNotesBatch(given)
-    rows, far = np.array([0, 0]), np.array([5_000, 50_000], np.int32)
-    assert not notes.is_fixed(rows, far).any()
-    assert not notes.coming_pitch(rows, far, 0).any()
-    assert not notes.held_pitch(rows, far, 1).any()
-    state: States = _GRAMMAR.initial_states(2)
-    assert not notes.forbidden(state, rows).any()
+def test_what_is_given_is_looked_up_by_tick_and_voice() -> None:
+    given = FixedNotesTable(fix_around_gap(_HELD, 3, 3))
+    fixed = {tick: [given.is_fixed(voice, tick) for voice in (0, 1)] for tick in (168, 192, 288)}
+    assert fixed == {168: [True, True], 192: [True, False], 288: [True, True]}
+    assert [given.coming_pitch(0, tick) for tick in (168, 407, 408)] == [60, 0, 0]
+    assert [given.held_pitch(0, tick) for tick in (168, 407, 408)] == [60, 60, 0]
+    assert given.is_fixed(0, 50_000)  # far beyond the end
+    assert (given.coming_pitch(0, 50_000), given.held_pitch(1, 50_000)) == (0, 0)
 
 
 def test_the_model_is_told_of_the_given_voice_and_of_what_follows_a_gap() -> None:
-    other, filled = fix_voice(_HELD.voices[1], 1, _HELD), fix_around_gap(_HELD, 3, 3)
-    given = FixedNotesBatch([other, None, filled, other, fix_opening(_HELD, 9)]).lookaheads()
-    assert given[1] is None
-    assert given[0] is given[3]
     ever, never = (0, 2**30), (0, 0)
-    for row, known in ((0, (never, ever)), (2, ((408, 2**30), (288, 2**30))), (4, (never, never))):
-        told = given[row]
-        assert told is not None
+    for given, known in (
+        (fix_voice(_HELD.voices[1], 1, _HELD), (never, ever)),
+        (fix_around_gap(_HELD, 3, 3), ((408, 2**30), (288, 2**30))),
+        (fix_opening(_HELD, 9), (never, never)),
+    ):
+        told = FixedNotesTable(given).lookahead
         assert tuple(zip(told.known_from, told.known_until, strict=True)) == known
         for voice, line, (begin, until) in zip(told.voices, _HELD.voices, known, strict=True):
             notes = zip(voice.onset, voice.offset, voice.pitch, strict=True)

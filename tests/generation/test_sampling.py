@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bicinium.errors import RequestError
-from bicinium.generation.sampling import Sampling, draw, probabilities
+from bicinium.generation.sampler import Sampler, exponential
+from bicinium.generation.sampling import Sampling
 
 _P = np.array([0.4, 0.3, 0.2, 0.1])
-_LOGITS = np.log(_P)[None].astype(np.float32)
+_LOGITS = np.log(_P)
+
+
+def _probabilities(
+    logits: np.ndarray, token_mask: np.ndarray | None, sampling: Sampling
+) -> np.ndarray:
+    """Return the distribution that is drawn from."""
+    sampler, weights = Sampler(sampling, len(logits)), np.empty(len(logits))
+    allowed = np.ones(len(logits), np.uint8) if token_mask is None else token_mask.astype(np.uint8)
+    assert sampler.weigh(logits.data, allowed.data, weights.data)
+    sampler.choose(weights.data, 0.5)
+    return weights / weights.sum()
+
+
+def _draw(p: np.ndarray, uniform: float) -> int:
+    return Sampler(Sampling(), len(p)).choose(p.copy().data, uniform)
 
 
 def _p(mask: list[bool] | None = None, **how: float) -> list[float]:
-    token_mask = None if mask is None else np.array([mask])
-    return probabilities(_LOGITS, token_mask, Sampling(**how))[0].tolist()  # type: ignore[arg-type]
+    token_mask = None if mask is None else np.array(mask)
+    return _probabilities(_LOGITS, token_mask, Sampling(**how)).tolist()  # type: ignore[arg-type]
 
 
 def test_by_default_the_distribution_is_the_models() -> None:
@@ -41,9 +58,8 @@ def test_temperature_is_the_inverse_of_a_power(temperature: float) -> None:
 
 def test_low_temperature_is_greedy_without_overflow() -> None:
     assert _p(temperature=0.001) == pytest.approx([1, 0, 0, 0], abs=1e-12)
-    wide = np.array([[1e4, 0.0, -1e4]], np.float32)
-    p = probabilities(wide, None, Sampling(temperature=0.01))
-    assert p.tolist() == [[1.0, 0.0, 0.0]]
+    wide = np.array([1e4, 0.0, -1e4])
+    assert _probabilities(wide, None, Sampling(temperature=0.01)).tolist() == [1, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -87,26 +103,19 @@ def test_limits_hold_together() -> None:
 
 
 def test_equal_tokens_are_cut_in_the_order_of_their_ids() -> None:
-    even = np.zeros((1, 4), np.float32)
-    assert probabilities(even, None, Sampling(top_k=2)).tolist() == [[0.5, 0.5, 0.0, 0.0]]
+    assert _probabilities(np.zeros(4), None, Sampling(top_k=2)).tolist() == [0.5, 0.5, 0, 0]
 
 
-def test_rows_do_not_mix() -> None:
-    logits = np.stack([_LOGITS[0], _LOGITS[0, ::-1]])
-    mask = np.array([[True, True, False, True], [True, True, True, True]])
-    together = probabilities(logits, mask, Sampling(top_p=0.8, temperature=1.5))
-    for row in range(2):
-        alone = probabilities(
-            logits[row : row + 1], mask[row : row + 1], Sampling(top_p=0.8, temperature=1.5)
-        )
-        np.testing.assert_array_equal(together[row], alone[0])
+def test_where_no_token_is_allowed_there_is_nothing_to_draw() -> None:
+    weights = np.empty(4)
+    nothing = np.zeros(4, np.uint8)
+    assert not Sampler(Sampling(), 4).weigh(_LOGITS.data, nothing.data, weights.data)
 
 
-def test_arguments_are_left_as_they_were() -> None:
-    logits, mask = _LOGITS.copy(), np.array([[True, False, True, True]])
-    probabilities(logits, mask, Sampling(top_p=0.5))
-    np.testing.assert_array_equal(logits, _LOGITS)
-    assert mask.tolist() == [[True, False, True, True]]
+@given(st.floats(-800, 0))
+def test_the_exponential_is_that_of_the_library(x: float) -> None:
+    expected = math.exp(x) if x >= -700 else 0
+    assert exponential(x) == pytest.approx(expected, rel=1e-15, abs=0)
 
 
 @given(
@@ -121,48 +130,56 @@ def test_any_setting_gives_a_distribution_over_legal_tokens(
     seed: int, size: int, temperature: float, top_p: float, top_k: int, min_p: float
 ) -> None:
     rng = np.random.default_rng(seed)
-    mask = rng.random((3, size)) < 0.4
-    mask[np.arange(3), rng.integers(0, size, 3)] = True
-    logits = rng.normal(0, 5, (3, size)).astype(np.float32)
-    p = probabilities(logits, mask, Sampling(temperature, top_p, top_k, min_p))
-    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-9)
+    mask = rng.random(size) < 0.4
+    mask[rng.integers(0, size)] = True
+    logits = rng.normal(0, 5, size)
+    p = _probabilities(logits, mask, Sampling(temperature, top_p, top_k, min_p))
+    np.testing.assert_allclose(p.sum(), 1, atol=1e-9)
     assert (p >= 0).all()
     assert (p[~mask] == 0).all()
-    best = np.where(mask, logits, -np.inf).argmax(axis=1)
-    assert (p[np.arange(3), best] > 0).all()  # the likeliest legal token always remains
-    tokens = draw(p, rng.random(3))
-    assert (p[np.arange(3), tokens] > 0).all()
+    best = np.where(mask, logits, -np.inf).argmax()
+    assert p[best] > 0  # the likeliest legal token always remains
+    assert p[_draw(p, rng.random())] > 0
+    _assert_truncated(p, mask, logits, Sampling(temperature, top_p, top_k, min_p))
+
+
+def _assert_truncated(
+    p: np.ndarray, mask: np.ndarray, logits: np.ndarray, sampling: Sampling
+) -> None:
+    """Compare with a truncation by sorting."""
+    whole = np.where(mask, np.exp((logits - logits[mask].max()) / sampling.temperature), 0)
+    order = np.argsort(-whole, kind="stable")
+    ranked = whole[order] / whole.sum()
+    before = np.cumsum(ranked) - ranked
+    assume((np.abs(before - sampling.top_p) > 1e-9).all())
+    assume((np.abs(ranked / ranked[0] - sampling.min_p) > 1e-9).all())
+    kept = (before < sampling.top_p) & (ranked >= sampling.min_p * ranked[0]) & (ranked > 0)
+    kept &= np.arange(len(p)) < (sampling.top_k or len(p))
+    np.testing.assert_allclose(p[order], np.where(kept, ranked, 0) / ranked[kept].sum(), atol=1e-12)
 
 
 # ------------------------------------------------------------------ drawing
 
 
 def test_a_draw_is_the_inverse_of_the_cumulative_distribution() -> None:
-    p = np.array([[0.25, 0.5, 0.25]])
+    p = np.array([0.25, 0.5, 0.25])
     for uniform, token in [(0.0, 0), (0.2499, 0), (0.25, 1), (0.7499, 1), (0.75, 2), (0.9999, 2)]:
-        assert draw(p, np.array([uniform])).tolist() == [token], uniform
+        assert _draw(p, uniform) == token, uniform
 
 
 def test_tokens_without_probability_are_never_drawn() -> None:
-    p = np.array([[0.0, 0.5, 0.0, 0.5, 0.0]])
-    drawn = {int(draw(p, np.array([u]))[0]) for u in [0.0, 0.5, np.nextafter(1, 0), 1.0]}
-    assert drawn == {1, 3}
+    p = np.array([0.0, 0.5, 0.0, 0.5, 0.0])
+    assert {_draw(p, u) for u in [0.0, 0.5, np.nextafter(1, 0), 1.0]} == {1, 3}
 
 
-def test_rounding_at_the_upper_end_does_not_fall_off_the_last_possible_token() -> None:
-    thirds = np.full((1, 7), 1 / 7)
-    thirds[0, 5:] = 0
-    assert draw(thirds / 1.0000001, np.array([np.nextafter(1, 0)])).tolist() == [4]
-
-
-def test_each_row_is_drawn_with_its_own_number() -> None:
-    p = np.tile([[0.5, 0.5]], (3, 1))
-    assert draw(p, np.array([0.1, 0.9, 0.1])).tolist() == [0, 1, 0]
+def test_weights_need_not_add_up_to_one() -> None:
+    p = np.full(7, 1 / 7)
+    p[5:] = 0
+    assert _draw(p / 3, np.nextafter(1, 0)) == 4
 
 
 def test_draws_come_as_often_as_they_are_likely() -> None:
-    uniform = (np.arange(1000) + 0.5) / 1000
-    tokens = draw(np.tile(_P, (1000, 1)), uniform)
+    tokens = [_draw(_P, (number + 0.5) / 1000) for number in range(1000)]
     assert np.bincount(tokens).tolist() == [400, 300, 200, 100]
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from bicinium.data.piece_record import PieceRecord
 from bicinium.data.shards import load_pieces
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
-from bicinium.model.inputs.encode import BatchInputs, PieceConditions
+from bicinium.model.inputs.encode import PieceConditions
 from bicinium.model.inputs.layout import REFERENCES, first_rows, input_sizes
 from bicinium.model.inputs.lookahead import Lookahead
 from bicinium.model.inputs.voice_notes import voice_of
@@ -254,30 +255,33 @@ def test_known_spans_are_a_voice_the_end_of_both_or_some_bars_of_one(
 
 
 def _one_by_one(
-    piece: PieceRecord, window: Window, known: KnownSpans, config: ModelConfig
+    piece: PieceRecord,
+    window: Window,
+    known: KnownSpans,
+    config: ModelConfig,
+    shown_along: Callable[..., np.ndarray],
 ) -> np.ndarray:
     """Return the inputs of a window as composing encodes them, from the notes of the score."""
-    grammar = MusicalGrammar()
-    state = grammar.initial_states(
-        1, bar_ticks=Meter.parse(piece.meter).bar_ticks, bars=piece.bars,
-        transposition=piece.transposition,
-    )  # fmt: skip
     conditions = PieceConditions.of(
         config, [piece.meter], [piece.mode], [piece.style], [piece.bars]
     )
     lines = [
         voice_of((n.onset_tick, n.pitch, n.duration_ticks) for n in line) for line in _voices(piece)
     ]
-    inputs, rows = BatchInputs(config, conditions, [Lookahead(lines, known)]), []
-    for token in piece.tokens[: window.stop].tolist():
-        grammar.advance(state, [token])
-        rows.append(inputs.step(state, [token]))
-    return np.concatenate(rows)[window.start :]
+    rows = shown_along(
+        config, piece.tokens[: window.stop], conditions, Lookahead(lines, known),
+        bar_ticks=Meter.parse(piece.meter).bar_ticks, bars=piece.bars,
+        transposition=piece.transposition,
+    )  # fmt: skip
+    return rows[window.start :]
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_batches_with_lookahead_equal_the_inputs_of_composing(
-    dataset: PieceDataset, pieces: list[PieceRecord], share: float
+    dataset: PieceDataset,
+    pieces: list[PieceRecord],
+    share: float,
+    shown_along: Callable[..., np.ndarray],
 ) -> None:
     rng = np.random.default_rng(3)
     windows = [w for seed in (3, 4) for w in _some_windows(dataset, seed)][::4]
@@ -285,7 +289,7 @@ def test_batches_with_lookahead_equal_the_inputs_of_composing(
     batch = dataset.batch(windows, rng, known=known)
     for row, window, stretches in zip(batch.inputs.numpy(), windows, known, strict=True):
         piece = pieces[window.piece]
-        expected = _one_by_one(piece, window, stretches, dataset.config)
+        expected = _one_by_one(piece, window, stretches, dataset.config, shown_along)
         np.testing.assert_array_equal(row[: window.stop - window.start], expected)
 
 

@@ -18,7 +18,8 @@ from bicinium.errors import CheckpointError
 from bicinium.generation.composer import Composer
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import GenerationConfig
-from bicinium.generation.sampling import Sampling, draw, probabilities
+from bicinium.generation.sampler import Sampler
+from bicinium.generation.sampling import Sampling
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator, ValidationResult
 from bicinium.grammar.loops import MAX_LOOPED_SHARE, looped_share
 from bicinium.model.checkpoint import Checkpoint, load_checkpoint, resolve_model
@@ -173,11 +174,12 @@ def _generate(checkpoint: Checkpoint, seed: int) -> list[NDArray[np.int64]]:
 def _sample_tokens(
     logits: LogitsFunction, rng: np.random.Generator, max_tokens: int
 ) -> NDArray[np.int64]:
-    tokens = [START]
+    tokens, sampler = [START], Sampler(Sampling(), VOCAB_SIZE)
+    allowed, weights = np.ones(VOCAB_SIZE, np.uint8), np.empty(VOCAB_SIZE)
     while tokens[-1] != END and len(tokens) < max_tokens:
-        last = np.asarray(logits(np.array(tokens)))[-1:]
-        token = draw(probabilities(last, None, Sampling()), rng.random(1))
-        tokens.append(int(token[0]))
+        last = np.asarray(logits(np.array(tokens)), np.float64)[-1].copy()
+        sampler.weigh(last.data, allowed.data, weights.data)
+        tokens.append(sampler.choose(weights.data, rng.random()))
     return np.array(tokens)
 
 

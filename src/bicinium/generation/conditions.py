@@ -98,30 +98,19 @@ class Conditions:
         return _HEADER_TOKENS + _MAX_TOKENS_PER_QUARTER * quarters + _MAX_TOKENS_PER_NOTE * notes
 
 
-def fixed_notes_in_token_key(conditions: Sequence[Conditions]) -> list[FixedNotes | None]:
-    """Return the fixed notes of each piece in C major or A minor; equal ones are one object.
+def fixed_notes_in_token_key(fixed_notes: FixedNotes, key: Key) -> FixedNotes:
+    """Return the fixed notes of a piece in C major or A minor.
 
     Raises RequestError if they do not fit on the keyboard there.
     """
-    moved: dict[tuple[int, int], FixedNotes] = {}
-    for piece in conditions:
-        semitones = piece.key.semitones_to_reference
-        if piece.fixed_notes is None or (id(piece.fixed_notes), semitones) in moved:
-            continue
-        try:
-            score = piece.fixed_notes.score.transpose(semitones)
-        except ScoreError as error:
-            raise RequestError(
-                "The given notes do not fit on the keyboard when they are transposed to C major or "
-                f"A minor: {str(error).rstrip('.')}. Choose a key nearer to that."
-            ) from error
-        moved[id(piece.fixed_notes), semitones] = replace(piece.fixed_notes, score=score)
-    return [
-        moved[id(piece.fixed_notes), piece.key.semitones_to_reference]
-        if piece.fixed_notes
-        else None
-        for piece in conditions
-    ]
+    try:
+        score = fixed_notes.score.transpose(key.semitones_to_reference)
+    except ScoreError as error:
+        raise RequestError(
+            "The given notes do not fit on the keyboard when they are transposed to C major or "
+            f"A minor: {str(error).rstrip('.')}. Choose a key nearer to that."
+        ) from error
+    return replace(fixed_notes, score=score)
 
 
 def draw_key(rng: np.random.Generator) -> Key:

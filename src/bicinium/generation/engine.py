@@ -1,9 +1,9 @@
 """The token loop: draws wait in a queue for one of a fixed number of places.
 
 All pieces that have a place grow by one token at each step. A place is free for the next draw as
-soon as its piece is finished or stopped. Knows token ids, masks and processors. Knows no
-candidates, retries or scores: those are in ``candidates``. Each piece draws from its own random
-numbers, so that its notes do not depend on the other pieces.
+soon as its piece is finished or stopped. Knows tokens and pieces. Knows no candidates, retries or
+scores: those are in ``candidates``. Each piece draws from its own random numbers, so that its notes
+do not depend on the other pieces.
 """
 
 from __future__ import annotations
@@ -19,35 +19,22 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from bicinium.errors import CancelledError
-from bicinium.generation.batch import Batch
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import DEFAULT_CONFIG, GenerationConfig
-from bicinium.generation.constraints.cadence import draw_cadence_plan
-from bicinium.generation.constraints.config import Constraints
-from bicinium.generation.constraints.processor import ConstraintProcessor
 from bicinium.generation.guidance import GuidedDecoder, guidance_scale
-from bicinium.generation.motif_bias import MotifBias, motif_strength
-from bicinium.generation.processors import (
-    FixedNotesProcessor,
-    IllegalTokens,
-    LogitsProcessor,
-    RequestedTempo,
-    Temperature,
-)
-from bicinium.generation.sampling import draw, masked_softmax, truncate
+from bicinium.generation.piece import Piece
+from bicinium.generation.start import PieceStarter
 from bicinium.grammar import MusicalGrammar
-from bicinium.grammar.states import Bools
 from bicinium.model.config import ModelConfig
 from bicinium.model.decoder import Decoder
-from bicinium.music.score import VOICES
-from bicinium.tokenizer.vocabulary import KINDS, START, VALUES, VOCAB_SIZE, Kind
+from bicinium.model.inputs.layout import first_rows
+from bicinium.model.inputs.row import Row
+from bicinium.tokenizer.vocabulary import KINDS, START, VALUES, Kind
 
 Tokens = NDArray[np.int16]
 Cancelled = Callable[[], bool]
 
-
 PLACES = 64  # pieces that grow at once; more gain little and cost memory
-_MIN_SHARE_TO_BEGIN = 4  # waiting draws begin together, when a quarter of the places is free
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,22 +99,14 @@ class _Draw(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Group:
-    """Draws that have begun at the same step. ``batch`` has selected those that are not paused."""
+class _Growing:
+    """A draw that has a place."""
 
-    batch: Batch
-    processors: list[LogitsProcessor]
-    numbers: NDArray[np.int64]  # (B,) of the draws
-    places: NDArray[np.int64]  # (B,)
-    scale: NDArray[np.float64]  # (B,) of the guidance
-    has_place: Bools  # (B,) the draws that are not over
-
-
-@dataclass(slots=True)
-class _Piece:
-    """What has been written of a draw."""
-
+    number: int
+    place: int
+    piece: Piece
     bar_ticks: int
+    guidance: float
     tokens: list[int] = field(default_factory=lambda: [START])
     tick: int = 0
 
@@ -143,12 +122,12 @@ class Drawing:
         self, engine: Engine, config: GenerationConfig, places: int, cancelled: Cancelled | None
     ) -> None:
         self._engine, self._config, self._cancelled = engine, config, cancelled
+        self._starter = PieceStarter(engine.model, engine.grammar, config)
         self._queue: deque[_Draw] = deque()
-        self._groups: list[_Group] = []
-        self._pieces: dict[int, _Piece] = {}  # by their numbers, of those that have a place
+        self._growing: dict[int, _Growing] = {}  # by their numbers
         self._stopped: set[int] = set()
         self._paused: set[int] = set()
-        self._over: list[int] = []
+        self._over: list[_Growing] = []
         self.places = places
         self._free = list(range(places))
 
@@ -170,180 +149,99 @@ class Drawing:
 
     def tokens(self, number: int) -> Tokens:
         """Return the tokens so far of a piece that has begun and is not finished."""
-        return np.array(self._pieces[number].tokens, np.int16)
+        return np.array(self._growing[number].tokens, np.int16)
 
     def __iter__(self) -> Iterator[BarsWritten | Written]:
         with self._engine.one_blas_thread():
-            for batches in self.steps():
+            for moved in self.steps():
                 yield from self._finished()
-                for numbers, batch in batches:
-                    tokens = batch.tokens.tolist()
-                    for number, token in zip(numbers[batch.rows].tolist(), tokens, strict=True):
-                        piece = self._pieces[number]
-                        piece.tokens.append(token)
-                        if KINDS[token] == Kind.TIME_SHIFT:
-                            before, piece.tick = piece.tick, piece.tick + int(VALUES[token])
-                            if piece.tick // piece.bar_ticks > before // piece.bar_ticks:
-                                yield BarsWritten(number, piece.tick // piece.bar_ticks)
+                for number, token in moved:
+                    if KINDS[token] == Kind.TIME_SHIFT:
+                        one = self._growing[number]
+                        before, one.tick = one.tick, one.tick + int(VALUES[token])
+                        if one.tick // one.bar_ticks > before // one.bar_ticks:
+                            yield BarsWritten(number, one.tick // one.bar_ticks)
 
     def _finished(self) -> Iterator[Written]:
         over, self._over = self._over, []
-        for number in over:
-            tokens = self.tokens(number)
-            del self._pieces[number]
-            if number not in self._stopped:
-                yield Written(number, tokens)
-            self._stopped.discard(number)
+        for one in over:
+            if one.number not in self._stopped:
+                yield Written(one.number, np.array(one.tokens, np.int16))
+            self._stopped.discard(one.number)
 
-    def steps(self) -> Iterator[list[tuple[NDArray[np.int64], Batch]]]:
+    def steps(self) -> Iterator[list[tuple[int, int]]]:
         """Draw one token for each piece that has a place.
 
-        Gives after each step the batches in progress, and (B,) the numbers of the draws of each.
-        A piece is over after END or at ``max_tokens``, and if no token may come next.
+        Gives after each step the numbers of the draws that have grown, each with its token. A piece
+        is over after END or at ``max_tokens``, and if no token may come next.
         """
         engine, guided = self._engine, self._config.sampling.guidance != 1
         decoder = GuidedDecoder(engine.decoder, self.places, guided)
+        first = first_rows(engine.model)
+        inputs = np.empty((self.places, len(first)), np.int32)
+        row = Row(inputs.data, first)
         while True:
             if self._cancelled and self._cancelled():
                 raise CancelledError("composing was stopped")
             self._begin(decoder)
-            for group in self._groups:
-                self._select(group)
-                self._advance(group)
-            self._groups = [group for group in self._groups if group.has_place.any()]
-            moving = [group for group in self._groups if len(group.batch)]
+            moving = self._advance()
             if moving:
-                self._draw_tokens(moving, decoder.step(*_network_inputs(moving)))
-            elif not (self._groups or self._queue or self._over):
+                for index, one in enumerate(moving):
+                    row.begin(index)
+                    one.piece.write_inputs(row)
+                logits = decoder.step(
+                    inputs[: len(moving)],
+                    np.array([one.place for one in moving]),
+                    np.array([one.guidance for one in moving]),
+                )
+                moving = self._draw_tokens(moving, logits)
+            elif not (self._growing or self._queue or self._over):
                 return
-            yield [(group.numbers, group.batch) for group in moving]
+            yield [(one.number, one.piece.token) for one in moving]
 
     def _begin(self, decoder: GuidedDecoder) -> None:
-        """Start waiting draws in free places, if there are enough of both for a group."""
-        enough = min(len(self._queue), max(1, self.places // _MIN_SHARE_TO_BEGIN))
-        if not self._queue or (self._groups and len(self._free) < enough):
-            return
-        begun = [self._queue.popleft() for _ in range(min(len(self._queue), len(self._free)))]
-        places = [self._free.pop(0) for _ in begun]
-        for place in places:
+        """Start waiting draws in free places."""
+        while self._queue and self._free:
+            number, conditions, rng = self._queue.popleft()
+            place = self._free.pop(0)
             decoder.restart(place)
-        for number, piece, _ in begun:
-            self._pieces[number] = _Piece(piece.meter.bar_ticks)
-        numbers, conditions, rngs = zip(*begun, strict=True)
-        engine, config = self._engine, self._config
-        batch = Batch.start(conditions, rngs, config, engine.model, engine.grammar)
-        self._groups.append(
-            _Group(
-                batch,
-                processors_for(batch, config, engine.grammar),
-                np.array(numbers),
-                np.array(places),
-                _guidance_scales(conditions, config),
-                np.ones(len(begun), np.bool_),
+            self._growing[number] = _Growing(
+                number,
+                place,
+                self._starter.begin(conditions, rng),
+                conditions.meter.bar_ticks,
+                guidance_scale(self._config.sampling.guidance, conditions.is_keyboard),
             )
-        )
 
-    def _select(self, group: _Group) -> None:
-        """Leave out the pieces of a group that are stopped or paused."""
-        if self._stopped:
-            stopped = np.isin(group.numbers, list(self._stopped))
-            self._end(group, np.flatnonzero(group.has_place & stopped))
-        moves = group.has_place
-        if self._paused:
-            moves = moves & ~np.isin(group.numbers, list(self._paused))
-        rows = np.flatnonzero(moves)
-        if not np.array_equal(rows, group.batch.rows):
-            group.batch.select(rows)
+    def _advance(self) -> list[_Growing]:
+        """Take in the last tokens. Return the pieces that go on."""
+        moving = []
+        for one in list(self._growing.values()):
+            if one.number in self._stopped:
+                self._end(one)
+            elif one.number not in self._paused:
+                if one.piece.advance():
+                    moving.append(one)
+                else:
+                    self._end(one)
+        return moving
 
-    def _advance(self, group: _Group) -> None:
-        """Process the last tokens of a group, and drop the finished pieces."""
-        batch, grammar = group.batch, self._engine.grammar
-        batch.advance(grammar)
-        for processor in group.processors:
-            processor.observe(batch)
-        self._keep(group, ~(grammar.ended(batch.state) | (batch.state.tokens_left <= 0)))
+    def _draw_tokens(
+        self, moving: Sequence[_Growing], logits: NDArray[np.floating]
+    ) -> list[_Growing]:
+        """Draw the next token of each piece. Return the pieces that have one."""
+        rows = np.ascontiguousarray(logits, np.float64)
+        grown = []
+        for one, row in zip(moving, rows, strict=True):
+            if one.piece.draw(row.data):
+                one.tokens.append(one.piece.token)
+                grown.append(one)
+            else:
+                self._end(one)
+        return grown
 
-    def _keep(self, group: _Group, going: Bools) -> None:
-        """Drop the selected pieces of a group that do not go on (N,)."""
-        if not going.all():
-            self._end(group, group.batch.rows[~going])
-            group.batch.select(group.batch.rows[going])
-
-    def _end(self, group: _Group, rows: NDArray[np.int64]) -> None:
-        """Free the places of these pieces."""
-        group.has_place[rows] = False
-        self._over += group.numbers[rows].tolist()
-        self._free += group.places[rows].tolist()
-
-    def _draw_tokens(self, groups: Sequence[_Group], logits: NDArray[np.floating]) -> None:
-        """Draw the next token of each piece, given the logits of all groups."""
-        ends = np.cumsum([len(group.batch) for group in groups])[:-1]
-        for group, own in zip(groups, np.split(logits, ends), strict=True):
-            self._draw_tokens_of(group, own)
-
-    def _draw_tokens_of(self, group: _Group, logits: NDArray[np.floating]) -> None:
-        batch, grammar = group.batch, self._engine.grammar
-        if self._config.use_grammar:
-            allowed = grammar.mask(batch.state)
-        else:
-            allowed = np.ones((len(batch), VOCAB_SIZE), np.bool_)
-        for processor in group.processors:
-            logits, allowed = processor(batch, logits, allowed)
-        possible = np.asarray(allowed.any(axis=1))
-        if not possible.all():
-            self._keep(group, possible)
-            logits, allowed = logits[possible], allowed[possible]
-        if len(batch):
-            p = truncate(masked_softmax(logits, allowed), self._config.sampling)
-            batch.tokens = draw(p, batch.uniform())
-
-
-def _network_inputs(
-    groups: Sequence[_Group],
-) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
-    """Return the inputs, places and guidance scales of all pieces, for ``GuidedDecoder.step``."""
-    return (
-        np.concatenate([group.batch.encode_inputs() for group in groups]),
-        np.concatenate([group.places[group.batch.rows] for group in groups]),
-        np.concatenate([group.scale[group.batch.rows] for group in groups]),
-    )
-
-
-def processors_for(
-    batch: Batch, config: GenerationConfig, grammar: MusicalGrammar
-) -> list[LogitsProcessor]:
-    """Return the processors of a batch, in the order in which they are called."""
-    conditions, sampling = batch.conditions, config.sampling
-    strength = np.array(
-        [motif_strength(sampling.motif_strength, one.is_keyboard) for one in conditions]
-    )
-    processors: list[LogitsProcessor] = [Temperature(sampling.temperature)]
-    if batch.fixed_notes.anything:
-        processors.append(FixedNotesProcessor())
-    if config.constraints and config.use_grammar:
-        processors.append(_constraint_processor(batch, config.constraints, grammar))
-    if strength.any():
-        processors.append(MotifBias(strength))
-    if config.error_probability:
-        processors.append(IllegalTokens(grammar, config.error_probability))
-    processors.append(RequestedTempo([one.tempo_qpm for one in conditions]))
-    return processors
-
-
-def _guidance_scales(
-    conditions: Sequence[Conditions], config: GenerationConfig
-) -> NDArray[np.float64]:
-    """Return (B,) the guidance scale of each piece."""
-    scale = config.sampling.guidance
-    return np.array([guidance_scale(scale, one.is_keyboard) for one in conditions], np.float64)
-
-
-def _constraint_processor(
-    batch: Batch, settings: Constraints, grammar: MusicalGrammar
-) -> ConstraintProcessor:
-    ranges = [grammar.config.range_of(part) for part in range(VOICES)]
-    cadences = [
-        draw_cadence_plan(conditions, settings, rng)
-        for conditions, rng in zip(batch.conditions, batch.rngs, strict=True)
-    ]
-    return ConstraintProcessor(settings, batch.conditions, batch.fixed_notes, ranges, cadences)
+    def _end(self, one: _Growing) -> None:
+        """Free the place of a piece."""
+        del self._growing[one.number]
+        self._over.append(one)
+        self._free.append(one.place)

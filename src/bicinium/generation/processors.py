@@ -1,96 +1,88 @@
-"""Logits processors: each changes the logits or the mask of the next token.
+"""Processors: each changes which token may come next in one piece, or how likely it is.
 
-The order in which the token loop calls them is in ``processors_for`` of ``engine``.
+The order in which they are called is in ``processors_for`` of ``engine``.
+
+Compiled when the package is built; the C types are in ``processors.pxd``.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
 
-from bicinium.generation.batch import Batch
-from bicinium.grammar import MusicalGrammar
-from bicinium.grammar.terms import Stage
-from bicinium.tokenizer.vocabulary import KINDS, PAD, Kind, tempo_bin, token_id
+from bicinium.grammar.judge import Judge
+from bicinium.grammar.state import State
+from bicinium.grammar.terms import BEFORE_TEMPO, KIND_OF, NOTE_ON
+from bicinium.tokenizer.vocabulary import VOCAB_SIZE, Kind, tempo_bin, token_id
+
+TOKENS = VOCAB_SIZE
+_is_onset = memoryview(bytes(kind == NOTE_ON for kind in KIND_OF))
 
 
-class LogitsProcessor:
+class Processor:
     """Base class; by itself it changes nothing."""
 
-    def observe(self, batch: Batch) -> None:
-        """Take note of ``batch.tokens``, which have just led to ``batch.state``."""
+    def observe(self, state: State, token: int) -> None:
+        """Take in a token, which has just led to ``state``."""
 
-    def __call__(
-        self, batch: Batch, logits: NDArray[np.floating], allowed: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-        """Return (N, V) logits and (N, V) which tokens may come next."""
-        return logits, allowed
+    def forbid(self, state: State, allowed: memoryview) -> None:
+        """Set ``allowed`` (V,) to 0 for each token that must not come next."""
 
+    def weigh(self, state: State, weights: memoryview[Any]) -> None:
+        """Change the weights (V,) of the tokens, which are 0 for those that must not come next.
 
-class Temperature(LogitsProcessor):
-    """Divides the logits by the temperature."""
-
-    def __init__(self, temperature: float) -> None:
-        self._temperature = temperature
-
-    def __call__(
-        self, batch: Batch, logits: NDArray[np.floating], allowed: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-        """Return (N, V) the scaled logits, and the mask as it is."""
-        return logits.astype(np.float64) / self._temperature, allowed
+        ``forbid`` has been called before, with the same state.
+        """
 
 
-class FixedNotesProcessor(LogitsProcessor):
-    """Forbids every token that would depart from the fixed notes of the batch."""
+class RequestedTempo(Processor):
+    """Allows only the TEMPO token nearest to the requested tempo, in quarter notes a minute."""
 
-    def __call__(
-        self, batch: Batch, logits: NDArray[np.floating], allowed: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-        """Return the logits as they are, and the narrowed mask."""
-        return logits, allowed & ~batch.fixed_notes.forbidden(batch.state, batch.rows)
+    def __init__(self, tempo_qpm: float) -> None:
+        self.token = token_id(Kind.TEMPO, tempo_bin(tempo_qpm))
+
+    def forbid(self, state: State, allowed: memoryview) -> None:
+        """Narrow the mask before the tempo."""
+        if state.stage == BEFORE_TEMPO:
+            for token in range(TOKENS):
+                allowed[token] = token == self.token
 
 
-class IllegalTokens(LogitsProcessor):
+class IllegalTokens(Processor):
     """Forces illegal tokens, for training. Replaces the mask.
 
     With a probability, the model's logits choose among the tokens that the grammar forbids. With
     the same probability, a note that may begin gets any pitch.
     """
 
-    def __init__(self, grammar: MusicalGrammar, probability: float) -> None:
-        self._grammar, self._probability = grammar, probability
+    def __init__(self, judge: Judge, probability: float, rng: np.random.Generator) -> None:
+        self.judge, self.probability, self.rng = judge, probability, rng
+        self.any_pitch = False
 
-    def __call__(
-        self, batch: Batch, logits: NDArray[np.floating], allowed: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-        """Return (N, V) logits and mask. Where nothing is forced, every token is allowed."""
-        chance = np.array([batch.rngs[row].random(2) for row in batch.rows.tolist()])
-        illegal, off_pitch = (chance < self._probability).T[:, :, None]
-        forbidden = ~self._grammar.legal(batch.state)
-        begins = ~forbidden & (KINDS == Kind.NOTE_ON)
-        illegal = illegal & forbidden.any(axis=1, keepdims=True)
-        off_pitch = off_pitch & ~illegal & begins.any(axis=1, keepdims=True)
-        allowed = np.where(illegal, forbidden, np.where(off_pitch, begins, True))
-        return np.where(off_pitch, 0, logits), allowed
+    def forbid(self, state: State, allowed: memoryview) -> None:
+        """Write the mask. Where nothing is forced, every token is allowed."""
+        illegal, off_pitch = self.rng.random(2) < self.probability
+        self.judge.mark_legal(state, allowed)
+        some_illegal = False
+        some_onset = False
+        for token in range(TOKENS):
+            if not allowed[token]:
+                some_illegal = True
+            elif _is_onset[token]:
+                some_onset = True
+        illegal = illegal and some_illegal
+        self.any_pitch = bool(off_pitch and not illegal and some_onset)
+        for token in range(TOKENS):
+            if illegal:
+                allowed[token] = not allowed[token]
+            elif self.any_pitch:
+                allowed[token] = allowed[token] and _is_onset[token]
+            else:
+                allowed[token] = 1
 
-
-class RequestedTempo(LogitsProcessor):
-    """Allows only the TEMPO token nearest to the requested tempo, if one was requested."""
-
-    def __init__(self, tempi_qpm: list[float | None]) -> None:
-        self._tokens = np.array(
-            [token_id(Kind.TEMPO, tempo_bin(qpm)) if qpm else PAD for qpm in tempi_qpm]
-        )
-
-    def __call__(
-        self, batch: Batch, logits: NDArray[np.floating], allowed: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-        """Return the logits as they are, and the mask narrowed before the tempo."""
-        if batch.state.stage[0] != Stage.BEFORE_TEMPO:  # all pieces are there at the same step
-            return logits, allowed
-        tokens = self._tokens[batch.rows]
-        some = np.flatnonzero(tokens != PAD)
-        allowed = allowed.copy()
-        allowed[some] = False
-        allowed[some, tokens[some]] = True
-        return logits, allowed
+    def weigh(self, state: State, weights: memoryview[Any]) -> None:
+        """Make all pitches equally likely where a note gets any pitch."""
+        if self.any_pitch:
+            for token in range(TOKENS):
+                weights[token] = 1.0 if _is_onset[token] and weights[token] > 0 else 0.0

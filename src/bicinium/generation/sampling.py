@@ -1,14 +1,10 @@
-"""Draws tokens from logits: pure functions over arrays. Knows ids and masks, but no music."""
+"""The options of sampling. ``sampler`` applies them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bicinium.errors import RequestError
-from bicinium.model.softmax import softmax
 from bicinium.option_types import check_types
 
 
@@ -41,6 +37,11 @@ class Sampling:
                 value = getattr(self, name.replace("-", "_"))
                 raise RequestError(f"--{name} must be {limits} (got {value}).")
 
+    @property
+    def truncates(self) -> bool:
+        """Whether unlikely tokens are left out."""
+        return self.top_p < 1 or self.top_k > 0 or self.min_p > 0
+
 
 def _in_0_to_10(value: float | None) -> bool:
     return value is None or 0 <= value <= 10
@@ -48,41 +49,3 @@ def _in_0_to_10(value: float | None) -> bool:
 
 # How pieces are composed unless something else is requested (docs/log.md).
 DEFAULT_SAMPLING = Sampling(temperature=1.0, top_p=0.99, guidance=None, motif_strength=None)
-
-
-def probabilities(
-    logits: NDArray[np.floating], token_mask: NDArray[np.bool_] | None, sampling: Sampling
-) -> NDArray[np.float64]:
-    """Return the (B, V) distribution drawn from, given (B, V) logits. Masked tokens have 0."""
-    p = masked_softmax(logits.astype(np.float64) / sampling.temperature, token_mask)
-    return truncate(p, sampling)
-
-
-def masked_softmax(
-    logits: NDArray[np.floating], token_mask: NDArray[np.bool_] | None
-) -> NDArray[np.float64]:
-    """Return the (B, V) probabilities of the tokens that the mask allows."""
-    return softmax(logits if token_mask is None else np.where(token_mask, logits, -np.inf))
-
-
-def truncate(p: NDArray[np.float64], sampling: Sampling) -> NDArray[np.float64]:
-    """Return (B, V) probabilities without the tokens that top-p, top-k and min-p leave out."""
-    if sampling.top_p == 1 and not sampling.top_k and not sampling.min_p:
-        return p
-    order = np.argsort(-p, axis=1, kind="stable")
-    ranked = np.take_along_axis(p, order, axis=1)
-    keep = ranked >= sampling.min_p * ranked[:, :1]
-    keep &= (np.cumsum(ranked, axis=1) - ranked) < sampling.top_p  # the token that reaches it stays
-    if sampling.top_k:
-        keep &= np.arange(p.shape[1]) < sampling.top_k
-    truncated = np.empty_like(p)
-    np.put_along_axis(truncated, order, np.where(keep, ranked, 0), axis=1)
-    return np.asarray(truncated / truncated.sum(axis=1, keepdims=True))
-
-
-def draw(p: NDArray[np.float64], uniform: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Draw (B,) one token a row, by the inverse cumulative distribution at ``uniform`` (B,)."""
-    cumulative = np.cumsum(p, axis=1)
-    tokens = (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(axis=1)
-    last_possible = p.shape[1] - 1 - (p[:, ::-1] > 0).argmax(axis=1)
-    return np.asarray(np.minimum(tokens, last_possible))

@@ -85,8 +85,7 @@ def note_events(
 
 def _tokens(drawing: Drawing) -> Iterator[int]:
     """Give the tokens of one piece as they are drawn, until it is over."""
-    for batches in drawing.steps():
-        if not batches:
+    for moved in drawing.steps():
+        if not moved:
             return
-        for _, batch in batches:
-            yield from batch.tokens.tolist()
+        yield from (token for _, token in moved)

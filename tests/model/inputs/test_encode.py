@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig
 from bicinium.model.config import COMMON_METERS, ModelConfig
-from bicinium.model.inputs.encode import UNKNOWN, BatchInputs, PieceConditions, encode_along
+from bicinium.model.inputs.encode import UNKNOWN, PieceConditions, encode_along
 from bicinium.model.inputs.layout import AT_REST, BAR_LAG_SIZES, REFERENCES, input_sizes
 from bicinium.model.inputs.lookahead import Lookahead
 from bicinium.model.inputs.voice_notes import voice_of
@@ -226,38 +226,37 @@ _FORESEEN = {
 }
 
 
-def _foreseen_rows() -> np.ndarray:
+@pytest.fixture(scope="module")
+def foreseen_rows(shown_along: Callable[..., np.ndarray]) -> np.ndarray:
     """The rows of ``_PIECE`` with that foresight."""
     voices = [voice_of([(0, _C5, 24), (24, _A4, 48)]), voice_of([(0, _C3, 108)])]
     known = Lookahead(voices, [(24, 144), (0, 2**30)])
-    grammar, inputs = MusicalGrammar(), BatchInputs(_CONFIG, _told(), [known])
-    state = grammar.initial_states(1, bar_ticks=72, bars=2)
-    rows = []
-    for token in _PIECE:
-        grammar.advance(state, [token])
-        rows.append(inputs.step(state, [token]))
-    return np.concatenate(rows)
+    return shown_along(_CONFIG, _PIECE, _told(), known, bar_ticks=72, bars=2)
 
 
 @pytest.mark.parametrize("name", _FORESEEN)
-def test_what_is_known_to_come_equals_what_one_counts_by_hand(name: str) -> None:
+def test_what_is_known_to_come_equals_what_one_counts_by_hand(
+    name: str, foreseen_rows: np.ndarray
+) -> None:
     by_tick = dict(zip([0, 24, 72, 108, 144], _FORESEEN[name], strict=True))
-    assert _columns(_foreseen_rows())[name] == [by_tick[tick] for tick in _TICKS]
+    assert _columns(foreseen_rows)[name] == [by_tick[tick] for tick in _TICKS]
 
 
 def test_what_is_known_to_come_changes_nothing_else(
-    along: Callable[..., dict[str, list[int]]],
+    along: Callable[..., dict[str, list[int]]], foreseen_rows: np.ndarray
 ) -> None:
-    foreseen = _columns(_foreseen_rows())
+    foreseen = _columns(foreseen_rows)
     blind = along(_PIECE, _told(), bar_ticks=72, bars=2)
     assert all(foreseen[name] == blind[name] for name in _COUNTED)
     assert all(set(blind[name]) == {UNKNOWN} for name in _FORESEEN)
-    assert (_references(_foreseen_rows()) + 21).tolist() == _MEASURED_FROM
+    assert (_references(foreseen_rows) + 21).tolist() == _MEASURED_FROM
 
 
-def test_the_last_column_is_the_tick(shown_along: Callable[..., np.ndarray]) -> None:
+def test_the_last_column_is_the_tick(
+    shown_along: Callable[..., np.ndarray], foreseen_rows: np.ndarray
+) -> None:
     rows = shown_along(_CONFIG, _PIECE, _told(), bar_ticks=72, bars=2)
-    assert rows[:, -1].tolist() == _foreseen_rows()[:, -1].tolist() == _TICKS
+    assert rows[:, -1].tolist() == foreseen_rows[:, -1].tolist() == _TICKS
     assert rows.shape[1] == len(input_sizes(_CONFIG)) + REFERENCES + 1
 
 
@@ -436,55 +435,25 @@ def _with_slips(walks: list[np.ndarray], slips: int, seed: int) -> list[np.ndarr
 
 
 @pytest.mark.parametrize("slips", [0, 8])
-@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 4), start=st.integers(0, 40))
-@settings(max_examples=10)
-def test_a_piece_reads_alone_as_it_does_while_several_are_written(
-    legal_walks: Callable[..., list[np.ndarray]], slips: int, seed: int, count: int, start: int
+@given(seed=st.integers(0, 2**32 - 1), start=st.integers(0, 40), ahead=st.booleans())
+@settings(max_examples=20)
+def test_a_whole_piece_reads_as_it_does_token_by_token(
+    legal_walks: Callable[..., list[np.ndarray]],
+    shown_along: Callable[..., np.ndarray],
+    slips: int,
+    seed: int,
+    start: int,
+    ahead: bool,
 ) -> None:
-    """After every token of several pieces that are written side by side; whoever has ended is
-    dropped, and the others change places."""
-    walks = _with_slips(legal_walks(count, seed, 100, bar_ticks=96), slips, seed)
-    known = [(0, 2**30), (24, 48)]
-    ahead = Lookahead([voice_of([(0, 60, 24), (30, 62, 400)]), voice_of([(24, 40, 20)])], known)
-    grammar, told = MusicalGrammar(), PieceConditions.of(
-        _CONFIG, ["4/4"] * count, ["minor"] * count, ["bach"] * count, [*range(count)]
-    )  # fmt: skip
-    inputs = BatchInputs(_CONFIG, told, [ahead if row % 2 else None for row in range(count)])
-    written: list[list[np.ndarray]] = [[] for _ in walks]
-    state, going = grammar.initial_states(count, bar_ticks=96), np.arange(count)
-    for place in range(max(map(len, walks))):
-        keep = np.flatnonzero([place < len(walks[row]) for row in going])
-        if len(keep) < len(going):
-            keep = keep[::-1]
-            going, state = going[keep], state.take(keep)
-        tokens = [walks[row][place] for row in going]
-        grammar.advance(state, tokens)
-        for row, encoded in zip(going, inputs.step(state, tokens, going), strict=True):
-            written[row].append(encoded)
-    for row, walk in enumerate(walks):
-        along = grammar.states_along([walk], bar_ticks=[96])
-        after = along.take(np.arange(1, len(along)))
-        read = encode_along(
-            _CONFIG, after, walk, told.rows()[row], ahead if row % 2 else None, start
-        )
-        np.testing.assert_array_equal(read, written[row][start:] or read[:0])
-
-
-def test_a_restarted_sequence_has_forgotten_the_one_before(
-    legal_walks: Callable[..., list[np.ndarray]], shown_along: Callable[..., np.ndarray]
-) -> None:
-    one, other = legal_walks(2, 7, bar_ticks=72, bars=2)
-    told = PieceConditions.of(_CONFIG, ["3/4"] * 2, ["minor"] * 2, ["bach"] * 2, [2] * 2)
-    grammar, inputs = MusicalGrammar(), BatchInputs(_CONFIG, told)
-    for piece in (one, other):
-        state, rows = grammar.initial_states(2, bar_ticks=72, bars=2), []
-        for token in piece:
-            grammar.advance(state, [token] * 2)
-            rows.append(inputs.step(state, [token] * 2)[1])
-        inputs.restart(1)
-    alone = PieceConditions.of(_CONFIG, ["3/4"], ["minor"], ["bach"], [2])
-    expected = shown_along(_CONFIG, other, alone, bar_ticks=72, bars=2)
-    np.testing.assert_array_equal(rows, expected)
+    (walk,) = _with_slips(legal_walks(1, seed, 100, bar_ticks=96), slips, seed)
+    voices = [voice_of([(0, 60, 24), (30, 62, 400)]), voice_of([(24, 40, 20)])]
+    lookahead = Lookahead(voices, [(0, 2**30), (24, 48)]) if ahead else None
+    told = PieceConditions.of(_CONFIG, ["4/4"], ["minor"], ["bach"], [seed % 5])
+    written = shown_along(_CONFIG, walk, told, lookahead, bar_ticks=96)
+    along = MusicalGrammar().states_along([walk], bar_ticks=[96])
+    after = along.take(np.arange(1, len(along)))
+    read = encode_along(_CONFIG, after, walk, told.rows()[0], lookahead, start)
+    np.testing.assert_array_equal(read, written[start:])
 
 
 def test_an_id_outside_the_vocabulary_is_read_as_unknown(
@@ -495,17 +464,16 @@ def test_an_id_outside_the_vocabulary_is_read_as_unknown(
 
 
 @pytest.mark.parametrize(("tokens", "count"), [([START], 2), ([START] * 2, 1), ([], 1)])
-def test_as_many_tokens_and_states_as_sequences_are_needed(tokens: list[int], count: int) -> None:
-    inputs = BatchInputs(_CONFIG, _told())
+def test_as_many_states_as_tokens_are_needed(tokens: list[int], count: int) -> None:
     states = MusicalGrammar().initial_states(count)
-    with pytest.raises(ValueError, match="where 1 are needed"):
-        inputs.step(states, tokens)
+    with pytest.raises(ValueError, match=f"where {count} are needed"):
+        encode_along(_CONFIG, states, tokens, _told().rows()[0])
 
 
 def test_a_grammar_of_one_voice_is_refused() -> None:
-    grammar = MusicalGrammar(MusicalGrammarConfig(voices=1))
+    states = MusicalGrammar(MusicalGrammarConfig(voices=1)).initial_states(1)
     with pytest.raises(ValueError, match=r"must have 2 voices \(got 1\)"):
-        BatchInputs(_CONFIG, _told()).step(grammar.initial_states(1), [START])
+        encode_along(_CONFIG, states, [START], _told().rows()[0])
 
 
 def test_the_walks_of_these_tests_are_full_of_notes(

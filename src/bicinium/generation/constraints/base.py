@@ -1,217 +1,187 @@
-"""The input of every constraint: the conditions of the batch and the context of the next token.
+"""The input of every constraint: the plan of the piece and the context of the next token.
 
 A constraint is a subclass of ``Constraint`` in the file of its family. It says which pitches,
-time shifts and changes of voice it rejects. It knows pitches and ticks but no token ids:
-``ConstraintProcessor`` turns its answers into a mask of tokens. Any single constraint always leaves
-a legal continuation. Several together may not; then the piece is drawn again.
+time shifts and changes of voice it rejects in one piece. It knows pitches and ticks but no token
+ids: ``ConstraintProcessor`` turns its answers into tokens. Any single constraint always leaves a
+legal continuation. Several together may not; then the piece is drawn again.
+
+Compiled when the package is built; the C types are in ``base.pxd``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Protocol, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from array import array
+from collections.abc import Iterable, Sequence
 
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.config import Constraints
-from bicinium.grammar.states import Bools, Ints
-from bicinium.grammar.terms import FAR, Moment
+from bicinium.generation.constraints.terms import (
+    ANY_CADENCE,
+    NO_PITCH,
+    PIANO,
+    CadencePlan,
+    WrittenByModel,
+)
+from bicinium.generation.fixed_notes_table import FixedNotesTable
+from bicinium.grammar.state import State
+from bicinium.grammar.terms import FAR, LONG
 from bicinium.music import counterpoint
-from bicinium.music.counterpoint import LOWER, UPPER, NoteLocation, PitchRange
+from bicinium.music.counterpoint import LOWER, PitchRange
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES, Meter, Score
 from bicinium.tokenizer.vocabulary import BLOCKS, Kind
 
-Rows: TypeAlias = NDArray[np.integer[Any]]
-
-NO_PITCH = 0  # the pitch of a voice that is silent
-PITCHES = BLOCKS[Kind.NOTE_ON].values.astype(np.int32)  # (88,)
-ALL_PITCHES = np.arange(HIGHEST_PITCH + 1)  # (109,) index of lookup tables; 0 stands for no note
-SHIFTS = BLOCKS[Kind.TIME_SHIFT].values.astype(np.int32)  # (512,) ticks
+FIRST_OFF, AFTER_OFF = BLOCKS[Kind.NOTE_OFF].ids.start, BLOCKS[Kind.NOTE_OFF].ids.stop
 
 
-class FixedVoices(Protocol):
-    """Fixed notes of the batch, in the key of the tokens. ``rows`` (N,) are pieces of the batch."""
+class PiecePlan:
+    """The conditions of a piece in ticks, and in pitches of the key of the tokens.
 
-    @property
-    def anything(self) -> bool:
-        """Whether any note or rest is fixed at all."""
+    ranges: of each voice, as it sounds.
+    """
 
-    def is_fixed(self, rows: Rows, tick: Ints) -> Bools:
-        """Return (N, 2) which voices are fixed at these ticks."""
+    def __init__(
+        self,
+        conditions: Conditions,
+        ranges: Sequence[PitchRange] = PIANO,
+        cadence: CadencePlan = ANY_CADENCE,
+    ) -> None:
+        meter = conditions.meter
+        self.minor = conditions.key.mode == "minor"
+        self.to_home = conditions.key.semitones_to_reference  # from the sounding key
+        self.beat = meter.beat_ticks
+        self.strong_period = _strong_period(meter)  # ticks between strong beats
+        self.end = conditions.bars * meter.bar_ticks  # tick of the last barline
+        self.last_bar = self.end - meter.bar_ticks  # tick at which it begins
+        middle = counterpoint.latest_final_onset_tick(meter, conditions.bars)
+        # The tick in the last bar from which both voices close.
+        self.deadline = self.last_bar if cadence.on_downbeat else middle
+        # The tick from which the lower voice stays on the dominant; FAR for none.
+        leads = cadence.from_dominant and self.deadline > self.beat
+        self.approach = self.deadline - self.beat if leads else FAR
+        # The tick after which no note begins; the deadline or later.
+        self.quiet = middle if cadence.dies_away else self.deadline
+        self.tonic_above = cadence.tonic_above  # the upper voice closes on the tonic
+        self.lowest = ints(max(LOWEST_PITCH, low + self.to_home) for low, _ in ranges)
+        self.highest = ints(min(HIGHEST_PITCH, high + self.to_home) for _, high in ranges)
 
-    def coming_pitch(self, rows: Rows, tick: Ints, voice: int) -> Rows:
-        """Return (N,) the fixed pitch that begins at these ticks; 0 for none."""
 
-    def held_pitch(self, rows: Rows, tick: Ints, voice: int) -> Rows:
-        """Return (N,) the fixed pitch that sounds after these ticks, 0 for none."""
-
-
-class CadencePlan(NamedTuple):
-    """How a piece is to close."""
-
-    on_downbeat: bool = False  # on the last downbeat; otherwise by the middle of the last bar
-    from_dominant: bool = False  # the lower voice reaches the tonic from the dominant
-    tonic_above: bool = False  # the upper voice ends on the tonic, not on another triad note
-    dies_away: bool = False  # chord notes may follow until the middle of the last bar
-
-
-@dataclass(frozen=True, slots=True)
-class BatchConditions:
-    """The conditions of the P pieces of a batch as arrays. All are (P,), ticks int32."""
-
-    minor: Ints  # 1 in minor, 0 in major
-    to_home: Ints  # semitones from the sounding key to the key of the tokens
-    strong_period: Ints  # ticks between strong beats
-    last_bar: Ints  # tick at which it begins
-    approach: Ints  # tick from which the lower voice stays on the dominant; FAR for none
-    deadline: Ints  # tick in the last bar from which both voices close
-    quiet: Ints  # tick after which no note begins; the deadline or later
-    tonic_above: Bools  # the upper voice closes on the tonic
-    end: Ints  # tick of the last barline
-    beat: Ints  # ticks of a beat
-    playable: Ints  # (P, 2, 2) lowest and highest pitch of each voice, in the key of the tokens
-
-    @classmethod
-    def of(
-        cls,
-        conditions: Sequence[Conditions],
-        ranges: Sequence[PitchRange],
-        cadences: Sequence[CadencePlan] | None = None,
-    ) -> BatchConditions:
-        """Collect the conditions of each piece. ``ranges`` are those of the grammar."""
-
-        def each(values: Sequence[int]) -> Ints:
-            return np.array(values, np.int32)
-
-        cadences = cadences or [CadencePlan()] * len(conditions)
-        bars = [piece.meter.bar_ticks for piece in conditions]
-        ends = [piece.bars * bar for piece, bar in zip(conditions, bars, strict=True)]
-        last_bar = each([end - bar for end, bar in zip(ends, bars, strict=True)])
-        middle = each(
-            [counterpoint.latest_final_onset_tick(piece.meter, piece.bars) for piece in conditions]
-        )
-        on_downbeat, from_dominant, tonic_above, dies_away = np.array(cadences, np.bool_).T
-        deadline = np.where(on_downbeat, last_bar, middle)
-        beat = each([piece.meter.beat_ticks for piece in conditions])
-        to_home = each([piece.key.semitones_to_reference for piece in conditions])
-        sounding = np.array(ranges) + to_home[:, None, None]
-        return cls(
-            minor=each([piece.key.mode == "minor" for piece in conditions]),
-            to_home=to_home,
-            strong_period=each([_strong_period(piece.meter) for piece in conditions]),
-            last_bar=last_bar,
-            approach=np.where(from_dominant & (deadline > beat), deadline - beat, FAR),
-            deadline=deadline,
-            quiet=np.where(dies_away, middle, deadline),
-            tonic_above=tonic_above,
-            end=each(ends),
-            beat=beat,
-            playable=np.clip(sounding, LOWEST_PITCH, HIGHEST_PITCH),
-        )
+def ints(values: Iterable[int]) -> memoryview:
+    """Return integers as compiled code reads them."""
+    return memoryview(array("i", values))
 
 
 def _strong_period(meter: Meter) -> int:
     return meter.bar_ticks // len(counterpoint.strong_beat_ticks(meter))
 
 
-@dataclass(slots=True)
 class ConstraintContext:
-    """N states before their next token, as constraints see them. Second axis 2: the voices."""
+    """A piece before its next token, as constraints see it. Arrays have an entry for each voice."""
 
-    rows: Rows  # (N,) pieces of the batch
-    tick: Ints  # (N,)
-    part: Ints  # (N,) the voice whose turn it is
-    moment: Ints  # (N,)
-    pitch: Ints  # (N, 2) the sounding pitch, 0 for silence
-    onset: Ints  # (N, 2) its onset tick
-    until: Ints  # (N, 2) the tick by which it must end, FAR for silence
-    last_pitch: Ints  # (N, 2) pitch of the last note begun, 0 before the first
-    ended_tick: Ints  # (N, 2) where the last note to end ended, -1 before the first
-    ended_pitch: Ints  # (N, 2) its pitch
-    lower_after: Ints  # (N,) what the lower voice holds after this tick unless the model moves it
-    fixed: Bools | None = None  # (N, 2) fixed voices; None if nothing is fixed
-    coming: Ints | None = None  # (N,) pitch that a fixed lower voice begins here, 0 for none
+    def __init__(self, fixed_notes: FixedNotesTable | None = None) -> None:
+        self.fixed_notes = fixed_notes
+        self.beside_fixed = fixed_notes is not None
+        self.tick = 0
+        self.part = 0  # the voice whose turn it is
+        self.moment = 0
+        self.pitch = ints([NO_PITCH] * VOICES)  # the sounding pitch
+        self.onset = ints([0] * VOICES)  # its onset tick
+        self.until = ints([FAR] * VOICES)  # the tick by which it must end, FAR for silence
+        self.last_pitch = ints([NO_PITCH] * VOICES)  # of the last note begun
+        self.ended_tick = ints([-1] * VOICES)  # where the last note to end ended
+        self.ended_pitch = ints([NO_PITCH] * VOICES)
+        self.fixed = ints([0] * VOICES)  # 1 for a fixed voice
+        # What the lower voice holds after this tick unless the model moves it.
+        self.lower_after = NO_PITCH
+        self.coming = NO_PITCH  # pitch that a fixed lower voice begins here
 
-    def __len__(self) -> int:
-        return len(self.tick)
+    def observe(self, state: State, token: int) -> None:
+        """Take in a token, which has just led to ``state``."""
+        if FIRST_OFF <= token < AFTER_OFF:
+            self.ended_tick[state.part] = state.tick
+            self.ended_pitch[state.part] = state.last_off
 
-    def take(self, chosen: Rows) -> ConstraintContext:
-        """Return a copy of some rows."""
-        columns: dict[str, Any] = {name: getattr(self, name) for name in _CONTEXT_FIELDS}
-        for name, values in columns.items():
-            columns[name] = None if values is None else values.take(chosen, axis=0)
-        return ConstraintContext(**columns)
+    def look(self, state: State) -> None:
+        """Describe the state before the next token."""
+        self.tick = state.tick
+        self.part = state.part
+        self.moment = state.moment
+        for voice in range(VOICES):
+            slot = voice * state.slots
+            self.pitch[voice] = max(state.held_pitch[slot], NO_PITCH)
+            self.onset[voice] = state.held_onset[slot]
+            self.until[voice] = state.held_until[slot]
+            self.last_pitch[voice] = state.last_pitch(voice)
+        self.lower_after = self.pitch[LOWER]
+        self.coming = NO_PITCH
+        if self.fixed_notes is not None:
+            for voice in range(VOICES):
+                self.fixed[voice] = self.fixed_notes.is_fixed(voice, self.tick)
+            if self.fixed[LOWER]:
+                self.lower_after = self.fixed_notes.held_pitch(LOWER, self.tick)
+                self.coming = self.fixed_notes.coming_pitch(LOWER, self.tick)
 
-    @property
-    def arrived(self) -> Bools:
-        """(N,) True while nothing has happened at this tick, so that either voice may move."""
-        return np.asarray(self.moment <= Moment.LONG)
+    def copy(self, other: ConstraintContext) -> None:
+        """Describe the same as another context."""
+        self.tick = other.tick
+        self.part = other.part
+        self.moment = other.moment
+        self.lower_after = other.lower_after
+        self.coming = other.coming
+        for voice in range(VOICES):
+            self.pitch[voice] = other.pitch[voice]
+            self.onset[voice] = other.onset[voice]
+            self.until[voice] = other.until[voice]
+            self.last_pitch[voice] = other.last_pitch[voice]
+            self.ended_tick[voice] = other.ended_tick[voice]
+            self.ended_pitch[voice] = other.ended_pitch[voice]
+            self.fixed[voice] = other.fixed[voice]
 
-    def free(self, voice: Rows | int) -> Bools | bool:
-        """Return (N,) True where the model writes this voice. Plain True if nothing is fixed."""
-        return True if self.fixed is None else ~of_voice(self.fixed, voice)
+    def begin(self, voice: int, pitch: int) -> None:
+        """Describe what follows if a voice begins a note now."""
+        self.pitch[voice] = self.last_pitch[voice] = pitch
+        self.onset[voice] = self.tick
 
+    def end(self, voice: int) -> None:
+        """Describe what follows if a voice ends its note now."""
+        if self.pitch[voice] != NO_PITCH:
+            self.ended_tick[voice] = self.tick
+            self.ended_pitch[voice] = self.pitch[voice]
+            self.pitch[voice] = NO_PITCH
 
-_CONTEXT_FIELDS = tuple(f.name for f in fields(ConstraintContext))
+    def arrived(self) -> bool:
+        """Has nothing happened at this tick, so that either voice may move?"""
+        return self.moment <= LONG
 
-
-def of_voice(by_voice: NDArray[Any], voice: Rows | int) -> NDArray[Any]:
-    """(N, 2) → (N,) the entry of one voice, the same for all rows or one for each."""
-    return np.where(voice == UPPER, by_voice[:, UPPER], by_voice[:, LOWER])
-
-
-class WrittenByModel:
-    """Counts places in a finished piece, leaving out those that were fixed beforehand."""
-
-    def __init__(self, conditions: Conditions) -> None:
-        fixed_notes = conditions.fixed_notes
-        self._fixed = fixed_notes.fixed if fixed_notes else ((),) * VOICES
-
-    def __contains__(self, place: tuple[int, int]) -> bool:
-        """Return whether the model wrote what a voice has at a tick."""
-        voice, tick = place
-        return not any(begin <= tick < until for begin, until in self._fixed[voice])
-
-    def count_notes(self, places: Sequence[NoteLocation]) -> int:
-        """Count the places (voice, tick) that the model wrote."""
-        return sum(place in self for place in places)
-
-    def count_ticks(self, ticks: Sequence[int]) -> int:
-        """Count the ticks at which the model wrote at least one of the voices."""
-        return sum(any((voice, tick) in self for voice in (UPPER, LOWER)) for tick in ticks)
+    def is_free(self, voice: int) -> bool:
+        """Does the model write this voice here?"""
+        return self.fixed[voice] == 0
 
 
 class Constraint:
-    """Base class of the constraints; by itself it disapproves of nothing.
-
-    The methods answer for N states at once. None means no objection anywhere.
-    """
+    """Base class of the constraints; by itself it disapproves of nothing."""
 
     def __init__(
-        self, settings: Constraints, batch: BatchConditions, fixed_notes: FixedVoices | None = None
+        self, settings: Constraints, plan: PiecePlan, fixed_notes: FixedNotesTable | None = None
     ) -> None:
-        self.settings, self.batch, self.fixed_notes = settings, batch, fixed_notes
+        self.plan, self.fixed_notes = plan, fixed_notes
 
-    def observe_onset(self, piece: Rows, voice: Rows, tick: Ints, pitch: Ints, own: Bools) -> None:
-        """Record notes that have begun; ``own`` is True for those of the model. Arrays are (n,)."""
+    def observe_onset(self, voice: int, tick: int, pitch: int, own: bool) -> None:
+        """Record a note that has begun; ``own`` is True for one of the model."""
 
-    def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        """Return (N, 88) the pitches with which ``voice`` (N,) should not begin a note here."""
-        return None
+    def forbids(self, context: ConstraintContext, voice: int, pitch: int) -> bool:
+        """Should ``voice`` not begin a note of this pitch here?"""
+        return False
 
-    def time_limit(self, context: ConstraintContext) -> Ints | None:
-        """Return (N,) the most ticks that may pass before the next event; FAR for no limit."""
-        return None
+    def time_limit(self, context: ConstraintContext) -> int:
+        """The most ticks that may pass before the next event; FAR for no limit."""
+        return FAR
 
-    def upper_must_move(self, context: ConstraintContext) -> Bools | None:
-        """Return (N,) where the upper voice must move before its turn in this tick is over.
+    def upper_must_move(self, context: ConstraintContext) -> bool:
+        """Must the upper voice move before its turn in this tick is over?
 
         Time must not pass there either: ``time_limit`` says so.
         """
-        return None
+        return False
 
     @staticmethod
     def count_violations(

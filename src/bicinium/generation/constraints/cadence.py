@@ -1,4 +1,7 @@
-"""The constraint ``close``: how a piece comes to its end."""
+"""The constraint ``close``: how a piece comes to its end.
+
+Compiled when the package is built; the C types are in ``cadence.pxd``.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +10,17 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.constraints.base import (
-    ALL_PITCHES,
-    NO_PITCH,
-    PITCHES,
-    SHIFTS,
-    BatchConditions,
-    CadencePlan,
-    Constraint,
-    ConstraintContext,
-    FixedVoices,
-    Rows,
-    WrittenByModel,
-    of_voice,
-)
+from bicinium.generation.constraints.base import Constraint, ConstraintContext, PiecePlan
 from bicinium.generation.constraints.config import Constraints
-from bicinium.grammar.states import Bools, Ints
+from bicinium.generation.constraints.terms import NO_PITCH, CadencePlan, WrittenByModel
+from bicinium.generation.fixed_notes_table import FixedNotesTable
 from bicinium.grammar.terms import FAR
 from bicinium.music import counterpoint
 from bicinium.music.counterpoint import LOWER, UPPER
 from bicinium.music.key import REFERENCE_KEYS, Key
-from bicinium.music.score import LOWEST_PITCH, VOICES, Score
+from bicinium.music.score import Score
 from bicinium.tokenizer.vocabulary import MAX_SHIFT_TICKS
 
-_OCTAVE = 12
 # Shares of the pieces, from real keyboard music (docs/log.md).
 _ON_DOWNBEAT = 0.65  # close on the last downbeat, in metres that have a middle of the bar
 _TONIC_ABOVE = 0.85  # close with the tonic in the upper voice
@@ -38,26 +28,28 @@ _DIES_AWAY = 0.65  # may add chord notes until the middle of the last bar
 _MIN_FREE_BARS = 3  # bars that the model writes at the end; with fewer, any close will do
 
 
-def _by_mode_and_voice(classes: Callable[[Key], tuple[Iterable[int], Iterable[int]]]) -> Bools:
-    """Return (2, 2, 109) by mode and voice: True for pitches in the classes that ``classes`` names.
+def _by_mode_and_voice(
+    classes: Callable[[Key], tuple[Iterable[int], Iterable[int]]],
+) -> memoryview:
+    """Return (48,) by mode, voice and pitch class: 1 for those that ``classes`` names.
 
     classes: key → the pitch classes of the upper and of the lower voice.
     """
-    return np.array(
-        [
-            [np.isin(ALL_PITCHES % _OCTAVE, list(pitch_classes)) for pitch_classes in classes(key)]
+    return memoryview(
+        bytes(
+            pitch_class in pitch_classes
             for key in REFERENCE_KEYS.values()
-        ]
+            for pitch_classes in map(set, classes(key))
+            for pitch_class in range(12)
+        )
     )
 
 
-# (2, 2, 109) by mode and voice: pitches that close, pitches that lead to a close.
-_CLOSES = _by_mode_and_voice(lambda key: (counterpoint.tonic_triad(key), [key.tonic]))
-_LEADS = _by_mode_and_voice(
+# Pitch classes that close, and pitch classes that lead to a close.
+_closing_classes = _by_mode_and_voice(lambda key: (counterpoint.tonic_triad(key), [key.tonic]))
+_leading_classes = _by_mode_and_voice(
     lambda key: (counterpoint.dominant_seventh(key), [counterpoint.dominant(key)])
 )
-_LEADS[:, :, NO_PITCH] = False
-_IS_TONIC = _CLOSES[:, LOWER]  # (2, 109)
 
 
 def draw_cadence_plan(
@@ -101,123 +93,126 @@ class Cadence(Constraint):
     """
 
     def __init__(
-        self, settings: Constraints, batch: BatchConditions, fixed_notes: FixedVoices | None = None
+        self, settings: Constraints, plan: PiecePlan, fixed_notes: FixedNotesTable | None = None
     ) -> None:
-        super().__init__(settings, batch, fixed_notes)
-        low, high = batch.playable[:, :, :1], batch.playable[:, :, 1:]
-        closes = _CLOSES[batch.minor]  # (P, 2, 109)
-        closes &= (low <= ALL_PITCHES) & (high >= ALL_PITCHES)
-        lowest_tonic = closes[:, LOWER].argmax(axis=1)
-        closes[:, UPPER] &= lowest_tonic[:, None] <= ALL_PITCHES  # so that the lower need not cross
-        self.closes = closes.reshape(-1, len(ALL_PITCHES))  # (2 P, 109)
-        self.exempt: Bools | None = None  # (P, 2)
-        if fixed_notes is not None:
-            every = np.arange(len(batch.minor))
-            self.exempt = fixed_notes.is_fixed(every, batch.deadline)
-            self.exempt = self.exempt | fixed_notes.is_fixed(every, batch.end - 1)
+        super().__init__(settings, plan, fixed_notes)
+        self.upper_is_exempt = self._is_exempt(UPPER)
+        self.lower_is_exempt = self._is_exempt(LOWER)
+        self.lowest_tonic = 0  # that the lower voice can play
+        for pitch in range(plan.highest[LOWER], plan.lowest[LOWER] - 1, -1):
+            if self._has_class(_closing_classes, LOWER, pitch):
+                self.lowest_tonic = pitch
 
-    def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        closing = self._not_closing(context, voice)
-        leading = self._not_leading(context, voice)
-        return leading if closing is None else closing if leading is None else closing | leading
+    def _is_exempt(self, voice: int) -> bool:
+        fixed = self.fixed_notes
+        if fixed is None:
+            return False
+        return fixed.is_fixed(voice, self.plan.deadline) or fixed.is_fixed(voice, self.plan.end - 1)
 
-    def _not_leading(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        """Return (N, 88) the pitches that do not lead to the close, on the beat before it."""
-        approach = self.batch.approach[context.rows]
-        leading = (context.tick >= approach) & (context.tick < self.batch.deadline[context.rows])
-        leading &= (voice == LOWER) | (context.tick == approach)
-        if not leading.any():
-            return None
-        minor = self.batch.minor[context.rows]
-        return leading[:, None] & ~_LEADS[minor, voice][:, LOWEST_PITCH:]
+    def _exempts(self, voice: int) -> bool:
+        return self.upper_is_exempt if voice == UPPER else self.lower_is_exempt
 
-    def _not_closing(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        """Return (N, 88) the pitches that do not close, from the deadline on."""
-        closing = context.tick >= self.batch.deadline[context.rows]
-        if not closing.any():
-            return None
-        if self.exempt is not None:
-            closing = closing & ~of_voice(self.exempt[context.rows], voice)
-        some = closing.nonzero()[0]
-        rows = context.rows[some]
-        closes = self.closes.take(VOICES * rows + voice[some], axis=0)
-        any_tone = (~self._on_tonic(context, voice)[some])[:, None]
-        closes &= any_tone | _IS_TONIC[self.batch.minor[rows]]
-        over = context.tick[some] > self.quiet_after(rows)
-        found = np.zeros((len(context), len(PITCHES)), np.bool_)
-        found[some] = ~closes[:, LOWEST_PITCH:] | over[:, None]
-        return found
+    def _has_class(self, classes: memoryview, voice: int, pitch: int) -> bool:
+        return pitch > 0 and classes[24 * self.plan.minor + 12 * voice + pitch % 12] != 0
 
-    def _on_tonic(self, context: ConstraintContext, voice: Rows) -> Bools:
-        """Return (N,) where the voice is the upper one and closes on the tonic only."""
-        apart = (context.last_pitch[:, UPPER] - context.last_pitch[:, LOWER]) % _OCTAVE != 0
-        return apart & self.batch.tonic_above[context.rows] & (voice == UPPER)
+    def _closes(self, voice: int, pitch: int) -> bool:
+        """Does a voice close with this pitch?"""
+        if pitch < self.plan.lowest[voice] or pitch > self.plan.highest[voice]:
+            return False
+        if voice == UPPER and pitch < self.lowest_tonic:
+            return False  # so that the lower need not cross
+        return self._has_class(_closing_classes, voice, pitch)
 
-    def quiet_after(self, rows: Rows) -> Ints:
-        """Return (N,) the ticks after which no note begins; FAR if one may."""
-        quiet = self.batch.quiet[rows]
-        if self.exempt is None:
-            return quiet
-        return np.where(self.exempt[rows].any(axis=1), FAR, quiet)
+    def forbids(self, context: ConstraintContext, voice: int, pitch: int) -> bool:
+        return self._is_not_leading(context, voice, pitch) or self._is_not_closing(
+            context, voice, pitch
+        )
 
-    def forbidden_shifts(self, context: ConstraintContext) -> Bools | None:
-        """Return (N, 512) the shifts to ticks at which no event is possible.
+    def _is_not_leading(self, context: ConstraintContext, voice: int, pitch: int) -> bool:
+        """On the beat before the close: does the pitch not lead to it?"""
+        if context.tick < self.plan.approach or context.tick >= self.plan.deadline:
+            return False
+        if voice == UPPER and context.tick != self.plan.approach:
+            return False
+        return not self._has_class(_leading_classes, voice, pitch)
 
-        After the last onset, sounding notes may end only on beats. A note that cannot last to the
-        end of the piece may end anywhere.
+    def _is_not_closing(self, context: ConstraintContext, voice: int, pitch: int) -> bool:
+        """From the deadline on: does the pitch not close?"""
+        if context.tick < self.plan.deadline or self._exempts(voice):
+            return False
+        if context.tick > self.quiet_after() or not self._closes(voice, pitch):
+            return True
+        return self._must_be_tonic(context, voice) and not self._has_class(
+            _closing_classes, LOWER, pitch
+        )
+
+    def _must_be_tonic(self, context: ConstraintContext, voice: int) -> bool:
+        """Is the voice the upper one, and closes on the tonic only?"""
+        if voice != UPPER or not self.plan.tonic_above:
+            return False
+        return (context.last_pitch[UPPER] - context.last_pitch[LOWER]) % 12 != 0
+
+    def quiet_after(self) -> int:
+        """The tick after which no note begins; FAR if one may."""
+        return FAR if self.upper_is_exempt or self.lower_is_exempt else self.plan.quiet
+
+    def waits_for_end(self, context: ConstraintContext) -> bool:
+        """Can the sounding notes last to the end, with the last onset a time shift away or past?"""
+        return (
+            self.quiet_after() - context.tick < MAX_SHIFT_TICKS
+            and context.until[UPPER] >= self.plan.end
+            and context.until[LOWER] >= self.plan.end
+        )
+
+    def forbids_shift(self, context: ConstraintContext, ticks: int) -> bool:
+        """Does a time shift lead to a tick at which no event is possible?
+
+        Asked only if the piece waits for its end. Sounding notes may end only on beats. A note that
+        cannot last to the end of the piece may end anywhere.
         """
-        quiet, end = self.quiet_after(context.rows), self.batch.end[context.rows]
-        silent = (context.pitch == NO_PITCH).all(axis=1)
-        lasts = (context.until >= end[:, None]).all(axis=1)
-        dead = lasts & (quiet - context.tick < MAX_SHIFT_TICKS)
-        if not dead.any():
-            return None
-        then = context.tick[:, None] + SHIFTS
-        on_beat = then % self.batch.beat[context.rows][:, None] == 0
-        idle = silent[:, None] | ~on_beat
-        return dead[:, None] & idle & (then > quiet[:, None]) & (then < end[:, None])
+        then = context.tick + ticks
+        if then <= self.quiet_after() or then >= self.plan.end:
+            return False
+        silent = context.pitch[UPPER] == NO_PITCH and context.pitch[LOWER] == NO_PITCH
+        return silent or then % self.plan.beat != 0
 
-    def _still_open(self, context: ConstraintContext) -> Bools:
-        """Return (N, 2) the voices that have yet to close."""
-        line = (VOICES * context.rows)[:, None] + np.arange(VOICES)  # (N, 2)
-        closed = self.closes[line, context.last_pitch]
-        in_last_bar = context.ended_tick[:, LOWER] > self.batch.last_bar[context.rows]
-        closed[:, LOWER] &= in_last_bar | (context.pitch[:, LOWER] != NO_PITCH)
-        return ~closed if self.exempt is None else ~(closed | self.exempt[context.rows])
+    def _is_open(self, context: ConstraintContext, voice: int) -> bool:
+        """Has the voice yet to close?"""
+        if self._exempts(voice):
+            return False
+        if not self._closes(voice, context.last_pitch[voice]):
+            return True
+        return (
+            voice == LOWER
+            and context.ended_tick[LOWER] <= self.plan.last_bar
+            and context.pitch[LOWER] == NO_PITCH
+        )
 
-    def _still_to_lead(self, context: ConstraintContext) -> Bools:
-        """Return (N,) where the lower voice has yet to reach the dominant."""
-        led = _LEADS[self.batch.minor[context.rows], LOWER, context.last_pitch[:, LOWER]]
-        return ~led & (self.batch.approach[context.rows] != FAR)
+    def _is_to_lead(self, context: ConstraintContext) -> bool:
+        """Has the lower voice yet to reach the dominant?"""
+        return self.plan.approach != FAR and not self._has_class(
+            _leading_classes, LOWER, context.last_pitch[LOWER]
+        )
 
-    def lower_must_begin(self, context: ConstraintContext) -> Bools:
-        """Return (N,): True where the lower voice must end its held note now, for the cadence."""
-        must = np.zeros(len(context), np.bool_)
-        leads = context.tick == self.batch.approach[context.rows]
-        closes = context.tick == self.batch.deadline[context.rows]
-        now = (leads | closes).nonzero()[0]
-        if len(now):  # Few ticks of a piece, but this is called at every token.
-            there = context.take(now)
-            open_below = self._still_open(there)[:, LOWER]
-            must[now] = np.where(closes[now], open_below, self._still_to_lead(there))
-        return must
+    def lower_must_begin(self, context: ConstraintContext) -> bool:
+        """Must the lower voice end its held note now, for the cadence?"""
+        if context.tick == self.plan.deadline:
+            return self._is_open(context, LOWER)
+        return context.tick == self.plan.approach and self._is_to_lead(context)
 
-    def time_limit(self, context: ConstraintContext) -> Ints | None:
-        limit: Ints | None = None
-        for tick, lacking in (
-            (self.batch.approach, self._still_to_lead),
-            (self.batch.deadline, lambda context: self._still_open(context).any(axis=1)),
+    def time_limit(self, context: ConstraintContext) -> int:
+        left = self.plan.approach - context.tick
+        if 0 <= left < MAX_SHIFT_TICKS and self._is_to_lead(context):
+            return left
+        left = self.plan.deadline - context.tick
+        if 0 <= left < MAX_SHIFT_TICKS and (
+            self._is_open(context, UPPER) or self._is_open(context, LOWER)
         ):
-            left = tick[context.rows] - context.tick
-            near = (left >= 0) & (left < MAX_SHIFT_TICKS)
-            if near.any():
-                found = np.where(near & lacking(context), left, FAR)
-                limit = found if limit is None else np.minimum(limit, found)
-        return limit
+            return left
+        return FAR
 
-    def upper_must_move(self, context: ConstraintContext) -> Bools | None:
-        now = context.tick == self.batch.deadline[context.rows]
-        return now & self._still_open(context)[:, UPPER] if now.any() else None
+    def upper_must_move(self, context: ConstraintContext) -> bool:
+        return context.tick == self.plan.deadline and self._is_open(context, UPPER)
 
     @staticmethod
     def count_violations(

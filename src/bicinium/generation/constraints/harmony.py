@@ -1,4 +1,7 @@
-"""Constraints on the scale and on the intervals between the voices."""
+"""Constraints on the scale and on the intervals between the voices.
+
+Compiled when the package is built; the C types are in ``harmony.pxd``.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +10,52 @@ import math
 import numpy as np
 
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.constraints.base import (
-    ALL_PITCHES,
-    NO_PITCH,
-    PITCHES,
-    BatchConditions,
-    Constraint,
-    ConstraintContext,
-    FixedVoices,
-    Rows,
-    WrittenByModel,
-)
+from bicinium.generation.constraints.base import Constraint, ConstraintContext, PiecePlan
 from bicinium.generation.constraints.config import Constraints
-from bicinium.grammar.states import Bools, Ints
+from bicinium.generation.constraints.terms import NO_PITCH, WrittenByModel
+from bicinium.generation.fixed_notes_table import FixedNotesTable
 from bicinium.grammar.terms import FAR
 from bicinium.music import counterpoint
-from bicinium.music.counterpoint import LOWER, UPPER, NoteLocation, are_dissonant
+from bicinium.music.counterpoint import IS_CONSONANT, LOWER, UPPER, NoteLocation
 from bicinium.music.key import REFERENCE_KEYS
-from bicinium.music.score import LOWEST_PITCH, Score, note_array
+from bicinium.music.score import Score, note_array
 
-_ROUNDING = 1e-9  # of a share times a number of notes
-_OCTAVE = 12
+ROUNDING = 1e-9  # of a share times a number of notes
 
-# (3, 88) row 0: nothing; rows 1 and 2: the pitches outside the scale in major and minor.
-_OUTSIDE_KEY = np.zeros((1 + len(REFERENCE_KEYS), len(PITCHES)), np.bool_)
-_OUTSIDE_KEY[1:] = [
-    ~np.isin(PITCHES % _OCTAVE, list(counterpoint.scale_pitch_classes(key)))
-    for key in REFERENCE_KEYS.values()
-]
-# (109, 88) by the pitch that sounds: the pitches that are dissonant with it.
-_DISSONANT = are_dissonant(ALL_PITCHES[:, None], PITCHES)
-_DISSONANT[NO_PITCH] = False
+# (24,) by mode (major first) and pitch class: whether it is in the scale.
+_in_scale = memoryview(
+    bytes(
+        pitch_class in counterpoint.scale_pitch_classes(key)
+        for key in REFERENCE_KEYS.values()
+        for pitch_class in range(12)
+    )
+)
+_is_consonant = memoryview(IS_CONSONANT.astype(np.uint8).tobytes())  # (12,) by interval class
 
 
 class InKey(Constraint):
     """Limit the share of the model's notes that are outside the scale to ``accidentals``."""
 
     def __init__(
-        self, settings: Constraints, batch: BatchConditions, fixed_notes: FixedVoices | None = None
+        self, settings: Constraints, plan: PiecePlan, fixed_notes: FixedNotesTable | None = None
     ) -> None:
-        super().__init__(settings, batch, fixed_notes)
-        self.notes, self.outside = np.zeros((2, len(batch.minor)), np.int64)
+        super().__init__(settings, plan, fixed_notes)
+        self.share = settings.accidentals
+        self.notes = 0
+        self.outside = 0
 
-    def observe_onset(self, piece: Rows, voice: Rows, tick: Ints, pitch: Ints, own: Bools) -> None:
-        is_outside = _OUTSIDE_KEY[1 + self.batch.minor[piece], pitch - LOWEST_PITCH]
-        self.notes[piece] += own
-        self.outside[piece] += own & is_outside
+    def observe_onset(self, voice: int, tick: int, pitch: int, own: bool) -> None:
+        if own:
+            self.notes += 1
+            if not self._is_in_key(pitch):
+                self.outside += 1
 
-    def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        allowed = self.settings.accidentals * (self.notes[context.rows] + 1) + _ROUNDING
-        full = self.outside[context.rows] + 1 > allowed
-        return _OUTSIDE_KEY.take(np.where(full, 1 + self.batch.minor[context.rows], 0), axis=0)
+    def forbids(self, context: ConstraintContext, voice: int, pitch: int) -> bool:
+        allowed = self.share * (self.notes + 1) + ROUNDING
+        return self.outside + 1 > allowed and not self._is_in_key(pitch)
+
+    def _is_in_key(self, pitch: int) -> bool:
+        return _in_scale[12 * self.plan.minor + pitch % 12] != 0
 
     @staticmethod
     def count_violations(
@@ -68,7 +66,7 @@ class InKey(Constraint):
             for voice in (UPPER, LOWER)
             for tick in note_array(score.voices[voice].notes)[0].tolist()
         ]
-        allowed = math.floor(settings.accidentals * written.count_notes(every) + _ROUNDING)
+        allowed = math.floor(settings.accidentals * written.count_notes(every) + ROUNDING)
         outside = counterpoint.notes_outside_key(score, conditions.key)
         return max(0, written.count_notes(outside) - allowed)
 
@@ -80,43 +78,43 @@ class Consonance(Constraint):
     dissonance stops time at the strong beat, so that a voice can end its note.
     """
 
-    def _strong(self, context: ConstraintContext) -> Bools:
-        return np.asarray(context.tick % self.batch.strong_period[context.rows] == 0)
+    def forbids(self, context: ConstraintContext, voice: int, pitch: int) -> bool:
+        if context.tick % self.plan.strong_period != 0:
+            return False
+        if voice == LOWER:
+            return are_dissonant(context.pitch[UPPER], pitch)
+        return not context.is_free(LOWER) and are_dissonant(context.lower_after, pitch)
 
-    def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        strong = self._strong(context)
-        if not strong.any():
-            return None
-        lower = (
-            NO_PITCH
-            if context.fixed is None
-            else np.where(context.fixed[:, LOWER], context.lower_after, NO_PITCH)
+    def time_limit(self, context: ConstraintContext) -> int:
+        if not are_dissonant(context.pitch[UPPER], context.pitch[LOWER]):
+            return FAR
+        period = self.plan.strong_period
+        left = (period - context.tick % period) % period  # ticks to a strong beat
+        strong = context.tick + left
+        if strong >= self.plan.end:
+            return FAR
+        if self.fixed_notes is not None and (
+            self.fixed_notes.is_fixed(UPPER, strong) and self.fixed_notes.is_fixed(LOWER, strong)
+        ):
+            return FAR  # nothing can be mended
+        return left
+
+    def upper_must_move(self, context: ConstraintContext) -> bool:
+        return (
+            not context.is_free(LOWER)
+            and context.tick % self.plan.strong_period == 0
+            and are_dissonant(context.pitch[UPPER], context.lower_after)
         )
-        other = np.where(voice == UPPER, lower, context.pitch[:, UPPER])
-        return _DISSONANT.take(np.where(strong, other, NO_PITCH), axis=0)
-
-    def time_limit(self, context: ConstraintContext) -> Ints | None:
-        upper, lower = context.pitch.T
-        dissonant = (upper != NO_PITCH) & (lower != NO_PITCH) & are_dissonant(upper, lower)
-        left = -context.tick % self.batch.strong_period[context.rows]  # ticks to a strong beat
-        dissonant &= context.tick + left < self.batch.end[context.rows]
-        if not dissonant.any():
-            return None
-        if self.fixed_notes is not None:  # If both voices are fixed there, nothing can be mended.
-            some = dissonant.nonzero()[0]
-            at = (context.tick + left)[some]
-            dissonant[some] = ~self.fixed_notes.is_fixed(context.rows[some], at).all(axis=1)
-        return np.where(dissonant, left, FAR)
-
-    def upper_must_move(self, context: ConstraintContext) -> Bools | None:
-        if context.fixed is None:
-            return None
-        upper, lower = context.pitch[:, UPPER], context.lower_after
-        both = (upper != NO_PITCH) & (lower != NO_PITCH) & context.fixed[:, LOWER]
-        return both & self._strong(context) & are_dissonant(upper, lower)
 
     @staticmethod
     def count_violations(
         score: Score, conditions: Conditions, settings: Constraints, written: WrittenByModel
     ) -> int:
         return written.count_ticks(counterpoint.strong_beat_dissonances(score))
+
+
+def are_dissonant(one: int, other: int) -> bool:
+    """Are two pitches dissonant? False if one of them is none."""
+    if one == NO_PITCH or other == NO_PITCH:
+        return False
+    return _is_consonant[abs(one - other) % 12] == 0

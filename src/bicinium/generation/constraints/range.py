@@ -1,21 +1,15 @@
-"""Constraints on how high, how low and how far a hand plays."""
+"""Constraints on how high, how low and how far a hand plays.
+
+Compiled when the package is built; the C types are in ``range.pxd``.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.constraints.base import (
-    PITCHES,
-    BatchConditions,
-    Constraint,
-    ConstraintContext,
-    FixedVoices,
-    Rows,
-    WrittenByModel,
-)
+from bicinium.generation.constraints.base import Constraint, ConstraintContext, PiecePlan, ints
 from bicinium.generation.constraints.config import Constraints
-from bicinium.grammar.states import Bools, Ints
+from bicinium.generation.constraints.terms import WrittenByModel
+from bicinium.generation.fixed_notes_table import FixedNotesTable
 from bicinium.grammar.terms import FAR
 from bicinium.music import counterpoint
 from bicinium.music.counterpoint import SPAN_TICKS
@@ -26,15 +20,14 @@ class InRange(Constraint):
     """Keep each voice within its range of sounding pitches."""
 
     def __init__(
-        self, settings: Constraints, batch: BatchConditions, fixed_notes: FixedVoices | None = None
+        self, settings: Constraints, plan: PiecePlan, fixed_notes: FixedNotesTable | None = None
     ) -> None:
-        super().__init__(settings, batch, fixed_notes)
-        bounds = np.array(settings.ranges) + batch.to_home[:, None, None]  # (P, 2, 2)
-        low, high = bounds[:, :, :1], bounds[:, :, 1:]
-        self.outside = ((low > PITCHES) | (high < PITCHES)).reshape(-1, len(PITCHES))
+        super().__init__(settings, plan, fixed_notes)
+        self.lowest = ints(low + plan.to_home for low, _ in settings.ranges)
+        self.highest = ints(high + plan.to_home for _, high in settings.ranges)
 
-    def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        return self.outside.take(VOICES * context.rows + voice, axis=0)
+    def forbids(self, context: ConstraintContext, voice: int, pitch: int) -> bool:
+        return pitch < self.lowest[voice] or pitch > self.highest[voice]
 
     @staticmethod
     def count_violations(
@@ -47,26 +40,28 @@ class HandSpan(Constraint):
     """Begin no note more than ``span`` from a note of its voice under a quarter note earlier."""
 
     def __init__(
-        self, settings: Constraints, batch: BatchConditions, fixed_notes: FixedVoices | None = None
+        self, settings: Constraints, plan: PiecePlan, fixed_notes: FixedNotesTable | None = None
     ) -> None:
-        super().__init__(settings, batch, fixed_notes)
-        shape = (len(batch.minor), VOICES, SPAN_TICKS)  # a note lasts at least one tick
-        self.onset, self.pitch = np.full(shape, -FAR, np.int32), np.zeros(shape, np.int32)
-        self.count = np.zeros(shape[:2], np.int64)
+        super().__init__(settings, plan, fixed_notes)
+        self.span = settings.span
+        # The last notes of each voice. A note lasts at least one tick, so these are enough.
+        self.onset = ints([-FAR] * (VOICES * SPAN_TICKS))
+        self.pitch = ints([0] * (VOICES * SPAN_TICKS))
+        self.count = ints([0] * VOICES)
 
-    def observe_onset(self, piece: Rows, voice: Rows, tick: Ints, pitch: Ints, own: Bools) -> None:
-        place = self.count[piece, voice] % SPAN_TICKS
-        self.onset[piece, voice, place], self.pitch[piece, voice, place] = tick, pitch
-        self.count[piece, voice] += 1
+    def observe_onset(self, voice: int, tick: int, pitch: int, own: bool) -> None:
+        place = voice * SPAN_TICKS + self.count[voice] % SPAN_TICKS
+        self.onset[place] = tick
+        self.pitch[place] = pitch
+        self.count[voice] += 1
 
-    def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        near = self.onset[context.rows, voice] > (context.tick - SPAN_TICKS)[:, None]
-        if not near.any():
-            return None
-        pitch = self.pitch[context.rows, voice]
-        low = np.where(near, pitch, 0).max(axis=1) - self.settings.span
-        high = np.where(near, pitch, FAR).min(axis=1) + self.settings.span
-        return (low[:, None] > PITCHES) | (high[:, None] < PITCHES)
+    def forbids(self, context: ConstraintContext, voice: int, pitch: int) -> bool:
+        for place in range(voice * SPAN_TICKS, (voice + 1) * SPAN_TICKS):
+            if self.onset[place] > context.tick - SPAN_TICKS and (
+                abs(self.pitch[place] - pitch) > self.span
+            ):
+                return True
+        return False
 
     @staticmethod
     def count_violations(

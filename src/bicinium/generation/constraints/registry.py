@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.constraints.base import Constraint, WrittenByModel
+from bicinium.generation.constraints.base import Constraint
 from bicinium.generation.constraints.cadence import Cadence
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.constraints.harmony import Consonance, InKey
 from bicinium.generation.constraints.range import HandSpan, InRange
+from bicinium.generation.constraints.terms import WrittenByModel
 from bicinium.generation.constraints.voice_leading import Crossing, Leap, Parallels
 from bicinium.music.score import Score
 

@@ -1,32 +1,19 @@
-"""Constraints on how a voice moves, alone and against the other."""
+"""Constraints on how a voice moves, alone and against the other.
+
+Compiled when the package is built; the C types are in ``voice_leading.pxd``.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.constraints.base import (
-    ALL_PITCHES,
-    NO_PITCH,
-    PITCHES,
-    BatchConditions,
-    Constraint,
-    ConstraintContext,
-    FixedVoices,
-    Rows,
-    WrittenByModel,
-    of_voice,
-)
+from bicinium.generation.constraints.base import Constraint, ConstraintContext, PiecePlan
 from bicinium.generation.constraints.config import Constraints
-from bicinium.grammar.states import Bools, Ints
+from bicinium.generation.constraints.terms import NO_PITCH, WrittenByModel
+from bicinium.generation.fixed_notes_table import FixedNotesTable
 from bicinium.grammar.terms import FAR
 from bicinium.music import counterpoint
-from bicinium.music.counterpoint import LOWER, UPPER, are_parallel
+from bicinium.music.counterpoint import FIFTH, LOWER, OCTAVE, UPPER
 from bicinium.music.score import Score
-
-# (2 · 109, 88) by the voice that begins and the pitch that the other holds: what would cross it.
-_CROSSES = np.concatenate([ALL_PITCHES[:, None] > PITCHES, ALL_PITCHES[:, None] < PITCHES])
-_CROSSES[len(ALL_PITCHES) + NO_PITCH] = False
 
 
 class Parallels(Constraint):
@@ -36,39 +23,42 @@ class Parallels(Constraint):
     fixed, the constraint falls on the upper, which sees where the lower is about to move.
     """
 
-    def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        follows = context.ended_tick == context.tick[:, None]  # (N, 2)
-        moved = (context.onset[:, UPPER] == context.tick) & (context.pitch[:, UPPER] != NO_PITCH)
-        second = (voice == LOWER) & moved & follows[:, UPPER] & follows[:, LOWER]
-        found: Bools | None = None
-        if second.any():
-            upper_before, lower_before = context.ended_pitch[second].T
-            found = np.zeros((len(context), len(PITCHES)), np.bool_)
-            found[second] = are_parallel(
-                upper_before[:, None],
-                context.pitch[second, UPPER][:, None],
-                lower_before[:, None],
-                PITCHES,
+    def forbids(self, context: ConstraintContext, voice: int, pitch: int) -> bool:
+        upper = context.pitch[UPPER]
+        lower = context.pitch[LOWER]
+        upper_before = context.ended_pitch[UPPER]
+        if context.ended_tick[UPPER] != context.tick:
+            return False
+        if voice == UPPER:
+            return (
+                lower != NO_PITCH
+                and context.coming > 0
+                and is_parallel(upper_before, pitch, lower, context.coming)
             )
-        if context.coming is None:
-            return found
-        sounds = context.pitch[:, LOWER] != NO_PITCH
-        first = (voice == UPPER) & follows[:, UPPER] & sounds & (context.coming > 0)
-        if first.any():
-            found = np.zeros((len(context), len(PITCHES)), np.bool_) if found is None else found
-            found[first] = are_parallel(
-                context.ended_pitch[first, UPPER][:, None],
-                PITCHES,
-                context.pitch[first, LOWER][:, None],
-                context.coming[first][:, None],
-            )
-        return found
+        return (
+            upper != NO_PITCH
+            and context.onset[UPPER] == context.tick
+            and context.ended_tick[LOWER] == context.tick
+            and is_parallel(upper_before, upper, context.ended_pitch[LOWER], pitch)
+        )
 
     @staticmethod
     def count_violations(
         score: Score, conditions: Conditions, settings: Constraints, written: WrittenByModel
     ) -> int:
         return written.count_ticks([place.tick for place in counterpoint.parallels(score)])
+
+
+def is_parallel(upper_before: int, upper: int, lower_before: int, lower: int) -> bool:
+    """Do two voices make parallel octaves or fifths? As ``counterpoint.are_parallel``."""
+    interval = abs(upper - lower) % 12
+    if interval not in (OCTAVE, FIFTH):
+        return False
+    if abs(upper_before - lower_before) % 12 != interval:
+        return False
+    return (upper > upper_before and lower > lower_before) or (
+        upper < upper_before and lower < lower_before
+    )
 
 
 class Crossing(Constraint):
@@ -79,26 +69,24 @@ class Crossing(Constraint):
     upper voice goes below the note that the lower voice holds, the lower note must end.
     """
 
-    def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        other = np.where(voice == UPPER, context.lower_after, context.pitch[:, UPPER])
-        return _CROSSES.take(voice * len(ALL_PITCHES) + other, axis=0)
+    def forbids(self, context: ConstraintContext, voice: int, pitch: int) -> bool:
+        if voice == UPPER:
+            return pitch < context.lower_after
+        upper = context.pitch[UPPER]
+        return upper != NO_PITCH and pitch > upper
 
-    def time_limit(self, context: ConstraintContext) -> Ints | None:
-        if context.fixed is None:
-            return None
-        upper, lower = context.pitch.T
-        crossed = (upper != NO_PITCH) & (lower > upper) & ~context.fixed[:, LOWER]
-        now, before = (
-            context.onset[:, UPPER] == context.tick,
-            context.onset[:, LOWER] < context.tick,
-        )
-        return np.where(crossed & now & before, 0, FAR)
+    def time_limit(self, context: ConstraintContext) -> int:
+        if not context.beside_fixed or not context.is_free(LOWER):
+            return FAR
+        upper = context.pitch[UPPER]
+        crossed = upper != NO_PITCH and context.pitch[LOWER] > upper
+        now = context.onset[UPPER] == context.tick
+        before = context.onset[LOWER] < context.tick
+        return 0 if crossed and now and before else FAR
 
-    def upper_must_move(self, context: ConstraintContext) -> Bools | None:
-        if context.coming is None:
-            return None
-        upper = context.pitch[:, UPPER]
-        return np.asarray((upper != NO_PITCH) & (context.coming > upper))
+    def upper_must_move(self, context: ConstraintContext) -> bool:
+        upper = context.pitch[UPPER]
+        return upper != NO_PITCH and context.coming > upper
 
     @staticmethod
     def count_violations(
@@ -113,14 +101,14 @@ class Leap(Constraint):
     """Begin no note farther than ``max_leap`` from the last one of its voice."""
 
     def __init__(
-        self, settings: Constraints, batch: BatchConditions, fixed_notes: FixedVoices | None = None
+        self, settings: Constraints, plan: PiecePlan, fixed_notes: FixedNotesTable | None = None
     ) -> None:
-        super().__init__(settings, batch, fixed_notes)
-        self.too_far = np.abs(ALL_PITCHES[:, None] - PITCHES) > settings.max_leap
-        self.too_far[NO_PITCH] = False
+        super().__init__(settings, plan, fixed_notes)
+        self.max_leap = settings.max_leap
 
-    def forbidden_pitches(self, context: ConstraintContext, voice: Rows) -> Bools | None:
-        return self.too_far.take(of_voice(context.last_pitch, voice), axis=0)
+    def forbids(self, context: ConstraintContext, voice: int, pitch: int) -> bool:
+        last = context.last_pitch[voice]
+        return last != NO_PITCH and abs(pitch - last) > self.max_leap
 
     @staticmethod
     def count_violations(

@@ -1,7 +1,7 @@
 """Model inputs of many sequences as arrays: token, grammar state, conditions, past and look-ahead.
 
-``BatchInputs`` is for sequences that grow by a token at a time, ``encode_along`` for whole pieces.
-Both call the same compiled definition (``sequence.py``).
+``encode_along`` encodes whole pieces. A piece that grows by a token at a time uses the same
+compiled definition (``sequence.py``).
 """
 
 from __future__ import annotations
@@ -63,63 +63,6 @@ class PieceConditions:
         """Return the five conditions of each piece."""
         columns = (self.meter, self.mode, self.style, self.bars, self.ending)
         return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-class BatchInputs:
-    """The inputs of B sequences, of which N at a time grow by one token.
-
-    lookaheads: what is known of the notes to come in each; None if nothing is known in any.
-    """
-
-    def __init__(
-        self,
-        config: ModelConfig,
-        conditions: PieceConditions,
-        lookaheads: Sequence[Lookahead | None] | None = None,
-    ) -> None:
-        rows = conditions.rows()
-        self.sequences = [
-            SequenceInputs(config, row, lookahead)
-            for row, lookahead in zip(rows, lookaheads or [None] * len(rows), strict=True)
-        ]
-        self._config = config
-        self._encoded, self._row = _rows(config, len(rows))  # to work in
-
-    def restart(self, row: int) -> None:
-        """Replace a sequence by a new one with the same conditions and look-ahead."""
-        self.sequences[row].restart()
-
-    def step(
-        self, states: States, tokens: ArrayLike, rows: NDArray[np.integer] | None = None
-    ) -> NDArray[np.int32]:
-        """Take in one more token (N,) of each sequence; ``states`` are those after it.
-
-        rows: (N,) only these sequences, each once. Returns the inputs (N, F + REFERENCES + 1), see
-        ``layout``.
-        """
-        sequences = self._select(rows)
-        ids = _checked(states, tokens, len(sequences))
-        if len(sequences) != len(self._encoded):
-            self._encoded, self._row = _rows(self._config, len(sequences))
-        scan.step(sequences, states.room, states.rows, ids, self._row)
-        return self._encoded.copy()
-
-    def predicted_now(self, states: States, rows: NDArray[np.integer] | None = None) -> Ints:
-        """Return (4, N) the ``MotifPrediction`` of each current voice, if it is due at this tick.
-
-        ``states`` and ``rows`` are those of the last step. All four are 0 where no note is
-        predicted here.
-        """
-        sequences = self._select(rows)
-        _check(states, len(sequences))
-        predictions = np.empty((4, len(sequences)), np.int32)
-        scan.predicted_now(sequences, states.room, states.rows, predictions.data)
-        return predictions
-
-    def _select(self, rows: NDArray[np.integer] | None) -> list[SequenceInputs]:
-        if rows is None:
-            return self.sequences
-        return [self.sequences[row] for row in rows.tolist()]
 
 
 def encode_along(

@@ -2,17 +2,10 @@
 cimport cython
 from bicinium.grammar.state cimport State
 from bicinium.model.inputs.bar_lag cimport BarLag
-from bicinium.model.inputs.motif_predictor cimport MotifPrediction
 from bicinium.model.inputs.row cimport Row
 from bicinium.model.inputs.sequence cimport SequenceInputs
 from bicinium.model.inputs.voice_notes cimport VoiceNotes
 
-@cython.locals(index=Py_ssize_t, sequence=SequenceInputs)
-cpdef void step(
-    list sequences, State state, int[:, ::1] table, int[::1] tokens, Row row) except *
-@cython.locals(index=Py_ssize_t, sequence=SequenceInputs, prediction=MotifPrediction)
-cpdef void predicted_now(
-    list sequences, State state, int[:, ::1] table, int[:, ::1] predictions) except *
 @cython.locals(index=Py_ssize_t)
 cpdef void write_along(
     SequenceInputs sequence, State state, int[:, ::1] table, int[::1] tokens, Py_ssize_t start,

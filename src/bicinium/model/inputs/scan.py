@@ -1,4 +1,4 @@
-"""Many inputs at once: a step of a batch, and whole pieces from their first token to their last.
+"""Inputs of whole pieces, from their first token to their last.
 
 Loops around ``SequenceInputs``, and nothing else. A table (N, W) has a state in each row, the one
 after a token; see ``grammar.states.States`` for its columns. ``state`` is room to work in.
@@ -13,34 +13,6 @@ from bicinium.model.inputs.bar_lag import BarLag
 from bicinium.model.inputs.row import Row
 from bicinium.model.inputs.sequence import SequenceInputs
 from bicinium.model.inputs.voice_notes import VoiceNotes
-
-
-def step(
-    sequences: list[SequenceInputs], state: State, table: memoryview, tokens: memoryview, row: Row
-) -> None:
-    """Take in one more token of each sequence, and write its inputs into a row."""
-    for index in range(len(tokens)):
-        state.load(table, index)
-        row.begin(index)
-        sequence = sequences[index]
-        sequence.observe(state, tokens[index])
-        sequence.write(state, tokens[index], row)
-
-
-def predicted_now(
-    sequences: list[SequenceInputs], state: State, table: memoryview, predictions: memoryview
-) -> None:
-    """Write confidence, step, ticks and pitch of each sequence's prediction for now into its column
-    of ``predictions`` (4, N).
-    """
-    for index in range(len(table)):
-        state.load(table, index)
-        sequence = sequences[index]
-        prediction = sequence.predicted_now(state)
-        predictions[0, index] = prediction.confidence
-        predictions[1, index] = prediction.step
-        predictions[2, index] = prediction.ticks
-        predictions[3, index] = prediction.pitch
 
 
 def write_along(

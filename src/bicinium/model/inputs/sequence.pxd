@@ -17,7 +17,6 @@ cdef class SequenceInputs:
     cdef readonly Lookahead lookahead
     cdef readonly BarLag past
 
-    cpdef void restart(self) except *
     cpdef void observe(self, State state, int token) except *
     cpdef MotifPrediction predicted_now(self, State state)
     @cython.locals(part=int)

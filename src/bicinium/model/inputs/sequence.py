@@ -54,10 +54,6 @@ class SequenceInputs:
         self.lookahead = lookahead
         self.past = BarLag()
 
-    def restart(self) -> None:
-        """Forget all tokens: a new sequence begins, with the same conditions and look-ahead."""
-        self.past = BarLag()
-
     def observe(self, state: State, token: int) -> None:
         """Take in a token. An id that is not in the vocabulary counts as UNK, here and below."""
         self.past.observe(state, token)
