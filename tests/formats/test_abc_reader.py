@@ -120,7 +120,7 @@ def test_accidentals_count_as_far_as_the_file_says(
     ("head", "body", "said"),
     [
         ("", "^ccc'c|", "1 note read without the accidental of another octave in the bar."),
-        ("P:ABA\n", "P:A\nc4|\nP:B\nd4|", "The stated order of sections is not played: P:ABA."),
+        ("P:ABA\n", "P:A\nc4|\nP:B\nd4|", "The stated order of sections is not played: ABA."),
         ("m: ~n = n{m}n\n", "~c4|", "1 macro not expanded."),
         ("", "c0d4|", "1 note without length left out."),
     ],

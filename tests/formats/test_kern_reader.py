@@ -10,6 +10,7 @@ import pytest
 
 from bicinium.errors import NotationFileError, ScoreError
 from bicinium.formats.registry import read_music, read_score
+from bicinium.music.content import Content
 from bicinium.music.voice_reduction import reduce_to_two_voices
 
 Refuses = Callable[..., AbstractContextManager[None]]
@@ -155,3 +156,43 @@ def test_spines_that_disagree_are_refused(
     path.write_text(_NESTED.replace(old, new, 1))
     with refuses(NotationFileError, pattern):
         read_music(path)
+
+
+def _read(tmp_path: Path, *rows: str, unfold: bool = False) -> Content:
+    path = tmp_path / "piece.krn"
+    path.write_text("\n".join("\t".join(row.split()) for row in rows) + "\n")
+    return read_music(path, unfold=unfold)
+
+
+def _heard(content: Content) -> list[tuple[int, int]]:
+    return [(note.onset_tick, note.pitch) for note in content.staves[0].notes]
+
+
+def test_the_last_bar_counts_without_a_last_barline(tmp_path: Path) -> None:
+    content = _read(tmp_path, "**kern", "*M2/4", "=1", "2c", "=2", "2d", "*-")
+    assert _heard(content) == [(0, 60), (48, 62)]
+
+
+def test_music_without_barlines_keeps_its_metre(tmp_path: Path) -> None:
+    content = _read(tmp_path, "**kern", "*M2/4", "4c", "4d", "4e", "4f", "4g", "4a", "*-")
+    assert [str(meter) for _, meter in content.meters] == ["2/4"]
+    assert [str(loss) for loss in content.losses] == [
+        "1 bar longer than the metre divided into bars of it: bar 1."
+    ]
+
+
+def test_a_second_piece_and_an_order_of_sections_are_said(tmp_path: Path) -> None:
+    piece = ("**kern", "*>[A,B,A]", "*M2/4", "*>A", "=1", "2c", "*>B", "=2", "2d", "==", "*-")
+    content = _read(tmp_path, *piece, *piece)
+    assert _heard(content) == [(0, 60), (48, 62)]
+    assert [str(loss) for loss in content.losses] == [
+        "The stated order of sections is not played: A, B, A.",
+        "1 later piece of 2 in the file left out.",
+    ]
+
+
+def test_spines_change_places(tmp_path: Path) -> None:
+    rows = ("**kern **kern", "*M2/4 *M2/4", "=1 =1", "2C 2c", "*x *x", "2e 2E", "== ==", "*- *-")
+    content = _read(tmp_path, *rows)
+    pitches = [[note.pitch for note in staff.notes] for staff in content.staves]
+    assert pitches == [[60, 64], [48, 52]]

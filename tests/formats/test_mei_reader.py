@@ -110,3 +110,58 @@ def test_what_cannot_be_read_right_is_refused(
 ) -> None:
     with refuses(NotationFileError, pattern):
         read(tmp_path, bar)
+
+
+@pytest.mark.parametrize(
+    ("events", "beside", "expected"),
+    [
+        ((note("c", 5, 8, 'xml:id="a"'), note("d", 5, 8), note("e", 5, 8, 'xml:id="b"')),
+         '<tupletSpan startid="#a" endid="#b" num="3" numbase="2"/>',
+         [(0, 72, 8), (8, 74, 8), (16, 76, 8)]),
+        ((note("f", 4, 2), '<keySig sig="1s"/>', note("f", 4, 2)), "", [(0, 65, 48), (48, 66, 48)]),
+        (("<app><lem>", note("c", 5, 1), "</lem><rdg>", note("d", 5, 1), "</rdg></app>"), "",
+         [(0, 72, 96)]),
+        ((note("c", 5, 1),), f"<ossia><oStaff><oLayer>{note('d', 5, 1)}</oLayer></oStaff></ossia>",
+         [(0, 72, 96)]),
+    ],
+)  # fmt: skip
+def test_elements_beside_and_between_the_notes_count(
+    tmp_path: Path, events: tuple[str, ...], beside: str, expected: list[tuple[int, int, int]]
+) -> None:
+    assert heard(read(tmp_path, staff(layer(*events)) + beside)) == expected
+
+
+def test_a_staff_in_editorial_markup_is_read(tmp_path: Path) -> None:
+    readings = (staff(layer(note(name, 5, 1))) for name in "cd")
+    markup = "<app><lem>{}</lem><rdg>{}</rdg></app>".format(*readings)
+    assert heard(read(tmp_path, markup)) == [(0, 72, 96)]
+
+
+def test_a_signature_of_single_accidentals_counts(tmp_path: Path) -> None:
+    signature = '<keySig><keyAccid pname="f" accid="s"/></keySig>'
+    content = read(tmp_path, staff(layer(note("f", 4, 1))), definition=signature)
+    assert heard(content) == [(0, 66, 96)]
+
+
+def test_ties_without_notes_are_said_and_tuplets_without_notes_refused(
+    tmp_path: Path, refuses: Refuses
+) -> None:
+    bar = staff(layer(note("c", 5, 1)))
+    content = read(tmp_path, bar + '<tie staff="1" tstamp="1" tstamp2="1m+1"/>', bar)
+    assert [str(loss) for loss in content.losses] == ["1 tie without a second note ignored."]
+    with refuses(NotationFileError, "measure 1, is damaged: a <tupletSpan> does not name"):
+        read(tmp_path, bar + '<tupletSpan tstamp="1" num="3"/>')
+
+
+def test_a_stated_order_of_sections_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "piece.mei"
+    bars = "".join(
+        f'<section xml:id="{name}"><measure>{staff(layer(note("c", 5, 1)))}</measure></section>'
+        for name in "AB"
+    )
+    path.write_text(
+        f"<mei {_NS}><music><body><mdiv><score><scoreDef/><section>"
+        f'<expansion plist="#A #B #A"/>{bars}</section></score></mdiv></body></music></mei>'
+    )
+    said = [str(loss) for loss in read_music(path).losses]
+    assert said == ["The stated order of sections is not played: #A #B #A."]

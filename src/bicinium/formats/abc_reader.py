@@ -21,10 +21,10 @@ from bicinium.formats.abc_fields import (
 )
 from bicinium.formats.abc_voice import AbcVoice, Sign
 from bicinium.formats.assemble import assemble
-from bicinium.formats.measures import Part
+from bicinium.formats.measures import Part, require_all_read
 from bicinium.formats.source_bytes import decode_text, read_source
 from bicinium.music.content import Content
-from bicinium.music.losses import Loss, LossKind
+from bicinium.music.losses import Loss, LossKind, losses_of_file
 from bicinium.music.score import Meter
 
 _FIELD = re.compile(r"([A-Za-z+]):(.*)")
@@ -234,9 +234,7 @@ def _token(voice: AbcVoice, kind: str, text: str, found: re.Match[str]) -> None:
         case "overlay":
             voice.begin_overlay()
         case "grace":
-            graces = len(re.findall("[A-Ga-g]", text))
-            voice.lose(LossKind.GRACE, graces)
-            voice.notes += graces
+            voice.lose(LossKind.GRACE, len(re.findall("[A-Ga-g]", text)))
         case "sign" | "decoration":
             _decoration(voice, text)
 
@@ -285,27 +283,20 @@ def read_abc(path: Path, unfold: bool = False) -> Content:
             raise NotationFileError(f"{path}, line {number}, cannot be read: {error}.") from error
     for voice in tune.voices.values():
         voice.barline()
-    voices = [voice for voice in tune.voices.values() if voice.notes]
-    counted = sum(_count_notes(line) for _, line in tunes[0])
-    read = sum(voice.notes for voice in voices)
-    if counted != read:
-        raise NotationFileError(f"{path} has {counted} notes, of which {read} were read.")
-    parts = [Part("", 1, voice.measures[:-1]) for voice in voices]
+    voices = [Part("", 1, voice.measures[:-1]) for voice in tune.voices.values()]
+    parts = [part for part in voices if part.note_count]
+    require_all_read(sum(_count_notes(line) for _, line in tunes[0]), parts, path)
     if not parts:
         raise NotationFileError(f"{path} holds no notes.")
     content = assemble(parts, path, unfold=unfold)
-    losses = list(content.losses)
-    if tune.section_order:
-        losses.append(Loss(LossKind.SECTION_ORDER, 1, f"P:{tune.section_order}"))
+    losses = losses_of_file(len(tunes), tune.section_order)
     if tune.macros:
         losses.append(Loss(LossKind.MACROS, tune.macros))
-    if len(tunes) > 1:
-        losses.append(Loss(LossKind.OTHER_PIECES, len(tunes) - 1, str(len(tunes))))
     return replace(
         content,
         title=tune.texts.get("T", ""),
         composer=tune.texts.get("C", ""),
-        losses=tuple(losses),
+        losses=(*content.losses, *losses),
     )
 
 

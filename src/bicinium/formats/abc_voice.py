@@ -54,7 +54,6 @@ class AbcVoice:
     transposition: int = 0
     propagation: str = "octave"  # where an accidental counts: "not" later, in its octave, "pitch"
     measures: list[Measure] = field(default_factory=lambda: [Measure()])
-    notes: int = 0
     position: Fraction = Fraction(0)
     _events: list[_Written] = field(default_factory=list)  # of this measure
     _tuplet: list[tuple[int, Fraction]] = field(default_factory=list)  # (notes left, ratio)
@@ -80,7 +79,6 @@ class AbcVoice:
 
     def sound(self, signs: Sequence[Sign], length: Fraction) -> None:
         """Add a note or a chord, or a rest if there are no ``signs``. ``length`` counts units."""
-        self.notes += len(signs)
         if not length:
             self.lose(LossKind.NO_LENGTH, len(signs))
             return

@@ -8,7 +8,7 @@ rounded from its absolute position, so errors do not add up.
   that crosses between staves belongs to the staff that has most of its notes.
 - A short bar at the start, or where the metre changes, is an anacrusis. Elsewhere a short bar is
   filled with rest, unless the next bar completes it. A bar longer than its metre has a metre of its
-  own. Barlines stay where the metre puts them.
+  own, unless it is several bars long. Barlines stay where the metre puts them.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def assemble(parts: Sequence[Part], path: Path, *, unfold: bool = False) -> Cont
     grid = GridCount()
     staves = _staves(parts, on_piano, grid)
     counts[LossKind.OFF_PIANO] = len(notes) - len(on_piano)
-    counts[LossKind.OPEN_TIES] = open_ties
+    counts[LossKind.OPEN_TIES] += open_ties
     counts[LossKind.TEMPO] = sum(abs(b - a) > 1e-6 for a, b in pairwise(tempi))
     counts[LossKind.KEY] = _key_changes(parts[0])
     return Content(
@@ -277,6 +277,8 @@ def _losses_of_measures(parts: Sequence[Part]) -> Counter[LossKind]:
 
 def _key_changes(part: Part) -> int:
     signatures = [m.fifths for m in part.measures if m.fifths is not None]
+    if part.measures[0].fifths is None:
+        signatures.insert(0, 0)
     return sum(a != b for a, b in pairwise(signatures))
 
 
@@ -318,7 +320,7 @@ def lay_out(parts: Sequence[Part], path: Path) -> Timeline:
     if not columns:
         raise NotationFileError(f"{path} holds no measures.")
     lengths = [_length(column) for column in columns]
-    stated, longer = _metres_stated(columns, lengths)
+    stated, longer, divided = _metres_stated(columns, lengths)
     first_bar = bar_quarters(stated[0] or COMMON_TIME)
     has_anacrusis = len(columns) > 1 and 0 < lengths[0] < first_bar
     starts, meters, filled = _place_measures(lengths, stated, has_anacrusis)
@@ -332,6 +334,7 @@ def lay_out(parts: Sequence[Part], path: Path) -> Timeline:
     losses = (
         *_bars_loss(LossKind.SHORT_BARS, [numbers[i] for i in filled]),
         *_bars_loss(LossKind.LONG_BARS, [numbers[i] for i in longer]),
+        *_bars_loss(LossKind.DIVIDED_BARS, [numbers[i] for i in divided]),
     )
     anacrusis = lengths[0] if has_anacrusis else Fraction(0)
     return Timeline(starts, meters, anacrusis, end, losses)
@@ -353,20 +356,23 @@ def _length(column: Sequence[Measure]) -> Fraction:
 
 def _metres_stated(
     columns: Sequence[Sequence[Measure]], lengths: list[Fraction]
-) -> tuple[list[Meter | None], list[int]]:
+) -> tuple[list[Meter | None], list[int], list[int]]:
     """Return the metre that begins with each measure, if any, and the indices of long measures.
 
-    A measure longer than its metre has a metre of its own. ``lengths`` that are too long by less
-    than a 32nd are corrected.
+    A measure longer than its metre has a metre of its own, which the first indices tell. The others
+    are of measures that lack barlines: of several bars, or the only one. ``lengths`` that are too
+    long by less than a 32nd are corrected.
     """
     stated = [next((m.meter for m in column if m.meter), None) for column in columns]
-    longer = []
+    longer, divided = [], []
     meter = COMMON_TIME
     for index, length in enumerate(lengths):
         written = stated[index] or meter
         bar = bar_quarters(written)
         if length > bar and length - bar < _LEAST_EXCESS:
             lengths[index] = bar
+        elif length > bar and (len(lengths) == 1 or length % bar == 0):
+            divided.append(index)
         elif length > bar:
             longer.append(index)
             if own := _meter_of(length):
@@ -374,7 +380,7 @@ def _metres_stated(
                 if index + 1 < len(stated) and stated[index + 1] is None:
                     stated[index + 1] = written
         meter = written
-    return stated, longer
+    return stated, longer, divided
 
 
 def _meter_of(length: Fraction) -> Meter | None:

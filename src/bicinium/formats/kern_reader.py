@@ -15,11 +15,11 @@ from pathlib import Path
 
 from bicinium.errors import NotationFileError, ScoreError
 from bicinium.formats.assemble import assemble
-from bicinium.formats.measures import Measure, MeasureNote, Part
+from bicinium.formats.measures import Measure, MeasureNote, Part, require_all_read
 from bicinium.formats.source_bytes import decode_text, read_source
 from bicinium.formats.spelling import Spelling
 from bicinium.music.content import Content
-from bicinium.music.losses import LossKind
+from bicinium.music.losses import LossKind, losses_of_file
 from bicinium.music.score import Meter
 from bicinium.music.signature import LETTERS, MODES
 
@@ -45,8 +45,7 @@ class _Reader:
     spines: list[_Spine] = field(default_factory=list)
     measures: list[list[Measure]] = field(default_factory=list)  # of each part
     start: Fraction = Fraction(0)  # of the present measure
-    notes: int = 0
-    pending_start: bool = False  # the next measure begins a repeat
+    section_order: str = ""  # where it is not that of the page
 
     def begin(self, fields: Sequence[str]) -> None:
         """Begin the spines that an exclusive interpretation names."""
@@ -61,8 +60,12 @@ class _Reader:
     def interpret(self, fields: Sequence[str]) -> None:
         """Apply a line of interpretations: signatures, then splits and joins."""
         for spine, token in zip(self.spines, fields, strict=True):
+            if token.startswith("*>[") and not self.section_order:
+                self.section_order = _section_order(token)
             if spine.part >= 0:
                 _signature(self.measures[spine.part][-1], token, spine.now - self.start)
+        if all(token == "*-" for token in fields):
+            self.barline("")
         if any(token in ("*^", "*v", "*-", "*x", "*+") for token in fields):
             self._rearrange(fields)
 
@@ -121,7 +124,6 @@ class _Reader:
             is_note = _PITCH.search(note) and "r" not in note
             if "q" in note or "Q" in note:
                 measure.losses[LossKind.GRACE] += bool(is_note)
-                self.notes += bool(is_note)
                 continue
             duration = _duration(note) or length
             if not duration:
@@ -129,7 +131,6 @@ class _Reader:
             length = duration
             if is_note:
                 measure.losses[LossKind.ORNAMENT] += bool(_ORNAMENTS.search(note))
-                self.notes += 1
                 measure.notes.append(
                     _note(note, spine.now - self.start, duration, str(spine.voice))
                 )
@@ -227,7 +228,10 @@ def read_kern(path: Path, unfold: bool = False) -> Content:
     text = decode_text(read_source(path))
     reader = _Reader()
     references: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    pieces = _pieces(text)
+    if not pieces:
+        raise NotationFileError(f"{path} is not a kern file: it has no **kern spine.")
+    for number, line in pieces[0]:
         if line.startswith("!") or not line.strip():
             if found := _REFERENCE.match(line):
                 references.setdefault(found[1], found[2].strip())
@@ -241,14 +245,16 @@ def read_kern(path: Path, unfold: bool = False) -> Content:
             raise NotationFileError(f"{path}, line {number}, is damaged: {error}.") from error
     if not reader.measures:
         raise NotationFileError(f"{path} is not a kern file: it has no **kern spine.")
-    reader.barline("")
+    reader.barline("")  # A file may be cut off before its last barline.
     # The lowest staff is the first column.
     parts = [Part("", 1, measures[:-1] or measures) for measures in reversed(reader.measures)]
-    _check_count(text, reader, path)
+    _check_count([line for _, line in pieces[0]], parts, path)
     content = assemble(parts, path, unfold=unfold)
     rights = references.get("YEC") or references.get("YEM", "")
+    losses = losses_of_file(len(pieces), reader.section_order)
     return replace(
         content,
+        losses=(*content.losses, *losses),
         title=references.get("OTL", ""),
         composer=references.get("COM", ""),
         rights=rights,
@@ -266,16 +272,31 @@ def _handler(reader: _Reader, line: str) -> Callable[[Sequence[str]], None]:
     return reader.data
 
 
-def _check_count(text: str, reader: _Reader, path: Path) -> None:
+def _pieces(text: str) -> list[list[tuple[int, str]]]:
+    """Return the numbered lines of each piece. A piece ends where all its spines end."""
+    pieces: list[list[tuple[int, str]]] = [[]]
+    for number, line in enumerate(text.splitlines(), start=1):
+        pieces[-1].append((number, line))
+        if line.strip() and set(line.split("\t")) == {"*-"}:
+            pieces.append([])
+    return [lines for lines in pieces if any(line.startswith("**") for _, line in lines)]
+
+
+def _section_order(token: str) -> str:
+    """Return the order of sections that a token states; nothing if each is played once."""
+    names = token[3:].rstrip("]").split(",")
+    return ", ".join(names) if len(set(names)) < len(names) else ""
+
+
+def _check_count(lines: Sequence[str], parts: Sequence[Part], path: Path) -> None:
     """Refuse a file of kern spines only if its notes, counted in the text, are not all read."""
-    lines = [line for line in text.splitlines() if line and line[0] not in "!*="]
-    kinds = next((line for line in text.splitlines() if line.startswith("**")), "").split("\t")
+    kinds = next((line for line in lines if line.startswith("**")), "").split("\t")
     if set(kinds) != {"**kern"}:
         return
     counted = sum(
         re.search("[a-gA-G]", note) is not None and "r" not in note
         for line in lines
+        if line and line[0] not in "!*="
         for note in re.split(r"[\t ]", line)
     )
-    if counted != reader.notes:
-        raise NotationFileError(f"{path} has {counted} notes, of which {reader.notes} were read.")
+    require_all_read(counted, parts, path)

@@ -7,9 +7,12 @@ sounding pitches.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 
+from bicinium.errors import NotationFileError
 from bicinium.formats.spelling import Spelling
 from bicinium.music.losses import LossKind
 from bicinium.music.score import Meter
@@ -51,6 +54,10 @@ class Measure:
     jumps: frozenset[str] = frozenset()  # segno, coda, fine, tocoda, dacapo, dalsegno
 
 
+# Notes that a reader counts in a measure and leaves out.
+_LEFT_OUT = (LossKind.GRACE, LossKind.CUE, LossKind.NO_LENGTH, LossKind.PERCUSSION)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One instrument: its name, its number of staves, and its measures in order."""
@@ -58,3 +65,18 @@ class Part:
     name: str
     staves: int
     measures: list[Measure]
+
+    @property
+    def note_count(self) -> int:
+        """The notes of all measures, with those that were counted and left out."""
+        return sum(
+            len(measure.notes) + sum(measure.losses[kind] for kind in _LEFT_OUT)
+            for measure in self.measures
+        )
+
+
+def require_all_read(counted: int, parts: Sequence[Part], path: Path) -> None:
+    """Raise NotationFileError unless the parts have the notes that were counted in the text."""
+    read = sum(part.note_count for part in parts)
+    if counted != read:
+        raise NotationFileError(f"{path} has {counted} notes, of which {read} were read.")

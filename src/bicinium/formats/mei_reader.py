@@ -7,36 +7,45 @@ not all read is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import prod
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from bicinium.errors import NotationFileError, ScoreError
 from bicinium.formats.assemble import assemble
-from bicinium.formats.measures import Measure, MeasureNote, Part
+from bicinium.formats.measures import Measure, MeasureNote, Part, require_all_read
+from bicinium.formats.mei_elements import (
+    ALTERATIONS,
+    SKIPPED,
+    composer_of,
+    control_event,
+    first_text,
+    flattened,
+    read_notes,
+    signature_values,
+    tuplet_ratio,
+    written_length,
+)
 from bicinium.formats.musicxml_reader import parse_xml
-from bicinium.formats.source_bytes import parse_number, read_source
+from bicinium.formats.source_bytes import read_source
 from bicinium.formats.spelling import Spelling, signature_alterations
 from bicinium.music.content import Content
-from bicinium.music.losses import Loss, LossKind
+from bicinium.music.losses import LossKind, losses_of_file
 from bicinium.music.score import COMMON_TIME, Meter
 
 _ID = "{http://www.w3.org/XML/1998/namespace}id"
-_LONG = {"breve": Fraction(8), "long": Fraction(16), "maxima": Fraction(32)}  # quarters
-_ALTERATIONS = {"s": 1, "f": -1, "n": 0, "ss": 2, "x": 2, "ff": -2, "xs": 3, "ts": 3, "tf": -3,
-                "nf": -1, "ns": 1, "su": 1, "sd": 0, "fu": -1, "fd": -2}  # fmt: skip
 _METER_SYMBOLS = {"common": (4, 4), "cut": (2, 2)}
-_ORNAMENTS = ("trill", "mordent", "turn")
-_SKIPPED = ("del", "rdg", "orig", "sic", "abbr")  # of two readings, the other is taken
 _MAX_STAVES = 64
 
 
 @dataclass(slots=True)
 class _Staff:
-    fifths: int = 0
+    signature: dict[str, int] = field(default_factory=lambda: signature_alterations(0))
     transposition: int = 0
     alterations: dict[tuple[str, int], int] = field(default_factory=dict)  # in this bar
 
@@ -49,6 +58,12 @@ class _Layer:
     voice: str
     position: Fraction = Fraction(0)
     is_full_rest: bool = False
+    spans: list[tuple[Fraction, str]] = field(default_factory=list)  # tuplets: ratio, last identity
+
+    @property
+    def span_ratio(self) -> Fraction:
+        """The ratio of the tuplets that are stated beside the notes."""
+        return prod((ratio for ratio, _ in self.spans), start=Fraction(1))
 
 
 class _Reader:
@@ -57,13 +72,18 @@ class _Reader:
     def __init__(self, root: Element) -> None:
         self.measures: list[Measure] = []
         self.staves: dict[int, _Staff] = {}
-        self.notes = 0
+        self.repeated_notes = 0
         self._pending = Measure()  # what a definition states for the next measure
         self._meter = COMMON_TIME
         self._starts_repeat = False
         self._has_sounding_accidentals = any("accid.ges" in e.attrib for e in root.iter())
         ties = list(root.iter("tie"))
         self._tie_starts = {e.get("startid", "").lstrip("#") for e in ties}
+        self._spans: dict[str, list[tuple[Fraction, str]]] = {}  # by their first notes
+        for span in root.iter("tupletSpan"):
+            first, last = (span.get(end, "").lstrip("#") for end in ("startid", "endid"))
+            self._spans.setdefault(first, []).append((tuplet_ratio(span), last))
+        self.section_order = next((e.get("plist", "") for e in root.iter("expansion")), "")
         self._tie_ends = {e.get("endid", "").lstrip("#") for e in ties}
 
     def section(self, element: Element, endings: frozenset[int] = frozenset()) -> None:
@@ -76,7 +96,7 @@ class _Reader:
             elif child.tag == "ending":
                 digits = "".join(c if c.isdigit() else " " for c in child.get("n", "1"))
                 self.section(child, frozenset(map(int, digits.split())))
-            elif child.tag not in _SKIPPED:
+            elif child.tag not in SKIPPED:
                 self.section(child, endings)
 
     def _definition(self, element: Element) -> None:
@@ -87,8 +107,7 @@ class _Reader:
         values = dict(element.attrib)
         for child in element:
             if child.tag in ("meterSig", "keySig"):
-                prefix = "meter." if child.tag == "meterSig" else "key."
-                values |= {prefix + name: value for name, value in child.attrib.items()}
+                values |= signature_values(child)
             elif child.tag in ("staffDef", "staffGrp"):
                 self._definition(child)
         self._values(values, [number] if number else list(self.staves))
@@ -107,12 +126,7 @@ class _Reader:
             self._meter = self._pending.meter = Meter(count, int(values["meter.unit"]))
         elif values.get("meter.sym") in _METER_SYMBOLS:
             self._meter = self._pending.meter = Meter(*_METER_SYMBOLS[values["meter.sym"]])
-        signature = values.get("key.sig") or values.get("keysig")
-        if signature and signature[:-1].isdecimal() and signature[-1] in "sf":
-            fifths = int(signature[:-1]) * (1 if signature[-1] == "s" else -1)
-            self._set_key(fifths, numbers)
-        elif signature == "0":
-            self._set_key(0, numbers)
+        self._set_key(values, numbers)
         if mode := values.get("key.mode", "").lower():
             self._pending.mode = mode
         if tempo := values.get("midi.bpm"):
@@ -121,10 +135,21 @@ class _Reader:
             for number in numbers:
                 self._staff(number).transposition = int(values["trans.semi"])
 
-    def _set_key(self, fifths: int, numbers: list[int]) -> None:
-        self._pending.fifths = fifths if abs(fifths) <= 7 else None
+    def _set_key(self, values: Mapping[str, str], numbers: list[int]) -> None:
+        """Apply a key signature: "2s", "3f", "0", or single accidentals."""
+        signature = values.get("key.sig") or values.get("keysig") or ""
+        if found := re.fullmatch(r"(\d+)([sf])|0", signature):
+            fifths = int(found[1] or 0) * (-1 if found[2] == "f" else 1)
+            self._pending.fifths = fifths if abs(fifths) <= 7 else None
+            alterations = signature_alterations(fifths)
+        elif accidentals := values.get("key.accidentals"):
+            pairs = (item.split(":") for item in accidentals.split())
+            alterations = signature_alterations(0)
+            alterations |= {step.upper(): ALTERATIONS[sign] for step, sign in pairs}
+        else:
+            return
         for number in numbers:
-            self._staff(number).fifths = fifths
+            self._staff(number).signature = alterations
 
     def _measure(self, element: Element, endings: frozenset[int]) -> None:
         measure, self._pending = self._pending, Measure()
@@ -137,17 +162,18 @@ class _Reader:
         for staff in self.staves.values():
             staff.alterations = {}
         layers, rests = [], 1
-        for child in element:
+        for child in flattened(element):
             if child.tag == "staff":
                 number = int(child.get("n", "1"))
                 self._staff(number)
-                for index, layer_element in enumerate(child.iterfind("layer"), start=1):
+                found = [e for e in flattened(child) if e.tag == "layer"]
+                for index, layer_element in enumerate(found, start=1):
                     layer = _Layer(number, f"{number}.{layer_element.get('n', index)}")
                     self._events(layer_element, measure, layer, Fraction(1))
                     layers.append(layer)
                     rests = max(rests, _multiple_rest(layer_element))
             else:
-                _control_event(child, measure, self._meter)
+                control_event(child, measure, self._meter)
         measure.is_full_rest = bool(layers) and all(layer.is_full_rest for layer in layers)
         timed = [layer.position for layer in layers if not layer.is_full_rest]
         bar = Fraction(4 * self._meter.numerator, self._meter.denominator)
@@ -158,45 +184,40 @@ class _Reader:
     def _events(self, element: Element, measure: Measure, layer: _Layer, scale: Fraction) -> None:
         """Read the notes and rests below an element, ``scale`` times as long as written."""
         for child in element:
+            name = child.get(_ID, "")
+            layer.spans += self._spans.get(name, [])
             match child.tag:
                 case "note" | "chord":
                     self._sound(child, measure, layer, scale)
-                case "rest" | "space":
-                    if "grace" not in child.attrib:
-                        layer.position += scale * _written_length(child)
+                case "rest" | "space" if "grace" not in child.attrib:
+                    layer.position += scale * layer.span_ratio * written_length(child)
                 case "mRest" | "mSpace" | "multiRest":
                     layer.is_full_rest = True
                 case "mRpt":
-                    _repeat_measure(self.measures, measure, layer)
+                    self.repeated_notes += _repeat_measure(self.measures, measure, layer)
                 case "beatRpt" | "halfmRpt" | "mRpt2" | "multiRpt":
                     raise ValueError(f"its repeat signs <{child.tag}> are not read")
                 case "tuplet":
-                    ratio = Fraction(int(child.get("numbase", "2")), int(child.get("num", "3")))
-                    self._events(child, measure, layer, scale * ratio)
-                case "bTrem":
+                    self._events(child, measure, layer, scale * tuplet_ratio(child))
+                case "bTrem" | "fTrem":
                     measure.losses[LossKind.ORNAMENT] += 1
-                    self._events(child, measure, layer, scale)
-                case "fTrem":
-                    measure.losses[LossKind.ORNAMENT] += 1
-                    self._events(child, measure, layer, scale / 2)
+                    self._events(child, measure, layer, scale / (1 if child.tag == "bTrem" else 2))
                 case "graceGrp":
-                    graces = sum(1 for _ in child.iter("note"))
-                    measure.losses[LossKind.GRACE] += graces
-                    self.notes += graces
-                case "keySig" | "meterSig" | "clef" | "accid":
-                    pass
-                case tag if tag not in _SKIPPED:
+                    measure.losses[LossKind.GRACE] += sum(1 for _ in child.iter("note"))
+                case "keySig":
+                    self._set_key(signature_values(child), [layer.staff])
+                case tag if tag not in (*SKIPPED, "meterSig", "clef", "accid"):
                     self._events(child, measure, layer, scale)
+            layer.spans = [span for span in layer.spans if span[1] != name]
 
     def _sound(self, element: Element, measure: Measure, layer: _Layer, scale: Fraction) -> None:
         """Read a note or a chord."""
         notes = [element] if element.tag == "note" else list(element.iter("note"))
-        self.notes += len(notes)
         if "grace" in element.attrib or all("grace" in note.attrib for note in notes):
             measure.losses[LossKind.GRACE] += len(notes)
             return
         timed = element if element.get("dur") else notes[0]
-        duration = scale * _written_length(timed)
+        duration = scale * layer.span_ratio * written_length(timed)
         for note in notes:
             if note.get("cue") == "true" or element.get("cue") == "true":
                 measure.losses[LossKind.CUE] += 1
@@ -234,57 +255,29 @@ class _Reader:
         stated = [sign.get("accid.ges") or sign.get("accid") for sign in signs]
         sign = next((value for value in stated if value), None)
         if sign is not None:
-            if sign not in _ALTERATIONS:
+            if sign not in ALTERATIONS:
                 raise ValueError(f"the accidental {sign} is not known")
-            staff.alterations[step, octave] = _ALTERATIONS[sign]
-            return _ALTERATIONS[sign]
+            staff.alterations[step, octave] = ALTERATIONS[sign]
+            return ALTERATIONS[sign]
         if self._has_sounding_accidentals:
             return 0
-        by_signature = signature_alterations(staff.fifths)[step]
-        return staff.alterations.get((step, octave), by_signature)
+        return staff.alterations.get((step, octave), staff.signature[step])
 
 
-def _control_event(element: Element, measure: Measure, meter: Meter) -> None:
-    """Add a tempo to a measure, or count an ornament or the pedal."""
-    if element.tag in _ORNAMENTS:
-        measure.losses[LossKind.ORNAMENT] += 1
-    elif element.tag == "pedal" and element.get("dir") == "down":
-        measure.losses[LossKind.PEDAL] += 1
-    elif element.tag == "tempo":
-        beats = parse_number(element.get("tstamp", "1")) - 1
-        position = max(Fraction(0), beats * 4 / meter.denominator)
-        if tempo_qpm := element.get("midi.bpm"):
-            measure.tempi.append((position, float(tempo_qpm)))
-        elif element.get("mm") and element.get("mm.unit"):
-            unit = _written_length(element, "mm.unit", "mm.dots")
-            measure.tempi.append((position, float(element.get("mm", 0)) * float(unit)))
-
-
-def _repeat_measure(measures: list[Measure], measure: Measure, layer: _Layer) -> None:
-    """Add the notes of the same voice in the measure before."""
+def _repeat_measure(measures: list[Measure], measure: Measure, layer: _Layer) -> int:
+    """Add the notes of the same voice in the measure before, and return their number."""
     if not measures:
         raise ValueError("its first measure repeats the one before")
-    measure.notes += [copy(note) for note in measures[-1].notes if note.voice == layer.voice]
+    notes = [copy(note) for note in measures[-1].notes if note.voice == layer.voice]
+    measure.notes += notes
     layer.position += measures[-1].length
+    return len(notes)
 
 
 def _multiple_rest(layer: Element) -> int:
     """Return the number of measures that a layer rests for."""
     rest = layer.find("multiRest")
     return min(1000, int(rest.get("num", "1"))) if rest is not None else 1
-
-
-def _written_length(element: Element, name: str = "dur", dots_name: str = "dots") -> Fraction:
-    """Return the written length of an element in quarters."""
-    value = element.get(name, element.get(name + ".ges", ""))
-    if value in _LONG:
-        length = _LONG[value]
-    elif value.isdecimal() and int(value):
-        length = Fraction(4, int(value))
-    else:
-        raise ValueError(f"<{element.tag}> has no duration")
-    dots = int(element.get(dots_name, "0")) or len(element.findall("dot"))
-    return length * (2 - Fraction(1, 2 ** min(dots, 8)))
 
 
 def read_mei(path: Path, unfold: bool = False) -> Content:
@@ -300,54 +293,24 @@ def read_mei(path: Path, unfold: bool = False) -> Content:
     except (ValueError, KeyError, ZeroDivisionError, ScoreError, AttributeError) as error:
         number = len(reader.measures) + 1
         raise NotationFileError(f"{path}, measure {number}, is damaged: {error}.") from error
-    counted = sum(1 for _ in _read_notes(movement))
-    if counted != reader.notes:
-        raise NotationFileError(f"{path} has {counted} notes, of which {reader.notes} were read.")
     numbers = sorted(reader.staves)
     for measure in reader.measures:
         measure.notes = [_renumbered(note, numbers) for note in measure.notes]
     part = Part("", max(1, len(numbers)), reader.measures)
+    counted = sum(1 for _ in read_notes(movement))
+    require_all_read(counted + reader.repeated_notes, [part], path)
     content = assemble([part], path, unfold=unfold)
-    others = (
-        (Loss(LossKind.OTHER_PIECES, len(movements) - 1, str(len(movements))),)
-        if len(movements) > 1
-        else ()
-    )
+    losses = losses_of_file(len(movements), reader.section_order)
     return replace(
         content,
-        title=_first_text(root, "titleStmt", "title"),
-        composer=_composer(root),
-        rights=_first_text(root, "availability", None),
-        losses=(*content.losses, *others),
+        title=first_text(root, "titleStmt", "title"),
+        composer=composer_of(root),
+        rights=first_text(root, "availability", None),
+        losses=(*content.losses, *losses),
     )
-
-
-def _read_notes(element: Element) -> Iterator[Element]:
-    """Yield the notes of a movement, without readings that are not taken."""
-    for child in element:
-        if child.tag == "note":
-            yield child
-        elif child.tag not in _SKIPPED:
-            yield from _read_notes(child)
 
 
 def _renumbered(note: MeasureNote, numbers: list[int]) -> MeasureNote:
     """Return the note with its staff counted from 1 without gaps."""
     place = numbers.index(note.staff) + 1 if note.staff in numbers else 1
     return note if place == note.staff else replace(note, staff=place)
-
-
-def _first_text(root: Element, parent: str, child: str | None) -> str:
-    holder = next(root.iter(parent), None)
-    found = holder if child is None or holder is None else holder.find(child)
-    return " ".join("".join(found.itertext()).split()) if found is not None else ""
-
-
-def _composer(root: Element) -> str:
-    holder = next(root.iter("titleStmt"), None)
-    if holder is None:
-        return ""
-    for element in holder.iter():
-        if element.tag == "composer" or element.get("role") == "composer":
-            return " ".join("".join(element.itertext()).split())
-    return ""

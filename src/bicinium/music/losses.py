@@ -50,6 +50,7 @@ class LossKind(StrEnum):
     LONG_BARS = (
         "{n} [bar|bars] longer than the metre, read in a metre of [its|their] own: {detail}."
     )
+    DIVIDED_BARS = "{n} [bar|bars] longer than the metre divided into bars of it: {detail}."
     OPEN_TIES = "{n} [tie|ties] without a second note ignored."
     DAMAGE = "The file is damaged: {detail}."
 
@@ -85,3 +86,13 @@ def count_losses(losses: tuple[Loss, ...]) -> Counter[LossKind]:
     for loss in losses:
         counts[loss.kind] += loss.count
     return counts
+
+
+def losses_of_file(pieces: int, section_order: str) -> list[Loss]:
+    """Return what is lost of a file with several pieces, or with a stated order of sections."""
+    losses = []
+    if section_order:
+        losses.append(Loss(LossKind.SECTION_ORDER, 1, section_order))
+    if pieces > 1:
+        losses.append(Loss(LossKind.OTHER_PIECES, pieces - 1, str(pieces)))
+    return losses
