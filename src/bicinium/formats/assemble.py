@@ -18,7 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import floor
 from pathlib import Path
 
@@ -360,27 +360,39 @@ def _metres_stated(
     """Return the metre that begins with each measure, if any, and the indices of long measures.
 
     A measure longer than its metre has a metre of its own, which the first indices tell. The others
-    are of measures that lack barlines: of several bars, or the only one. ``lengths`` that are too
-    long by less than a 32nd are corrected.
+    are of measures that lack barlines: of several bars, or the only one. ``lengths`` of rests for
+    the whole measure, and those that are too long by less than a 32nd, are corrected.
     """
     stated = [next((m.meter for m in column if m.meter), None) for column in columns]
-    longer, divided = [], []
-    meter = COMMON_TIME
-    for index, length in enumerate(lengths):
-        written = stated[index] or meter
-        bar = bar_quarters(written)
-        if length > bar and length - bar < _LEAST_EXCESS:
+    in_force = list(accumulate(stated, lambda last, new: new or last, initial=COMMON_TIME))[1:]
+    bars = [bar_quarters(meter or COMMON_TIME) for meter in in_force]
+    _correct_lengths(columns, lengths, bars)
+    long = [i for i, (length, bar) in enumerate(zip(lengths, bars, strict=True)) if length > bar]
+    divided = [i for i in long if len(columns) == 1 or lengths[i] % bars[i] == 0]
+    longer = [i for i in long if i not in divided]
+    return _with_own_metres(stated, in_force, lengths, longer), longer, divided
+
+
+def _correct_lengths(
+    columns: Sequence[Sequence[Measure]], lengths: list[Fraction], bars: Sequence[Fraction]
+) -> None:
+    """Give rests for the whole measure, and measures hardly too long, the length of the bar."""
+    for index, (column, bar) in enumerate(zip(columns, bars, strict=True)):
+        is_rest = all(measure.is_full_rest for measure in column)
+        if is_rest or 0 < lengths[index] - bar < _LEAST_EXCESS:
             lengths[index] = bar
-        elif length > bar and (len(lengths) == 1 or length % bar == 0):
-            divided.append(index)
-        elif length > bar:
-            longer.append(index)
-            if own := _meter_of(length):
-                stated[index] = own
-                if index + 1 < len(stated) and stated[index + 1] is None:
-                    stated[index + 1] = written
-        meter = written
-    return stated, longer, divided
+
+
+def _with_own_metres(
+    stated: Sequence[Meter | None],
+    in_force: Sequence[Meter | None],
+    lengths: Sequence[Fraction],
+    longer: Sequence[int],
+) -> list[Meter | None]:
+    """Give long measures metres of their own, after which the metre in force returns."""
+    own = {index: _meter_of(lengths[index]) for index in longer}
+    returns = {index + 1: in_force[index] for index, meter in own.items() if meter}
+    return [own.get(i) or meter or returns.get(i) for i, meter in enumerate(stated)]
 
 
 def _meter_of(length: Fraction) -> Meter | None:

@@ -6,6 +6,8 @@ sounding pitches. Ties are not yet joined: each note stands as it is written.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -34,6 +36,10 @@ _ORNAMENTS = (
 )  # fmt: skip
 _MAX_VALUE = 10_000_000  # of a duration, in divisions, or of its denominator
 _MAX_STAVES = 16  # of a part; an organ has 3
+_JUMP_WORDS = {
+    "dacapo": r"(?i)D\. ?C\.|da capo", "dalsegno": r"(?i)D\. ?S\.|dal segno", "fine": r"(?i)fine\b",
+    "tocoda": r"(?i)to coda",
+}  # fmt: skip
 _JUMPS = ("dacapo", "dalsegno", "segno", "coda", "tocoda", "fine")
 
 
@@ -84,7 +90,7 @@ class _PartParser:
         self.measures: list[Measure] = []
         self.staves = 1
         self._divisions = Fraction(1)  # duration units in a quarter note
-        self._transposition = 0  # semitones from written to sounding pitch
+        self._transpositions: dict[str, int] = {}  # of a staff, "" any: semitones to sounding pitch
         self._position = Fraction(0)
         self._chord_onset = Fraction(0)
         self._ending: frozenset[int] = frozenset()
@@ -111,7 +117,8 @@ class _PartParser:
                     self._parse_barline(measure, child)
             measure.length = max(measure.length, self._position)
         rests = [rest.get("measure") == "yes" for rest in element.iterfind("note/rest")]
-        measure.is_full_rest = not measure.notes and bool(rests) and all(rests)
+        is_empty = not (measure.length or rests)
+        measure.is_full_rest = not measure.notes and (is_empty or (bool(rests) and all(rests)))
         measure.endings = self._ending
         if self._ending_stops:
             self._ending, self._ending_stops = frozenset(), False
@@ -152,9 +159,8 @@ class _PartParser:
                 measure.losses[omitted] += 1
             else:
                 measure.losses.update(_losses_of_note(element))
-                measure.notes.append(
-                    _pitched_note(element, self._chord_onset, duration, self._transposition)
-                )
+                shift = self._transposition(element)
+                measure.notes.append(_pitched_note(element, self._chord_onset, duration, shift))
         if starts_chord and element.find("grace") is None:
             self._position += duration
 
@@ -162,29 +168,40 @@ class _PartParser:
         """Return the duration of a note in quarters, exact in tuplets.
 
         A file whose divisions do not divide a tuplet rounds its durations; type, dots and ratio
-        give the exact one.
+        give the exact one. They also do where a duration is missing.
         """
         duration = self._quarters(element)
         ratio = element.find("time-modification")
         base = _TYPE_QUARTERS.get(element_text(element, "type"))
-        if ratio is None or not base or not duration:
+        is_stated = element.find("duration") is not None
+        if element.find("grace") is not None or not base:
+            return duration
+        if is_stated and (ratio is None or not duration):
             return duration
         exact = base * (2 - Fraction(1, 2 ** len(element.findall("dot"))))
-        exact *= Fraction(
-            int(element_text(ratio, "normal-notes", "1")),
-            int(element_text(ratio, "actual-notes", "1")),
-        )
+        if ratio is not None:
+            exact *= Fraction(
+                int(element_text(ratio, "normal-notes", "1")),
+                int(element_text(ratio, "actual-notes", "1")),
+            )
+        if not is_stated:
+            return exact
         return exact if abs(exact - duration) * self._divisions < 1 else duration
+
+    def _transposition(self, element: Element) -> int:
+        """Return the transposition of the staff of a note."""
+        of_all = self._transpositions.get("", 0)
+        return self._transpositions.get(element_text(element, "staff", "1"), of_all)
 
     def _parse_attributes(self, measure: Measure, element: Element) -> None:
         self._divisions = _fraction(element, "divisions") or self._divisions
         self.staves = int(element_text(element, "staves", str(self.staves)))
         if not 1 <= self.staves <= _MAX_STAVES:
             raise ValueError(f"{self.staves} staves in one part")
-        if (transpose := element.find("transpose")) is not None:
+        for transpose in element.iterfind("transpose"):
             chromatic = parse_number(element_text(transpose, "chromatic", "0"))
             octaves = int(element_text(transpose, "octave-change", "0"))
-            self._transposition = int(chromatic) + 12 * octaves
+            self._transpositions[transpose.get("number", "")] = int(chromatic) + 12 * octaves
         if (time := element.find("time")) is not None and time.find("beats") is not None:
             measure.meter = _meter(time)
         if (key := element.find("key")) is not None and key.find("fifths") is not None:
@@ -249,7 +266,9 @@ def _pitched_note(
         int(element_text(element, "pitch/octave")),
     )
     dynamics = element.get("dynamics")
-    ties = {tie.get("type") for tie in element.iterfind("tie")}
+    ties = {tie.get("type") for tie in element.iterfind("tie")} or {
+        tied.get("type") for tied in element.iterfind("notations/tied")
+    }  # A file that only prints ties means them, too.
     return MeasureNote(
         onset=onset,
         duration=duration,
@@ -274,17 +293,27 @@ def _parse_direction(measure: Measure, element: Element, position: Fraction) -> 
     tempo_qpm = float(played["tempo"]) if "tempo" in played else _metronome_qpm(element)
     if tempo_qpm and 1 <= tempo_qpm <= 1000:
         measure.tempi.append((position, tempo_qpm))
-    if played.get("damper-pedal", "no") != "no" or any(
-        pedal.get("type") == "start" for pedal in element.iterfind("direction-type/pedal")
-    ):
-        measure.losses[LossKind.PEDAL] += 1
-    measure.jumps |= frozenset(name for name in _JUMPS if name in played)
+    measure.losses[LossKind.PEDAL] += _uses_pedal(element, played)
+    measure.jumps |= frozenset(name for name in _JUMPS if name in played) or _printed_jumps(element)
     if "dynamics" in played:
         measure.velocities.append((position, _velocity(played["dynamics"])))
     elif (marks := element.find("direction-type/dynamics")) is not None:
         for mark in marks:
             if mark.tag in _DYNAMIC_VELOCITIES:
                 measure.velocities.append((position, _DYNAMIC_VELOCITIES[mark.tag]))
+
+
+def _uses_pedal(direction: Element, played: Mapping[str, str]) -> bool:
+    pedals = (pedal.get("type") for pedal in direction.iterfind("direction-type/pedal"))
+    return played.get("damper-pedal", "no") != "no" or "start" in pedals
+
+
+def _printed_jumps(direction: Element) -> frozenset[str]:
+    """Return the jumps and their targets that are words or signs only."""
+    signs = {kind.tag for kind in direction.iterfind("direction-type/*")} & {"segno", "coda"}
+    words = " ".join(text.text or "" for text in direction.iterfind("direction-type/words"))
+    found = (name for name, pattern in _JUMP_WORDS.items() if re.match(pattern, words.strip()))
+    return frozenset({*signs, *found})
 
 
 def _metronome_qpm(direction: Element) -> float | None:

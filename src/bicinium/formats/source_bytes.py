@@ -64,14 +64,14 @@ def _score_name(archive: zipfile.ZipFile) -> str | None:
     if container in names:
         with archive.open(container) as file:
             text = file.read(100_000).decode("utf-8", "replace")
-        for piece in text.split("full-path=")[1:]:
-            name = piece[1:].split(piece[0])[0]
+        for _, name in re.findall(r"full-path\s*=\s*([\"'])(.*?)\1", text):
             if name in names and not name.lower().endswith(".pdf"):
                 return name
     scores = [
         name
         for name in names
-        if name.lower().endswith((".xml", ".musicxml")) and not name.startswith("META-INF/")
+        if name.lower().endswith((".xml", ".musicxml"))
+        and not name.startswith(("META-INF/", "__MACOSX/"))
     ]
     return scores[0] if len(scores) == 1 else None
 
