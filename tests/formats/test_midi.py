@@ -232,6 +232,20 @@ class TestNotes:
         assert [note.pitch for note in content.staves[0].notes] == [21, 108]
         assert content.notes_left_out == 0
 
+    @pytest.mark.parametrize("controller", [120, 123, 127])
+    def test_all_notes_off_ends_the_notes_of_its_channel(self, controller: int, read: Read) -> None:
+        content = read(
+            on(0, 60), on(0, 48, channel=1), (PPQ, bytes([0xB0, controller, 0])), off(PPQ, 48, 1)
+        )
+        ends = [staff.notes[0].duration_ticks for staff in content.staves]
+        assert ends == [QUARTER, 2 * QUARTER]
+        assert not content.losses
+
+    def test_a_track_of_many_notes_is_read_whole(self, read: Read) -> None:
+        content = read(*[event for _ in range(600) for event in (on(0, 60), off(PPQ, 60))])
+        notes = [(note.onset_tick, note.duration_ticks) for note in content.staves[0].notes]
+        assert notes == [(QUARTER * index, QUARTER) for index in range(600)]
+
     def test_a_note_that_never_ends_is_held_to_the_end_of_its_track(self, read: Read) -> None:
         content = read(on(0, 72), *ONE_NOTE)
         assert content.staves[0].notes == (Note(0, 60, 24, 64), Note(0, 72, 24, 64))
@@ -434,7 +448,7 @@ class TestRefusedFiles:
             (smf(0, track((0, b"\x90\xbc\x40"), off(9, 60))), "is damaged and cannot be read"),
             (smf(0, track(on(0, 60), off(40_001 * PPQ, 60))), "is damaged: its last note ends"),
             (smf(0, track(*ONE_NOTE), division=-0x18D8), "counts time in seconds, not in beats"),
-            (smf(0, track(*ONE_NOTE), division=0), "counts time in seconds, not in beats"),
+            (smf(0, track(*ONE_NOTE), division=0), "is damaged and cannot be read as MIDI: it"),
         ],
         ids=[
             "empty", "text", "RIFF", "no track", "no note", "never ends", "no length",

@@ -56,8 +56,8 @@ def to_grid(
         limit = min(TICKS_PER_QUARTER, ticks_per_quarter * TICKS_PER_QUARTER * MAX_SNAP)
         early = (moves[1] > limit) & np.isin(times[1] + 1, times[0])
         if early.any() and limit == TICKS_PER_QUARTER:
-            ends = times + np.stack([np.zeros_like(early), early])
-            ticks, moves = _nearest_ticks(ends, ticks_per_quarter)
+            later, moves_later = _nearest_ticks(times[1] + 1, ticks_per_quarter)
+            moves[1] = np.where(early & (later == ticks[1]), moves_later, moves[1])
         move = moves.max(axis=0)
         near = move <= limit
         count.snapped += int((near & (move > 0)).sum())

@@ -83,7 +83,9 @@ def read_midi_events(path: Path) -> MidiEvents:
     size, kind, announced, division = (
         int.from_bytes(header[a:b], "big") for a, b in ((0, 4), (4, 6), (6, 8), (8, 10))
     )
-    if division & 0x8000 or not division:
+    if not division:
+        raise _damaged(path, "it counts 0 ticks to the quarter note")
+    if division & 0x8000:
         raise MidiFileError(f"{path} counts time in seconds, not in beats. Export it with beats.")
     try:
         tracks = _tracks(data, start + 8 + max(6, size))
@@ -95,7 +97,7 @@ def read_midi_events(path: Path) -> MidiEvents:
     if len(tracks) < announced:
         events.damage.append(f"{len(tracks)} of its {announced} tracks are there")
     if kind == 2:
-        with_notes = [track for track in tracks if track.onsets]
+        with_notes = [track for track in tracks if track.count]
         events.tracks, events.other_pieces = with_notes[:1], max(0, len(with_notes) - 1)
     return events
 
@@ -140,7 +142,7 @@ def read_midi(path: str | Path) -> Content:
     end_tick = max(_end_tick(staff) for staff in staves)
     if end_tick > _MAX_TICKS:
         raise MidiFileError(f"{path} is damaged: its last note ends after {end_tick} ticks.")
-    first_onset = min(min(t.onsets) for t in events.tracks if t.onsets)
+    first_onset = min(int(t.notes[0, 0]) for t in events.tracks if t.count)
     meters = _meter_changes(events, end_tick, path, counts)
     anacrusis_ticks = _anacrusis_ticks(meters)
     if anacrusis_ticks:
@@ -183,36 +185,44 @@ def _staves(
     track: TrackEvents, events: MidiEvents, counts: Counter[LossKind], grid: GridCount
 ) -> list[Staff]:
     """Return a staff for each channel of a track that has notes, on the grid."""
-    if not track.onsets:
+    if not track.count:
         return []
-    counts[LossKind.NEVER_ENDED] += len(track.never_ended)
-    onset, pitch, end, velocity, channel = map(
-        np.array, (track.onsets, track.pitches, track.ends, track.velocities, track.channels)
-    )
-    is_drum = channel == _DRUM_CHANNEL
-    has_length = end > onset
-    on_piano = (pitch >= LOWEST_PITCH) & (pitch <= HIGHEST_PITCH)
-    counts[LossKind.PERCUSSION] += int(is_drum.sum())
-    counts[LossKind.NO_LENGTH] += int((~has_length & ~is_drum).sum())
-    counts[LossKind.OFF_PIANO] += int((has_length & ~on_piano & ~is_drum).sum())
-    playable = has_length & on_piano & ~is_drum
+    notes = _playable(track, counts)
     name = next((data for _, kind, data in track.metas if kind == _TRACK_NAME), b"")
     staves = []
-    for number in sorted(set(channel[playable].tolist())):
-        chosen = playable & (channel == number)
-        times = np.stack([onset[chosen], end[chosen]]).astype(np.int64)
-        counts[LossKind.RESTRUCK] += _restrikes(times, pitch[chosen])
-        ticks = to_grid(times, events.ticks_per_quarter, grid)
-        duration = np.maximum(1, ticks[1] - ticks[0])
-        notes = np.stack([ticks[0], pitch[chosen], duration, velocity[chosen]]).astype(np.int64)
-        staves.append(Staff(_text(name), NoteSequence(without_restrikes(notes))))
+    channels = np.flatnonzero(np.bincount(notes[4], minlength=1))
+    for number in channels:
+        chosen = notes if len(channels) == 1 else notes[:, notes[4] == number]
+        counts[LossKind.RESTRUCK] += _restrikes(chosen)
+        ticks = to_grid(chosen[:2], events.ticks_per_quarter, grid)
+        columns = np.array([ticks[0], chosen[2], np.maximum(1, ticks[1] - ticks[0]), chosen[3]])
+        staves.append(Staff(_text(name), NoteSequence(without_restrikes(columns))))
     return staves
 
 
-def _restrikes(times: NDArray[np.int64], pitch: NDArray[np.int64]) -> int:
+def _playable(track: TrackEvents, counts: Counter[LossKind]) -> NDArray[np.int64]:
+    """Return the notes of a track that have a length, are on the piano, and are no drums."""
+    counts[LossKind.NEVER_ENDED] += len(track.never_ended)
+    onset, end, pitch, _, channel = track.notes
+    is_drum = channel == _DRUM_CHANNEL
+    has_length = end > onset
+    on_piano = (pitch >= LOWEST_PITCH) & (pitch <= HIGHEST_PITCH)
+    playable = has_length & on_piano & ~is_drum
+    if playable.all():
+        return track.notes
+    counts[LossKind.PERCUSSION] += int(is_drum.sum())
+    counts[LossKind.NO_LENGTH] += int((~has_length & ~is_drum).sum())
+    counts[LossKind.OFF_PIANO] += int((has_length & ~on_piano & ~is_drum).sum())
+    return track.notes[:, playable]
+
+
+def _restrikes(notes: NDArray[np.int64]) -> int:
     """Return the number of notes that still sound when their pitch starts again."""
-    order = np.lexsort((times[0], pitch))
-    onset, end, same = times[0][order], times[1][order], np.diff(pitch[order]) == 0
+    onset, end, pitch = notes[:3]
+    if (onset[1:] >= end[:-1]).all():  # a line
+        return 0
+    order = np.lexsort((onset, pitch))
+    onset, end, same = onset[order], end[order], np.diff(pitch[order]) == 0
     return int((same & (end[:-1] > onset[1:])).sum())
 
 

@@ -7,23 +7,27 @@ bytes. Compiled when the package is built; the C types are in ``midi_events.pxd`
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 _END_OF_TRACK = 0x2F
 _SUSTAIN = 64  # the controller of the pedal
+_SOUND_OFF, _NOTES_OFF = 120, 123  # These controllers, and all above, end the notes of a channel.
+_KEYS = 16 * 128  # channels and pitches
+_NEXT = 5  # row of the table: the next open note of the same channel and pitch
+_FIRST_NOTES = 256  # that there is room for at first
 _PADDING = bytes(16)  # more than an event reads without a check
 
 
 class TrackEvents:
     """The events of one track. Times are ticks of the file.
 
-    The lists of notes are parallel. A note without an end is held to the end of the track.
+    ``notes`` has the rows onset, end, pitch, velocity and channel. A note without an end is held to
+    the end of the track.
     """
 
     def __init__(self) -> None:
-        self.onsets: list[int] = []
-        self.pitches: list[int] = []
-        self.ends: list[int] = []
-        self.velocities: list[int] = []
-        self.channels: list[int] = []
+        self.notes: NDArray[np.int64] = np.zeros((5, 0), np.int64)
         self.metas: list[tuple[int, int, bytes]] = []  # tick, type, content
         self.stray_ends: list[tuple[int, int, tuple[int, ...]]] = []  # tick, pitch, sounding
         self.never_ended: list[int] = []  # indices of notes
@@ -34,7 +38,10 @@ class TrackEvents:
         self.status = 0
         self.data = b""
         self.end = 0
-        self.sounding: dict[int, list[int]] = {}  # channel * 128 + pitch: indices of open notes
+        self.table: NDArray[np.int64] = np.zeros((6, _FIRST_NOTES), np.int64)
+        self.count = 0  # notes in the table
+        # The first open note of channel * 128 + pitch. The last row of the table has the next.
+        self.first: NDArray[np.int64] = np.full(_KEYS, -1, np.int64)
 
     def scan(self, data: bytes, start: int, end: int) -> None:
         """Read the events between two positions of a file.
@@ -49,10 +56,11 @@ class TrackEvents:
             self.event()
         if self.position > self.end:
             raise ValueError(f"an event at byte {end} is cut off")
-        for waiting in self.sounding.values():
-            for index in waiting:
-                self.ends[index] = self.tick
-                self.never_ended.append(index)
+        for key in range(_KEYS):
+            while self.first[key] >= 0:
+                self.never_ended.append(self.first[key])
+                self.end_first(key)
+        self.notes = np.asarray(self.table)[:5, : self.count]
 
     def number(self) -> int:
         """Read a number of up to four bytes."""
@@ -93,6 +101,8 @@ class TrackEvents:
             self.note_off(first)
         elif command == 0xB and first == _SUSTAIN and second >= 64:
             self.pedal_uses += 1
+        elif command == 0xB and (first == _SOUND_OFF or first >= _NOTES_OFF):
+            self.all_off()
 
     def system(self, byte: int) -> None:
         """Read a meta event, system exclusive, or a message that belongs on a cable."""
@@ -115,25 +125,44 @@ class TrackEvents:
 
     def note_on(self, pitch: int, velocity: int) -> None:
         """Begin a note. If its pitch sounds already, the note before ends with its own event."""
-        key = (self.status & 15) << 7 | pitch
-        if key in self.sounding:
-            self.sounding[key].append(len(self.onsets))
-        else:
-            self.sounding[key] = [len(self.onsets)]
-        self.onsets.append(self.tick)
-        self.pitches.append(pitch)
-        self.ends.append(-1)
-        self.velocities.append(velocity)
-        self.channels.append(self.status & 15)
+        channel = self.status & 15
+        key = channel << 7 | pitch
+        index = self.count
+        if index == self.table.shape[1]:
+            wider = np.zeros((6, 2 * index), np.int64)
+            wider[:, :index] = self.table
+            self.table = wider
+        self.table[0, index] = self.tick
+        self.table[2, index] = pitch
+        self.table[3, index] = velocity
+        self.table[4, index] = channel
+        self.table[_NEXT, index] = -1
+        self.count += 1
+        last = self.first[key]
+        if last < 0:
+            self.first[key] = index
+            return
+        while self.table[_NEXT, last] >= 0:
+            last = self.table[_NEXT, last]
+        self.table[_NEXT, last] = index
 
     def note_off(self, pitch: int) -> None:
         """End the note of a pitch that began first."""
         key = (self.status & 15) << 7 | pitch
-        if key not in self.sounding:
-            now = tuple(sorted({other & 127 for other in self.sounding}))
-            self.stray_ends.append((self.tick, pitch, now))
+        if self.first[key] < 0:
+            now = {other & 127 for other in range(_KEYS) if self.first[other] >= 0}
+            self.stray_ends.append((self.tick, pitch, tuple(sorted(now))))
             return
-        waiting = self.sounding[key]
-        self.ends[waiting.pop(0)] = self.tick
-        if not waiting:
-            del self.sounding[key]
+        self.end_first(key)
+
+    def end_first(self, key: int) -> None:
+        """End the note of a channel and pitch that began first."""
+        index = self.first[key]
+        self.table[1, index] = self.tick
+        self.first[key] = self.table[_NEXT, index]
+
+    def all_off(self) -> None:
+        """End all notes of a channel."""
+        for key in range((self.status & 15) << 7, ((self.status & 15) + 1) << 7):
+            while self.first[key] >= 0:
+                self.end_first(key)

@@ -77,6 +77,8 @@ class Loss:
 
 def losses_of(counts: Mapping[LossKind, int]) -> tuple[Loss, ...]:
     """Return the losses with a positive count, in the order of their kinds."""
+    if not any(counts.values()):
+        return ()
     return tuple(Loss(kind, counts[kind]) for kind in LossKind if counts.get(kind))
 
 

@@ -42,7 +42,7 @@ def check_midi_events(path: Path) -> MidiVerdict:
     """
     events = read_midi_events(path)
     ticks_per_quarter = events.ticks_per_quarter
-    tracks = [track for track in events.tracks if track.onsets]  # Others are no parts.
+    tracks = [track for track in events.tracks if track.count]  # Others are no parts.
     faults = sorted(fault for part, track in enumerate(tracks) for fault in _faults(track, part))
     if not tracks:
         faults.append(_Fault(0, 0, "pairing", "the file holds no notes"))
@@ -57,7 +57,7 @@ def check_midi_events(path: Path) -> MidiVerdict:
             RollNote(part, pitch, to_grid(onset), to_grid(end), index not in track.never_ended)
             for part, track in enumerate(tracks)
             for index, (onset, pitch, end) in enumerate(
-                zip(track.onsets, track.pitches, track.ends, strict=True)
+                zip(*track.notes[[0, 2, 1]].tolist(), strict=True)
             )
         ),
         violations=tuple(bars.violation(index, fault) for index, fault in enumerate(faults)),
@@ -71,14 +71,14 @@ def _faults(track: TrackEvents, part: int) -> Iterator[_Fault]:
         now = ", ".join(map(pitch_name, sounding)) or "nothing"
         message = f"{pitch_name(pitch)} ends without having begun; sounding: {now}"
         yield _Fault(tick, part, "pairing", message)
+    onsets, ends, pitches, *_ = track.notes.tolist()
     for index in track.never_ended:
-        name = pitch_name(track.pitches[index])
-        yield _Fault(track.onsets[index], part, "pairing", f"{name} never ends")
+        name = pitch_name(pitches[index])
+        yield _Fault(onsets[index], part, "pairing", f"{name} never ends")
     never_ended = set(track.never_ended)
-    for index, (onset, end) in enumerate(zip(track.onsets, track.ends, strict=True)):
+    for index, (onset, end) in enumerate(zip(onsets, ends, strict=True)):
         if onset == end and index not in never_ended:
-            name = pitch_name(track.pitches[index])
-            yield _Fault(onset, part, "duration", f"{name} has no length")
+            yield _Fault(onset, part, "duration", f"{pitch_name(pitches[index])} has no length")
 
 
 class _BarLines:
