@@ -30,4 +30,4 @@ cdef class TrackEvents:
     @cython.locals(index=Py_ssize_t)
     cpdef end_first(self, int key)
     @cython.locals(key=int)
-    cpdef all_off(self)
+    cpdef control(self, int controller, int value)

@@ -99,10 +99,17 @@ class TrackEvents:
             self.note_on(first, second)
         elif command == 8 or command == 9:
             self.note_off(first)
-        elif command == 0xB and first == _SUSTAIN and second >= 64:
+        elif command == 0xB:
+            self.control(first, second)
+
+    def control(self, controller: int, value: int) -> None:
+        """Count a use of the pedal, or end the notes of a channel."""
+        if controller == _SUSTAIN and value >= 64:
             self.pedal_uses += 1
-        elif command == 0xB and (first == _SOUND_OFF or first >= _NOTES_OFF):
-            self.all_off()
+        elif controller == _SOUND_OFF or controller >= _NOTES_OFF:
+            for key in range((self.status & 15) << 7, ((self.status & 15) + 1) << 7):
+                while self.first[key] >= 0:
+                    self.end_first(key)
 
     def system(self, byte: int) -> None:
         """Read a meta event, system exclusive, or a message that belongs on a cable."""
@@ -160,9 +167,3 @@ class TrackEvents:
         index = self.first[key]
         self.table[1, index] = self.tick
         self.first[key] = self.table[_NEXT, index]
-
-    def all_off(self) -> None:
-        """End all notes of a channel."""
-        for key in range((self.status & 15) << 7, ((self.status & 15) + 1) << 7):
-            while self.first[key] >= 0:
-                self.end_first(key)

@@ -159,7 +159,7 @@ class _PartParser:
                 measure.losses[omitted] += 1
             else:
                 measure.losses.update(_losses_of_note(element))
-                shift = self._transposition(element)
+                shift = self._transposition(element_text(element, "staff", "1"))
                 measure.notes.append(_pitched_note(element, self._chord_onset, duration, shift))
         if starts_chord and element.find("grace") is None:
             self._position += duration
@@ -188,10 +188,9 @@ class _PartParser:
             return exact
         return exact if abs(exact - duration) * self._divisions < 1 else duration
 
-    def _transposition(self, element: Element) -> int:
-        """Return the transposition of the staff of a note."""
-        of_all = self._transpositions.get("", 0)
-        return self._transpositions.get(element_text(element, "staff", "1"), of_all)
+    def _transposition(self, staff: str) -> int:
+        """Return the semitones from written to sounding pitch in a staff."""
+        return self._transpositions.get(staff, self._transpositions.get("", 0))
 
     def _parse_attributes(self, measure: Measure, element: Element) -> None:
         self._divisions = _fraction(element, "divisions") or self._divisions
@@ -207,7 +206,7 @@ class _PartParser:
         if (key := element.find("key")) is not None and key.find("fifths") is not None:
             fifths = int(element_text(key, "fifths"))
             if abs(fifths) <= 7:
-                fifths += written_fifths(self._transposition)
+                fifths += written_fifths(self._transposition(key.get("number", "1")))
                 measure.fifths = fifths - 12 * round(fifths / 12) if abs(fifths) > 7 else fifths
                 measure.mode = element_text(key, "mode").lower()
 
