@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 _PIECE = "#compose?key=C+major&meter=2%2F4&bars=24&seed=3"
-_SECTIONS = ("compose", "add-voice", "analyse", "runs")
+_SECTIONS = ("compose", "counterpoint", "analyse", "runs", "add-voice")
 _SCREENS = ("wide", "tablet", "phone")
 
 
@@ -22,6 +22,8 @@ def _enter(page: Any, section: str) -> None:
     if section == "add-voice":
         page.click("#write-voice")
         page.wait_for_selector(".sheet[data-engraved]")
+    if section == "counterpoint":
+        page.wait_for_selector("text=What is good")
     if section == "runs":
         page.wait_for_selector(".chart")
     if section == "analyse":

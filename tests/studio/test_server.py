@@ -21,7 +21,7 @@ import bicinium
 from bicinium.formats.midi import write_midi
 from bicinium.formats.musicxml_writer import write_musicxml
 from bicinium.generation.constraints.config import DESCRIPTIONS
-from bicinium.music.score import Score
+from bicinium.music.score import Note, Score, Voice
 from bicinium.studio.request_body import MAX_BODY_BYTES
 from bicinium.studio.score_json import ScoreSchema, score_to_json
 
@@ -421,3 +421,57 @@ def test_page_uses_no_foreign_resources(served: Served) -> None:
         assert "//" not in text.replace("http://www.w3.org/2000/svg", "").replace("// ", "")
     assert "<script" in page
     assert "onclick=" not in page
+
+
+# ------------------------------------------------------------------ counterpoint
+
+
+def _exercise(upper: list[int], lower: list[int]) -> dict[str, Any]:
+    """Return an exercise in whole notes."""
+    voices = [
+        Voice(tuple(Note(96 * bar, pitch, 96) for bar, pitch in enumerate(line)))
+        for line in (upper, lower)
+    ]
+    return score_to_json(Score((voices[0], voices[1]), len(upper)))
+
+
+def test_faults_are_found_and_mended(served: Served) -> None:
+    body = {"score": _exercise([67, 69, 67, 71, 72], [60, 62, 64, 62, 60]), "rules": "species1"}
+    report = served.post("/api/check", body).json()
+    (index,) = [
+        place
+        for place, fault in enumerate(report["faults"])
+        if fault["rule"] == "consecutive_perfects"
+    ]
+    fault = report["faults"][index]
+    assert (fault["bar"], fault["beat"], fault["severity"]) == (2, 1, "error")
+    assert {note["voice"] for note in fault["notes"]} == {0, 1}
+    proposals = served.post("/api/proposals", body | {"fault": index}).json()
+    assert 1 <= len(proposals) <= 3
+    assert [one["bits"] for one in proposals] == sorted(one["bits"] for one in proposals)
+    for proposal in proposals:
+        mended = served.post("/api/check", body | {"score": proposal["score"]}).json()
+        assert "consecutive_perfects" not in {one["rule"] for one in mended["faults"]}
+        changed = {(change["voice"], change["tick"]) for change in proposal["changes"]}
+        before, after = body["score"]["voices"], proposal["score"]["voices"]
+        for voice, (old, new) in enumerate(zip(before, after, strict=True)):
+            kept = [row for row in old if (voice, row[0]) not in changed]
+            assert [row for row in new if (voice, row[0]) not in changed] == kept
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"rules": "/etc/passwd.yaml"}, 400),
+        ({"rules": "species1", "cantus": 2}, 400),
+        ({"rules": "species1", "fault": 99}, 400),
+        ({"rules": "species1", "fault": -1}, 400),
+    ],
+)
+def test_wrong_requests_about_counterpoint_are_errors(
+    served: Served, more: dict[str, Any], status: int
+) -> None:
+    path = "/api/proposals" if "fault" in more else "/api/check"
+    answer = served.post(path, {"score": _exercise([67, 69], [60, 62])} | more)
+    assert answer.status_code == status
+    assert answer.json()["error"]

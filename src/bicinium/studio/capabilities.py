@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bicinium import __version__
+from bicinium.counterpoint import RULE_SETS
 from bicinium.errors import RequestError
 from bicinium.formats.registry import MUSIC_SUFFIXES
 from bicinium.generation.conditions import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
@@ -70,6 +71,10 @@ def capabilities(model: Path, has_runs: bool) -> dict[str, Any]:
             }
             for name, description in DESCRIPTIONS.items()
             if name != "ranges"  # which has controls of its own
+        ],
+        "rule_sets": [
+            {"name": rule_set.name, "description": rule_set.description}
+            for rule_set in RULE_SETS.values()
         ],
         "default_ranges": defaults["ranges"],
         "formats": [suffix for suffix in MEDIA_TYPES if _is_installed(suffix)],

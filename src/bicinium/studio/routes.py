@@ -27,10 +27,12 @@ from bicinium.studio.run_events import RunEvents
 from bicinium.studio.run_files import RunDirectory
 from bicinium.studio.schemas import (
     AnalyseSchema,
+    CheckSchema,
     ComposeSchema,
     ComposeSchemaBase,
     EngraveSchema,
     ExportSchema,
+    ProposalsSchema,
 )
 from bicinium.studio.workers import WorkerPool
 
@@ -171,6 +173,16 @@ class StudioRoutes:
         body = await parse_body(request, AnalyseSchema)
         score = body.score.to_score()
         return JSONResponse(await self.composers.run(tasks.analyse, score, body.style, self.model))
+
+    async def check(self, request: Request) -> Response:
+        """Return the faults in the counterpoint of a score, and what is good in it."""
+        body = await parse_body(request, CheckSchema)
+        return JSONResponse(await self.files_worker.run(tasks.check, body))
+
+    async def proposals(self, request: Request) -> Response:
+        """Return repairs of one of these faults."""
+        body = await parse_body(request, ProposalsSchema)
+        return JSONResponse(await self.composers.run(tasks.propose_repairs, body, self.model))
 
     async def piano(self, request: Request) -> Response:
         """Return the piano samples, rendered at the first request."""

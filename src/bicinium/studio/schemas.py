@@ -8,6 +8,7 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import AliasChoices, Field, create_model
 
+from bicinium.counterpoint import RULE_SETS
 from bicinium.errors import RequestError
 from bicinium.generation.conditions import MAX_BARS
 from bicinium.generation.constraints import Constraints
@@ -97,6 +98,23 @@ class ExportSchema(StrictSchema):
     format: ExportFormat
     perform: bool = False
     about: dict[str, str] = Field(default_factory=dict, max_length=20)
+
+
+class CheckSchema(StrictSchema):
+    """A score whose counterpoint is checked by a built-in set of rules.
+
+    cantus: the voice that is given (0 upper, 1 lower); None: it is found if the rules need one.
+    """
+
+    score: ScoreSchema
+    rules: Literal[tuple(RULE_SETS)]  # type: ignore[valid-type]
+    cantus: Literal[0, 1] | None = None
+
+
+class ProposalsSchema(CheckSchema):
+    """The same, and the fault for which repairs are proposed, by its place in the report."""
+
+    fault: int = Field(ge=0)
 
 
 class AnalyseSchema(StrictSchema):

@@ -47,6 +47,8 @@ def create_app(settings: StudioSettings) -> Starlette:
             Route("/api/export", studio.export, methods=["POST"]),
             Route("/api/import", studio.import_file, methods=["POST"]),
             Route("/api/analyse", studio.analyse, methods=["POST"]),
+            Route("/api/check", studio.check, methods=["POST"]),
+            Route("/api/proposals", studio.proposals, methods=["POST"]),
             Route("/api/piano.wav", studio.piano),
             Route("/api/runs", studio.watch_runs),
             Route("/api/sample", studio.sample),

@@ -10,11 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from bicinium.api import compose_each, load_composer, load_quotations, validate
-from bicinium.errors import BiciniumError, NotationFileError, ReductionNeededError, ScoreError
+from bicinium.counterpoint import check_score, load_rule_set
+from bicinium.counterpoint.repair import propose
+from bicinium.errors import (
+    BiciniumError,
+    NotationFileError,
+    ReductionNeededError,
+    RequestError,
+    ScoreError,
+)
 from bicinium.formats.registry import read_music, read_score
 from bicinium.generation.candidates import Finished, Found
 from bicinium.generation.composition import Composition
 from bicinium.generation.rerank import ScoreSheet
+from bicinium.generation.surprisal import surprisal_bits
 from bicinium.music.key import Key
 from bicinium.music.remarks import remarks
 from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
@@ -23,13 +32,14 @@ from bicinium.render.export import write_score
 from bicinium.reports.verdicts import FileVerdict
 from bicinium.studio.engraving import engrave_for_page
 from bicinium.studio.piano_samples import render_piano_samples
-from bicinium.studio.schemas import ComposeSchemaBase
+from bicinium.studio.schemas import CheckSchema, ComposeSchemaBase, ProposalsSchema
 from bicinium.studio.score_json import score_to_json
 from bicinium.studio.token_analysis import analyse_tokens
 from bicinium.tokenizer.codec import encode, snap
 
 _MAX_UNPACKED_BYTES = 30_000_000  # of a compressed score
 _MAX_VIOLATIONS = 200
+MAX_PROPOSALS = 3
 _MAX_ROLL_NOTES = 20_000
 
 
@@ -130,6 +140,36 @@ def analyse(score: Score, style: str | None, model: Path) -> Iterator[dict[str, 
             for rule in composer.grammar.rules
         ],
     }
+
+
+def check(body: CheckSchema) -> Iterator[dict[str, Any]]:
+    """Yield the report on the counterpoint of a score."""
+    yield check_score(body.score.to_score(), load_rule_set(body.rules), body.cantus).as_json()
+
+
+def propose_repairs(body: ProposalsSchema, model: Path) -> Iterator[list[dict[str, Any]]]:
+    """Yield up to three proposals for a fault, those that the model finds most likely first."""
+    rule_set = load_rule_set(body.rules)
+    report = check_score(body.score.to_score(), rule_set, body.cantus)
+    if body.fault >= len(report.faults):
+        raise RequestError("The score has changed. Check it again.")
+    composer = load_composer(model)
+
+    def likelihood(score: Score) -> float:
+        return surprisal_bits(composer, score)
+
+    proposals = propose(report, report.faults[body.fault], rule_set, MAX_PROPOSALS, likelihood)
+    yield [
+        {
+            "changes": [
+                {"voice": one.voice, "tick": one.onset_tick, "text": str(one)}
+                for one in proposal.changes
+            ],
+            "bits": proposal.bits,
+            "score": score_to_json(proposal.score),
+        }
+        for proposal in proposals
+    ]
 
 
 def _piece_json(piece: Composition) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 // The section "Add a voice": a file or a melody that the user writes, to which the other voice is composed.
 
-import * as api from "./api.js";
 import { $, $$ } from "./dom.js";
 import { newSeed } from "./composeRunner.js";
-import { Piece } from "./piece.js";
 
 const MAX_BASS_MEAN_PITCH = 57; // a single voice that lies lower is taken as the lower voice
 
@@ -11,7 +9,7 @@ export class AddVoice {
   constructor(studio) {
     this.studio = studio;
     this.form = $("#add-voice");
-    acceptFiles($("[data-drop=add-voice]"), (upload) => this.importFile(upload));
+    acceptFiles($("[data-drop=add-voice]"), (upload) => studio.openFile(upload));
     $("#write-voice").addEventListener("click", () => studio.write());
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -34,24 +32,6 @@ export class AddVoice {
 
   chooseVoice(voice) {
     $$("input[name=use]", this.form).forEach((radio) => (radio.checked = radio.value === voice));
-  }
-
-  async importFile(upload, reduce = false) {
-    const { studio } = this;
-    studio.showMessage("");
-    try {
-      const file = await api.importFile(upload, reduce);
-      if (!file.score) {
-        const action = file.reducible ? { text: "Use the outer voices", run: () => this.importFile(upload, true) } : null;
-        studio.showMessage(file.problem, action);
-        return;
-      }
-      studio.discardCandidates();
-      await studio.open(Piece.imported(file));
-      studio.showMessage(file.losses.join(" "));
-    } catch (error) {
-      studio.showMessage(error.message);
-    }
   }
 
   compose() {

@@ -66,6 +66,16 @@ export async function analyse(score, style) {
   return (await post("/api/analyse", { score, style })).json();
 }
 
+/** Check the counterpoint of {score, rules, cantus}. */
+export async function check(request) {
+  return (await post("/api/check", request)).json();
+}
+
+/** Return repairs for a fault of the report. */
+export async function proposals(request) {
+  return (await post("/api/proposals", request)).json();
+}
+
 export async function exportFile(score, format, about, perform) {
   return (await post("/api/export", { score, format, about, perform })).blob();
 }

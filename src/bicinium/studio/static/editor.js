@@ -207,6 +207,7 @@ export class Editor {
     this.caret = { tick: onset, pitch: row[1] };
     if (strike) this.studio.player.strike(row[1]);
     this.show();
+    this.studio.noteSelected(this);
   }
 
   deselect() {

@@ -6,6 +6,7 @@ import { Candidates } from "./candidates.js";
 import { ComposeRunner, fillForm, newSeed, readForm } from "./composeRunner.js";
 import { AddVoice } from "./addVoice.js";
 import { Autosave } from "./autosave.js";
+import { Counterpoint } from "./counterpoint.js";
 import { KeyboardPanel } from "./keyboardPanel.js";
 import { Piece } from "./piece.js";
 import { readLink } from "./link.js";
@@ -29,7 +30,7 @@ class Studio {
     this.transport = new Transport(this.player, this);
     this.keyboard = new KeyboardPanel(this);
     this.form = $("#compose");
-    this.sections = { compose: {}, "add-voice": new AddVoice(this), analyse: new Analysis(this), runs: new RunView(this) };
+    this.sections = { compose: {}, "add-voice": new AddVoice(this), counterpoint: new Counterpoint(this), analyse: new Analysis(this), runs: new RunView(this) };
     this.fillChoices();
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -135,6 +136,29 @@ class Studio {
     this.candidates.render();
     this.sections[this.section]?.pieceChanged?.();
     this.autosave.later();
+  }
+
+  /** Open the score of a file. ``reduce`` takes the outer voices of more than two. */
+  async openFile(upload, reduce = false) {
+    this.showMessage("");
+    try {
+      const file = await api.importFile(upload, reduce);
+      if (!file.score) {
+        const action = file.reducible ? { text: "Use the outer voices", run: () => this.openFile(upload, true) } : null;
+        this.showMessage(file.problem, action);
+        return;
+      }
+      this.discardCandidates();
+      await this.open(Piece.imported(file));
+      this.showMessage(file.losses.join(" "));
+    } catch (error) {
+      this.showMessage(error.message);
+    }
+  }
+
+  /** Tell the section which note was selected. */
+  noteSelected({ view, selected }) {
+    if (view === this.activeView && selected) this.sections[this.section]?.noteSelected?.(selected);
   }
 
   addView() {

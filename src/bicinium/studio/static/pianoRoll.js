@@ -48,6 +48,7 @@ export class PianoRoll {
     drawing.addEventListener("click", (event) => this.point(event));
     this.drawing = drawing;
     this.element.replaceChildren(drawing);
+    this.showMarks(this.faults ?? []);
     this.showEditing();
   }
 
@@ -192,6 +193,16 @@ export class PianoRoll {
     for (const { rect, note } of this.notes) rect.classList.toggle("selected", Boolean(selected) && note.part === selected.part && note.onset === selected.onset);
     this.caret.classList.toggle("off", !adding);
     if (adding) this.place(this.caret, { pitch: caret.pitch, onset: caret.tick, offset: Math.min(this.music.end, caret.tick + length) });
+  }
+
+  /** Show the notes of faults; see ``EngravedScore.showMarks``. */
+  showMarks(marks) {
+    this.faults = marks;
+    for (const { rect, note } of this.notes ?? []) {
+      const of = marks.filter(({ notes }) => notes.some(({ part, onset }) => part === note.part && onset === note.onset));
+      rect.classList.toggle("fault", of.length > 0);
+      rect.classList.toggle("chosen-fault", of.some(({ isChosen }) => isChosen));
+    }
   }
 
   place(rect, { pitch, onset, offset }) {

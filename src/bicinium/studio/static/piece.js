@@ -70,7 +70,7 @@ export class Piece {
     if (missed?.length) found.push(`not as requested: ${missed.join(", ")}`);
     if (sheet?.quoted_bars) found.push(`quotes ${sheet.quoted_bars} bars of ${sheet.quoted_from}`);
     if (verdict && !verdict.valid) found.push("breaks the grammar");
-    const text = found.join("; ") || `${music.notes.length} notes, nothing to remark`;
+    const text = found.join("; ") || `${music.notes.length} notes`;
     return text[0].toUpperCase() + text.slice(1);
   }
 

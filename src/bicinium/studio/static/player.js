@@ -102,7 +102,26 @@ export class Player extends EventTarget {
     this.playing = false;
     clearInterval(this.timer);
     this.silence();
+    const { part } = this;
+    this.part = null;
     this.emit("pause");
+    if (!part) return;
+    this.replace(part.afterwards);
+    this.seek(part.from);
+  }
+
+  /** The tick at which playing ends. */
+  get end() {
+    return this.part?.until ?? this.music.end;
+  }
+
+  /** Play some ticks of a version of the music; then take up ``afterwards``. */
+  async playPart(music, from, until, afterwards) {
+    this.pause();
+    this.setLoop(null);
+    this.replace(music);
+    this.part = { from, until, afterwards };
+    await this.play(from);
   }
 
   stop() {
@@ -137,7 +156,8 @@ export class Player extends EventTarget {
 
   schedule() {
     const until = this.context.currentTime + (document.hidden ? LONG_AHEAD : AHEAD);
-    const { notes, end } = this.music;
+    const { end } = this;
+    const { notes } = this.music;
     for (;;) {
       const going = this.segments.at(-1);
       const stop = this.loop ? this.loop[1] : end;
@@ -216,9 +236,10 @@ export class Player extends EventTarget {
 
   frame() {
     if (!this.playing) return;
-    if (!this.loop && this.tick >= this.music.end) {
+    if (!this.loop && this.tick >= this.end) {
+      const isPart = Boolean(this.part);
       this.pause();
-      this.seek(this.music.start);
+      if (!isPart) this.seek(this.music.start);
       this.emit("ended");
       return;
     }

@@ -125,15 +125,16 @@ export class RunView {
     const first = points[0]?.[0] ?? 0;
     const span = Math.max(1, this.state.step - first);
     const x = (step) => ((step - first) / span) * 300;
-    const y = (value) => 100 - ((value - low) / (high - low || 1)) * 92 - 4;
+    const y = (value) => (high > low ? 100 - ((value - low) / (high - low)) * 92 - 4 : 50);
     const drawing = s("svg", { viewBox: "0 0 300 100", preserveAspectRatio: "none", role: "img", "aria-label": `${label}: from ${short(values[0])} to ${short(values.at(-1))}, lowest ${short(low)}, highest ${short(high)}` });
     for (const event of this.state.events) {
       const place = event.kind === "rollback" ? event.left : event.step;
       const kind = { rollback: "back", alert: "alarm", collapse: "back" }[event.kind];
       if (kind && place >= first) drawing.append(s("line", { class: kind, x1: x(place), x2: x(place), y1: 0, y2: 100 }));
     }
-    const line = points.length > 1 ? points : [...points, [first + span, values[0]]];
-    drawing.append(s("polyline", { points: line.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }));
+    const places = points.map(([step, value]) => [x(step).toFixed(1), y(value).toFixed(1)]);
+    if (places.length > 1) drawing.append(s("polyline", { points: places.join(" ") }));
+    else drawing.append(s("path", { class: "point", d: `M${places[0]}h0` })); // a line of no length is drawn as a dot
     return h("figure", { class: "chart" }, h("figcaption", {}, h("span", {}, label), h("b", {}, short(values.at(-1)))), drawing, h("div", { class: "range", "aria-hidden": "true" }, h("span", {}, `${short(low)} – ${short(high)}`), h("span", {}, `${first} – ${this.state.step}`)));
   }
 
