@@ -131,7 +131,7 @@ _ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-_TIMEOUT_MS = 60_000
+_TIMEOUT_MS = 240_000
 _TOUCH = {"is_mobile": True, "has_touch": True}
 SCREENS: dict[str, dict[str, Any]] = {
     "wide": {"viewport": {"width": 1440, "height": 900}},

@@ -199,7 +199,7 @@ def test_melody_is_written_and_harmonised(open_page: Callable[..., Any], act: ty
     page.keyboard.press("w")
     pitches = [row[1] for row in act.notes(page)[0]]
     assert pitches == [72, 74, 75, 60, 61]
-    page.get_by_role("button", name="Delete the note before the cursor").click()
+    page.get_by_role("button", name="Delete last").click()
     page.get_by_role("button", name="Rest").click()
     page.get_by_label("Letter keys").uncheck()
     page.keyboard.press("s")

@@ -42,7 +42,7 @@ export class KeyboardPanel {
         "div",
         { class: "row" },
         button("Rest", () => this.editor.rest()),
-        button("Back", () => this.editor.back(), { "aria-label": "Delete the note before the cursor" }),
+        button("Delete last", () => this.editor.back()),
         this.recordButton,
         this.midiButton,
         h("span", { class: "group" }, button("‹", () => this.letters.shift(-12), { "aria-label": "Octave lower" }), button("›", () => this.letters.shift(12), { "aria-label": "Octave higher" })),
