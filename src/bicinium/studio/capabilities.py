@@ -17,6 +17,7 @@ from bicinium.model.checkpoint import load_checkpoint
 from bicinium.music.key import ALL_KEYS
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH
 from bicinium.render.export import require_libraries
+from bicinium.studio.messages import CONSTRAINT_LABELS
 from bicinium.studio.piano_samples import SAMPLE_PITCHES, SAMPLE_SECONDS
 from bicinium.studio.request_body import MAX_BODY_BYTES
 from bicinium.studio.schemas import MAX_CANDIDATES, MAX_PIECES
@@ -29,20 +30,6 @@ MEDIA_TYPES = {
     "svg": "image/svg+xml",
 }  # of the export formats
 UPLOAD_SUFFIXES = (*MUSIC_SUFFIXES, ".json")
-CONSTRAINT_LABELS = {
-    "close": "End with a cadence on the tonic",
-    "in_key": "Stay in the key, with few accidentals",
-    "range": "Stay within the ranges below",
-    "hand_span": "Keep close notes within the span of a hand",
-    "parallels": "No parallel fifths or octaves",
-    "crossing": "No crossing of the voices",
-    "consonance": "Consonances on strong beats",
-    "leap": "No leaps larger than the limit below",
-    "authentic": "Share of cadences from the dominant (0 to 1)",
-    "accidentals": "Share of accidentals (0 to 1)",
-    "span": "Span of a hand, in semitones",
-    "max_leap": "Largest leap, in semitones",
-}  # shorter than the descriptions
 
 
 def capabilities(model: Path, has_runs: bool) -> dict[str, Any]:

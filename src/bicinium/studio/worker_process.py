@@ -18,6 +18,7 @@ from typing import Any
 
 from bicinium.errors import BiciniumError
 from bicinium.studio.errors import StudioError
+from bicinium.studio.messages import page_message
 
 Task = Callable[..., Iterator[Any]]
 _POLL_SECONDS = 0.1  # longest wait of a thread for a message
@@ -113,7 +114,7 @@ def _execute_tasks(pipe: Connection, memory_bytes: int) -> None:
                 if is_result_wanted:
                     pipe.send(("item", item))
         except BiciniumError as error:
-            outcome = ("rejected", str(error))
+            outcome = ("rejected", page_message(str(error)))
         except MemoryError:
             outcome = ("rejected", "the request needs more memory than the studio may use")
         except BrokenPipeError:

@@ -55,7 +55,7 @@ export class Analysis {
     const rules = h("dl", { class: "rulebook" });
     for (const { name, score, description } of result.rules) {
       const mark = score === 1 ? h("span", { class: "tick" }, "✓ kept") : score.toFixed(3);
-      rules.append(h("dt", {}, h("span", {}, name), mark), h("dd", {}, description));
+      rules.append(h("dt", {}, h("span", {}, name.replaceAll("_", " ")), mark), h("dd", {}, description));
     }
     const percent = result.mean_illegal_mass * 100;
     const choices = result.forbidden_choices;
@@ -70,7 +70,7 @@ export class Analysis {
     return h(
       "div",
       { class: "places" },
-      list.map((one) => h("button", { type: "button", onclick: () => this.studio.seek(this.studio.activeView, one.tick) }, h("b", {}, `${one.rule}: `), text(one))),
+      list.map((one) => h("button", { type: "button", onclick: () => this.studio.seek(this.studio.activeView, one.tick) }, h("b", {}, `${one.rule.replaceAll("_", " ")}: `), text(one))),
     );
   }
 

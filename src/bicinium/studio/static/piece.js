@@ -45,7 +45,7 @@ export class Piece {
 
   /** A piece from a file. */
   static imported({ name, verdict, score, voices }) {
-    const marks = verdict.violations.map(({ tick, message, rule }) => ({ tick, message: `${rule}: ${message}` }));
+    const marks = verdict.violations.map(({ tick, message, rule }) => ({ tick, message: `${rule.replaceAll("_", " ")}: ${message}` }));
     return new Piece({ name, verdict, score, voices, marks, title: score?.title || name });
   }
 
