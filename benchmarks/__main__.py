@@ -23,6 +23,7 @@ SPEED = (
 EXPERIMENTS = (
     "ablation",
     "baselines",
+    "canons",
     "completion",
     "compose_pieces",
     "composing",

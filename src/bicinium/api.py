@@ -7,7 +7,7 @@ its options as keywords: the fields of ``ComposeRequest`` and of ``Sampling``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,11 @@ from bicinium.generation.composer import Composer
 from bicinium.generation.composition import Composition
 from bicinium.generation.critic import Critic
 from bicinium.generation.memorization import QuotationIndex, quotations_path
+from bicinium.generation.piecewise import PiecewiseSearch
 from bicinium.generation.rerank import Selection
 from bicinium.generation.streaming import NoteEvent
 from bicinium.model.checkpoint import load_checkpoint, resolve_model
-from bicinium.music.score import Score
+from bicinium.music.score import VOICES, Score
 from bicinium.render.export import write_score
 from bicinium.reports.verdicts import FileVerdict, validate_file
 from bicinium.request import ComposeRequest
@@ -87,6 +88,8 @@ def compose_many(
     CancelledError as soon as ``cancelled`` returns True.
     """
     request = request or ComposeRequest.from_options(n=n, **options)
+    if request.is_piecewise:
+        return list(_compose_piecewise(request, progress, cancelled))
     composer, seeds = _composer(request), list(request.seeds)
     results = composer.generate(
         request.conditions(seeds, composer.styles),
@@ -118,6 +121,9 @@ def compose_each(
     are left out. Raises RequestError if every piece is rejected.
     """
     request = request or ComposeRequest.from_options(**options)
+    if request.is_piecewise:
+        yield from _compose_piecewise(request)
+        return
     composer, seeds = _composer(request), list(request.seeds)
     conditions = request.conditions(seeds, composer.styles)
     rounds = sorted({1, request.candidates})
@@ -135,13 +141,36 @@ def compose_each(
         raise RequestError(rejection_message(min(rejected, key=lambda one: one.index)))
 
 
+def _compose_piecewise(
+    request: ComposeRequest,
+    progress: ProgressCallback | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Iterator[Composition]:
+    """Compose canons or invertible counterpoint, one piece after another."""
+    composer, selection = _composer(request), _selection(request)
+    ranges = [composer.grammar.config.range_of(part) for part in range(VOICES)]
+    pieces = request.conditions(list(request.seeds), composer.styles)
+    bars = sum(piece.bars for piece in pieces)
+    for index, (piece, seed) in enumerate(zip(pieces, request.seeds, strict=True)):
+        before = sum(one.bars for one in pieces[:index])
+        report = partial(_report_bars, progress, before, bars) if progress else None
+        plan = request.plan(piece, ranges)
+        yield PiecewiseSearch(
+            composer, piece, seed, plan, request.config, selection, cancelled, report
+        ).run()
+
+
+def _report_bars(progress: ProgressCallback, before: int, bars: int, settled: int) -> None:
+    progress(before + settled, bars)
+
+
 def stream(*, request: ComposeRequest | None = None, **options: Any) -> Iterator[NoteEvent]:
     """Compose one piece and give its notes as they are made; see ``note_events``."""
     request = request or ComposeRequest.from_options(n=1, **options)
-    if request.max_quote is not None or not request.use_grammar:
+    if request.max_quote is not None or not request.use_grammar or request.is_piecewise:
         raise RequestError(
-            "A stream needs the grammar and cannot limit quotations, since it takes no note back. "
-            "Leave out max_quote and no_grammar."
+            "A stream needs the grammar, and takes no note back. Leave out max_quote, no_grammar, "
+            "canon and invertible."
         )
     composer = _composer(request)
     (conditions,) = request.conditions([request.seed], composer.styles)

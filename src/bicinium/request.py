@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from bicinium.counterpoint.imitation import INVERSIONS, Canon
 from bicinium.errors import RequestError
 from bicinium.formats.registry import read_score, read_voice
 from bicinium.generation.conditions import Conditions, draw_key, draw_meter, draw_style
@@ -22,19 +23,21 @@ from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints.config import DEFAULT_CONSTRAINTS, Constraints
 from bicinium.generation.fixed_notes import FixedNotes, fix_around_gap, fix_opening, fix_voice
 from bicinium.generation.given_score import check_grammar, check_meter, key_of, key_of_line
+from bicinium.generation.piecewise import CanonPlan, InvertiblePlan, Plan
 from bicinium.generation.rerank import DEFAULT_BEST_OF
 from bicinium.generation.sampling import DEFAULT_SAMPLING, Sampling
 from bicinium.generation.subject import INTERVALS, fix_subject, parse_subject
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import DEFAULT_MODEL, resolve_model
+from bicinium.music.counterpoint import PitchRange
 from bicinium.music.losses import Loss
-from bicinium.music.score import Meter, Score, Voice
+from bicinium.music.score import COMMON_TIME, Meter, Score, Voice
 from bicinium.music.signature import Signature
 from bicinium.option_types import check_types
 
 DEFAULT_BARS = 16
 _CONTINUATION_BARS = 8  # added to a piece that is continued
-_SOURCES = ("continue_from", "upper", "lower", "rewrite", "subject")
+_SOURCES = ("continue_from", "upper", "lower", "rewrite", "subject", "canon", "invertible")
 _FILES = ("continue_from", "upper", "lower", "rewrite", "model")
 _RENAMED = {"recurrence": "motif_strength"}
 _REMOVED = {"repetition_penalty": 0.0}  # and the value at which it had no effect
@@ -66,6 +69,8 @@ class ComposeRequest:
     title: str | None = None  # None: that of the given file, or the key
     composer: str | None = None  # None: that of the given file, or bicinium
     answer: str = "octave"  # the interval of the answer: "octave" or "fifth"
+    canon: str | None = None  # like "1 bar at the octave below": the follower repeats the leader
+    invertible: int | None = None  # 8, 10 or 12: the voices may change places at this interval
     sampling: Sampling = DEFAULT_SAMPLING
     constraints: Constraints | None = DEFAULT_CONSTRAINTS  # None: the grammar only
     max_quote: int | None = None  # bars of the training set that a piece may quote; None: any
@@ -93,6 +98,12 @@ class ComposeRequest:
             )
         if self.answer != "octave" and self.subject is None:
             raise RequestError("answer needs a subject. Name one, or leave the answer out.")
+        if self.invertible is not None and self.invertible not in INVERSIONS:
+            raise RequestError(f"invertible must be 8, 10 or 12 (got {self.invertible}).")
+        if self.canon is not None:
+            Canon.parse(self.canon, COMMON_TIME)
+        if self.is_piecewise and not self.use_grammar:
+            raise RequestError("canon and invertible need the grammar. Leave it on.")
         if self.max_quote is not None and (self.max_quote < 0 or not self.use_grammar):
             raise RequestError(
                 f"max_quote must be 0 or more, with the grammar on (got {self.max_quote})."
@@ -147,6 +158,25 @@ class ComposeRequest:
     def config(self) -> GenerationConfig:
         """How tokens are drawn."""
         return GenerationConfig(self.sampling, self.use_grammar, self.constraints)
+
+    @property
+    def is_piecewise(self) -> bool:
+        """Whether the pieces are composed a few bars at a time; see ``plan``."""
+        return self.canon is not None or self.invertible is not None
+
+    def plan(self, piece: Conditions, ranges: Sequence[PitchRange]) -> Plan:
+        """Return how a canon or invertible counterpoint is composed, if ``is_piecewise``.
+
+        ranges: the lowest and the highest pitch of each voice.
+        """
+        if self.canon is None:
+            return InvertiblePlan(self.invertible or INVERSIONS[0], piece)
+        canon = Canon.parse(self.canon, piece.meter)
+        if canon.delay_ticks >= (piece.bars - 1) * piece.meter.bar_ticks:
+            raise RequestError(
+                f"{piece.bars} bars are too short for a canon at {self.canon}. Choose more bars."
+            )
+        return CanonPlan(canon, piece, ranges)
 
     def conditions(self, seeds: Sequence[int], styles: Sequence[str]) -> list[Conditions]:
         """Return the conditions of one piece for each seed.

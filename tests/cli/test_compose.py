@@ -257,3 +257,14 @@ def test_the_title_and_composer_of_a_given_file_are_kept(
             "--model", tiny_model, "--formats", "musicxml", "--title", "Mine")  # fmt: skip
     piece = read_score("out/c-major-4-4-seed-1.musicxml")
     assert (piece.title, piece.composer) == ("Mine", "bicinium")
+
+
+def test_the_inversion_is_written_too(run_cli: Callable[..., Any], tmp_path: Path) -> None:
+    ran = run_cli(
+        "compose", "-n", 1, "--bars", 3, "--key", "C major", "--meter", "2/4", "--seed", 4,
+        "--invertible", 8, "--best-of", 4, "--out", "pieces",
+    )  # fmt: skip
+    assert ran.status == 0
+    names = sorted(path.name for path in (tmp_path / "pieces").iterdir())
+    assert names == ["c-major-2-4-seed-4-inverted.mid", "c-major-2-4-seed-4.mid"]
+    assert run_cli("check", "pieces").status == 0

@@ -80,6 +80,18 @@ def compose(
     answer: Annotated[
         str, typer.Option(help="Interval of the answer: octave or fifth.")
     ] = "octave",
+    canon: Annotated[
+        str | None,
+        typer.Option(
+            help="A canon, like '1 bar at the octave below' or '2 beats at the fifth above'."
+        ),
+    ] = None,
+    invertible: Annotated[
+        int | None,
+        typer.Option(
+            help="Voices that may change places at the 8th, 10th or 12th; both are written."
+        ),
+    ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(help="Under 1 more predictable, over 1 more varied (default: 1)."),
@@ -160,6 +172,7 @@ def compose(
 
 
 _FRESH_SEEDS = 1_000_000  # a seed of six digits at most is easily typed
+_INVERTED = "-inverted"  # in the names of files with an inversion
 # Parameters that are not options of the request.
 _OUTPUT = (
     "constraint",
@@ -197,12 +210,15 @@ def _request(parameters: dict[str, Any]) -> ComposeRequest:
 
 
 def _file_names(request: ComposeRequest, out: Path, suffixes: list[str]) -> list[list[Path]]:
-    """Return the files of each piece, one in each format."""
+    """Return the files of each piece, one in each format, and those of its inversion."""
     from bicinium.api import file_stems
 
     if not request.use_grammar:
         suffixes = [*suffixes, "tokens.json"]  # instead of the others, for invalid pieces
-    return [[out / f"{stem}.{suffix}" for suffix in suffixes] for stem in file_stems(request)]
+    ends = [f".{suffix}" for suffix in suffixes]
+    if request.invertible:
+        ends += [f"{_INVERTED}.{suffix}" for suffix in suffixes]
+    return [[out / f"{stem}{end}" for end in ends] for stem in file_stems(request)]
 
 
 def _compose_files(
@@ -221,8 +237,9 @@ def _compose_files(
     with report_write_errors(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
         for piece, files in zip(pieces, names, strict=True):
+            inversion = piece.inverted(request.invertible) if request.invertible else piece
             paths = [
-                piece.save(path, perform)
+                (inversion if _INVERTED in path.name else piece).save(path, perform)
                 for path in files
                 if not path.name.endswith(".tokens.json")
             ]

@@ -13,7 +13,7 @@ from bicinium.formats.spelling import Spelling
 _LETTERS = "CDEFGAB"
 _MAJOR_SEMITONES = (0, 2, 4, 5, 7, 9, 11)  # of unison, second, ... seventh, major or perfect
 _PERFECT_STEPS = (0, 3, 4)  # unison, fourth, fifth
-_NUMBERS = (
+INTERVAL_NUMBERS = (
     "unison", "second", "third", "fourth", "fifth", "sixth", "seventh", "octave", "ninth", "tenth",
     "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth",
 )  # fmt: skip
@@ -111,7 +111,11 @@ class Interval:
     def name(self) -> str:
         """Return the name, such as ``minor sixth``; beyond two octaves that of the simple one."""
         steps = self.size.steps
-        number = _NUMBERS[steps] if steps < len(_NUMBERS) else _NUMBERS[steps % 7 or 7]
+        number = (
+            INTERVAL_NUMBERS[steps]
+            if steps < len(INTERVAL_NUMBERS)
+            else INTERVAL_NUMBERS[steps % 7 or 7]
+        )
         if self.is_perfect_octave:
             return number
         return f"{self.quality} {number}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bicinium.atomic_write import atomic_write
+from bicinium.counterpoint.imitation import invert
 from bicinium.generation.conditions import Conditions
 from bicinium.grammar import ValidationResult
 from bicinium.music.score import Score
@@ -48,6 +49,10 @@ class Composition:
             "tempo": f"{asked.tempo_qpm:g}" if asked.tempo_qpm else "the model's choice",
             "style": asked.style or "none requested",
         }
+
+    def inverted(self, interval: int) -> Composition:
+        """Return the piece with its voices in each other's place; see ``invert``."""
+        return replace(self, score=None if self.score is None else invert(self.score, interval))
 
     def save(self, path: str | Path, perform: bool = False) -> Path:
         """Write the piece in the format of the path's suffix (see ``render.export``).
