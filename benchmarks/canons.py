@@ -71,6 +71,7 @@ def canons(bars: int) -> Table:
         found = ", ".join(faults(score)) or "none"
         cells = [text, key, score.meter, score.note_count, repeats(piece, text), found, piece.draws]
         table.add(*map(str, cells), _seconds(began))
+        print(table.rows[-1], flush=True)
     return table
 
 

@@ -89,7 +89,7 @@ def compose_many(
     """
     request = request or ComposeRequest.from_options(n=n, **options)
     if request.is_piecewise:
-        return list(_compose_piecewise(request, progress, cancelled))
+        return [one.composition for one in _compose_piecewise(request, progress, cancelled)]
     composer, seeds = _composer(request), list(request.seeds)
     results = composer.generate(
         request.conditions(seeds, composer.styles),
@@ -145,7 +145,7 @@ def _compose_piecewise(
     request: ComposeRequest,
     progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> Iterator[Composition]:
+) -> Iterator[Finished]:
     """Compose canons or invertible counterpoint, one piece after another."""
     composer, selection = _composer(request), _selection(request)
     ranges = [composer.grammar.config.range_of(part) for part in range(VOICES)]
@@ -155,9 +155,10 @@ def _compose_piecewise(
         before = sum(one.bars for one in pieces[:index])
         report = partial(_report_bars, progress, before, bars) if progress else None
         plan = request.plan(piece, ranges)
-        yield PiecewiseSearch(
+        found = PiecewiseSearch(
             composer, piece, seed, plan, request.config, selection, cancelled, report
         ).run()
+        yield Finished(index, found, (found,), found.draws * found.candidates)
 
 
 def _report_bars(progress: ProgressCallback, before: int, bars: int, settled: int) -> None:

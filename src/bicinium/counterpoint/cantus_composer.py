@@ -90,6 +90,6 @@ def _is_varied(pitches: Sequence[int]) -> bool:
 
 def _keeps_rules(score: Score) -> bool:
     line = score.voices[0]
-    speller = ModalSpeller(score.key, line.notes[-1].pitch)
+    speller = ModalSpeller(score.written_signature.fifths, line.notes[-1].pitch)
     texture = Texture(Score((line, line), score.bars, key=score.key), LOWER, speller)
     return not any(True for rule in _RULES for _ in rule.find(texture))

@@ -68,7 +68,7 @@ class LineSearch:
         local = [rule for rule in rule_set.rules if rule.name not in _OF_WHOLE_LINE]
         self._closing = [rule for rule in local if rule.name in _LAST_OF_PIECE]
         self._anywhere = [rule for rule in local if rule.name not in _LAST_OF_PIECE]
-        self._modal = ModalSpeller(cantus.key, self._given[-1].pitch)
+        self._modal = ModalSpeller(cantus.written_signature.fifths, self._given[-1].pitch)
         self._bars = len(self._given)
         self._bar_ticks = cantus.meter.bar_ticks
         self._dead: dict[Effort, set[object]] = {}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from bicinium.formats.spelling import Spelling, signature_alterations
-from bicinium.music.key import STEP_SEMITONES, Key
+from bicinium.music.key import STEP_SEMITONES
 from bicinium.music.score import Score
 
 
 class ModalSpeller:
     """Spells the notes of a mode by its signature, and its raised leading note.
 
-    final: the pitch on which the cantus firmus ends.
+    fifths: the sharps of the signature, negative for flats. final: the pitch on which the cantus
+        firmus ends.
     """
 
-    def __init__(self, key: Key | None, final: int) -> None:
-        signature = signature_alterations(key.fifths if key else 0)
+    def __init__(self, fifths: int, final: int) -> None:
+        signature = signature_alterations(fifths)
         self._of_class = {
             (STEP_SEMITONES[step] + alter) % 12: (step, alter) for step, alter in signature.items()
         }

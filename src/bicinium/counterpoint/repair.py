@@ -15,7 +15,7 @@ from bicinium.counterpoint.checker import CounterpointReport, check_score, find_
 from bicinium.counterpoint.rule import Fault, Severity
 from bicinium.counterpoint.rule_sets import RuleSet
 from bicinium.formats.spelling import signature_alterations
-from bicinium.music.key import STEP_SEMITONES, Key
+from bicinium.music.key import STEP_SEMITONES
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Note, Score, Voice, pitch_name
 
 Likelihood: TypeAlias = Callable[[Score], float]  # bits of surprise; fewer is more likely
@@ -138,10 +138,9 @@ def _places(report: CounterpointReport, fault: Fault) -> list[tuple[int, int]]:
 def _pitches(score: Score, voice: int, index: int) -> Iterator[Change]:
     """Yield a note's changes to other pitches of the key, the nearest first."""
     note = score.voices[voice].notes[index]
-    key = score.key or score.estimated_key or Key(0, "major")
     classes = {
         (STEP_SEMITONES[step] + alter) % 12
-        for step, alter in signature_alterations(key.fifths).items()
+        for step, alter in signature_alterations(score.written_signature.fifths).items()
     }
     final = score.voices[voice].notes[-1].pitch
     near_end = note.onset_tick >= score.end_tick - 2 * score.meter.bar_ticks

@@ -166,7 +166,7 @@ class OutsideMode(Rule):
     cadence_bars: int = 3
 
     def find(self, texture: Texture) -> Iterator[Finding]:
-        signature = signature_alterations(texture.key.fifths)
+        signature = signature_alterations(texture.score.written_signature.fifths)
         cadence = texture.score.end_tick - self.cadence_bars * texture.meter.bar_ticks
         for line in texture.judged_lines:
             for note in line:
