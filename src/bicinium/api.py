@@ -26,7 +26,7 @@ from bicinium.generation.composer import Composer
 from bicinium.generation.composition import Composition
 from bicinium.generation.critic import Critic
 from bicinium.generation.memorization import QuotationIndex, quotations_path
-from bicinium.generation.piecewise import PiecewiseSearch
+from bicinium.generation.piecewise import PiecewiseSearch, plan_of
 from bicinium.generation.rerank import Selection
 from bicinium.generation.streaming import NoteEvent
 from bicinium.model.checkpoint import load_checkpoint, resolve_model
@@ -154,7 +154,7 @@ def _compose_piecewise(
     for index, (piece, seed) in enumerate(zip(pieces, request.seeds, strict=True)):
         before = sum(one.bars for one in pieces[:index])
         report = partial(_report_bars, progress, before, bars) if progress else None
-        plan = request.plan(piece, ranges)
+        plan = plan_of(request.canon, request.invertible, piece, ranges)
         found = PiecewiseSearch(
             composer, piece, seed, plan, request.config, selection, cancelled, report
         ).run()

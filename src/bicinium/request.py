@@ -23,13 +23,11 @@ from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints.config import DEFAULT_CONSTRAINTS, Constraints
 from bicinium.generation.fixed_notes import FixedNotes, fix_around_gap, fix_opening, fix_voice
 from bicinium.generation.given_score import check_grammar, check_meter, key_of, key_of_line
-from bicinium.generation.piecewise import CanonPlan, InvertiblePlan, Plan
 from bicinium.generation.rerank import DEFAULT_BEST_OF
 from bicinium.generation.sampling import DEFAULT_SAMPLING, Sampling
 from bicinium.generation.subject import INTERVALS, fix_subject, parse_subject
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import DEFAULT_MODEL, resolve_model
-from bicinium.music.counterpoint import PitchRange
 from bicinium.music.losses import Loss
 from bicinium.music.score import COMMON_TIME, Meter, Score, Voice
 from bicinium.music.signature import Signature
@@ -98,12 +96,7 @@ class ComposeRequest:
             )
         if self.answer != "octave" and self.subject is None:
             raise RequestError("answer needs a subject. Name one, or leave the answer out.")
-        if self.invertible is not None and self.invertible not in INVERSIONS:
-            raise RequestError(f"invertible must be 8, 10 or 12 (got {self.invertible}).")
-        if self.canon is not None:
-            Canon.parse(self.canon, COMMON_TIME)
-        if self.is_piecewise and not self.use_grammar:
-            raise RequestError("canon and invertible need the grammar. Leave it on.")
+        _check_counterpoint(self)
         if self.max_quote is not None and (self.max_quote < 0 or not self.use_grammar):
             raise RequestError(
                 f"max_quote must be 0 or more, with the grammar on (got {self.max_quote})."
@@ -161,22 +154,8 @@ class ComposeRequest:
 
     @property
     def is_piecewise(self) -> bool:
-        """Whether the pieces are composed a few bars at a time; see ``plan``."""
+        """Whether the pieces are composed a few bars at a time."""
         return self.canon is not None or self.invertible is not None
-
-    def plan(self, piece: Conditions, ranges: Sequence[PitchRange]) -> Plan:
-        """Return how a canon or invertible counterpoint is composed, if ``is_piecewise``.
-
-        ranges: the lowest and the highest pitch of each voice.
-        """
-        if self.canon is None:
-            return InvertiblePlan(self.invertible or INVERSIONS[0], piece)
-        canon = Canon.parse(self.canon, piece.meter)
-        if canon.delay_ticks >= (piece.bars - 1) * piece.meter.bar_ticks:
-            raise RequestError(
-                f"{piece.bars} bars are too short for a canon at {self.canon}. Choose more bars."
-            )
-        return CanonPlan(canon, piece, ranges)
 
     def conditions(self, seeds: Sequence[int], styles: Sequence[str]) -> list[Conditions]:
         """Return the conditions of one piece for each seed.
@@ -275,6 +254,16 @@ def _counted_bars(source: Score, first: int, last: int) -> tuple[int, int]:
             f"bars 1 to {source.bars - 1}."
         )
     return first + upbeat, last + upbeat
+
+
+def _check_counterpoint(request: ComposeRequest) -> None:
+    """Raise RequestError if a canon or invertible counterpoint cannot be composed."""
+    if request.invertible is not None and request.invertible not in INVERSIONS:
+        raise RequestError(f"invertible must be 8, 10 or 12 (got {request.invertible}).")
+    if request.canon is not None:
+        Canon.parse(request.canon, COMMON_TIME)
+    if request.is_piecewise and not request.use_grammar:
+        raise RequestError("canon and invertible need the grammar. Leave it on.")
 
 
 def _current(options: dict[str, Any]) -> dict[str, Any]:

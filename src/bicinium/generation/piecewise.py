@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from bicinium.counterpoint.checker import find_faults
-from bicinium.counterpoint.imitation import Canon, invert
+from bicinium.counterpoint.imitation import INVERSIONS, Canon, invert
 from bicinium.counterpoint.rule import Severity
 from bicinium.counterpoint.rule_sets import BACH, RuleSet
 from bicinium.errors import RequestError, ScoreError
@@ -26,7 +26,7 @@ from bicinium.generation.config import GenerationConfig
 from bicinium.generation.engine import PLACES, BarsWritten, Cancelled, Tokens
 from bicinium.generation.fixed_notes import NO_TICKS, FixedNotes
 from bicinium.generation.rerank import Selection
-from bicinium.music.counterpoint import UPPER
+from bicinium.music.counterpoint import UPPER, PitchRange
 from bicinium.music.score import Note, Score, Voice
 
 _ROUNDS_BEFORE_BACK = 2
@@ -66,7 +66,7 @@ class CanonPlan:
 
     canon: Canon
     conditions: Conditions
-    ranges: Sequence[tuple[int, int]]  # lowest and highest pitch of each voice
+    ranges: Sequence[PitchRange]
 
     @property
     def _close_tick(self) -> int:
@@ -135,6 +135,24 @@ class InvertiblePlan:
 
     def scores(self, score: Score) -> list[tuple[Score, bool]]:
         return [(score, True), (invert(score, self.interval), self.interval == 8)]
+
+
+def plan_of(
+    canon: str | None, invertible: int | None, piece: Conditions, ranges: Sequence[PitchRange]
+) -> Plan:
+    """Return the plan of a canon or, without one, of invertible counterpoint.
+
+    ranges: the lowest and the highest pitch of each voice. Raises RequestError for a canon that is
+    too long for the piece.
+    """
+    if canon is None:
+        return InvertiblePlan(invertible or INVERSIONS[0], piece)
+    parsed = Canon.parse(canon, piece.meter)
+    if parsed.delay_ticks >= (piece.bars - 1) * piece.meter.bar_ticks:
+        raise RequestError(
+            f"{piece.bars} bars are too short for a canon at {canon}. Choose more bars."
+        )
+    return CanonPlan(parsed, piece, ranges)
 
 
 @dataclass(frozen=True, slots=True)
