@@ -130,8 +130,7 @@ class ComposeRequest:
     @property
     def files(self) -> list[Path]:
         """The files that the request reads."""
-        paths = (self.upper, self.lower, self.continue_from, self.rewrite)
-        return [path for path in paths if path is not None]
+        return [path for path in (self.upper, self.lower, self.continue_from, self.rewrite) if path]
 
     def file_stem(self, piece: Conditions, seed: int) -> str:
         """Return a file name without suffix: the given file, or the key and metre; and the seed."""
