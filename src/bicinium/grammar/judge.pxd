@@ -16,8 +16,10 @@ cdef class Judge:
     cdef readonly bint has_own
     cdef readonly list own, questions
 
-    @cython.locals(kind=int, value=int, index=int)
+    @cython.locals(kind=int, value=int)
     cpdef int first_broken(self, State state, int token) except? -2
+    @cython.locals(index=int)
+    cdef int _first_built_in_broken(self, State state, int kind, int value) except? -2
     cpdef int first_own_broken(self, State state, int token) except? -2
     @cython.locals(first=int, token=int, forbidden=bint)
     cpdef bint some_note_fits(self, State state) except -1

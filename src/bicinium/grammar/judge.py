@@ -76,6 +76,14 @@ class Judge:
             token = UNKNOWN
         kind = _kind_of[token]
         value = _value_of[token]
+        if not self.rule_set.forbids(state, kind, value) and (
+            kind != VELOCITY or self.some_note_fits(state)
+        ):
+            return self.first_own_broken(state, token) if self.has_own else -1
+        return self._first_built_in_broken(state, kind, value)
+
+    def _first_built_in_broken(self, state: State, kind: int, value: int) -> int:
+        """The index of the built-in rule that an illegal token breaks."""
         if self.order >= 0 and state.stage != MUSIC and rules.out_of_place(state, kind):
             return self.order
         for index in range(self.built_in):
@@ -83,11 +91,7 @@ class Judge:
                 return index
             if kind == VELOCITY and index == self.look_ahead and not self.some_note_fits(state):
                 return index
-        if kind == VELOCITY and self.built_in == 0 and not self.some_note_fits(state):
-            return 0
-        if self.has_own:
-            return self.first_own_broken(state, token)
-        return -1
+        return 0  # no built-in rule: a VELOCITY that no NOTE_ON can follow
 
     def first_own_broken(self, state: State, token: int) -> int:
         """The index of the first rule of the caller's own that the token breaks, or -1."""

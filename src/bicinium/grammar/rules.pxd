@@ -41,6 +41,7 @@ cpdef void mark_broken(int rule, State state, unsigned char[::1] broken) noexcep
 cdef class RuleSet:
     cdef readonly bint pairing, duration, time, voices, order, velocity, repetition, pitch_range
 
+    cpdef bint forbids(self, State state, int kind, int value) noexcept nogil
     cpdef bint forbids_value(self, State state, int kind, int value) noexcept nogil
     @cython.locals(first=int, count=int, token=int, value=int, forbidden=bint, after_longest=int)
     cpdef void mark_legal(self, State state, int kind, unsigned char[::1] legal) noexcept nogil

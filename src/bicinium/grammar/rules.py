@@ -300,6 +300,15 @@ class RuleSet:
         self.repetition = "repetition" in names
         self.pitch_range = "range" in names
 
+    def forbids(self, state: State, kind: int, value: int) -> bool:
+        """Do the rules forbid a token? A VELOCITY that no NOTE_ON can follow counts as legal."""
+        return (
+            (self.order and out_of_place(state, kind))
+            or self.forbids_value(state, kind, value)
+            or (self.velocity and velocity(state, kind, value))
+            or (self.repetition and repetition(state, kind, value))
+        )
+
     def forbids_value(self, state: State, kind: int, value: int) -> bool:
         """Do the rules other than ``velocity`` and ``repetition`` forbid a token that is in its
         place?
