@@ -341,6 +341,7 @@ def test_training_runs(open_page: Callable[..., Any]) -> None:
     page = open_page("#runs")
     page.wait_for_selector(".chart svg polyline")
     assert page.locator(".chart .back").count() > 0
+    assert page.locator(".chart .point").count() == 1  # one value is a dot, not a line
     assert page.locator(".diary li").count() == 2
     page.click(".samples button")
     page.wait_for_selector(".sheet[data-engraved]")

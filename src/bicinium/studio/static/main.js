@@ -68,7 +68,8 @@ class Studio {
     const name = link.section in this.sections ? link.section : "compose";
     if (name !== this.section) {
       this.sections[this.section]?.leave?.();
-      this.section = name;
+      this.section = $("main").dataset.section = name;
+      $("#stage").scrollTop = 0;
       for (const section of $$("#panel > section")) section.hidden = section.dataset.section !== name;
       for (const anchor of $$(".masthead nav a")) {
         if (anchor.hash === `#${name}`) anchor.setAttribute("aria-current", "page");

@@ -135,7 +135,7 @@ export class RunView {
     const places = points.map(([step, value]) => [x(step).toFixed(1), y(value).toFixed(1)]);
     if (places.length > 1) drawing.append(s("polyline", { points: places.join(" ") }));
     else drawing.append(s("path", { class: "point", d: `M${places[0]}h0` })); // a line of no length is drawn as a dot
-    return h("figure", { class: "chart" }, h("figcaption", {}, h("span", {}, label), h("b", {}, short(values.at(-1)))), drawing, h("div", { class: "range", "aria-hidden": "true" }, h("span", {}, `${short(low)} – ${short(high)}`), h("span", {}, `${first} – ${this.state.step}`)));
+    return h("figure", { class: "chart" }, h("figcaption", {}, h("span", {}, label), h("b", {}, short(values.at(-1)))), drawing, h("div", { class: "range", "aria-hidden": "true" }, h("span", {}, between(short(low), short(high))), h("span", {}, between(first, this.state.step))));
   }
 
   samples(samples) {
@@ -158,6 +158,10 @@ export class RunView {
       this.studio.showMessage(error.message);
     }
   }
+}
+
+function between(from, to) {
+  return from === to ? `${from}` : `${from} – ${to}`;
 }
 
 function short(value) {
