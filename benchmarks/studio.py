@@ -45,7 +45,7 @@ def measure(arguments: Sequence[str]) -> list[Table]:
     parser = argparse.ArgumentParser(prog="benchmarks studio", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--bars", type=int, default=8)
-    parser.add_argument("--candidates", type=int, default=3)
+    parser.add_argument("--candidates", type=int, default=12)
     options = parser.parse_args(arguments)
     try:
         from playwright.sync_api import sync_playwright
@@ -60,7 +60,7 @@ def measure(arguments: Sequence[str]) -> list[Table]:
         page.goto(address)
         page.wait_for_selector("html[data-ready]")
         page.fill("#compose [name=bars]", str(options.bars))
-        page.fill("#compose [name=n]", str(options.candidates))
+        page.fill("#compose [name=best_of]", str(options.candidates))
         rounds = [_press(page, round_) for round_ in range(options.repetitions)]
         browser.close()
     return [_table(rounds, options.bars)]

@@ -118,6 +118,15 @@ def test_other_bars_are_unchanged_when_bars_are_rewritten(
         assert [n for n in after.notes if not bar <= n.onset_tick < 3 * bar] == outside
 
 
+def test_score_that_cannot_be_composed_with_is_named_without_its_file(served: Served) -> None:
+    held = [[[0, 72, 96 * 40, 80]], [[0, 48, 24, 80]]]
+    given = {"meter": "4/4", "key": "C major", "bars": 40, "voices": held}
+    wire = {"use": "rewrite", "score": given, "rewrite_bars": [1, 2]}
+    last = served.compose(seed=2, source=wire)[-1]
+    assert last["error"].startswith("The score cannot be composed with: ")
+    assert "musicxml" not in last["error"]
+
+
 def test_piece_is_continued(served: Served, made_up_score: Callable[..., Score]) -> None:
     given = made_up_score(4, 2, "2/4", "G major")
     wire = {"use": "continue_from", "score": score_to_json(given)}

@@ -20,6 +20,7 @@ from bicinium.studio.score_json import ScoreSchema, StrictSchema
 
 MAX_PIECES = 8
 MAX_CANDIDATES = 48  # of each piece
+SOURCE_NAME = "source.musicxml"  # of the file with the music that a piece starts from
 _MAX_SEED = 2**31
 
 ExportFormat = Literal["mid", "musicxml", "pdf", "wav", "svg"]
@@ -43,7 +44,7 @@ class SourceSchema(StrictSchema):
             if not score.voices[part].notes:
                 raise RequestError(f"The {self.use} voice has no notes.")
             score = _single_voice(score, part)
-        path = folder / "source.musicxml"
+        path = folder / SOURCE_NAME
         write_score(score, path)
         if self.use != "rewrite":
             return {self.use: path}

@@ -30,9 +30,15 @@ from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
 from bicinium.music.voice_reduction import as_single_voice
 from bicinium.render.export import write_score
 from bicinium.reports.verdicts import FileVerdict
+from bicinium.request import ComposeRequest
 from bicinium.studio.engraving import engrave_for_page
 from bicinium.studio.piano_samples import render_piano_samples
-from bicinium.studio.schemas import CheckSchema, ComposeSchemaBase, ProposalsSchema
+from bicinium.studio.schemas import (
+    SOURCE_NAME,
+    CheckSchema,
+    ComposeSchemaBase,
+    ProposalsSchema,
+)
 from bicinium.studio.score_json import score_to_json
 from bicinium.studio.token_analysis import analyse_tokens
 from bicinium.tokenizer.codec import encode, snap
@@ -64,18 +70,27 @@ def compose(body: ComposeSchemaBase, model: Path) -> Iterator[dict[str, Any]]:
     order of their seeds.
     """
     yield {"started": True}
-    farthest: dict[int, tuple[int, int]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for item in compose_each(request=body.to_request(Path(folder), model)):
-            if isinstance(item, Finished):
-                yield {"piece": _piece_json(item.composition)}
-            elif isinstance(item, Found):
-                farthest.pop(item.index, None)  # others may be composed after it
-                candidate = _piece_json(item.composition) | {"seed": body.seed + item.index}
-                yield {"candidate": candidate | {"is_best": item.is_best}}
-            elif (item.draw, item.bars) > farthest.get(item.index, (0, 0)):
-                farthest[item.index] = (item.draw, item.bars)
-                yield {"progress": asdict(item) | {"seed": body.seed + item.index}}
+        try:
+            yield from _compose(body.to_request(Path(folder), model), body.seed)
+        except BiciniumError as error:
+            message = str(error).replace(str(Path(folder, SOURCE_NAME)), "The score")
+            raise type(error)(message) from error
+
+
+def _compose(request: ComposeRequest, first_seed: int) -> Iterator[dict[str, Any]]:
+    farthest: dict[int, tuple[int, int]] = {}
+    for item in compose_each(request=request):
+        seed = first_seed + item.index
+        if isinstance(item, Finished):
+            yield {"piece": _piece_json(item.composition)}
+        elif isinstance(item, Found):
+            farthest.pop(item.index, None)  # others may be composed after it
+            candidate = _piece_json(item.composition)
+            yield {"candidate": candidate | {"seed": seed, "is_best": item.is_best}}
+        elif (item.draw, item.bars) > farthest.get(item.index, (0, 0)):
+            farthest[item.index] = (item.draw, item.bars)
+            yield {"progress": asdict(item) | {"seed": seed}}
 
 
 def engrave(score: Score, width: int) -> Iterator[dict[str, Any]]:
