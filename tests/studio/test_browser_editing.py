@@ -262,6 +262,28 @@ def test_reload_loses_nothing(open_page: Callable[..., Any], act: type[Acts]) ->
     assert not page.evaluate("studio.activeView.piece.isEdited")
 
 
+def test_edits_outlast_links_and_new_pieces(open_page: Callable[..., Any], act: type[Acts]) -> None:
+    page = open_page(_PIECE)
+    act.wait(page)
+    page.locator(".sheet").press("ArrowRight")
+    page.keyboard.press("Delete")
+    edited = act.notes(page)
+    page.reload()  # the address was a link, which would compose the piece without the edit
+    page.wait_for_selector(".sheet[data-engraved]")
+    assert act.notes(page) == edited
+    act.compose(page, bars="2", best_of="1", seed="4")
+    assert act.notes(page) != edited
+    saved = "studio.savedPieces.pieces.map((piece) => piece.score.voices)"
+    assert page.evaluate(saved) == [edited]
+    page.locator(".sheet").press("ArrowRight")
+    page.keyboard.press("Delete")
+    second = act.notes(page)
+    page.evaluate("(link) => { location.hash = link; location.reload(); }", _PIECE)
+    page.wait_for_selector("html[data-ready]")
+    act.wait(page)
+    assert page.evaluate(saved) == [second, edited]
+
+
 def test_link_of_an_edited_piece_has_its_notes(
     open_page: Callable[..., Any], act: type[Acts]
 ) -> None:

@@ -39,6 +39,15 @@ export class Autosave {
     }
   }
 
+  /** Before a link takes the place of what was open: save the pieces that were edited. */
+  rescue() {
+    try {
+      for (const fields of JSON.parse(localStorage.getItem(STORAGE_KEY))?.pieces ?? []) this.studio.savedPieces.saveEdited(new Piece(fields));
+    } catch {
+      localStorage.removeItem(STORAGE_KEY);
+    }
+  }
+
   /** Open what was open. Returns the section that was shown, or null if nothing was saved. */
   restore() {
     let state;

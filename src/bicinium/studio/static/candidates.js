@@ -7,12 +7,14 @@ export class Candidates {
   constructor(studio) {
     this.studio = studio;
     this.element = $("#candidates");
-    this.reset();
+    this.pieces = [];
+    this.original = null;
     this.finish();
   }
 
   /** Make room for candidates; ``original`` is the piece that is varied or recomposed. */
   reset(original = null) {
+    for (const piece of [...this.pieces, this.original]) if (piece !== original) this.studio.savedPieces.saveEdited(piece);
     this.original = original;
     this.pieces = [];
     this.progress = null; // of the candidate that is farthest, {draw, bars, all_bars}

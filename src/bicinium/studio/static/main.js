@@ -39,8 +39,7 @@ class Studio {
     addEventListener("hashchange", () => this.followAddress());
     this.settings.moveTo(this.form);
     this.autosave = new Autosave(this);
-    const isLink = location.hash.includes("?");
-    const section = isLink ? null : this.autosave.restore();
+    const section = location.hash.includes("?") ? this.autosave.rescue() : this.autosave.restore();
     if (section && !location.hash) history.replaceState(null, "", `#${section}`);
     this.followAddress();
   }
@@ -133,6 +132,7 @@ class Studio {
 
   /** Follow a change of the notes in a view. */
   pieceEdited(view) {
+    if (location.hash.includes("?")) history.replaceState(null, "", `#${this.section}`); // the link has the notes of before
     if (view === this.activeView) this.player.replace(view.piece.music);
     this.candidates.render();
     this.sections[this.section]?.pieceChanged?.();
@@ -181,7 +181,7 @@ class Studio {
   clear() {
     this.player.pause();
     this.keyboard.close();
-    for (const piece of new Set([...this.views.map((view) => view.piece), ...this.candidates.pieces])) this.savedPieces.saveEdited(piece);
+    for (const { piece } of this.views) this.savedPieces.saveEdited(piece);
     for (const view of this.views) view.element.remove();
     this.views = [];
     this.discardCandidates();

@@ -4,7 +4,7 @@ import { h, $ } from "./dom.js";
 import { Piece } from "./piece.js";
 
 const STORAGE_KEY = "bicinium.kept";
-const MAX_PIECES = 24;
+const MAX_PIECES = 100;
 
 export class SavedPieces {
   constructor(studio) {
