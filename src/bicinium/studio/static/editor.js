@@ -2,8 +2,10 @@
 // scoreChanges.js, made and undone here; the staff and the piano roll only report what was pointed at.
 
 import { h, $, clamp } from "./dom.js";
-import { meterOf, pitchName, placeOf } from "./music.js";
-import { addNotes, clearTicks, deleteNote, moveNote, setFields, SHORTEST } from "./scoreChanges.js";
+import { actionOf } from "./editorKeys.js";
+import { pitchName, placeOf } from "./music.js";
+import { addNotes, clearTicks, deleteNote, moveNote, SHORTEST } from "./scoreChanges.js";
+import { ScoreSettings } from "./scoreSettings.js";
 
 const LENGTHS = [
   [3, "thirty-second"],
@@ -21,7 +23,6 @@ const LENGTHS = [
 ];
 const SIXTEENTH = 6;
 const MIDDLE = [72, 48]; // pitches at which the cursor begins
-const LENGTH_KEYS = { 2: 3, 3: 6, 4: 12, 5: 24, 6: 48, 7: 96 }; // as in MuseScore
 export const VOICES = ["upper", "lower"];
 
 /** "quarter", or the ticks of a length that has no name here. */
@@ -56,9 +57,8 @@ export class Editor {
       button("Delete", "Delete the note", () => this.remove(), { name: "delete" }),
     ];
     this.keysButton = h("button", { type: "button", name: "keyboard", "aria-pressed": "false", onclick: () => this.studio.keyboard.toggle() }, "Keyboard");
-    this.settingsButton = h("button", { type: "button", name: "score", "aria-pressed": "false", onclick: () => this.toggleSettings() }, "Score …");
+    this.settings = new ScoreSettings(this);
     this.status = h("output", { class: "editing", role: "status" });
-    this.settings = h("form", { class: "score-settings", hidden: true, onsubmit: (event) => event.preventDefault() });
     const group = (...children) => h("span", { class: "group" }, ...children);
     this.toolbar = h(
       "div",
@@ -66,7 +66,7 @@ export class Editor {
       group(this.undoButton, this.redoButton),
       group(this.addButton, this.voiceLabel, this.lengthLabel),
       group(...this.noteButtons),
-      group(this.keysButton, this.settingsButton),
+      group(this.keysButton, this.settings.button),
     );
     this.element = h("div", { class: "tools" }, this.toolbar, this.status);
   }
@@ -92,8 +92,7 @@ export class Editor {
   /** Show another piece. */
   load() {
     this.element.hidden = !this.score;
-    this.settings.hidden = true;
-    this.settingsButton.setAttribute("aria-pressed", "false");
+    this.settings.show(false);
     this.selected = null;
     if (!this.score) return;
     this.caret = { tick: this.piece.music.start, pitch: MIDDLE[this.part] };
@@ -123,7 +122,7 @@ export class Editor {
     this.caret.tick = clamp(this.caret.tick, this.piece.music.start, this.piece.music.end - SHORTEST);
     this.view.scoreChanged();
     this.show(words);
-    this.fillSettings();
+    this.settings.fill();
   }
 
   /** Change the selected note. */
@@ -287,91 +286,15 @@ export class Editor {
     select.value = ticks;
   }
 
-  toggleSettings() {
-    this.settings.hidden = !this.settings.hidden;
-    this.settingsButton.setAttribute("aria-pressed", `${!this.settings.hidden}`);
-    this.fillSettings();
-  }
-
-  /** Show title, key, metre, bars and tempo of the score. */
-  fillSettings() {
-    if (this.settings.hidden) return;
-    if (!this.settings.elements.length) this.buildSettings();
-    for (const field of this.settings.elements) {
-      const value = this.score[field.name] ?? "";
-      if (field.options && ![...field.options].some((option) => option.value === value)) field.append(h("option", { value }, value || "none"));
-      field.value = value;
-    }
-  }
-
-  buildSettings() {
-    const { capabilities } = this.studio;
-    const change = () => this.readSettings();
-    const select = (label, name, options) => h("label", {}, label, h("select", { name, onchange: change }, options.map(([value, text]) => h("option", { value }, text))));
-    const input = (label, name, more) => h("label", {}, label, h("input", { name, onchange: change, required: true, ...more }));
-    this.settings.append(
-      input("Title", "title", { maxlength: 200, required: false }),
-      select("Key", "key", capabilities.keys.map(({ name, printed }) => [name, printed])),
-      select("Metre", "meter", capabilities.meters.map((one) => [one, one])),
-      input("Bars", "bars", { type: "number", min: 1, max: capabilities.limits.bars }),
-      input("Tempo (♩)", "tempo", { type: "number", min: 20, max: 300, step: "any" }),
-    );
-  }
-
-  readSettings() {
-    if (!this.settings.reportValidity()) return;
-    const { title, key, meter, bars, tempo } = this.settings.elements;
-    const fields = { title: title.value.trim(), key: key.value || null, meter: meter.value, bars: bars.valueAsNumber, tempo: tempo.valueAsNumber };
-    const barTicks = meterOf(fields.meter).bar;
-    if (fields.key !== this.score.key) Object.assign(fields, { fifths: null, mode: "", spellings: [] }); // as usual in the new key
-    if (fields.meter !== this.score.meter) {
-      const last = Math.max(1, ...this.score.voices.flat().map(([onset, , duration]) => onset + duration));
-      fields.bars = Math.max(fields.bars, Math.ceil(last / barTicks));
-      fields.anacrusis = 0;
-    }
-    this.make(setFields(this.score, fields, fields.bars * barTicks), "Score changed");
-  }
-
   // ---- keys
 
   /** Keys in the score and the piano roll. */
   key(event) {
-    if (!this.score) return;
-    const command = event.ctrlKey || event.metaKey;
-    const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const does = command ? this.commandOf(name, event) : this.keyOf(name, event);
-    if (!does || event.altKey) return;
+    const does = this.score && actionOf(this, event);
+    if (!does) return;
     event.preventDefault();
     event.stopPropagation();
     does();
-  }
-
-  commandOf(name, { shiftKey }) {
-    if (name === "z") return () => (shiftKey ? this.redo() : this.undo());
-    if (name === "y") return () => this.redo();
-    if (name === "ArrowUp") return () => this.nudge({ pitch: 12 });
-    if (name === "ArrowDown") return () => this.nudge({ pitch: -12 });
-    return null;
-  }
-
-  keyOf(name, { shiftKey }) {
-    const keys = {
-      ArrowUp: () => (this.adding && !this.row ? this.moveCaret(0, 1) : this.nudge({ pitch: 1 })),
-      ArrowDown: () => (this.adding && !this.row ? this.moveCaret(0, -1) : this.nudge({ pitch: -1 })),
-      ArrowLeft: () => (shiftKey ? this.nudge({ onset: -SIXTEENTH }) : this.adding ? this.moveCaret(-this.grid, 0) : this.step(-1)),
-      ArrowRight: () => (shiftKey ? this.nudge({ onset: SIXTEENTH }) : this.adding ? this.moveCaret(this.grid, 0) : this.step(1)),
-      Delete: () => this.remove(),
-      Backspace: () => (this.row || !this.adding ? this.remove() : this.back()),
-      Escape: () => (this.adding ? this.setAdding(false) : this.deselect()),
-      n: () => this.setAdding(!this.adding),
-      v: () => this.stepVoice(),
-      ".": () => this.row && this.setLength(this.row[2] % 3 ? this.row[2] : this.row[2] * 1.5),
-      "[": () => this.stepLength(-1),
-      "]": () => this.stepLength(1),
-      Enter: this.adding ? () => this.enter(this.caret.pitch) : null,
-    };
-    if (!shiftKey && LENGTH_KEYS[name]) return () => this.setLength(LENGTH_KEYS[name]);
-    return keys[name] ?? null;
   }
 
   stepLength(direction) {

@@ -27,7 +27,7 @@ export class PieceView {
     this.key = h("p", { class: "key" });
     const keys = h("details", { class: "shortcuts" }, h("summary", {}, "Keys"), h("p", {}, $("#score-keys").textContent));
     const { element: tools, settings } = this.editor;
-    this.element = h("article", { class: "piece-view", tabindex: "-1" }, this.head, this.actions, tools, settings, this.sheet.element, this.bars, this.roll.element, this.key, keys);
+    this.element = h("article", { class: "piece-view", tabindex: "-1" }, this.head, this.actions, tools, settings.form, this.sheet.element, this.bars, this.roll.element, this.key, keys);
     this.element.addEventListener("click", ({ target }) => target.closest("button") || studio.activate(this, true));
     new ResizeObserver(() => this.redraw()).observe(this.element);
   }
