@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+import bicinium
+from bicinium.formats.registry import read_voice
 
 if TYPE_CHECKING:
     from tests.studio.conftest import Acts
@@ -343,3 +347,43 @@ def test_finger_selects_a_note_and_drags_it(
         client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     (new,) = [row for row in act.notes(page)[part] if row[0] == onset]
     assert new[1] > old[1]
+
+
+_ABC = """X:1
+T:A tune
+M:2/4
+L:1/8
+K:G
+G2 B2|A2 D2|GA Bc|d4|
+"""
+
+
+@pytest.mark.parametrize("suffix", ["abc", "mid", "musicxml"])
+def test_own_tune_gets_a_second_voice_an_edit_and_a_pdf(
+    open_page: Callable[..., Any], act: type[Acts], tmp_path: Path, suffix: str
+) -> None:
+    (tmp_path / "tune.abc").write_text(_ABC)
+    tune = read_voice(tmp_path / "tune.abc", 0)
+    path = tmp_path / f"tune.{suffix}"
+    if suffix != "abc":
+        bicinium.write(tune, path)
+    page = open_page("#add-voice")
+    act.drop(page, "add-voice", path)
+    page.wait_for_selector(".sheet[data-engraved]")
+    act.fill(page, best_of="2")
+    page.click("#add-voice .primary")
+    act.wait(page)
+    upper, lower = act.notes(page)
+    assert [row[:3] for row in upper] == [
+        [note.onset_tick, note.pitch, note.duration_ticks] for note in tune.voices[0].notes
+    ]
+    assert lower
+    page.locator(".sheet").press("ArrowRight")
+    page.keyboard.press("v")
+    page.keyboard.press("Control+ArrowDown")
+    assert act.notes(page)[1] != lower
+    assert act.notes(page)[0] == upper
+    if page.locator("[data-format=pdf]").count():
+        assert act.download(page, "pdf", tmp_path).read_bytes().startswith(b"%PDF")
+    edited = bicinium.read(act.download(page, "musicxml", tmp_path))
+    assert [note.pitch for note in edited.voices[1].notes] == [row[1] for row in act.notes(page)[1]]
