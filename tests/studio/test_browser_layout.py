@@ -110,3 +110,20 @@ def test_print_shows_the_score_alone(open_page: Callable[..., Any], act: type[Ac
     ink = page.locator(".sheet g.note").first.evaluate("note => getComputedStyle(note).fill")
     assert ink == "rgb(0, 0, 0)"
     assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_phone_prints_systems_as_wide_as_paper(
+    open_page: Callable[..., Any], act: type[Acts], screens: dict[str, Any]
+) -> None:
+    script = """window.print = () => {
+        window.printed = document.querySelectorAll(".sheet g.system").length;
+    };"""
+    page = open_page(_PIECE, script=script, **screens["phone"])
+    act.wait(page)
+    systems = page.locator(".sheet g.system").count()
+    page.click(".actions >> text=Print")
+    page.wait_for_function("() => window.printed")
+    assert page.evaluate("printed") < systems
+    page.wait_for_function(
+        "(n) => document.querySelectorAll('.sheet g.system').length === n", arg=systems
+    )

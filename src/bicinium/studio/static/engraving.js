@@ -9,6 +9,7 @@ import { pitchOfStep, StaffMap } from "./staff.js";
 const NEAR = { mouse: 9, pen: 14, touch: 22 }; // pixels from a notehead that still count as on it
 const DRAG = 4; // pixels before a press is a drag
 const SIXTEENTH = 6;
+const PAPER_WIDTH = 900; // pixels
 
 export class EngravedScore {
   /** ``editor`` is the editor of the view. */
@@ -42,7 +43,7 @@ export class EngravedScore {
     while (this.isStale) {
       this.isStale = false;
       const { score, music } = this;
-      this.width = this.innerWidth();
+      this.width = this.printWidth ?? this.innerWidth();
       try {
         const engraved = await api.engrave(score, this.width);
         if (!this.isStale) this.showPages(engraved, music);
@@ -56,6 +57,15 @@ export class EngravedScore {
         }
       }
     }
+  }
+
+  /** Print the score as engraved for a page of paper, whatever the width of the screen. */
+  async print() {
+    this.printWidth = PAPER_WIDTH;
+    await this.engrave();
+    print();
+    this.printWidth = null;
+    await this.engrave();
   }
 
   innerWidth() {
@@ -120,7 +130,7 @@ export class EngravedScore {
   }
 
   resized() {
-    if (!this.pages) return;
+    if (!this.pages || this.printWidth) return;
     if (Math.abs(this.innerWidth() - this.width) / this.width > 0.06) {
       clearTimeout(this.later);
       this.later = setTimeout(() => this.engrave(), 200);

@@ -113,7 +113,7 @@ export class PieceView {
     if (piece.request) actions.push(action("Vary", () => studio.vary(piece)));
     if (piece.score) actions.push(action(studio.savedPieces.has(piece) ? "Saved" : "Save here", () => studio.toggleSaved(piece), { "aria-pressed": `${studio.savedPieces.has(piece)}` }));
     if (piece.score) actions.push(action(studio.views.length > 1 ? "Close" : "Compare", () => studio.compare(this)));
-    if (piece.score) actions.push(action("Share link", (event) => this.shareLink(event.target)), action("Print", () => print()));
+    if (piece.score) actions.push(action("Share link", (event) => this.shareLink(event.target)), action("Print", () => this.sheet.print()));
     if (piece.score) {
       const save = h("span", { class: "save", role: "group", "aria-label": "Download" }, "Download");
       for (const format of studio.capabilities.formats.filter((one) => one !== "svg")) {
