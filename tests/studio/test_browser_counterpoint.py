@@ -45,6 +45,7 @@ def test_exercise_is_mended(
             .map(({ part, onset }) => [part, onset])"""
     )
     assert sorted(marked) == sorted([note.voice, note.onset_tick] for note in fault.notes)
+    assert page.locator(".sheet .fault-number").all_inner_texts() == ["1"]
 
     x, y = page.evaluate(
         """() => {
@@ -93,6 +94,22 @@ def test_exercise_is_mended(
     page.click(".tools [name=undo]")
     page.wait_for_selector("text=1 error")
     assert act.notes(page) == before
+
+
+def test_proposal_is_heard_and_taken_while_it_sounds(
+    open_page: Callable[..., Any], act: type[Acts]
+) -> None:
+    page = open_page("#counterpoint")
+    _open_exercise(page, act)
+    page.locator("#faults li button").first.click()
+    page.click("#fault [name=propose]")
+    first = page.locator(".proposals li").first
+    first.get_by_role("button", name="Hear").click()
+    page.wait_for_function("() => studio.player.playing")
+    first.get_by_role("button", name="Take").click()
+    page.wait_for_selector("text=No fault.")
+    page.wait_for_function("() => !studio.player.playing")
+    assert page.evaluate("studio.player.music === studio.activeView.piece.music")
 
 
 def test_faults_follow_an_edit(open_page: Callable[..., Any], act: type[Acts]) -> None:

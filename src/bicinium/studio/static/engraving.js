@@ -137,6 +137,7 @@ export class EngravedScore {
     }
     this.measure();
     this.move(this.tick ?? this.music.start);
+    this.showMarks(this.marks ?? []);
     this.showEditing();
   }
 
@@ -260,17 +261,23 @@ export class EngravedScore {
     this.handle.style.transform = `translate(${x}px, ${y}px)`;
   }
 
-  /** Number the notes of faults: {number, severity, notes: [{part, onset}], isChosen}. */
+  /** Colour and number the notes of faults: {number, severity, notes: [{part, onset}], isChosen}. */
   showMarks(marks) {
     this.marks = marks;
     if (!this.notes) return;
     for (const { element } of this.notes) element.classList.remove("fault", "error", "warning", "hint", "chosen-fault");
-    for (const { severity, notes, isChosen } of [...marks].sort((a, b) => (a.isChosen ?? false) - (b.isChosen ?? false))) {
-      for (const { part, onset } of notes) {
-        const drawn = this.notes.find((note) => note.part === part && note.onset === onset);
-        drawn?.element.classList.remove("error", "warning", "hint");
-        drawn?.element.classList.add("fault", severity, ...(isChosen ? ["chosen-fault"] : []));
+    for (const label of $$(".fault-number", this.element)) label.remove();
+    for (const { number, severity, notes, isChosen } of [...marks].sort((a, b) => a.isChosen - b.isChosen)) {
+      const drawn = notes.map(({ part, onset }) => this.notes.find((note) => note.part === part && note.onset === onset)).filter(Boolean);
+      for (const { element } of drawn) {
+        element.classList.remove("error", "warning", "hint");
+        element.classList.add("fault", severity, ...(isChosen ? ["chosen-fault"] : []));
       }
+      if (!drawn.length) continue;
+      const { x, y } = drawn.at(-1);
+      const label = h("div", { class: `fault-number ${severity}`, "aria-hidden": "true" }, `${number}`);
+      label.style.transform = `translate(${x + 7}px, ${y - 26}px)`;
+      this.element.append(label);
     }
   }
 

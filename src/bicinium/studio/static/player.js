@@ -34,6 +34,10 @@ export class Player extends EventTarget {
 
   /** Take another version of the same music; what plays goes on. */
   replace(music) {
+    if (this.part) {
+      this.part.afterwards = music; // a part of something else is heard first
+      return;
+    }
     if (this.music && music.tempo !== this.music.tempo) this.tempo = music.tempo;
     this.music = music;
     if (this.loop && this.loop[1] > music.end) this.loop = null;
