@@ -34,6 +34,7 @@ EXPERIMENTS = (
     "quality_calibration",
     "reading_cases",
     "reading_programs",
+    "reading_suites",
     "self_similarity",
     "shapes",
     "species",

@@ -1,17 +1,19 @@
 """Judge what is read of difficult files against the right answer of each.
 
-Usage: python -m benchmarks reading_cases FOLDER [--table]
+Usage: python -m benchmarks reading_cases FOLDER [--docs docs/formats.md]
 
 FOLDER has ``cases.jsonl`` (its ``README.md`` describes the fields) and the files. Each case is
 *right*, *said* (refused, or read with the loss stated, where its row allows that) or *wrong*.
-``--table`` prints the rows of the table in ``docs/formats.md``.
+``--docs`` writes the section with the results of all cases to the documentation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
+import re
+import textwrap
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +30,13 @@ _MAY_REFUSE = (
     "refuse_or_safe", "refuse_or_first",
 )  # fmt: skip
 _MAY_SAY = ("notes_or_said", "said")
+_FORMATS = ("MIDI", "MusicXML", "kern", "ABC", "MEI")
+_FORMATS_BY_SUFFIX = {
+    ".musicxml": "MusicXML", ".xml": "MusicXML", ".mxl": "MusicXML", ".krn": "kern",
+    ".abc": "ABC", ".mei": "MEI",
+}  # fmt: skip
+_RESULTS = ("read", "read, losses said", "refused")
+_BEGIN, _END = "<!-- written by: reading_cases --docs -->", "<!-- end of the written part -->"
 _ANYTHING = ("any", "either", "refuse_or_safe", "see what")
 
 
@@ -112,20 +121,60 @@ def _written(note: tuple[Fraction, int, Fraction] | None) -> str:
     return "({}, {}, {})".format(*note) if note else "nothing"
 
 
+def section(folder: Path) -> str:
+    """Return the part of the documentation that tells what becomes of every case.
+
+    The cases are named by their files, without a number at the beginning.
+    """
+    names: dict[str, dict[str, list[str]]] = {form: defaultdict(list) for form in _FORMATS}
+    for case in load_cases(folder):
+        if case["file"]:
+            path = folder / case["file"]
+            names[_FORMATS_BY_SUFFIX.get(path.suffix, "MIDI")][_result(path)].append(
+                re.sub(r"^\d+-", "", path.name)
+            )
+    lines = ["| format | " + " | ".join(_RESULTS) + " |", "|---" * (1 + len(_RESULTS)) + "|"]
+    for form, results in names.items():
+        counts = (str(len(results[result])) for result in _RESULTS)
+        lines.append(f"| {form} | {' | '.join(counts)} |")
+    for form, results in names.items():
+        lines += ["", f"### {form}"]
+        for result in filter(results.get, _RESULTS):
+            listed = ", ".join(f"`{name}`" for name in results[result])
+            text = f"{result.capitalize()}: {listed}."
+            lines += ["", *textwrap.wrap(text, 100, break_on_hyphens=False)]
+    return "\n".join(lines)
+
+
+def _result(path: Path) -> str:
+    try:
+        return "read, losses said" if read_score(path).losses else "read"
+    except BiciniumError:
+        return "refused"
+
+
+def with_section(page: str, text: str) -> str:
+    """Return a page of the documentation with another text between the marks of the section."""
+    before, _, rest = page.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}"
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print the outcome of every case, and their number."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--docs", type=Path, help="page whose section is written")
     options = parser.parse_args(arguments)
+    if options.docs:
+        page = options.docs.read_text("utf-8")
+        options.docs.write_text(with_section(page, section(options.folder)), "utf-8")
     counts: Counter[str] = Counter()
     for case in load_cases(options.folder):
         if case["file"] is None:
             continue
         result = judge(case, options.folder)
         counts[result.outcome] += 1
-        if options.table:
-            print(f"| {Path(case['file']).suffix or '-'} | {case['what']} | {result.outcome} |")
-        elif result.outcome != "right":
+        if result.outcome != "right":
             print(f"{case['id']} {result.outcome:<5} {case['what']}: {result.seen}")
     print(", ".join(f"{outcome} {number}" for outcome, number in sorted(counts.items())))

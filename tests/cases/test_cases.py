@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.reading_cases import judge, load_cases
+from benchmarks.reading_cases import judge, load_cases, section, with_section
 from bicinium.data.prepare import prepare
 from bicinium.data.sources import find_sources
 from bicinium.errors import RequestError
@@ -50,6 +50,12 @@ def case_file() -> Callable[[str], Path]:
 def test_a_file_is_read_right_or_refused_where_it_may_be(case: dict[str, Any]) -> None:
     judgement = judge(case, _FOLDER)
     assert judgement.outcome != "wrong", f"{case['what']}: {judgement.seen}"
+
+
+def test_the_documentation_has_the_results_of_the_cases() -> None:
+    """If this fails: python -m benchmarks reading_cases FOLDER --docs docs/formats.md."""
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+    assert with_section(page, section(_FOLDER)) == page
 
 
 def test_every_row_in_words_has_a_test() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from bicinium.errors import NotationFileError, ScoreError
 from bicinium.formats.assemble import assemble
 from bicinium.formats.measures import Measure, MeasureNote, Part, require_all_read
+from bicinium.formats.repeats import section_order
 from bicinium.formats.source_bytes import decode_text, read_source
 from bicinium.formats.spelling import Spelling
 from bicinium.music.content import Content
@@ -61,7 +62,7 @@ class _Reader:
         """Apply a line of interpretations: signatures, then splits and joins."""
         for spine, token in zip(self.spines, fields, strict=True):
             if token.startswith("*>[") and not self.section_order:
-                self.section_order = _section_order(token)
+                self.section_order = section_order(token[3:].rstrip("]").split(","))
             if spine.part >= 0:
                 _signature(self.measures[spine.part][-1], token, spine.now - self.start)
         if all(token == "*-" for token in fields):
@@ -280,12 +281,6 @@ def _pieces(text: str) -> list[list[tuple[int, str]]]:
         if line.strip() and set(line.split("\t")) == {"*-"}:
             pieces.append([])
     return [lines for lines in pieces if any(line.startswith("**") for _, line in lines)]
-
-
-def _section_order(token: str) -> str:
-    """Return the order of sections that a token states; nothing if each is played once."""
-    names = token[3:].rstrip("]").split(",")
-    return ", ".join(names) if len(set(names)) < len(names) else ""
 
 
 def _check_count(lines: Sequence[str], parts: Sequence[Part], path: Path) -> None:

@@ -32,6 +32,7 @@ from bicinium.formats.mei_elements import (
     written_length,
 )
 from bicinium.formats.musicxml_reader import parse_xml
+from bicinium.formats.repeats import section_order
 from bicinium.formats.source_bytes import read_source
 from bicinium.formats.spelling import Spelling, signature_alterations
 from bicinium.music.content import Content
@@ -83,7 +84,8 @@ class _Reader:
         for span in root.iter("tupletSpan"):
             first, last = (span.get(end, "").lstrip("#") for end in ("startid", "endid"))
             self._spans.setdefault(first, []).append((tuplet_ratio(span), last))
-        self.section_order = next((e.get("plist", "") for e in root.iter("expansion")), "")
+        expansion = next((e.get("plist", "") for e in root.iter("expansion")), "")
+        self.section_order = section_order(expansion.replace("#", "").split())
         self._tie_ends = {e.get("endid", "").lstrip("#") for e in ties}
 
     def section(self, element: Element, endings: frozenset[int] = frozenset()) -> None:

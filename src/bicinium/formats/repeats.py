@@ -17,6 +17,11 @@ def count_repeats(columns: Sequence[Sequence[Measure]]) -> int:
     return sum((bar.plays > 1) + bool(bar.marks & {*_JUMPS}) for bar in bars)
 
 
+def section_order(names: Sequence[str]) -> str:
+    """Return a stated order of sections in words; nothing if each is played once."""
+    return ", ".join(names) if len(set(names)) < len(names) else ""
+
+
 def played_order(columns: Sequence[Sequence[Measure]]) -> list[int]:
     """Return the indices of the measures in the order in which they are played.
 
