@@ -99,6 +99,19 @@ def test_a_bar_without_notes_lasts_as_long_as_its_metre(tmp_path: Path, bar: str
     assert heard(read(tmp_path, text)) == [(0, 72, 96), (192, 74, 96)]
 
 
+def test_a_rest_that_is_too_long_in_one_part_does_not_make_the_bar_longer(tmp_path: Path) -> None:
+    rests = "<note><rest/><duration>4</duration></note>" * 2
+    parts = [(rests, note("C", 5, 4)), (note("D", 4, 4), note("E", 4, 4))]
+    head = f"<attributes><divisions>1</divisions>{_FOUR_QUARTERS}</attributes>"
+    text = "".join(
+        f'<part id="P{i}"><measure>{head}{first}</measure><measure>{second}</measure></part>'
+        for i, (first, second) in enumerate(parts)
+    )
+    content = read(tmp_path, f"<score-partwise>{text}</score-partwise>")
+    assert heard(content) == [(96, 72, 96), (0, 62, 96), (96, 64, 96)]
+    assert content.losses == ()
+
+
 def _archive(path: Path, **files: str) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in files.items():

@@ -376,11 +376,24 @@ def _metres_stated(
 def _correct_lengths(
     columns: Sequence[Sequence[Measure]], lengths: list[Fraction], bars: Sequence[Fraction]
 ) -> None:
-    """Give rests for the whole measure, and measures hardly too long, the length of the bar."""
+    """Give measures the length of the bar that are rests, or are too long by mistake.
+
+    That is by less than a 32nd, or by rests at the end of one part, where another part is right.
+    """
     for index, (column, bar) in enumerate(zip(columns, bars, strict=True)):
+        excess = lengths[index] - bar
         is_rest = all(measure.is_full_rest for measure in column)
-        if is_rest or 0 < lengths[index] - bar < _LEAST_EXCESS:
+        is_right_elsewhere = excess > 0 and any(measure.length == bar for measure in column)
+        if is_right_elsewhere and _last_end(column) <= bar:
+            excess = Fraction(0)
+        if is_rest or excess == 0 or 0 < excess < _LEAST_EXCESS:
             lengths[index] = bar
+
+
+def _last_end(column: Sequence[Measure]) -> Fraction:
+    """Return where the last note of a measure ends."""
+    ends = (note.onset + note.duration for measure in column for note in measure.notes)
+    return max(ends, default=Fraction(0))
 
 
 def _with_own_metres(
