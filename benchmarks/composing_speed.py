@@ -34,7 +34,11 @@ def measure(arguments: Sequence[str]) -> list[Table]:
     parser = argparse.ArgumentParser(prog="benchmarks composing_speed", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=10)
     options = parser.parse_args(arguments)
-    return [_waits(options.repetitions), _stream(options.repetitions)]
+    return [
+        _waits(options.repetitions),
+        _completion(max(1, options.repetitions // 3)),
+        _stream(options.repetitions),
+    ]
 
 
 def _waits(repetitions: int) -> Table:
@@ -60,6 +64,22 @@ def _waits(repetitions: int) -> Table:
         found = [_command(pieces, seed) for seed in range(times)]
         processor = (_processor_seconds_of_children() - before) / times
         table.add(name, spread(found), goal, f"{processor:.2f}")
+    return table
+
+
+def _completion(repetitions: int) -> Table:
+    table = Table(
+        "A lower voice to an upper one",
+        ("What", "Seconds", "Goal"),
+        ["Default options and candidates, all cores, model loaded."],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        (piece,) = compose_many(1, **_piece(0) | {"bars": 64, "best_of": 1})
+        upper = piece.save(Path(folder) / "piece.mid")
+        times = [
+            seconds(partial(compose_many, 1, upper=upper, seed=seed)) for seed in range(repetitions)
+        ]
+    table.add("64 bars", spread(times), "5")
     return table
 
 
