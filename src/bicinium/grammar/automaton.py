@@ -114,8 +114,8 @@ class MusicalGrammar:
     def broken_rule(self, state: State, token: int) -> int:
         """The index in ``rules`` of the first that forbids the token, -1 if none does.
 
-        Outside the music a token in the wrong place breaks ``order``, whatever else it breaks.
-        Token budgets do not count: they are a matter of composing, not of what is valid.
+        Before the music and after END, a token in the wrong place breaks ``order``, whatever else
+        it breaks. Token budgets do not count: they are a matter of composing, not of what is valid.
         """
         return self.judge.first_broken(state, token)
 

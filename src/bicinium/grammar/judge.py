@@ -38,8 +38,8 @@ _tokens_of_kind = memoryview(array("i", TOKENS_OF_KIND))
 class Judge:
     """Judges the tokens that may follow a state.
 
-    names: the built-in rules that are obeyed, in their order. own: rules of the caller's, after
-    them.
+    names: the built-in rules that are obeyed, in their order. own: the caller's rules, asked
+    after them.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class Judge:
     def first_broken(self, state: State, token: int) -> int:
         """The index of the rule that the token breaks, -1 if it is legal.
 
-        Outside the music a token in the wrong place breaks ``order``, whatever else it breaks. An
-        id that is not in the vocabulary counts as UNK. Token budgets do not count: they are a
-        matter of composing, not of what is valid.
+        Before the music and after END, a token in the wrong place breaks ``order``, whatever else
+        it breaks. An id that is not in the vocabulary counts as UNK. Token budgets do not count:
+        they are a matter of composing, not of what is valid.
         """
         if token < 0 or token >= TOKENS:
             token = UNKNOWN

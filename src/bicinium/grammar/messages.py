@@ -18,6 +18,7 @@ from bicinium.grammar.terms import (
     BEFORE_TEMPO,
     ENDED,
     ENTERED,
+    FAR,
     NOTE_OFF,
     PART,
     READY,
@@ -77,8 +78,10 @@ def time(config: MusicalGrammarConfig, state: State, token: int) -> str:
             no_note = "" if state.notes else "reaches the end without a note, or "
             return f"{no_note}goes beyond the last barline, at tick {state.end_tick}"
         case Kind.END:
-            return "does not fall on the last barline"
-    return "comes on the last barline, where notes may only end and pedals only rise"
+            return f"does not fall on {'a' if state.end_tick == FAR else 'the last'} barline"
+    if KINDS[token] == NOTE_OFF:
+        return "comes on the last barline before a pedal is lifted, which must come first"
+    return "comes on the last barline, where notes may only end and pedals only be lifted"
 
 
 def voices(config: MusicalGrammarConfig, state: State, token: int) -> str:
@@ -96,9 +99,16 @@ def order(config: MusicalGrammarConfig, state: State, token: int) -> str:
     if state.stage == ENDED:
         return "comes after END; only PAD may"
     if state.moment == ENTERED:
-        return "follows a PART; a note of that part must"
+        return "follows a PART; a note or a pedal of that part must"
     if state.moment == READY:
         return "follows a VELOCITY; a NOTE_ON must"
+    match Kind(KINDS[token]):
+        case Kind.PART if VALUES[token] == state.part:
+            return "names the part that is already the current one"
+        case Kind.START | Kind.TEMPO:
+            return "comes a second time"
+        case Kind.SUSTAIN_ON | Kind.SUSTAIN_OFF:
+            return "is out of order: the pedal comes first in a part, and once at a time"
     return "is out of order: parts rise, NOTE_OFF comes before NOTE_ON, pitches rise"
 
 
@@ -114,7 +124,10 @@ def repetition(config: MusicalGrammarConfig, state: State, token: int) -> str:
 
 def pitch_range(config: MusicalGrammarConfig, state: State, token: int) -> str:
     low, high = config.range_of(state.part)
-    return f"is outside this voice's range, {pitch_name(low)} to {pitch_name(high)}"
+    sounds = ""
+    if state.transposition:
+        sounds = f"sounds as {pitch_name(int(VALUES[token]) + state.transposition)} and "
+    return f"{sounds}is outside this voice's range, {pitch_name(low)} to {pitch_name(high)}"
 
 
 class BuiltInRule(Rule):
@@ -145,7 +158,7 @@ _TEXTS: dict[str, tuple[str, Message]] = {
         duration,
     ),
     "time": (
-        "Time advances in the fewest steps, and the piece ends on the last barline.",
+        "Time advances in the fewest steps. The piece ends on a barline, as long as requested.",
         time,
     ),
     "voices": (

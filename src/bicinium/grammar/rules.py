@@ -74,13 +74,14 @@ def pairing(state: State, kind: int, value: int) -> bool:
 
 def duration(state: State, kind: int, value: int) -> bool:
     """A note lasts at least one tick and at most ``max_note_ticks``, and not beyond the last
-    barline. Events of a tick come in rising order, so none may pass over a note that must end now.
+    barline. If a note must end now, its NOTE_OFF comes before every event that is later in the
+    order of the tick.
     """
-    if kind in (NOTE_ON, VELOCITY):
+    if kind in (NOTE_ON, VELOCITY):  # after all NOTE_OFFs of the part
         return passes_over_due_note(state, HIGHEST + 1)
     if kind == NOTE_OFF:
         return began_now(state, value) or passes_over_due_note(state, value)
-    if kind in (SUSTAIN_ON, SUSTAIN_OFF):
+    if kind in (SUSTAIN_ON, SUSTAIN_OFF):  # before all NOTE_OFFs of the part
         return passes_over_due_note(state, LOWEST)
     if kind == PART:
         return value > first_part_due(state)
@@ -91,12 +92,12 @@ def duration(state: State, kind: int, value: int) -> bool:
 
 def time(state: State, kind: int, value: int) -> bool:
     """TIME_SHIFTs are canonical: only the longest may be followed by another. The piece ends on a
-    barline: on the last one, if a number of bars was requested. There notes may only end, and
-    pedals only rise.
+    barline. If a number of bars was requested, that is the last one, and on it notes may only end
+    and pedals only be lifted.
     """
     if kind == TIME_SHIFT:
         return value > ticks_until_end(state)
-    if kind == END:
+    if kind == END:  # too early for the requested end, or not on a barline
         return state.tick < state.end_tick < FAR or state.position_in_bar() != 0
     if state.tick != state.end_tick:
         return False
@@ -122,8 +123,9 @@ def voices(state: State, kind: int, value: int) -> bool:
 
 
 def order(state: State, kind: int, value: int) -> bool:
-    """One spelling only: START, TEMPO, music, END, PAD. In a tick parts rise; in a part the pedal
-    comes first, then NOTE_OFF, then NOTE_ON, pitches rising. An event follows every PART.
+    """Every piece has one encoding: START, TEMPO, music, END, PAD. In a tick the numbers of the
+    parts rise. In a part one pedal token comes first, then NOTE_OFF, then NOTE_ON, pitches rising.
+    A pedal token or a note of that part follows every PART.
     """
     return out_of_place(state, kind) or out_of_order(state, kind, value)
 
@@ -234,8 +236,8 @@ def passes_over_due_note(state: State, pitch: int) -> bool:
 
 
 def ticks_until_due(state: State) -> int:
-    """Ticks until the first sounding note must end. FAR if it is overdue: that was a violation
-    when it happened.
+    """Ticks until the first sounding note must end. FAR if it is overdue: that has been
+    reported.
     """
     return state.first_due - state.tick if state.first_due >= state.tick else FAR
 
@@ -247,7 +249,7 @@ def ticks_until_end(state: State) -> int:
     if state.moment == ARRIVED:
         return 0
     if state.tick > state.end_tick:
-        return FAR  # already a violation when it happened
+        return FAR  # has been reported
     ticks = state.end_tick - state.tick
     return ticks - 1 if state.notes == 0 else ticks
 
@@ -310,8 +312,8 @@ class RuleSet:
         )
 
     def forbids_value(self, state: State, kind: int, value: int) -> bool:
-        """Do the rules other than ``velocity`` and ``repetition`` forbid a token that is in its
-        place?
+        """Do the rules forbid a token? ``velocity``, ``repetition`` and ``out_of_place`` are not
+        asked.
         """
         return (
             (self.voices and voices(state, kind, value))

@@ -25,7 +25,9 @@ def row_of(marks: memoryview, row: int) -> memoryview:
 
 
 def advance(state: State, table: memoryview, tokens: memoryview) -> None:
-    """Move each row of a table on by its token. ``state`` is room to work in, here and below."""
+    """Move each row of a table on by its token. ``state`` is room to work in, overwritten by
+    every function here.
+    """
     for row in range(len(table)):
         state.load(table, row)
         state.advance(tokens[row])

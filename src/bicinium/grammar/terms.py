@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bicinium.tokenizer.vocabulary import BLOCKS, KINDS, VALUES, Kind
 
-FAR = 2**30  # a tick or a number of tokens that is never reached
+FAR = 2**30  # above every tick, number of tokens, part and pitch: none
 SILENT = -1  # in ``State.held_pitch``: no note in this slot
 
 
@@ -23,7 +23,7 @@ class Stage:
 class Moment:
     """What has happened in this tick. The canonical order is a walk through these moments."""
 
-    ARRIVED = 0  # by a TIME_SHIFT that is not the longest: an event or END must follow
+    ARRIVED = 0  # by a TIME_SHIFT that is not the longest: no further TIME_SHIFT may follow
     LONG = 1  # by the longest TIME_SHIFT, or at the beginning: a further TIME_SHIFT may follow
     ENTERED = 2  # a PART was named: an event in it must follow
     PEDAL = 3  # the pedal of this part has moved

@@ -41,7 +41,7 @@ _tokens_of_kind = memoryview(array("i", TOKENS_OF_KIND))
 
 
 def reserve(state: State) -> int:
-    """The number of tokens, END included, that is enough to end the piece from here."""
+    """An upper bound on the tokens needed to end the piece from here, END included."""
     if state.stage == ENDED:
         return 0
     header = max(MUSIC - state.stage, 0)

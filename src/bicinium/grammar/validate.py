@@ -1,7 +1,7 @@
 """The validator: what is wrong with a sequence, where, and how much.
 
 It never repairs. After an error the state goes on as if the token had been meant (the last event
-wins), so that one error is reported once.
+wins), so that one error causes few others.
 """
 
 from __future__ import annotations
