@@ -87,10 +87,11 @@ def test_naming_one_thing_leaves_what_the_seed_draws_of_the_others(
 
 
 def test_a_subject_is_read_note_by_note() -> None:
-    read = parse_subject("D4:1/8 r:1/16 F#4:1/4 R:1 bb3:3/32 E♭5:1/24 C♯4:2")
+    read, ticks = parse_subject("D4:1/8 r:1/16 F#4:1/4 R:1 bb3:3/32 E♭5:1/24 C♯4:2")
     assert [(n.onset_tick, n.pitch, n.duration_ticks) for n in read.notes] == [
         (0, 62, 12), (18, 66, 24), (138, 58, 9), (147, 75, 4), (151, 61, 192),
     ]  # fmt: skip
+    assert ticks == 343
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_pitches_are_scientific(word: str, pitch: int | None, refuses: Refuses) 
         with refuses(RequestError, f"'{word}:1/4' .* off the keyboard, A0 to C8"):
             parse_subject(f"{word}:1/4")
     else:
-        assert parse_subject(f"{word}:1/4").notes[0].pitch == pitch
+        assert parse_subject(f"{word}:1/4")[0].notes[0].pitch == pitch
 
 
 _STEPS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
@@ -121,7 +122,7 @@ def test_a_subject_that_is_written_down_reads_back(words: list[tuple[int | None,
         if pitch is not None:
             notes.append(Note(tick, pitch, ticks))
         tick += ticks
-    assert parse_subject(" ".join(text)) == Voice(tuple(notes))
+    assert parse_subject(" ".join(text))[0] == Voice(tuple(notes))
 
 
 @pytest.mark.parametrize(
@@ -156,15 +157,15 @@ def test_any_text_is_a_subject_or_refused(text: str) -> None:
 @pytest.mark.parametrize(("answer", "semitones"), [("octave", 0), ("fifth", 7)])
 @pytest.mark.parametrize("octave", [3, 4, 6])
 def test_the_answer_is_the_subject_lower_down(answer: str, semitones: int, octave: int) -> None:
-    text = f"D{octave}:1/8 F{octave}:1/8 A{octave}:3/4"
-    asked = _one(subject=text, answer=answer, meter="3/4", bars=8)
+    text = f"D{octave}:1/8 F{octave}:1/8 A{octave}:5/8"
+    asked = _one(subject=text, answer=answer, meter="3/4", bars=5)  # no room for returns
     upper, lower = asked.fixed_notes.score.voices
-    assert upper == parse_subject(text)
+    assert upper == parse_subject(text)[0]
     moves = {
         (below.onset_tick - above.onset_tick, below.pitch - above.pitch, below.duration_ticks)
         for above, below in zip(upper.notes, lower.notes, strict=True)
     }
-    assert {later for later, _, _ in moves} == {144}  # the subject is one bar and a third long
+    assert {later for later, _, _ in moves} == {144}  # the subject is one bar and a sixth long
     (interval,) = {interval for _, interval, _ in moves}
     assert interval < 0
     assert interval % 12 == semitones
@@ -177,7 +178,8 @@ def test_a_subject_says_its_key_and_the_seed_the_rest() -> None:
     text = "A4:1/8 B4:1/8 C5:1/8 D5:1/8 E5:1/4 G#4:1/4 A4:1/2"
     drawn = ComposeRequest(subject=text).conditions(range(10), _STYLES)
     assert {str(one.key) for one in drawn} == {"A minor"}
-    assert len({str(one.meter) for one in drawn}) > 1
+    assert {str(one.meter) for one in drawn} == {"3/4"}  # which its six quarters fill
+    assert len({one.style for one in drawn}) > 1
     assert str(_one(subject=text, key="C major").key) == "C major"
 
 
@@ -496,3 +498,50 @@ def test_a_mode_of_the_tune_is_that_of_the_piece(tmp_path: Path) -> None:
     tune = _given(tmp_path, Signature.parse("G lydian"))
     assert _one(upper=tune).signature == Signature(2, "lydian")
     assert _one(key="D dorian").display_title == "Bicinium in D dorian"
+
+
+# ------------------------------------------------------------------ metre, key, use of subjects
+
+_BAR_OF_C = "C4:1/8 D4:1/8 E4:1/8 F4:1/8 G4:1/4 E4:1/4"
+
+
+@pytest.mark.parametrize(
+    ("subject", "meter"),
+    [
+        (_BAR_OF_C, "4/4"),
+        ("C4:1/4 E4:1/4 G4:1/4", "3/4"),
+        ("C4:1/4 E4:1/8 r:1/8", "2/4"),
+        ("C4:1/4 E4:1/4 G4:1/4 C5:3/4", "3/4"),
+    ],
+)
+def test_a_subject_sets_metre_and_key(subject: str, meter: str) -> None:
+    for seed in range(5):
+        asked = _one(seed, subject=subject)
+        assert (str(asked.meter), asked.key) == (meter, Key.parse("C major"))
+
+
+def test_a_metre_or_key_that_contradicts_the_subject_is_refused(refuses: Refuses) -> None:
+    with refuses(RequestError, "lasts 4 quarter notes, which are bars of 4/4 and not of 3/4"):
+        _one(subject=_BAR_OF_C, meter="3/4")
+    with refuses(RequestError, "are in C major, not in E major. Leave the key out"):
+        _one(subject=_BAR_OF_C, key="E major")
+    assert _one(subject="C4:1/4 E4:1/4", meter="4/4").meter == Meter(4, 4)
+
+
+@pytest.mark.parametrize("bars", [1, 2, 3, 5])
+def test_a_subject_of_any_length_is_answered_and_returns(bars: int) -> None:
+    asked = _one(subject=" ".join([_BAR_OF_C] * bars), best_of=1)
+    assert asked.bars == max(16, 6 * bars)
+    melody = [0, 2, 4, 5, 7, 4] * bars
+    for part, voice in enumerate(asked.fixed_notes.score.voices):
+        entries = [voice.notes[i : i + len(melody)] for i in (0, len(melody))]
+        assert [[n.pitch - e[0].pitch for n in e] for e in entries] == [melody, melody]
+        starts = [entry[0].onset_tick // 96 for entry in entries]
+        assert starts == ([0, asked.bars * 3 // 4] if part == 0 else [bars, asked.bars // 2])
+
+
+@pytest.mark.parametrize(("meter", "qpm"), [("3/4", 60), ("6/8", 90), ("2/2", 120), ("3/8", 30)])
+def test_the_tempo_counts_beats_of_the_metre(meter: str, qpm: float, refuses: Refuses) -> None:
+    assert _one(meter=meter, tempo=60.0).tempo_qpm == qpm
+    with refuses(RequestError, "tempo must be between .* notes a minute .got 900"):
+        _one(meter=meter, tempo=900.0)

@@ -18,18 +18,31 @@ import numpy as np
 from bicinium.counterpoint.imitation import INVERSIONS, Canon
 from bicinium.errors import RequestError
 from bicinium.formats.registry import read_score, read_voice
-from bicinium.generation.conditions import Conditions, draw_key, draw_meter, draw_style
+from bicinium.generation.conditions import (
+    MAX_TEMPO_QPM,
+    MIN_TEMPO_QPM,
+    Conditions,
+    draw_key,
+    draw_meter,
+    draw_style,
+)
 from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints.config import DEFAULT_CONSTRAINTS, Constraints
 from bicinium.generation.fixed_notes import FixedNotes, fix_around_gap, fix_opening, fix_voice
 from bicinium.generation.given_score import check_grammar, check_meter, key_of, key_of_line
 from bicinium.generation.rerank import DEFAULT_BEST_OF
 from bicinium.generation.sampling import DEFAULT_SAMPLING, Sampling
-from bicinium.generation.subject import INTERVALS, fix_subject, parse_subject
+from bicinium.generation.subject import (
+    INTERVALS,
+    MIN_BARS_PER_SUBJECT_BAR,
+    fix_subject,
+    meter_of_subject,
+    parse_subject,
+)
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import DEFAULT_MODEL, resolve_model
 from bicinium.music.losses import Loss
-from bicinium.music.score import COMMON_TIME, Meter, Score, Voice
+from bicinium.music.score import COMMON_TIME, TICKS_PER_QUARTER, Meter, Score, Voice
 from bicinium.music.signature import Signature
 from bicinium.option_types import check_types
 
@@ -54,7 +67,7 @@ class ComposeRequest:
     key: str | None = None  # like "D minor"
     meter: str | None = None  # like "3/4"
     bars: int | None = None  # exact; None: 16, or what the source implies
-    tempo: float | None = None  # quarter notes a minute; None: the model's choice
+    tempo: float | None = None  # beats of the metre a minute; None: the model's choice
     style: str | None = None  # like "bach"; None: drawn from the keyboard styles
     continue_from: Path | None = None  # a score to continue, to ``bars`` bars in all
     upper: Path | None = None  # an upper voice to which the lower is written
@@ -180,9 +193,11 @@ class ComposeRequest:
                 continue
             bars = DEFAULT_BARS if self.bars is None else self.bars
             piece = Conditions(
-                key, meter, bars, self.tempo, style, None, self.title, self.composer, signature
+                key, meter, bars, None, style, None, self.title, self.composer, signature
             )
-            pieces.append(self._with_subject(piece) if self.subject is not None else piece)
+            if self.subject is not None:
+                piece = self._with_subject(piece)
+            pieces.append(replace(piece, tempo_qpm=tempo_qpm(self.tempo, piece.meter)))
         return pieces
 
     def _piece_from(
@@ -195,7 +210,7 @@ class ComposeRequest:
         """Return the conditions of a piece that starts from a score."""
         check_meter(source, None if self.meter is None else Meter.parse(self.meter))
         key, signature = key_of(source, signature)
-        tempo = source.tempo_qpm if self.tempo is None else self.tempo
+        tempo = source.tempo_qpm if self.tempo is None else tempo_qpm(self.tempo, source.meter)
         bars, fixed_notes = fixed
         title = source.title if self.title is None else self.title
         composer = source.composer if self.composer is None else self.composer
@@ -205,13 +220,18 @@ class ComposeRequest:
 
     def _with_subject(self, piece: Conditions) -> Conditions:
         """Return the conditions with a subject and its answer, in the key of the subject."""
-        subject = parse_subject(self.subject or "")
-        key = piece.key if self.key is not None else key_of_line(subject)
-        bars_alone = -(-subject.end_tick // piece.meter.bar_ticks)
-        alone = Score((subject, Voice(())), bars_alone, piece.meter, key)
+        subject, ticks = parse_subject(self.subject or "")
+        meter = meter_of_subject(ticks, piece.meter, self.meter is not None)
+        bars_alone = -(-subject.end_tick // meter.bar_ticks)
+        alone = Score((subject, Voice(())), bars_alone, meter, key_of_line(subject))
+        key, signature = key_of(alone, piece.signature)
         check_grammar(alone, "The subject")
-        empty = Score((Voice(()), Voice(())), piece.bars, piece.meter, key)
-        return replace(piece, key=key, fixed_notes=fix_subject(subject, self.answer, empty))
+        bars = max(DEFAULT_BARS, MIN_BARS_PER_SUBJECT_BAR * bars_alone)
+        bars = bars if self.bars is None else self.bars
+        empty = Score((Voice(()), Voice(())), bars, meter, key)
+        fixed_notes = fix_subject(subject, self.answer, empty)
+        named = replace(piece, key=key, meter=meter, bars=bars, signature=signature)
+        return replace(named, fixed_notes=fixed_notes)
 
     def _source(self) -> Score | None:
         """Return the score that the piece starts from, if any."""
@@ -242,6 +262,22 @@ class ComposeRequest:
             return source.bars, fix_around_gap(source, *_counted_bars(source, *self.rewrite_bars))
         part = 0 if self.upper else 1
         return source.bars, fix_voice(source.voices[part], part, source)
+
+
+def tempo_qpm(tempo: float | None, meter: Meter) -> float | None:
+    """Return a tempo in beats of the metre as quarter notes a minute.
+
+    Raises RequestError if it is too slow or too fast.
+    """
+    if tempo is None:
+        return None
+    quarters = meter.beat_ticks / TICKS_PER_QUARTER
+    if not MIN_TEMPO_QPM <= tempo * quarters <= MAX_TEMPO_QPM:
+        raise RequestError(
+            f"tempo must be between {MIN_TEMPO_QPM / quarters:.4g} and "
+            f"{MAX_TEMPO_QPM / quarters:.4g} {meter.beat_name} notes a minute (got {tempo:g})."
+        )
+    return tempo * quarters
 
 
 def _counted_bars(source: Score, first: int, last: int) -> tuple[int, int]:

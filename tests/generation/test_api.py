@@ -38,7 +38,7 @@ def test_a_piece_is_what_was_asked_for(tiny_model: Path, tmp_path: Path) -> None
     piece = compose(key="Bb major", meter="6/8", bars=5, tempo=72, seed=3, model=tiny_model)
     assert piece.result.valid
     assert (str(piece.score.key), str(piece.score.meter)) == ("Bb major", "6/8")
-    assert (piece.score.bars, piece.score.tempo_qpm) == (5, 72)
+    assert (piece.score.bars, piece.score.tempo_qpm) == (5, 108)  # 72 dotted quarters
     assert validate(piece.save(tmp_path / "piece.mid")).valid
     assert validate(str(tmp_path / "piece.mid")).valid  # a plain string is a path, too
 

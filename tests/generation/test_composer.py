@@ -94,6 +94,16 @@ def test_pieces_have_exactly_the_bars_metre_and_key_that_were_asked_for(
         assert len(piece.score.voices) == 2
 
 
+def test_a_piece_that_begins_late_in_its_first_bar_has_an_upbeat(composer: Composer) -> None:
+    asked = [_asked(bars=2, meter=Meter(2, 4))] * 60
+    scores = [piece.score for piece in composer.compose(asked, range(60))]
+    upbeats = [score for score in scores if score.anacrusis_ticks]
+    assert upbeats
+    for score in upbeats:
+        assert min(v.notes[0].onset_tick for v in score.voices if v.notes) == score.start_tick
+    assert all(score.with_anacrusis() == score for score in scores)
+
+
 def test_a_piece_that_is_to_close_is_told_so_unless_its_end_is_given(composer: Composer) -> None:
     """At so little strength, what the constraint itself does is nothing."""
     line = Score((Voice((Note(0, 74, 48), Note(144, 74, 72))), Voice(())), 4, Meter(3, 4), _D_MINOR)

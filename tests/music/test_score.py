@@ -173,3 +173,29 @@ class TestScore:
         with pytest.raises(FrozenInstanceError):
             setattr(value, field, None)
         assert len({value, value}) == 1
+
+
+@pytest.mark.parametrize(
+    ("meter", "beat", "mark"),
+    [
+        ("4/4", "quarter", "quarter = 120"),
+        ("6/8", "dotted quarter", "dotted quarter = 80"),
+        ("2/2", "half", "half = 60"),
+        ("3/8", "eighth", "eighth = 240"),
+        ("9/16", "dotted eighth", "dotted eighth = 160"),
+        ("3/1", "whole", "whole = 30"),
+    ],
+)
+def test_a_metre_names_its_beat(meter: str, beat: str, mark: str) -> None:
+    assert Meter.parse(meter).beat_name == beat
+    assert Meter.parse(meter).tempo_mark(120) == mark
+
+
+@pytest.mark.parametrize(
+    ("onset", "anacrusis"), [(0, 0), (6, 0), (42, 0), (48, 48), (72, 24), (90, 6), (94, 0), (96, 0)]
+)
+def test_music_that_begins_in_the_second_half_of_a_bar_is_an_upbeat(
+    onset: int, anacrusis: int
+) -> None:
+    score = Score((Voice((Note(onset, 60, 24),)), Voice((Note(120, 48, 24),))), 2)
+    assert score.with_anacrusis().anacrusis_ticks == anacrusis

@@ -42,7 +42,10 @@ def compose(
     key: Annotated[str | None, typer.Option(help="Key, like 'D minor' (default: random).")] = None,
     meter: Annotated[str | None, typer.Option(help="Metre, like 3/4 (default: random).")] = None,
     tempo: Annotated[
-        float | None, typer.Option(help="Quarter notes a minute (default: the model's choice).")
+        float | None,
+        typer.Option(
+            help="Beats a minute: quarters in 3/4, dotted quarters in 6/8 (default: the model's)."
+        ),
     ] = None,
     style: Annotated[
         str | None, typer.Option(help="Style, like bach (default: a random keyboard style).")
@@ -268,7 +271,6 @@ def _suffixes(formats: str) -> list[str]:
 def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
     from bicinium.music.remarks import remarks
 
-    tempo = piece.score.tempo_qpm if piece.score else piece.conditions.tempo_qpm
     sheet = piece.sheet
     return {
         "path": str(paths[0]),
@@ -288,19 +290,27 @@ def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
         "key": piece.conditions.key_name,
         "meter": str(piece.conditions.meter),
         "style": piece.conditions.style,
-        "tempo": round(tempo, 2) if tempo else None,
+        **_tempo(piece),
         "seed": piece.seed,
         "tokens": len(piece.tokens),
     }
 
 
+def _tempo(piece: Composition) -> dict[str, Any]:
+    """Return the tempo in quarter notes a minute, and in words in beats of the metre."""
+    tempo = piece.score.tempo_qpm if piece.score else piece.conditions.tempo_qpm
+    if not tempo:
+        return {"tempo": None, "tempo_mark": None}
+    return {"tempo": round(tempo, 2), "tempo_mark": piece.conditions.meter.tempo_mark(tempo)}
+
+
 def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
-    typer.echo("key       metre  bars  notes  tempo  style      grammar  file")
+    typer.echo("key       metre  bars  notes  tempo                 style      grammar  file")
     for row in rows:
-        tempo = f"{row['tempo']:.0f}" if row["tempo"] else "-"
         word = "valid" if row["valid"] else f"{row['grammar_score']:.3f}"
         typer.echo(
-            f"{row['key']:<9} {row['meter']:<6} {row['bars']:>4}  {row['notes']:>5}  {tempo:>5}  "
+            f"{row['key']:<9} {row['meter']:<6} {row['bars']:>4}  {row['notes']:>5}  "
+            f"{row['tempo_mark'] or '-':<20}  "
             f"{row['style'] or '-':<9}  {word:<7}  {row['path']}"
         )
     for row in rows:

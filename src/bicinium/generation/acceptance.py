@@ -91,6 +91,7 @@ OUTLIER_RULES = (
     OutlierRule("longest rest", _of_score(lambda s: longest_rest(s)), 0, 5, _LASTS),  # bars
     OutlierRule("first bar", _of_score(lambda s: first_bar_played(s)), 0, 0, _LASTS),  # from 0
     OutlierRule("repeated bars", _of_score(lambda s: longest_repetition(s)), 0, 2, _LASTS),  # bars
+    OutlierRule("repeated left hand", _of_score(lambda s: repeated_bars(s, _LOWER)), 0, 4, _LASTS),
     OutlierRule("upper register", _of_score(lambda s: mean_pitch(s, _UPPER)), 59, 86, _OFTEN_LASTS),
     OutlierRule("lower register", _of_score(lambda s: mean_pitch(s, _LOWER)), 33, 65, _OFTEN_LASTS),
     OutlierRule("melody after 1 bar", _melody_recurs(1), 0.16, 0.77),

@@ -272,8 +272,12 @@ class Search:
 
     def _choose(self, index: int, piece: _Pending, valid: Sequence[Candidate]) -> Finished:
         chosen = self.selection.best(valid, self.config)
+        score = chosen.composition.score
+        if score and not self.conditions[index].fixed_notes:
+            score = score.with_anacrusis()
         composition = replace(
             chosen.composition,
+            score=score,
             seed=self.seeds[index],
             candidates=self.selection.best_of,
             sheet=self.selection.sheet(chosen),

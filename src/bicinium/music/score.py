@@ -152,7 +152,20 @@ class Meter:
         compound = self.numerator % 3 == 0 and self.numerator > 3 and self.denominator >= 8
         return unit * 3 if compound else unit
 
+    @property
+    def beat_name(self) -> str:
+        """Return the note value of a beat, such as ``quarter`` or ``dotted quarter``."""
+        dotted = self.beat_ticks % 9 == 0
+        plain_ticks = self.beat_ticks * 2 // 3 if dotted else self.beat_ticks
+        return "dotted " * dotted + _NOTE_VALUES[TICKS_PER_QUARTER * 4 // plain_ticks]
 
+    def tempo_mark(self, tempo_qpm: float) -> str:
+        """Return a tempo in beats, like ``dotted quarter = 70``."""
+        return f"{self.beat_name} = {tempo_qpm * TICKS_PER_QUARTER / self.beat_ticks:.0f}"
+
+
+# Names of note values, by their number in a whole note.
+_NOTE_VALUES = {1: "whole", 2: "half", 4: "quarter", 8: "eighth", 16: "sixteenth", 32: "32nd"}
 COMMON_TIME = Meter(4, 4)
 
 
@@ -247,6 +260,18 @@ class Score:
             raise ScoreError(
                 f"a note at tick {first} comes before the anacrusis at tick {self.start_tick}."
             )
+
+    def with_anacrusis(self) -> Score:
+        """Return the score with an upbeat if half of its first bar or more is silent.
+
+        The upbeat is a number of sixteenths.
+        """
+        first = min((v.notes[0].onset_tick for v in self.voices if v.notes), default=0)
+        bar = self.meter.bar_ticks
+        upbeat = bar - first
+        if self.anacrusis_ticks or not 0 < 2 * upbeat <= bar or upbeat % (TICKS_PER_QUARTER // 4):
+            return self
+        return replace(self, anacrusis_ticks=upbeat)
 
     @property
     def end_tick(self) -> int:
