@@ -196,7 +196,7 @@ class ComposeRequest:
                 key, meter, bars, None, style, None, self.title, self.composer, signature
             )
             if self.subject is not None:
-                piece = self._with_subject(piece)
+                piece = with_subject(piece, self)
             pieces.append(replace(piece, tempo_qpm=tempo_qpm(self.tempo, piece.meter)))
         return pieces
 
@@ -217,21 +217,6 @@ class ComposeRequest:
         return Conditions(
             key, source.meter, bars, tempo, style, fixed_notes, title, composer, signature
         )
-
-    def _with_subject(self, piece: Conditions) -> Conditions:
-        """Return the conditions with a subject and its answer, in the key of the subject."""
-        subject, ticks = parse_subject(self.subject or "")
-        meter = meter_of_subject(ticks, piece.meter, self.meter is not None)
-        bars_alone = -(-subject.end_tick // meter.bar_ticks)
-        alone = Score((subject, Voice(())), bars_alone, meter, key_of_line(subject))
-        key, signature = key_of(alone, piece.signature)
-        check_grammar(alone, "The subject")
-        bars = max(DEFAULT_BARS, MIN_BARS_PER_SUBJECT_BAR * bars_alone)
-        bars = bars if self.bars is None else self.bars
-        empty = Score((Voice(()), Voice(())), bars, meter, key)
-        fixed_notes = fix_subject(subject, self.answer, empty)
-        named = replace(piece, key=key, meter=meter, bars=bars, signature=signature)
-        return replace(named, fixed_notes=fixed_notes)
 
     def _source(self) -> Score | None:
         """Return the score that the piece starts from, if any."""
@@ -278,6 +263,22 @@ def tempo_qpm(tempo: float | None, meter: Meter) -> float | None:
             f"{MAX_TEMPO_QPM / quarters:.4g} {meter.beat_name} notes a minute (got {tempo:g})."
         )
     return tempo * quarters
+
+
+def with_subject(piece: Conditions, request: ComposeRequest) -> Conditions:
+    """Return the conditions with a subject and its answer, in the key of the subject."""
+    subject, ticks = parse_subject(request.subject or "")
+    meter = meter_of_subject(ticks, piece.meter, request.meter is not None)
+    bars_alone = -(-subject.end_tick // meter.bar_ticks)
+    alone = Score((subject, Voice(())), bars_alone, meter, key_of_line(subject))
+    key, signature = key_of(alone, piece.signature)
+    check_grammar(alone, "The subject")
+    bars = max(DEFAULT_BARS, MIN_BARS_PER_SUBJECT_BAR * bars_alone)
+    bars = bars if request.bars is None else request.bars
+    empty = Score((Voice(()), Voice(())), bars, meter, key)
+    fixed_notes = fix_subject(subject, request.answer, empty)
+    named = replace(piece, key=key, meter=meter, bars=bars, signature=signature)
+    return replace(named, fixed_notes=fixed_notes)
 
 
 def _counted_bars(source: Score, first: int, last: int) -> tuple[int, int]:
