@@ -319,12 +319,21 @@ def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
     print_error(f"composed in {seconds:.1f} s with --seed {rows[0]['seed']}")
 
 
+_CHECKS = {  # what a check that fails is called
+    "bars": "the last bars are silent",
+    "meter": "another metre",
+    "key": "another key prevails",
+    "close": "no close on the tonic",
+    "tempo": "another tempo",
+}
+
+
 def _remarks(row: dict[str, Any]) -> Iterator[str]:
     """Return remarks on what a piece lacks, in words; --json has the numbers."""
     yield from row["remarks"]
     missed = [name for name, holds in row["checks"].items() if not holds]
     if missed:
-        yield f"not as requested: {', '.join(missed)}"
+        yield f"not as requested: {', '.join(_CHECKS[name] for name in missed)}"
     if row["quoted_bars"]:
         yield f"quotes {row['quoted_bars']} bars of {row['quoted_from']}"
 
