@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -12,6 +13,10 @@ from typing import Any
 import pytest
 
 from bicinium import __version__
+from bicinium.cli.compose import compose
+from bicinium.cli.compose_help import COMPOSE_PANELS
+from bicinium.model.checkpoint import DEFAULT_MODEL, load_checkpoint
+from bicinium.model.config import COMMON_METERS
 
 
 def test_help_lists_every_command(run_cli: Callable[..., Any]) -> None:
@@ -62,3 +67,16 @@ def test_installed_command_prints_an_error_without_traceback(tmp_path: Path) -> 
     assert ran.returncode == 2
     assert ran.stdout == ""
     assert ran.stderr == "bicinium: There is no file at absent.mid.\n"
+
+
+def test_the_help_of_compose_groups_options_and_lists_metres_and_styles(
+    run_cli: Callable[..., Any],
+) -> None:
+    text = run_cli("compose", "--help").out
+    for panel in COMPOSE_PANELS:
+        assert panel in text
+    words = text.replace(",", " ").replace(".", " ").split()
+    styles = load_checkpoint(DEFAULT_MODEL).styles
+    assert {*COMMON_METERS, *styles} <= set(words)
+    names = {name for names in COMPOSE_PANELS.values() for name in names}
+    assert names <= set(inspect.signature(compose).parameters)

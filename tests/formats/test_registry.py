@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import mido
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from bicinium.errors import (
 )
 from bicinium.formats.midi import write_midi
 from bicinium.formats.registry import find_music, read_music, read_score, read_voice
+from bicinium.music.losses import LossKind
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.render.export import write_score
 
@@ -406,3 +408,31 @@ def test_music21_reads_the_same_notes(name):
     late = shift if content.anacrusis_ticks else 0
     ours = {(n.onset_tick - late, n.pitch) for staff in content.staves for n in staff.notes}
     assert ours == set(theirs)
+
+
+@pytest.mark.parametrize("extra", [3, 12])
+def test_a_few_notes_beside_two_voices_are_left_out_and_said(extra: int, tmp_path: Path) -> None:
+    """As in the last chords of inventions."""
+    upper = [Note(24 * i, 72 + i % 5, 24) for i in range(160)]
+    lower = [Note(24 * i, 48 + i % 7, 24) for i in range(160)]
+    inner = [Note(24 * (159 - i), 62, 24) for i in range(extra)]
+    midi = mido.MidiFile(type=1, ticks_per_beat=24)
+    for notes in (sorted(upper + inner), lower):
+        events = [(n.onset_tick, 1, n.pitch) for n in notes]
+        events += [(n.offset_tick, 0, n.pitch) for n in notes]
+        track, now = mido.MidiTrack(), 0
+        for tick, starts, pitch in sorted(events):
+            kind = "note_on" if starts else "note_off"
+            track.append(mido.Message(kind, note=pitch, velocity=64, time=tick - now))
+            now = tick
+        midi.tracks.append(track)
+    midi.save(tmp_path / "a.mid")
+    if extra > 6:
+        with pytest.raises(ReductionNeededError, match="12 of its 332 notes fit in neither"):
+            read_score(tmp_path / "a.mid")
+        return
+    score = read_score(tmp_path / "a.mid")
+    assert [(n.onset_tick, n.pitch) for n in score.voices[0].notes] == [
+        (n.onset_tick, n.pitch) for n in upper
+    ]
+    assert [loss.count for loss in score.losses if loss.kind is LossKind.INNER_VOICES] == [3]

@@ -14,9 +14,11 @@ import typer
 from bicinium import __version__
 from bicinium.cli.check import check
 from bicinium.cli.compose import compose
+from bicinium.cli.compose_help import COMPOSE_EXAMPLES, COMPOSE_PANELS
 from bicinium.cli.convert import convert
 from bicinium.cli.corpus import corpus_fetch, corpus_prepare, corpus_report_page, corpus_validate
 from bicinium.cli.evaluate import doctor, evaluate
+from bicinium.cli.options import grouped
 from bicinium.cli.output import print_error
 from bicinium.cli.species import species
 from bicinium.cli.studio import studio
@@ -37,8 +39,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+app.command(epilog=COMPOSE_EXAMPLES)(grouped(compose, COMPOSE_PANELS))
 for command in (
-    compose, convert, validate, check, species, train, finetune, doctor, evaluate, studio,
+    convert, validate, check, species, train, finetune, doctor, evaluate, studio,
 ):  # fmt: skip
     app.command()(command)
 

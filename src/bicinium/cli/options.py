@@ -1,8 +1,10 @@
 """Options that several commands share."""
 
-from typing import Annotated
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
 MODEL_HELP = "Model: default, a model file, or the folder of a training run."
 
@@ -20,3 +22,17 @@ Unfold = Annotated[bool, typer.Option("--unfold", help="Play repeats, endings an
 AsJson = Annotated[
     bool, typer.Option("--json", help="JSON document on standard output instead of a table.")
 ]
+
+
+def grouped(
+    command: Callable[..., None], panels: Mapping[str, Iterable[str]]
+) -> Callable[..., None]:
+    """Return a command whose options are shown in panels, by the names of its parameters."""
+    panel_of = {name: panel for panel, names in panels.items() for name in names}
+    hints: dict[str, Any] = get_type_hints(command, include_extras=True)
+    for name, hint in hints.items():
+        for info in getattr(hint, "__metadata__", ()):
+            if isinstance(info, OptionInfo) and name in panel_of:
+                info.rich_help_panel = panel_of[name]
+    command.__annotations__ = hints
+    return command

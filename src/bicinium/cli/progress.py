@@ -8,12 +8,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar and yield its update function: (pieces done, pieces in total)."""
+    """Show a bar and the time left; yield its update function: (candidates done, in total)."""
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    columns = (BarColumn(), MofNCompleteColumn(), "candidates, time left", TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task("composing", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

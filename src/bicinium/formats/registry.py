@@ -31,6 +31,7 @@ READERS: dict[str, Callable[[Path, bool], Content]] = {
     ".abc": read_abc,
     ".mei": read_mei,
 }
+_MAX_EXTRA_SHARE = 0.02  # of notes in neither voice, such as those of a last chord
 MUSIC_SUFFIXES = (*MIDI_SUFFIXES, *READERS)
 NOTATION_SUFFIXES = tuple(READERS)
 
@@ -69,6 +70,7 @@ def read_score(
 ) -> Score:
     """Read a score of one or two voices. A single line is the upper voice.
 
+    A file of two voices may have a few notes more (2 %), which are left out.
     With ``reduce``, a file with more than two voices gives its outer voices, one with several
     metres gives its first section in one metre, and a recording is quantised. Otherwise such a file
     raises ScoreError. ``Score.losses`` lists what reading left out. See ``read_music``.
@@ -140,8 +142,8 @@ def _require_two_voices(path: Path, content: Content, sections: int, lost_notes:
         raise ReductionNeededError(
             f"{path} has {len(content.staves)} staves, not two voices.", outer_voices
         )
-    if lost_notes:
-        notes = sum(len(staff.notes) for staff in content.staves)
+    notes = sum(len(staff.notes) for staff in content.staves)
+    if lost_notes > _MAX_EXTRA_SHARE * notes:
         raise ReductionNeededError(
             f"{path} has more than two voices: {lost_notes} of its {notes} notes fit in neither.",
             outer_voices,
