@@ -25,6 +25,7 @@ EXPERIMENTS = (
     "baselines",
     "canons",
     "completion",
+    "second_voice",
     "compose_pieces",
     "composing",
     "corpus_scale",

@@ -241,6 +241,8 @@ def test_what_is_asked_for_beside_a_file_holds(file: Path) -> None:
 def test_all_seeds_are_given_the_same(file: Path) -> None:
     drawn = ComposeRequest(upper=file).conditions(range(12), _STYLES)
     assert all(one.fixed_notes == drawn[0].fixed_notes for one in drawn)
+    assert {one.style for one in drawn} == {"classical"}  # of the simple manner
+    drawn = ComposeRequest(upper=file, manner="invention").conditions(range(12), _STYLES)
     assert {one.style for one in drawn} == {"bach", "classical"}
 
 
@@ -551,3 +553,15 @@ def test_a_seed_is_fresh_unless_it_is_given() -> None:
     seeds = {ComposeRequest.from_options().seed for _ in range(20)}
     assert len(seeds) > 10
     assert ComposeRequest.from_options(seed=7).seed == 7
+
+
+def test_a_manner_is_known_and_belongs_to_a_second_voice(file: Path, refuses: Refuses) -> None:
+    with refuses(RequestError, r"manner must be one of simple, .* \(got 'plain'\)"):
+        ComposeRequest(upper=file, manner="plain")
+    with refuses(RequestError, "manner needs a given voice"):
+        ComposeRequest(manner="simple")
+    strengths = [
+        ComposeRequest(upper=file, manner=manner).config.constraints
+        for manner in ("simple", "chorale", "invention")
+    ]
+    assert [one and one.chords for one in strengths] == [1, 1, 0]

@@ -31,6 +31,7 @@ from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints.config import DEFAULT_CONSTRAINTS, Constraints
 from bicinium.generation.fixed_notes import FixedNotes, fix_around_gap, fix_opening, fix_voice
 from bicinium.generation.given_score import check_grammar, check_meter, key_of, key_of_line
+from bicinium.generation.manner import MANNERS, Manner, manner_of
 from bicinium.generation.rerank import DEFAULT_BEST_OF
 from bicinium.generation.sampling import DEFAULT_SAMPLING, Sampling
 from bicinium.generation.subject import (
@@ -74,6 +75,7 @@ class ComposeRequest:
     continue_from: Path | None = None  # a score to continue, to ``bars`` bars in all
     upper: Path | None = None  # an upper voice to which the lower is written
     lower: Path | None = None  # a lower voice to which the upper is written
+    manner: str | None = None  # of a second voice; None: as fits the given one
     rewrite: Path | None = None  # a score of which some bars are composed anew
     rewrite_bars: tuple[int, int] | None = None  # the first and last of these bars, as printed
     quantize: bool = False  # move a recording to sixteenths and triplet eighths
@@ -105,17 +107,10 @@ class ComposeRequest:
             raise RequestError(f"{' and '.join(sources)} cannot be combined. Choose one of them.")
         if (self.rewrite is None) != (self.rewrite_bars is None):
             raise RequestError("rewrite needs both a file and the bars, like 3-4.")
-        if self.answer not in INTERVALS:
-            raise RequestError(
-                f"answer must be one of {', '.join(INTERVALS)} (got {self.answer!r})."
-            )
-        if self.answer != "octave" and self.subject is None:
-            raise RequestError("answer needs a subject. Name one, or leave the answer out.")
+        _check_manner(self.manner, self.upper or self.lower)
+        _check_answer(self.answer, self.subject)
         _check_counterpoint(self)
-        if self.max_quote is not None and (self.max_quote < 0 or not self.use_grammar):
-            raise RequestError(
-                f"max_quote must be 0 or more, with the grammar on (got {self.max_quote})."
-            )
+        _check_quote(self.max_quote, self.use_grammar)
 
     @classmethod
     def from_options(cls, **options: Any) -> ComposeRequest:
@@ -166,7 +161,17 @@ class ComposeRequest:
     @property
     def config(self) -> GenerationConfig:
         """How tokens are drawn."""
-        return GenerationConfig(self.sampling, self.use_grammar, self.constraints)
+        constraints, manner = self.constraints, self._manner
+        if constraints and not (manner and manner.follows_chords):
+            constraints = replace(constraints, chords=0.0)
+        return GenerationConfig(self.sampling, self.use_grammar, constraints)
+
+    @property
+    def _manner(self) -> Manner | None:
+        """The manner of a second voice; None without a given voice."""
+        source = self._source() if self.upper or self.lower else None
+        name = source and (self.manner or manner_of(source, int(self.upper is None)))
+        return MANNERS[name] if name else None
 
     @property
     def is_piecewise(self) -> bool:
@@ -181,6 +186,7 @@ class ComposeRequest:
         """
         source = self._source()
         fixed = self._fixed(source) if source else None
+        manner = self._manner
         pieces = []
         for seed in seeds:
             rng = np.random.default_rng([seed, 2**16])
@@ -190,8 +196,9 @@ class ComposeRequest:
                 key = signature.key
             if self.meter is not None:
                 meter = Meter.parse(self.meter)
-            if self.style is not None:
-                style = self.style
+            if manner and manner.style in styles:
+                style = manner.style
+            style = style if self.style is None else self.style
             if source and fixed:
                 pieces.append(self._piece_from(source, fixed, signature, style))
                 continue
@@ -249,7 +256,7 @@ class ComposeRequest:
             raise RequestError(f"The given score has {source.bars} bars, not {self.bars}.")
         if self.rewrite_bars:
             return source.bars, fix_around_gap(source, *_counted_bars(source, *self.rewrite_bars))
-        part = 0 if self.upper else 1
+        part = int(self.upper is None)
         return source.bars, fix_voice(source.voices[part], part, source)
 
 
@@ -283,6 +290,30 @@ def with_subject(piece: Conditions, request: ComposeRequest) -> Conditions:
     fixed_notes = fix_subject(subject, request.answer, empty)
     named = replace(piece, key=key, meter=meter, bars=bars, signature=signature)
     return replace(named, fixed_notes=fixed_notes)
+
+
+def _check_quote(max_quote: int | None, use_grammar: bool) -> None:
+    """Raise RequestError for a limit of quotations that cannot hold."""
+    if max_quote is not None and (max_quote < 0 or not use_grammar):
+        raise RequestError(f"max_quote must be 0 or more, with the grammar on (got {max_quote}).")
+
+
+def _check_answer(answer: str, subject: str | None) -> None:
+    """Raise RequestError for an unknown answer, or one without a subject."""
+    if answer not in INTERVALS:
+        raise RequestError(f"answer must be one of {', '.join(INTERVALS)} (got {answer!r}).")
+    if answer != "octave" and subject is None:
+        raise RequestError("answer needs a subject. Name one, or leave the answer out.")
+
+
+def _check_manner(manner: str | None, given: Path | None) -> None:
+    """Raise RequestError for an unknown manner, or one without a given voice."""
+    if manner is None:
+        return
+    if manner not in MANNERS:
+        raise RequestError(f"manner must be one of {', '.join(MANNERS)} (got {manner!r}).")
+    if given is None:
+        raise RequestError("manner needs a given voice. Name an upper or a lower one.")
 
 
 def _counted_bars(source: Score, first: int, last: int) -> tuple[int, int]:

@@ -66,6 +66,10 @@ def compose(
     lower: Annotated[
         Path | None, typer.Option(help="A lower voice, to which the upper is written.")
     ] = None,
+    manner: Annotated[
+        str | None,
+        typer.Option(help="Of a second voice: simple, chorale or invention (default: as fits)."),
+    ] = None,
     rewrite: Annotated[
         Path | None, typer.Option(help="A score of which --rewrite-bars are composed anew.")
     ] = None,

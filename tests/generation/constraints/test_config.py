@@ -118,7 +118,7 @@ def test_violations_count_each_constraint_that_is_on() -> None:
     every = _only(*STRENGTHS, strength=0.5, accidentals=0.0)
     assert count_violations(score, asked, every) == {
         "close": 1, "in_key": 1, "range": 0, "hand_span": 0, "parallels": 1, "crossing": 1,
-        "consonance": 1, "leap": 1,
+        "consonance": 1, "leap": 1, "chords": 0,
     }  # fmt: skip
     assert count_violations(score, asked, _only("leap")) == {"leap": 1}
     assert count_violations(score, asked, Constraints.none()) == {}
@@ -131,7 +131,7 @@ def test_violations_count_what_is_the_models() -> None:
     given = replace(asked, fixed_notes=fix_voice(score.voices[0], 0, score))
     assert count_violations(score, given, every) == {
         "close": 0, "in_key": 0, "range": 0, "hand_span": 0, "parallels": 1, "crossing": 1,
-        "consonance": 1, "leap": 0,
+        "consonance": 1, "leap": 0, "chords": 1,
     }  # fmt: skip
     all_given = replace(
         asked, fixed_notes=FixedNotes(score, ((ALL_TICKS,), (ALL_TICKS,)), (NO_TICKS, NO_TICKS))

@@ -215,7 +215,7 @@ _OFTEN = {  # at least so often in so many unsteered walks
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", STRENGTHS)
+@pytest.mark.parametrize("name", _OFTEN)  # chords are about given voices: see test_chords.py
 def test_a_constraint_at_full_strength_is_never_broken_and_leaves_a_way(name: str) -> None:
     constraints = _only(name, **_TIGHT)
     for uniform in (False, True):
@@ -229,10 +229,12 @@ def test_a_constraint_at_full_strength_is_never_broken_and_leaves_a_way(name: st
 @pytest.mark.parametrize("uniform", [False, True])
 def test_the_defaults_are_never_broken_and_leave_a_way(uniform: bool) -> None:
     constraints = Constraints()
-    assert constraints.strengths == {"close": 1.0, "parallels": 1.0, "crossing": 1.0}
+    assert constraints.strengths == {
+        "close": 1.0, "parallels": 1.0, "crossing": 1.0, "chords": 1.0,
+    }  # fmt: skip
     walks = _walk(constraints, _asked(150, 3), seed=4, uniform=uniform)
     assert walks.stuck == 0
-    assert walks.broken(constraints) == {"close": 0, "parallels": 0, "crossing": 0}
+    assert walks.broken(constraints) == dict.fromkeys(constraints.strengths, 0)
     for asked, closing, score in zip(walks.asked, walks.cadences, walks.scores, strict=True):
         assert score is not None
         assert ends_on_tonic(score, asked.key)
@@ -274,7 +276,7 @@ def test_notes_outside_the_key_are_used_up_to_their_share() -> None:
 # ------------------------------------------------------------------ strengths under 1
 
 
-@pytest.mark.parametrize("name", STRENGTHS)
+@pytest.mark.parametrize("name", _OFTEN)  # chords are about given voices: see test_chords.py
 def test_a_strength_weighs_what_full_strength_would_forbid(name: str) -> None:
     """A strength of 0.3 weighs only tokens that full strength forbids."""
     soft, weighed = _only(name, strength=0.3, **_TIGHT), 0

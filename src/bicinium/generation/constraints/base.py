@@ -13,6 +13,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.constraints.terms import (
@@ -63,6 +65,14 @@ class PiecePlan:
         self.tonic_above = cadence.tonic_above  # the upper voice closes on the tonic
         self.lowest = ints(max(LOWEST_PITCH, low + self.to_home) for low, _ in ranges)
         self.highest = ints(min(HIGHEST_PITCH, high + self.to_home) for _, high in ranges)
+
+
+def given_part(plan: PiecePlan, fixed_notes: FixedNotesTable | None) -> int | None:
+    """Return the voice that is given as a whole; None unless exactly one is."""
+    if fixed_notes is None:
+        return None
+    whole = np.asarray(fixed_notes.fixed)[:, : plan.end].all(axis=1)
+    return int(whole.argmax()) if whole.sum() == 1 else None
 
 
 def ints(values: Iterable[int]) -> memoryview:

@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from bicinium.generation.conditions import Conditions
-from bicinium.generation.constraints.base import Constraint, ConstraintContext, PiecePlan
+from bicinium.generation.constraints.base import (
+    Constraint,
+    ConstraintContext,
+    PiecePlan,
+    given_part,
+)
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.constraints.terms import NO_PITCH, CadencePlan, WrittenByModel
 from bicinium.generation.fixed_notes_table import FixedNotesTable
@@ -89,15 +94,18 @@ class Cadence(Constraint):
 
     At the deadline a voice that has not closed ends its note and begins a closing one, the upper
     voice first. ``ConstraintProcessor`` makes sure that the lower voice keeps one that is allowed.
-    A voice that is fixed at the deadline or at the end is exempt.
+    A voice that is fixed at the deadline or at the end is exempt, and so is one that follows the
+    chords of a given voice.
     """
 
     def __init__(
         self, settings: Constraints, plan: PiecePlan, fixed_notes: FixedNotesTable | None = None
     ) -> None:
         super().__init__(settings, plan, fixed_notes)
-        self.upper_is_exempt = self._is_exempt(UPPER)
-        self.lower_is_exempt = self._is_exempt(LOWER)
+        # A voice that follows the chords of a given one closes with it.
+        follows = settings.forbids("chords") and given_part(plan, fixed_notes) is not None
+        self.upper_is_exempt = follows or self._is_exempt(UPPER)
+        self.lower_is_exempt = follows or self._is_exempt(LOWER)
         self.lowest_tonic = 0  # that the lower voice can play
         for pitch in range(plan.highest[LOWER], plan.lowest[LOWER] - 1, -1):
             if self._has_class(_closing_classes, LOWER, pitch):
@@ -218,6 +226,8 @@ class Cadence(Constraint):
     def count_violations(
         score: Score, conditions: Conditions, settings: Constraints, written: WrittenByModel
     ) -> int:
+        if settings.forbids("chords") and written.only_voice is not None:
+            return 0
         deciding = counterpoint.latest_final_onset_tick(score.meter, score.bars), score.end_tick - 1
         own = [all((voice, tick) in written for tick in deciding) for voice in (UPPER, LOWER)]
         voices_off_tonic = (

@@ -52,6 +52,9 @@ class Constraints:
     crossing: float = _strength(1.0, "The lower voice does not go above the upper.")
     consonance: float = _strength(0.0, "On strong beats the voices are consonant.")
     leap: float = _strength(0.0, "No voice leaps farther than max_leap.")
+    chords: float = _strength(
+        1.0, "A voice written to a given one follows chords that fit it, and closes with it."
+    )
     authentic: float = _share(
         0.65, "Share of the pieces, 0 to 1, that close makes come from the dominant."
     )

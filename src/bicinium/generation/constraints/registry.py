@@ -5,6 +5,7 @@ from __future__ import annotations
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.constraints.base import Constraint
 from bicinium.generation.constraints.cadence import Cadence
+from bicinium.generation.constraints.chords import Chords
 from bicinium.generation.constraints.config import Constraints
 from bicinium.generation.constraints.harmony import Consonance, InKey
 from bicinium.generation.constraints.range import HandSpan, InRange
@@ -21,6 +22,7 @@ CONSTRAINTS: dict[str, type[Constraint]] = {
     "crossing": Crossing,
     "consonance": Consonance,
     "leap": Leap,
+    "chords": Chords,
 }
 
 

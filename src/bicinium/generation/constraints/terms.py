@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bicinium.generation.conditions import Conditions
+from bicinium.generation.fixed_notes import ALL_TICKS
 from bicinium.music.counterpoint import LOWER, UPPER, NoteLocation, PitchRange
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 
@@ -31,6 +32,12 @@ class WrittenByModel:
     def __init__(self, conditions: Conditions) -> None:
         fixed_notes = conditions.fixed_notes
         self._fixed = fixed_notes.fixed if fixed_notes else ((),) * VOICES
+
+    @property
+    def only_voice(self) -> int | None:
+        """The voice that the model wrote, if the other one is given as a whole."""
+        whole = [spans == (ALL_TICKS,) for spans in self._fixed]
+        return whole.index(False) if sum(whole) == 1 else None
 
     def __contains__(self, place: tuple[int, int]) -> bool:
         """Return whether the model wrote what a voice has at a tick."""
