@@ -14,13 +14,23 @@ from typing import TYPE_CHECKING
 from bicinium import deprecated_paths
 
 if TYPE_CHECKING:
-    from bicinium.api import check, compose, compose_many, read, stream, validate, write
+    from bicinium.api import (
+        check,
+        compose,
+        compose_many,
+        propose,
+        read,
+        repair,
+        stream,
+        validate,
+        write,
+    )
     from bicinium.model.transformer import load_model
 
 __version__ = "0.1.0"
 __all__ = [
-    "__version__", "check", "compose", "compose_many", "load_model", "read", "stream", "validate",
-    "write",
+    "__version__", "check", "compose", "compose_many", "load_model", "propose", "read", "repair",
+    "stream", "validate", "write",
 ]  # fmt: skip
 
 deprecated_paths.install()

@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bicinium.counterpoint import CounterpointReport, RuleSet, check_score, load_rule_set
+from bicinium.counterpoint.cantus import find_given_voice, load_cantus, with_cantus
+from bicinium.counterpoint.repair import Change, Likelihood, Proposal
+from bicinium.counterpoint.repair import propose as propose_changes
+from bicinium.counterpoint.repair import repair as repair_report
+from bicinium.counterpoint.rule import Fault
 from bicinium.errors import RequestError
 from bicinium.formats.registry import read_score
 from bicinium.generation.candidates import (
@@ -29,6 +34,7 @@ from bicinium.generation.memorization import QuotationIndex, quotations_path
 from bicinium.generation.piecewise import PiecewiseSearch, plan_of
 from bicinium.generation.rerank import Selection
 from bicinium.generation.streaming import NoteEvent
+from bicinium.generation.surprisal import surprisal_bits
 from bicinium.model.checkpoint import load_checkpoint, resolve_model
 from bicinium.music.score import VOICES, Score
 from bicinium.render.export import write_score
@@ -207,17 +213,62 @@ def check(
     music: str | Path | Score,
     rules: str | Path | RuleSet = "bach",
     *,
-    cantus: int | None = None,
+    cantus: int | str | Path | None = None,
     reduce: bool = False,
     quantize: bool = False,
 ) -> CounterpointReport:
     """Check the counterpoint of a score or a file; see ``check_score``.
 
     rules: the name of a set (``species1`` to ``species5``, each also with ``-school``; ``bach``),
-        or a YAML file. cantus: the voice that is given, 0 the upper, 1 the lower.
+        or a YAML file. cantus: the voice that is given, 0 the upper, 1 the lower; or a cantus
+        firmus by name or file (see ``load_cantus``), which must come back unchanged.
     """
     score = music if isinstance(music, Score) else read_score(music, reduce, quantize=quantize)
-    return check_score(score, load_rule_set(rules), cantus)
+    rule_set = load_rule_set(rules)
+    if isinstance(cantus, str | Path):
+        rule_set = with_cantus(rule_set, given := load_cantus(cantus))
+        cantus = find_given_voice(score, [note.pitch for note in given.voices[0].notes])
+    return check_score(score, rule_set, cantus)
+
+
+def repair(
+    report: CounterpointReport,
+    rules: str | Path | RuleSet | None = None,
+    *,
+    likely: bool = True,
+    model: str | Path | None = None,
+) -> tuple[CounterpointReport, tuple[Change, ...]]:
+    """Remove the errors of a report by the least changes of pitch; see ``repair_report``.
+
+    rules: those by which it was checked, if they are your own. likely: of the changes that cost
+        least, take those that the model finds likeliest; it takes longer. Returns the report on the
+        repaired score (``.score``) and the changes. Errors that no change of pitch removes remain.
+    """
+    likelihood = _likelihood(model) if likely else None
+    return repair_report(report, load_rule_set(rules or report.rule_set), likelihood)
+
+
+def propose(
+    report: CounterpointReport,
+    fault: Fault,
+    rules: str | Path | RuleSet | None = None,
+    *,
+    count: int = 3,
+    likely: bool = True,
+    model: str | Path | None = None,
+) -> list[Proposal]:
+    """Return up to ``count`` ways to remove one fault of a report, the best first.
+
+    Each has ``changes``, the ``score`` after them and, with ``likely``, its ``bits`` of surprise.
+    """
+    likelihood = _likelihood(model) if likely else None
+    return propose_changes(
+        report, fault, load_rule_set(rules or report.rule_set), count, likelihood
+    )
+
+
+def _likelihood(model: str | Path | None) -> Likelihood:
+    return partial(surprisal_bits, load_composer(model))
 
 
 def read(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from xml.etree import ElementTree
 
 import pytest
 
+from bicinium.counterpoint.cantus import load_cantus
+from bicinium.counterpoint.writer import write_counterpoint
 from bicinium.music.key import Key
 from bicinium.music.score import Note, Score, Voice
 from bicinium.render.export import write_score
@@ -111,3 +114,51 @@ def test_errors_are_repaired_into_another_file(run_cli, folder):
     assert run_cli("check", fixed, "--rules", "species1", "--cantus", "lower").status == 0
     assert exercise.read_bytes() == before
     assert run_cli("check", exercise, "--fix", fixed).status == 2
+
+
+def test_a_cantus_must_come_back_unchanged_in_a_whole_folder(run_cli, tmp_path):
+    """One exercise has it an octave lower, one has another note in bar 3, one has it not at all."""
+    cantus = [62, 65, 64, 62, 67, 65, 69, 67, 65, 64, 62]
+    above = [pitch + 9 for pitch in cantus]
+    changed = [*cantus[:2], 65, *cantus[3:]]
+    lower = [pitch - 12 for pitch in cantus]
+    write_score(_exercise(cantus, [*lower[:-1], 50]), tmp_path / "a.musicxml")
+    write_score(_exercise(above, changed), tmp_path / "b.musicxml")
+    write_score(_exercise(above, [60] * 11), tmp_path / "c.musicxml")
+    result = run_cli("check", tmp_path, "--rules", "species1", "--cantus", "fux-d", "--json")
+    files = json.loads(result.out)["files"]
+    wrong = [
+        [fault["bar"] for fault in file["faults"] if fault["rule"] == "cantus_changed"]
+        for file in files
+    ]
+    assert wrong[:2] == [[], [3]]
+    assert len(wrong[2]) > 5
+    assert files[1]["cantus"] == "lower voice"
+
+
+def test_a_cantus_in_another_rhythm_is_a_change(run_cli, tmp_path):
+    notes = [Note(48 * index, 60, 48) for index in range(8)]
+    write_score(Score((Voice(tuple(notes)), Voice(tuple(notes))), 4), tmp_path / "a.musicxml")
+    result = run_cli("check", tmp_path, "--cantus", "new-c-7", "--json")
+    (file,) = json.loads(result.out)["files"]
+    facts = [fault["fact"] for fault in file["faults"] if fault["rule"] == "cantus_changed"]
+    assert "the cantus has no C4 here" in facts
+
+
+def test_an_unknown_cantus_is_one_error_and_not_one_of_each_file(run_cli, folder):
+    result = run_cli("check", folder, "--cantus", "fux-h")
+    assert result.status == 2
+    assert "no cantus firmus 'fux-h'" in result.err
+
+
+@pytest.mark.slow
+def test_a_class_of_thirty_takes_less_than_ten_seconds(run_cli, tmp_path):
+    given = load_cantus("fux-d")
+    for number in range(30):
+        report = write_counterpoint(given, 1 + number % 5, seed=number)
+        write_score(report.score, tmp_path / f"student-{number}.musicxml")
+    began = time.process_time()
+    page = tmp_path / "class.html"
+    run_cli("check", tmp_path, "--rules", "species5", "--cantus", "fux-d", "--report", page)
+    assert time.process_time() - began < 10
+    assert "student-29" in page.read_text(encoding="utf-8")

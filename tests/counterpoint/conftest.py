@@ -12,7 +12,9 @@ import yaml
 from bicinium.music.key import STEP_SEMITONES, Key
 from bicinium.music.score import TICKS_PER_QUARTER, Meter, Note, Score, Voice
 
-FUX = yaml.safe_load((Path(__file__).parent / "fux.yaml").read_text(encoding="utf-8"))
+_FOLDER = Path(__file__).parent
+FUX = yaml.safe_load((_FOLDER / "fux.yaml").read_text(encoding="utf-8"))
+KNOWN_FAULTS = yaml.safe_load((_FOLDER / "known_faults.yaml").read_text(encoding="utf-8"))
 
 
 def _voice(text: str) -> Voice:
@@ -63,3 +65,20 @@ def fux(request: pytest.FixtureRequest) -> dict[str, Any]:
 def fux_first_species(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Each of Fux's solutions in the first species."""
     return _solution(request.param)
+
+
+@pytest.fixture
+def known_faults() -> list[dict[str, Any]]:
+    """Exercises with a known fault: rule, set, cantus, score, bars, why."""
+    return [
+        {
+            "rule": rule,
+            "set": case["set"],
+            "cantus": ("upper", "lower").index(case["cantus"]) if "cantus" in case else None,
+            "score": make_score(case["upper"], case["lower"], case["key"]),
+            "bars": case["bars"],
+            "why": case["why"],
+        }
+        for rule, cases in KNOWN_FAULTS.items()
+        for case in cases
+    ]

@@ -7,10 +7,16 @@ from typing import Any
 import pytest
 
 import bicinium
+from bicinium.api import load_composer
 from bicinium.counterpoint.imitation import Canon
 from bicinium.errors import CancelledError, RequestError
 from bicinium.generation.composition import Composition
-from bicinium.music.score import Score
+from bicinium.generation.conditions import Conditions
+from bicinium.generation.config import DEFAULT_CONFIG
+from bicinium.generation.piecewise import InvertiblePlan, PiecewiseSearch
+from bicinium.generation.rerank import Selection
+from bicinium.music.key import Key
+from bicinium.music.score import Meter, Score
 
 
 def faults(score: Score | None) -> list[str]:
@@ -86,6 +92,21 @@ def test_voices_may_change_places_at_the_tenth_and_the_twelfth(interval: int) ->
 def test_what_cannot_be_composed_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(RequestError, match=said):
         bicinium.compose(**options)
+
+
+@pytest.mark.slow
+def test_a_piece_that_is_never_without_faults_ends_with_an_error_that_names_the_bar() -> None:
+    conditions = Conditions(Key.parse("C major"), Meter.parse("2/4"), bars=1)
+    search = PiecewiseSearch(
+        load_composer(),
+        conditions,
+        seed=1,
+        plan=InvertiblePlan(8, conditions),
+        config=DEFAULT_CONFIG,
+        selection=Selection(accept=lambda piece: False),
+    )
+    with pytest.raises(RequestError, match="60 failed rounds none passes bar 1"):
+        search.run()
 
 
 def test_a_stream_takes_no_note_back() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,11 +17,7 @@ if TYPE_CHECKING:
     from bicinium.reports.counterpoint_report import CheckedFile
 
 
-class CantusOption(StrEnum):
-    """Which voice is given and not judged."""
-
-    UPPER = "upper"
-    LOWER = "lower"
+_VOICES = ("upper", "lower")
 
 
 def check(
@@ -35,8 +30,11 @@ def check(
         ),
     ] = "bach",
     cantus: Annotated[
-        CantusOption | None,
-        typer.Option(help="The voice that is given (default: the one with one note in each bar)."),
+        str | None,
+        typer.Option(
+            help="The voice that is given, upper or lower (default: the one with one note in each "
+            "bar); or a cantus firmus, such as fux-d or a file, that must come back unchanged."
+        ),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(help="HTML page to write, or with .csv a table of the files.")
@@ -67,7 +65,7 @@ def check(
     from bicinium.reports.verdicts import find_files
 
     rule_set = load_rule_set(rules)
-    given = None if cantus is None else list(CantusOption).index(cantus)
+    given = _given(cantus)
     found = list(find_files(paths))
     _require_single_file(len(found), marked, fix)
     check_outputs([path for path in (report, marked, fix) if path], force, found)
@@ -84,13 +82,26 @@ def check(
         raise typer.Exit(1)
 
 
+def _given(cantus: str | None) -> int | str | None:
+    """Return the number of a voice, or the name of a cantus firmus that exists."""
+    from bicinium.counterpoint.cantus import load_cantus
+
+    if cantus in _VOICES:
+        return _VOICES.index(cantus)
+    if cantus is not None:
+        load_cantus(cantus)  # a wrong name is one error, and not one of each file
+    return cantus
+
+
 def _require_single_file(count: int, marked: Path | None, fix: Path | None) -> None:
     for option, wanted in (("--marked", marked), ("--fix", fix)):
         if wanted and count != 1:
             raise RequestError(f"{option} takes a single file (got {count}).")
 
 
-def _check_file(path: Path, rule_set: RuleSet, cantus: int | None, quantize: bool) -> CheckedFile:
+def _check_file(
+    path: Path, rule_set: RuleSet, cantus: int | str | None, quantize: bool
+) -> CheckedFile:
     from bicinium.api import check as check_music
     from bicinium.reports.counterpoint_report import CheckedFile
 

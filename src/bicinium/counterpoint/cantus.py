@@ -7,15 +7,23 @@ the public domain, were taken from later collections and not compared with the p
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from bicinium.counterpoint.cantus_composer import FINALS, compose_cantus, whole_notes
+from bicinium.counterpoint.rule import Finding, Rule
+from bicinium.counterpoint.rule_sets import RuleSet
+from bicinium.counterpoint.sources import FUX_FIRST
+from bicinium.counterpoint.texture import Texture
 from bicinium.errors import RequestError
 from bicinium.formats.registry import read_voice
+from bicinium.music.counterpoint import LOWER, UPPER
 from bicinium.music.key import STEP_SEMITONES
-from bicinium.music.score import Score, note_array
+from bicinium.music.score import Score, Voice, note_array, pitch_name
 
 _MELODIES = {
     "fux-d": "D4 F4 E4 D4 G4 F4 A4 G4 F4 E4 D4",
@@ -38,6 +46,64 @@ _MELODIES = {
 _NEW = re.compile(r"new-([a-g])(?:-(\d+))?")
 CANTUS_FIRMI = tuple(_MELODIES)
 MIN_NOTES = 4
+
+
+@dataclass(frozen=True)
+class CantusChanged(Rule):
+    """A given cantus firmus that does not come back note for note.
+
+    pitches: its notes, one a bar. The voice may be in another octave.
+    """
+
+    name: ClassVar[str] = "cantus_changed"
+    reason: ClassVar[str] = "The cantus firmus is given, and stays as it is."
+    source: ClassVar[str] = FUX_FIRST
+
+    pitches: tuple[int, ...] = ()
+
+    def find(self, texture: Texture) -> Iterator[Finding]:
+        voice = find_given_voice(texture.score, self.pitches)
+        bar, shift = texture.meter.bar_ticks, _octaves(texture.score.voices[voice], self.pitches)
+        line = {note.onset_tick: note for note in texture.lines[voice]}
+        for index, pitch in enumerate(self.pitches):
+            expected = pitch_name(pitch + shift)
+            note = line.pop(index * bar, None)
+            last = index == len(self.pitches) - 1
+            if note is None:
+                near = min(texture.lines[voice], key=lambda one: abs(one.onset_tick - index * bar))
+                fact = f"the cantus has {expected} here, and the exercise begins no note"
+                yield Finding(index * bar, (near,), fact)
+            elif note.pitch != pitch + shift:
+                fact = f"the cantus has {expected} here, not {note.name}"
+                yield Finding(note.onset_tick, (note,), fact)
+            elif note.ticks != bar and not (last and note.ticks > bar):
+                fact = f"{note.name} of the cantus lasts a bar"
+                yield Finding(note.onset_tick, (note,), fact)
+        for note in line.values():
+            yield Finding(note.onset_tick, (note,), f"the cantus has no {note.name} here")
+
+
+def find_given_voice(score: Score, pitches: Sequence[int]) -> int:
+    """Return the voice that is most like a cantus firmus: the one with more of its notes."""
+
+    def alike(voice: Voice) -> int:
+        shift, bar = _octaves(voice, pitches), score.meter.bar_ticks
+        found = {(note.onset_tick, note.pitch - shift) for note in voice.notes}
+        return sum((index * bar, pitch) in found for index, pitch in enumerate(pitches))
+
+    return max((UPPER, LOWER), key=lambda part: alike(score.voices[part]))
+
+
+def _octaves(voice: Voice, pitches: Sequence[int]) -> int:
+    """Return the whole octaves, in semitones, by which a voice lies above a cantus firmus."""
+    mean = np.mean([note.pitch for note in voice.notes] or pitches)
+    return 12 * round(float(mean - np.mean(pitches)) / 12)
+
+
+def with_cantus(rule_set: RuleSet, cantus: Score) -> RuleSet:
+    """Return a set of rules that also asks whether a cantus firmus comes back unchanged."""
+    pitches = tuple(note.pitch for note in cantus.voices[0].notes)
+    return replace(rule_set, rules=(*rule_set.rules, CantusChanged(pitches=pitches)))
 
 
 def load_cantus(name: str | Path, seed: int = 0) -> Score:

@@ -102,6 +102,7 @@ def repair(
             given_up.add((errors[0].rule, errors[0].tick))
             continue
         changes += proposals[0].changes
+        given_up.clear()  # what could not be removed before may be now
         report = check_score(proposals[0].score, rule_set, report.cantus)
     return report, tuple(changes)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Protocol
 
 import numpy as np
@@ -30,7 +31,7 @@ from bicinium.music.counterpoint import UPPER, PitchRange
 from bicinium.music.score import Note, Score, Voice
 
 _ROUNDS_BEFORE_BACK = 2
-_MAX_ROUNDS = 120
+_MAX_FAILED_ROUNDS = 60
 _BARS_AT_ONCE = 2
 _ENDINGS = {"tonic_ending": "off", "leading_note": "off"}
 _UNFINISHED = BACH.changed("bach", BACH.description, _ENDINGS)
@@ -176,33 +177,35 @@ class PiecewiseSearch:
 
     def run(self) -> Composition:
         """Return the piece. Raises RequestError if none is found."""
-        settled, failures, last = [self.plan.begin()], 0, 0
-        for number in range(_MAX_ROUNDS):
+        settled, last = [self.plan.begin()], 0
+        failed = here = 0  # rounds without a continuation: in all, and since the last progress
+        for number in count():
             found = self._round(settled[-1], number)
             if found is None:
-                failures += 1
-                if failures % _ROUNDS_BEFORE_BACK == 0:  # each time farther back
-                    back = failures // _ROUNDS_BEFORE_BACK
-                    del settled[max(1, len(settled) - back) :]
+                failed, here = failed + 1, here + 1
+                if failed == _MAX_FAILED_ROUNDS:
+                    break
+                if here % _ROUNDS_BEFORE_BACK == 0:  # each time farther back
+                    del settled[max(1, len(settled) - here // _ROUNDS_BEFORE_BACK) :]
                 continue
             if found.settled is None:
                 return self._finished(found.composition, number + 1)
             settled.append(found.settled)
             if min(found.settled.until) > last:
-                last, failures = min(found.settled.until), 0
+                last, here = min(found.settled.until), 0
             if self.progress:
                 bar = self.conditions.meter.bar_ticks
                 self.progress(min(last // bar, self.conditions.bars))
         bar = last // self.conditions.meter.bar_ticks + 1
         raise RequestError(
-            f"No piece without faults with seed {self.seed} after {_MAX_ROUNDS} rounds: none "
+            f"No piece without faults with seed {self.seed}: after {failed} failed rounds none "
             f"passes bar {bar}. Choose another seed, or fewer bars."
         )
 
     def _finished(self, composition: Composition, rounds: int) -> Composition:
         candidate = self.selection.candidate(composition)
-        sheet, count = self.selection.sheet(candidate), self.selection.best_of
-        return replace(composition, draws=rounds, candidates=count, sheet=sheet)
+        sheet, drawn = self.selection.sheet(candidate), self.selection.best_of
+        return replace(composition, draws=rounds, candidates=drawn, sheet=sheet)
 
     def _round(self, settled: Settled, number: int) -> _Continuation | None:
         """Return the most promising continuation without faults; None if all have some."""
@@ -239,9 +242,10 @@ class PiecewiseSearch:
 
     def _draw(self, conditions: Conditions, until: int | None, number: int) -> list[Tokens]:
         """Draw continuations to a bar after ``until``, so that held notes end."""
-        count = self.selection.best_of
-        drawing = self.composer.engine.drawing(self.config, min(count, PLACES), self.cancelled)
-        for index in range(count):
+        candidates = self.selection.best_of
+        places = min(candidates, PLACES)
+        drawing = self.composer.engine.drawing(self.config, places, self.cancelled)
+        for index in range(candidates):
             drawing.add(index, conditions, np.random.default_rng([self.seed, number, index]))
         bars = self._bars_to_draw(until)
         drawn: dict[int, Tokens] = {}
