@@ -415,7 +415,7 @@ def test_renamed_and_removed_options_are_reported(refuses: Refuses) -> None:
     with pytest.warns(DeprecationWarning, match="recurrence was renamed motif_strength"):
         assert ComposeRequest.from_options(recurrence=2.0).sampling.motif_strength == 2.0
     with pytest.warns(DeprecationWarning, match="repetition_penalty was removed"):
-        assert ComposeRequest.from_options(repetition_penalty=0.0, seed=0) == ComposeRequest()
+        assert ComposeRequest.from_options(repetition_penalty=0.0) == ComposeRequest()
     with refuses(RequestError, "repetition_penalty was removed"):
         ComposeRequest.from_options(repetition_penalty=1.0)
 
@@ -547,12 +547,6 @@ def test_the_tempo_counts_beats_of_the_metre(meter: str, qpm: float, refuses: Re
     assert _one(meter=meter, tempo=60.0).tempo_qpm == qpm
     with refuses(RequestError, "tempo must be between .* notes a minute .got 900"):
         _one(meter=meter, tempo=900.0)
-
-
-def test_a_seed_is_fresh_unless_it_is_given() -> None:
-    seeds = {ComposeRequest.from_options().seed for _ in range(20)}
-    assert len(seeds) > 10
-    assert ComposeRequest.from_options(seed=7).seed == 7
 
 
 def test_a_manner_is_known_and_belongs_to_a_second_voice(file: Path, refuses: Refuses) -> None:

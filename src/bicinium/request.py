@@ -7,7 +7,6 @@ left open is drawn, by the seed, from the distribution of keyboard music.
 from __future__ import annotations
 
 import difflib
-import secrets
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -49,7 +48,6 @@ from bicinium.music.signature import Signature
 from bicinium.option_types import check_types
 
 DEFAULT_BARS = 16
-_FRESH_SEEDS = 1_000_000  # a seed of six digits at most is easily typed
 _CONTINUATION_BARS = 8  # added to a piece that is continued
 _SOURCES = ("continue_from", "upper", "lower", "rewrite", "subject", "canon", "invertible")
 _FILES = ("continue_from", "upper", "lower", "rewrite", "model")
@@ -116,12 +114,11 @@ class ComposeRequest:
     def from_options(cls, **options: Any) -> ComposeRequest:
         """Return a request from the names of its fields and of the fields of ``Sampling``.
 
-        Without a ``seed`` a fresh one is drawn. Renamed options still work, with a
+        Renamed options still work, with a
         DeprecationWarning. Raises TypeError for unknown names and RequestError for values outside
         their limits.
         """
         options = _current(options)
-        options.setdefault("seed", secrets.randbelow(_FRESH_SEEDS))
         sampling_names = {field.name for field in fields(Sampling)}
         sampling = {name: options.pop(name) for name in sampling_names & options.keys()}
         names = {field.name for field in fields(cls)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -178,6 +179,7 @@ def compose(
 
 
 _INVERTED = "-inverted"  # in the names of files with an inversion
+_FRESH_SEEDS = 1_000_000  # a seed of six digits at most is easily typed
 # Parameters that are not options of the request.
 _OUTPUT = (
     "constraint",
@@ -204,6 +206,7 @@ def _request(parameters: dict[str, Any]) -> ComposeRequest:
         for name, value in parameters.items()
         if value is not None and name not in (*_OUTPUT, "as_json")
     }
+    options.setdefault("seed", secrets.randbelow(_FRESH_SEEDS))
     if "rewrite_bars" in options:
         options["rewrite_bars"] = _bar_numbers(options["rewrite_bars"])
     return ComposeRequest.from_options(
