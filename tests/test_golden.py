@@ -21,7 +21,7 @@ LINE = "D4:1/8 E4:1/8 F4:1/8 G4:1/8 A4:1/4 D4:1/4"
 
 # name: what is asked for. Four bars and one candidate, unless a request says otherwise.
 REQUESTS: dict[str, dict[str, Any]] = {
-    "nothing asked": {},
+    "nothing asked": {"seed": 0},
     "another seed": {"seed": 12345},
     "eight bars, seven candidates": {"seed": 1, "bars": 8, "best_of": 7},
     "one bar": {"bars": 1, "seed": 4},
