@@ -3,6 +3,7 @@
 BiciniumError               base class
 ├── ScoreError              music that a two-voice score cannot represent
 │   ├── MidiFileError       a file that is not readable MIDI
+│   ├── ReaderFaultError    a file that broke its reader
 │   ├── ReductionNeededError  more than one section of two voices on the grid
 │   └── NotationFileError   a file that is not readable notation
 ├── TokenError              a score that cannot be encoded, or tokens that cannot be decoded
@@ -44,6 +45,10 @@ class ReductionNeededError(ScoreError):
 
     def __str__(self) -> str:
         return f"{self.problem} {self.command}"
+
+
+class ReaderFaultError(ScoreError):
+    """A file that broke its reader in a way that nobody foresaw: a fault of bicinium."""
 
 
 class MidiFileError(ScoreError):
@@ -100,3 +105,8 @@ class MissingExtraError(RequestError):
 
 class CancelledError(BiciniumError):
     """A composition that the caller cancelled."""
+
+
+def describe_fault(error: Exception) -> str:
+    """Return the sentences about an exception that nobody foresaw while a file was read."""
+    return f"It broke bicinium ({type(error).__name__}: {error}). Please report it."

@@ -29,6 +29,7 @@ from bicinium.data.split import split_of
 from bicinium.errors import CorpusError, FolderInUseError
 from bicinium.formats.midi import write_midi
 from bicinium.grammar import MusicalGrammarValidator
+from bicinium.music.content import Content
 from bicinium.music.key import ALL_KEYS, Key
 from bicinium.music.score import Meter, Note, Score, Voice
 from bicinium.tokenizer.codec import decode, snap
@@ -150,6 +151,29 @@ def test_the_same_input_gives_the_same_bytes_however_many_processes_work(
         *sorted((MANIFEST_NAME, SUMMARY_NAME)),
         "pieces-000.parquet",
         "readings.sqlite",
+    ]
+
+
+def test_a_file_that_breaks_or_delays_the_import_is_left_out(
+    midi_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = import_piece.reduce_to_two_voices
+    calls = iter(range(100))
+
+    def odd(content: Content) -> object:
+        call = next(calls)
+        if call == 0:
+            raise ZeroDivisionError("a fault")
+        while call == 4:
+            pass  # until the limit of time
+        return original(content)
+
+    monkeypatch.setattr(import_piece, "reduce_to_two_voices", odd)
+    monkeypatch.setattr(import_piece, "MAX_SECONDS", 0.5)
+    records = _records(find_sources([midi_folder]), tmp_path, jobs=1)
+    assert [record.reason for record in records if not record.kept] == [
+        "It broke bicinium (ZeroDivisionError: a fault). Please report it.",
+        "it takes over 0.5 seconds",
     ]
 
 

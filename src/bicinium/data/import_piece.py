@@ -17,7 +17,7 @@ import numpy as np
 from bicinium.data.duplicates import fingerprint
 from bicinium.data.piece_record import PieceRecord, Rejection, RejectReason
 from bicinium.data.source_file import SourceFile
-from bicinium.errors import BiciniumError, CorpusError
+from bicinium.errors import BiciniumError, CorpusError, describe_fault
 from bicinium.formats.midi import read_midi, write_midi
 from bicinium.formats.registry import read_music
 from bicinium.grammar import MusicalGrammarValidator
@@ -25,8 +25,10 @@ from bicinium.music.content import Content
 from bicinium.music.quality import quality
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Meter, Score
 from bicinium.music.voice_reduction import VoiceReduction, reduce_to_two_voices
+from bicinium.time_limit import time_limit
 from bicinium.tokenizer.codec import decode, encode, snap
 
+MAX_SECONDS = 60  # of processor time for one file
 _MIN_NOTES = 24
 _MIN_BARS = 4
 _MIN_BARS_WITH_ONSETS = 0.2  # share of the bars, in each voice
@@ -63,15 +65,27 @@ def import_file(source: SourceFile, scratch: Path) -> list[PieceRecord]:
     """Return a record for each pair of voices and each metre of a file, without a grammar score.
 
     The name of a record is what distinguishes it from others of the file. A file that cannot be
-    read gives one record, which is rejected. ``scratch`` is the path of a temporary MIDI file.
+    read, takes too long, or breaks this program gives one record, which is rejected. ``scratch`` is
+    the path of a temporary MIDI file.
     """
+    slow = CorpusError(f"it takes over {MAX_SECONDS} seconds")
     try:
-        content = read_music(source.path, quantize=source.quantize, unfold=source.unfold)
-        found = {
-            name: reduce_to_two_voices(pair) for name, pair in _pairs(content, source.pairs).items()
-        }
+        with time_limit(MAX_SECONDS, slow):
+            return _import(source, scratch)
     except BiciniumError as error:
-        return [PieceRecord("", rejection=_unreadable(error, source.path))]
+        reason = str(error)
+    except Exception as error:  # One file must never end the import of many.
+        reason = describe_fault(error)
+    # Without the folder: a reason must not depend on where the file is.
+    detail = " ".join(reason.replace(str(source.path), source.path.name).split())
+    return [PieceRecord("", rejection=Rejection(RejectReason.UNREADABLE, detail))]
+
+
+def _import(source: SourceFile, scratch: Path) -> list[PieceRecord]:
+    content = read_music(source.path, quantize=source.quantize, unfold=source.unfold)
+    found = {
+        name: reduce_to_two_voices(pair) for name, pair in _pairs(content, source.pairs).items()
+    }
     of_file = PieceRecord(
         "",
         composer=content.composer,
@@ -87,11 +101,6 @@ def import_file(source: SourceFile, scratch: Path) -> list[PieceRecord]:
         for pair, scores in found.items()
         for index, reduced in enumerate(scores)
     ] or [replace(of_file, rejection=Rejection(RejectReason.UNREADABLE, "it holds no music"))]
-
-
-def _unreadable(error: BiciniumError, path: Path) -> Rejection:
-    # Without the folder: a reason must not depend on where the file is.
-    return Rejection(RejectReason.UNREADABLE, str(error).replace(str(path), path.name))
 
 
 def _off_grid(content: Content) -> Rejection | None:

@@ -51,6 +51,8 @@ _TOKEN = re.compile(
     r"|(?P<other>\.?[()]|y\d*|[\s`\\$*;?@!]|\]|\|?)"
 )
 _ONLY_MUSIC = re.compile(r"[\sA-Ga-gzxZ0-9/,'^_=<>(){}\[\]~.:-]+")
+_MAX_ENDINGS = 99
+_MAX_SLASHES = 10  # of a length, each of which halves it
 _NUMBERS = re.compile(r"[1-9][0-9,-]*")
 _ORNAMENT_SIGNS = ("~", "M", "P", "T")
 _ORNAMENTS = re.compile(r"trill|mordent|turn|roll|pralltriller|^/+$|tremolo")
@@ -206,7 +208,7 @@ def _ending_numbers(text: str) -> frozenset[int]:
     for piece in text.strip(",-").split(","):
         first, _, last = piece.partition("-")
         if first.isdecimal():
-            numbers |= set(range(int(first), int(last or first) + 1))
+            numbers |= set(range(int(first), min(int(last or first), _MAX_ENDINGS) + 1))
     return frozenset(numbers)
 
 
@@ -262,6 +264,8 @@ def _chord(voice: AbcVoice, text: str, factor: Fraction | int) -> None:
 def _length(groups: list[str]) -> Fraction:
     """Return the multiple of the unit that ``3``, ``3/2``, ``/`` or ``//`` states."""
     numerator, slashes, denominator = groups
+    if len(slashes) > _MAX_SLASHES:
+        raise ValueError(f"a length has {len(slashes)} slashes")
     length = Fraction(int(numerator or 1))
     if denominator:
         if not int(denominator):

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from bicinium.formats.abc_fields import SIGNS, AbcKey
-from bicinium.formats.measures import Measure, MeasureNote
+from bicinium.formats.measures import MAX_DENOMINATOR, MAX_MEASURES, Measure, MeasureNote
 from bicinium.formats.spelling import Spelling
 from bicinium.music.losses import LossKind
 from bicinium.music.score import Meter
@@ -133,6 +133,8 @@ class AbcVoice:
         short = Fraction(1, 2 ** len(signs))
         first, second = (2 - short, short) if signs[0] == ">" else (short, 2 - short)
         last = self._events[-1]
+        if last.length.denominator > MAX_DENOMINATOR:
+            raise ValueError("a note is broken too often")
         self.position += last.length * (first - 1)
         last.length *= first
         self._broken = second
@@ -178,6 +180,8 @@ class AbcVoice:
 
     def end_measure(self) -> None:
         """Close the present measure and open the next."""
+        if len(self.measures) > MAX_MEASURES:
+            raise ValueError(f"more than {MAX_MEASURES} measures")
         measure = self.measure
         length = max(self.position, self._overlay_end)
         measure.length = length

@@ -514,7 +514,7 @@ def _join_ties_of_part(
             index = len(notes)
             mark = bisect_right(mark_onsets, onset)
             velocity = written.velocity or (marks[mark - 1][1] if mark else _DEFAULT_VELOCITY)
-            staff = first_staff + min(written.staff, part.staves) - 1
+            staff = first_staff + max(1, min(written.staff, part.staves)) - 1
             notes.append(
                 SpelledNote(
                     number, staff, written.voice, onset, offset, written.spelling, written.pitch,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bicinium.errors import NotationFileError, ScoreError
 from bicinium.formats.assemble import assemble
-from bicinium.formats.measures import Measure, MeasureNote, Part, require_all_read
+from bicinium.formats.measures import MAX_DOTS, Measure, MeasureNote, Part, require_all_read
 from bicinium.formats.repeats import section_order
 from bicinium.formats.source_bytes import decode_text, read_source
 from bicinium.formats.spelling import Spelling
@@ -164,7 +164,7 @@ class _Reader:
 def _free_voice(spines: Sequence[_Spine], part: int) -> int:
     """Return the lowest number of a voice that no spine of a part has."""
     used = {spine.voice for spine in spines if spine.part == part}
-    return next(voice for voice in range(1, _MAX_SPINES) if voice not in used)
+    return next(voice for voice in range(1, len(used) + 2) if voice not in used)
 
 
 def _duration(note: str) -> Fraction:
@@ -173,6 +173,8 @@ def _duration(note: str) -> Fraction:
     if not found:
         return Fraction(0)
     digits, divisor, dots = found.groups()
+    if len(dots) > MAX_DOTS:
+        raise ValueError(f"a note has {len(dots)} dots")
     is_long = set(digits) == {"0"}
     length = _LONG[digits] if is_long else Fraction(4 * int(divisor or 1), int(digits))
     return length * (2 - Fraction(1, 2 ** len(dots)))

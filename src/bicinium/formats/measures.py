@@ -17,6 +17,11 @@ from bicinium.formats.spelling import Spelling
 from bicinium.music.losses import LossKind
 from bicinium.music.score import Meter
 
+# Limits of what is read. Music keeps far below them, and damaged files take hours beyond them.
+MAX_MEASURES = 10_000  # of a voice
+MAX_DOTS = 8  # of a note
+MAX_DENOMINATOR = 1_000_000  # of a length in quarters
+
 
 @dataclass(frozen=True, slots=True)
 class MeasureNote:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
-from bicinium.formats.measures import Measure
+from bicinium.formats.measures import MAX_DOTS, Measure
 from bicinium.formats.source_bytes import parse_number
 from bicinium.music.losses import LossKind
 from bicinium.music.score import Meter
@@ -88,7 +88,7 @@ def written_length(element: Element, name: str = "dur", dots_name: str = "dots")
     else:
         raise ValueError(f"<{element.tag}> has no duration")
     dots = int(element.get(dots_name, "0")) or len(element.findall("dot"))
-    return length * (2 - Fraction(1, 2 ** min(dots, 8)))
+    return length * (2 - Fraction(1, 2 ** max(0, min(dots, MAX_DOTS))))
 
 
 def first_text(root: Element, parent: str, child: str | None) -> str:

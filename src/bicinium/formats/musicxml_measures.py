@@ -15,7 +15,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from bicinium.errors import NotationFileError, ScoreError
-from bicinium.formats.measures import Measure, MeasureNote, Part
+from bicinium.formats.measures import MAX_DOTS, Measure, MeasureNote, Part
 from bicinium.formats.musicxml_values import BEAT_UNIT_QUARTERS, VELOCITY_AT_100_PERCENT
 from bicinium.formats.source_bytes import parse_number
 from bicinium.formats.spelling import Spelling, written_fifths
@@ -178,7 +178,7 @@ class _PartParser:
             return duration
         if is_stated and (ratio is None or not duration):
             return duration
-        exact = base * (2 - Fraction(1, 2 ** len(element.findall("dot"))))
+        exact = base * (2 - Fraction(1, 2 ** min(MAX_DOTS, len(element.findall("dot")))))
         if ratio is not None:
             exact *= Fraction(
                 int(element_text(ratio, "normal-notes", "1")),

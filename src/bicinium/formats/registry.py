@@ -10,7 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bicinium.errors import ReductionNeededError, ScoreError
+from bicinium.errors import (
+    BiciniumError,
+    ReaderFaultError,
+    ReductionNeededError,
+    ScoreError,
+    describe_fault,
+)
 from bicinium.formats.abc_reader import read_abc
 from bicinium.formats.grid import quantize as quantize_content
 from bicinium.formats.kern_reader import read_kern
@@ -21,7 +27,9 @@ from bicinium.music.content import Content
 from bicinium.music.losses import Loss, LossKind
 from bicinium.music.score import Score, Voice
 from bicinium.music.voice_reduction import as_single_voice, reduce_to_two_voices
+from bicinium.time_limit import time_limit
 
+MAX_SECONDS = 30  # of processor time for one file; the longest sonatas take two
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi", ".smf")
 
 READERS: dict[str, Callable[[Path, bool], Content]] = {
@@ -56,13 +64,22 @@ def read_music(path: str | Path, *, quantize: bool = False, unfold: bool = False
     """Read a music file. A suffix without a reader is read as MIDI.
 
     With ``quantize``, a recording is moved to sixteenths and triplet eighths. With ``unfold``,
-    repeats are played. Raises MidiFileError or NotationFileError if the file cannot be read or has
-    no notes.
+    repeats are played. Raises a ScoreError, such as MidiFileError or NotationFileError, if the file
+    cannot be read or has no notes.
     """
     path = Path(path)
     reader = READERS.get(path.suffix.lower())
-    content = reader(path, unfold) if reader else read_midi(path)
-    return quantize_content(content) if quantize else content
+    slow = ScoreError(f"{path} takes over {MAX_SECONDS} seconds to read, which no music needs.")
+    try:
+        with time_limit(MAX_SECONDS, slow):
+            content = reader(path, unfold) if reader else read_midi(path)
+            return quantize_content(content) if quantize else content
+    except BiciniumError:
+        raise
+    except (RecursionError, MemoryError) as error:
+        raise ScoreError(f"{path} nests its elements too deeply, or is too large.") from error
+    except Exception as error:  # One file must never end the reading of many.
+        raise ReaderFaultError(f"{path} cannot be read. {describe_fault(error)}") from error
 
 
 def read_score(

@@ -12,7 +12,7 @@ from enum import StrEnum
 from glob import glob
 from pathlib import Path
 
-from bicinium.errors import BiciniumError, RequestError, ScoreError
+from bicinium.errors import BiciniumError, RequestError, ScoreError, describe_fault
 from bicinium.formats.registry import NOTATION_SUFFIXES, find_music, read_music
 from bicinium.grammar.validate import MusicalGrammarValidator, Violation
 from bicinium.music.content import Content
@@ -103,8 +103,11 @@ def validate_file(
             verdict = _validate_midi(path, content, validator)
         return replace(verdict, losses=content.losses)
     except BiciniumError as error:
-        unreadable = Violation(0, 0, 1, 1.0, 0, "file", str(error))
-        return FileVerdict(path, False, 0.0, 0, (unreadable,), CheckedAs.NOTHING)
+        problem = str(error)
+    except Exception as error:  # One file must never end the validation of many.
+        problem = f"{path}: {describe_fault(error)}"
+    unreadable = Violation(0, 0, 1, 1.0, 0, "file", problem)
+    return FileVerdict(path, False, 0.0, 0, (unreadable,), CheckedAs.NOTHING)
 
 
 def _validate_tokens(path: Path, validator: MusicalGrammarValidator) -> FileVerdict:

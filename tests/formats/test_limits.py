@@ -1,0 +1,68 @@
+"""Files that ask for too much, or that break a reader, are refused in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from bicinium.errors import NotationFileError, ReaderFaultError, ScoreError
+from bicinium.formats.registry import READERS, read_music
+from bicinium.music.content import Content
+
+Refuses = Callable[..., AbstractContextManager[None]]
+
+_ABC = "X:1\nM:4/4\nL:1/4\nK:C\n"
+_MEI = (
+    "<mei><music><body><mdiv><score><scoreDef><staffGrp><staffDef n='1'/></staffGrp></scoreDef>"
+    "<section><measure n='1'><staff n='1'><layer n='1'>{}</layer></staff></measure></section>"
+    "</score></mdiv></body></music></mei>"
+)
+_NOTE = "<note pname='c' oct='4' dur='4'/>"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("slashes.abc", _ABC + "C" + "/" * 100_000 + "|", "a length has 100000 slashes"),
+        ("broken.abc", _ABC + "C" + ">" * 5_000 + "D|", "a note is broken too often"),
+        ("rests.abc", _ABC + "C" + "Z1000|" * 11, "more than 10000 measures"),
+        ("dots.krn", "**kern\n*M4/4\n4" + "." * 9 + "c\n*-\n", "a note has 9 dots"),
+        ("deep.mei", _MEI.format("<beam>" * 9_000 + _NOTE + "</beam>" * 9_000), "too deeply"),
+    ],
+)
+def test_what_takes_hours_is_refused_at_once(
+    tmp_path: Path, refuses: Refuses, name: str, text: str, problem: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with refuses(NotationFileError if "deep" not in name else ScoreError, problem):
+        read_music(tmp_path / name)
+
+
+def test_a_note_on_a_staff_below_the_first_is_on_the_first(tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "examples" / "tune.musicxml"
+    text = source.read_text(encoding="utf-8").replace("</voice>", "</voice><staff>-4</staff>")
+    (tmp_path / "odd.musicxml").write_text(text, encoding="utf-8")
+    assert read_music(tmp_path / "odd.musicxml").staves == read_music(source).staves
+
+
+def test_more_voices_than_a_file_may_have_are_refused(tmp_path: Path, refuses: Refuses) -> None:
+    splits = "".join("\t".join(["*^"] * 2**i) + "\n" for i in range(9))
+    (tmp_path / "splits.krn").write_text(f"**kern\n{splits}*-\n")
+    with refuses(NotationFileError, "more than 256 spines"):
+        read_music(tmp_path / "splits.krn")
+
+
+def test_a_fault_of_a_reader_is_a_sentence(
+    tmp_path: Path, refuses: Refuses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path, unfold: bool) -> Content:
+        raise IndexError("a fault")
+
+    monkeypatch.setitem(READERS, ".krn", broken)
+    with refuses(
+        ReaderFaultError, r"a.krn cannot be read. It broke bicinium \(IndexError: a fault"
+    ):
+        read_music(tmp_path / "a.krn")
