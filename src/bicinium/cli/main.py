@@ -6,6 +6,7 @@ invalid; 2 the call or an input file is wrong.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -68,6 +69,15 @@ def root(
     """Compose two-voice keyboard music that is grammatical by construction."""
 
 
+def _describe_os_error(error: OSError) -> str:
+    """Return what the operating system refused, where no command has a better sentence."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "The working folder no longer exists. Change to another folder."
+    return f"{error.filename or 'A file'} cannot be used: {error.strerror or error}."
+
+
 def main() -> None:
     """Run the command line. Print a BiciniumError as one line, and exit with status 1 or 2."""
     if not is_compiled():
@@ -77,6 +87,9 @@ def main() -> None:
     except BiciniumError as error:
         print_error(f"bicinium: {error}")
         sys.exit(1 if isinstance(error, CollapseError) else 2)
+    except OSError as error:
+        print_error(f"bicinium: {_describe_os_error(error)}")
+        sys.exit(2)
     except KeyboardInterrupt:
         print_error("bicinium: stopped")
         sys.exit(130)

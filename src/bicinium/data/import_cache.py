@@ -92,6 +92,12 @@ class ImportCache:
                     f"{self.path} is in use by another process. Wait until it ends, or prepare "
                     "into another folder."
                 ) from error
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+                raise CorpusError(
+                    f"{self.path or 'A temporary file'} cannot be written: the disk is full. What "
+                    "was in the folder before is whole. Free some space, and run the same command "
+                    "again: imported files are cached."
+                ) from error
             raise CorpusError(
                 f"{self.path} cannot be used ({error}). Delete it, or prepare into another folder."
             ) from error

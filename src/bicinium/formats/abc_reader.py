@@ -258,6 +258,8 @@ def _chord(voice: AbcVoice, text: str, factor: Fraction | int) -> None:
         octave = (5 if letter.islower() else 4) + marks.count("'") - marks.count(",")
         voice.lose(LossKind.QUARTER_TONE, int(accidental.endswith("/")))
         signs.append(Sign(accidental, letter.upper(), octave, factor * _length(length), tie == "-"))
+    if not signs:
+        raise ValueError(f"{text[:30]} holds no note")
     voice.sound(signs, signs[0].length)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -45,9 +46,11 @@ class RunState:
             "config": self.config.model_dump(mode="json"),
             "corpus": list(self.corpus_size),
         }
-        # Opened here, because torch reports a full disk as RuntimeError.
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
-            torch.save(state, file)
+        # Not written by torch, which reports a full disk as a RuntimeError about positions.
+        data = io.BytesIO()
+        torch.save(state, data)
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(data.getbuffer())
 
     def restore(self, path: Path, device: torch.device) -> None:
         """Read a checkpoint of this run.
