@@ -8,7 +8,7 @@ CORPUS ?= ../shared/corpus ../shared/corpus_openscore
 COMPILED := $(foreach pxd,$(wildcard src/bicinium/*/*.pxd src/bicinium/*/*/*.pxd),$(pxd) $(pxd:.pxd=.py)) $(wildcard src/bicinium/model/_network*.[ch])
 CONFIG ?= configs/training_configs/default_model.yaml
 
-.PHONY: setup compose train prepare test test-slow check metrics docs bench wheel clean
+.PHONY: setup compose train prepare test test-slow check metrics docs bench wheel sbom audit clean
 
 compose: $(VENV)/base
 	$(BIN)/bicinium compose -n 4 --bars 16 --out out
@@ -57,6 +57,16 @@ docs: $(VENV)/dev
 bench: $(VENV)/dev
 	$(PIP) --constraint constraints.txt --editable '.[bench]'
 	BICINIUM_CORPUS=$(firstword $(CORPUS)) $(BIN)/python -m benchmarks
+
+# a bill of materials: every installed package with its version and licence
+sbom: $(VENV)/dev
+	$(PIP) --constraint constraints.txt --editable '.[audit]'
+	$(BIN)/cyclonedx-py environment --output-file sbom.json $(BIN)/python
+
+# the installed packages against the database of known vulnerabilities, where it can be reached
+audit: $(VENV)/dev
+	$(PIP) --constraint constraints.txt --editable '.[audit]'
+	$(PYTHON) tools/audit.py $(BIN)/pip-audit
 
 wheel: $(VENV)/base
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

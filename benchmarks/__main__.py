@@ -35,6 +35,7 @@ EXPERIMENTS = (
     "musescore",
     "music21_rules",
     "quality_calibration",
+    "random_requests",
     "reading_cases",
     "reading_programs",
     "reading_suites",

@@ -40,6 +40,7 @@ training:
     {ramp_steps: 10, positions: 128, validate_every_n_batches: 15, live_pieces: 2, live_bars: 1,
     on_policy_every_n_batches: 4, on_policy_pieces: 2, on_policy_tokens: 32}
 """
+_HERE = ("--jobs", 1, "--min-quality-score", 0)
 _KILLS = 20
 _SIZES = (60, 700, 1200, 2000, 2800, 3600, 4500, 5500)  # kilobytes, for a run that needs 7,000
 
@@ -126,11 +127,11 @@ def test_a_corpus_is_whole_after_the_disk_was_full(
     for size in (8, 20, 40, 60, 80, 100, 140, 200):
         with _disk(tmp_path / "disk", "size=10m") as disk:
             out = disk / "set"
-            first = [midi_folder / "piece-2.mid", "--out", out, "--jobs", 1]
+            first = [midi_folder / "piece-2.mid", "--out", out, *_HERE]
             assert bicinium("corpus", "prepare", *first).returncode == 0
             used = sum(path.stat().st_blocks // 2 for path in out.iterdir())
             subprocess.run(["mount", "-o", f"remount,size={used + size}k", str(disk)], check=True)
-            again = ["corpus", "prepare", midi_folder, "--out", out, "--jobs", 1, "--force"]
+            again = ["corpus", "prepare", midi_folder, "--out", out, *_HERE, "--force"]
             ended = bicinium(*again)
             pieces, bad = load_checked(out)
             assert not bad
@@ -145,7 +146,7 @@ def test_a_corpus_is_whole_after_the_disk_was_full(
 
 
 def test_what_is_composed_is_whole_after_the_disk_was_full(tmp_path: Path, bicinium: Run) -> None:
-    with _disk(tmp_path / "disk", "size=60k") as disk:
+    with _disk(tmp_path / "disk", "size=20k") as disk:
         ended = bicinium("compose", "-n", 8, "--bars", 8, "--best-of", 1, "--out", disk / "out")
         assert ended.returncode == 2
         assert "No space left on device" in ended.stderr
@@ -226,7 +227,7 @@ def test_a_corpus_is_whole_after_kills(
     tmp_path: Path, midi_folder: Path, bicinium: Run, number: signal.Signals
 ) -> None:
     out = tmp_path / "set"
-    prepare = ["corpus", "prepare", midi_folder, "--out", out, "--jobs", 1, "--force"]
+    prepare = ["corpus", "prepare", midi_folder, "--out", out, *_HERE, "--force"]
     started = time.monotonic()
     assert bicinium(*prepare).returncode == 0
     whole_seconds = time.monotonic() - started
