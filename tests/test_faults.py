@@ -253,18 +253,23 @@ def test_a_corpus_is_whole_after_kills(
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill -9", "SIGTERM"])
 def test_what_is_composed_is_whole_after_kills(tmp_path: Path, number: signal.Signals) -> None:
+    command = ["compose", "-n", 24, "--bars", 4, "--best-of", 1, "--out"]
+    started = time.monotonic()
+    assert _start(*command, tmp_path / "whole").wait() == 0
+    seconds = time.monotonic() - started
     rng = np.random.default_rng(number)
     files = 0
     for index in range(_KILLS):
         out = tmp_path / str(index)
-        process = _start("compose", "-n", 8, "--bars", 4, "--best-of", 1, "--out", out)
-        time.sleep(rng.uniform(0.2, 4))
+        process = _start(*command, out)
+        time.sleep(rng.uniform(0.5, 1) * seconds)
         process.send_signal(number)
         process.wait()
         for path in (*out.glob("*.mid"), *out.glob("*.musicxml")):
             assert read_score(path).note_count
             files += 1
     print(f"\n{_KILLS} kills by {number.name}: {files} files, all whole")
+    assert files
 
 
 def test_a_run_stopped_by_sigterm_goes_on_bit_for_bit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import threading
@@ -10,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -290,6 +292,17 @@ def test_the_catalogue_holds_the_works_that_were_asked_for() -> None:
     assert any("Arabesque" in work.title for work in catalogue(["arabesque"]))
     assert {work.composer for work in catalogue(["mozart-sonatas"])} == {"W. A. Mozart"}
     assert {work.composer for work in catalogue(["chopin-etudes"])} == {"F. F. Chopin"}
+
+
+def test_a_pinned_file_is_the_one_of_the_catalogue(server: Server, tmp_path: Path) -> None:
+    right = hashlib.sha256(server.data).hexdigest()
+    for pinned, outcome in ((right, "fetched"), ("0" * 64, "failed")):
+        work = replace(_work("good"), sha256=pinned)
+        out = tmp_path / outcome
+        (done,) = download([work], out, server.address, pause_seconds=0.01, replace=True)
+        assert done.outcome == outcome
+        assert (out / "good.mid").exists() == (outcome == "fetched")
+    assert "another file than the one that the catalogue pins" in done.reason
 
 
 def test_a_server_that_sends_byte_by_byte_is_left_in_the_end(

@@ -2,8 +2,9 @@
 
 A file appears in its place only when it is complete and is readable MIDI. ``fetched.json`` records
 the hash of every download. With it a later run notices a damaged file, and rejects a file whose
-contents have changed since. The folder gets a manifest with licence and attribution, which
-``prepare`` reads.
+contents have changed since. The catalogue may pin the hash of a work in its column ``sha256``
+(``tools/pin_catalogue.py``); another file is then refused always. The folder gets a manifest with
+licence and attribution, which ``prepare`` reads.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class CatalogueEntry:
     licence: str
     maintainer: str  # the typesetter, to be credited
     cluster: str
+    sha256: str = ""  # of the file, if the catalogue pins it
 
 
 class Outcome(StrEnum):
@@ -135,7 +137,7 @@ def _download(
 ) -> Download:
     """Download one work, with further attempts after temporary failures."""
     target = out / entry.path
-    known = None if replace else hashes.get(entry.path)
+    known = entry.sha256 or (None if replace else hashes.get(entry.path))
     if target.is_file() and known == pooch.file_hash(str(target)):
         return Download(entry, Outcome.PRESENT)
     if known is None and target.exists() and not replace:
@@ -150,7 +152,10 @@ def _download(
         except (CorpusError, MidiFileError) as error:
             return Download(entry, Outcome.FAILED, str(error))
         except ValueError:  # pooch: the hash is not the known one
-            reason = f"{address} sends another file than before. Accept it with --force."
+            if entry.sha256:
+                reason = f"{address} sends another file than the one that the catalogue pins."
+            else:
+                reason = f"{address} sends another file than before. Accept it with --force."
             return Download(entry, Outcome.FAILED, reason)
         except requests.RequestException as error:
             reason = _reason(address, error)
@@ -253,10 +258,10 @@ def _write_manifest(out: Path, entries: dict[str, CatalogueEntry], hashes: dict[
     """Write who composed and typeset what is in the folder, and under which licence."""
     names = [field.name for field in fields(CatalogueEntry)]
     rows = [
-        [*asdict(entries[path]).values(), hashes[path]]
+        list((asdict(entries[path]) | {"sha256": hashes[path]}).values())
         for path in sorted(hashes)
         if path in entries and (out / path).is_file()
     ]
     path = out / "manifest.csv"
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([[*names, "sha256"], *rows])
+        csv.writer(file).writerows([names, *rows])
