@@ -152,11 +152,7 @@ def _download(
         except (CorpusError, MidiFileError) as error:
             return Download(entry, Outcome.FAILED, str(error))
         except ValueError:  # pooch: the hash is not the known one
-            if entry.sha256:
-                reason = f"{address} sends another file than the one that the catalogue pins."
-            else:
-                reason = f"{address} sends another file than before. Accept it with --force."
-            return Download(entry, Outcome.FAILED, reason)
+            return Download(entry, Outcome.FAILED, _other_file(address, bool(entry.sha256)))
         except requests.RequestException as error:
             reason = _reason(address, error)
             if not _is_temporary(error):
@@ -172,6 +168,12 @@ def _is_temporary(error: requests.RequestException) -> bool:
     if isinstance(error, requests.TooManyRedirects):
         return False
     return error.response is None or error.response.status_code in _RETRY_STATUSES
+
+
+def _other_file(address: str, is_pinned: bool) -> str:
+    if is_pinned:
+        return f"{address} sends another file than the one that the catalogue pins."
+    return f"{address} sends another file than before. Accept it with --force."
 
 
 def _reason(address: str, error: requests.RequestException) -> str:
