@@ -112,11 +112,13 @@ class _Elimination(NamedTuple):
 
 
 def _eliminations(conditions: Conditions, selection: Selection, places: int) -> list[_Elimination]:
-    """Return when candidates are stopped early; never with given notes.
+    """Return when candidates are stopped early; never if whole bars of both voices are given.
 
     All candidates of a piece need places in the batch, since they wait for each other.
     """
-    if not selection.eliminate or conditions.fixed_notes:
+    if not selection.eliminate:
+        return []
+    if conditions.fixed_notes and not conditions.fixed_notes.leaves_a_voice_free:
         return []
     if not _MIN_CANDIDATES_TO_COMPARE <= selection.best_of <= places:
         return []

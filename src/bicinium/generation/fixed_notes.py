@@ -49,6 +49,12 @@ class FixedNotes:
     fixed: tuple[tuple[TickSpan, ...], ...]
     known: tuple[TickSpan, ...]
 
+    @property
+    def leaves_a_voice_free(self) -> bool:
+        """Whether one voice is the model's, at least from the second bar on."""
+        bar = self.score.meter.bar_ticks
+        return any(all(until <= bar for _, until in spans) for spans in self.fixed)
+
     def composed_onsets(self, score: Score) -> NDArray[np.int64]:
         """Return the onsets of the notes that are not fixed, first of the upper voice."""
         onsets = []
