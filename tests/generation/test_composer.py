@@ -30,7 +30,7 @@ from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints import Constraints
 from bicinium.generation.constraints.cadence import draw_cadence_plan
 from bicinium.generation.critic import Critic
-from bicinium.generation.fixed_notes import fix_voice
+from bicinium.generation.fixed_notes import fix_opening, fix_voice
 from bicinium.generation.rerank import Selection
 from bicinium.generation.sampling import Sampling
 from bicinium.generation.streaming import NoteEvent
@@ -379,12 +379,19 @@ def test_few_candidates_and_short_pieces_are_drawn_to_the_end(
     assert len(result.valid) == best_of
 
 
-def test_candidates_with_given_notes_are_drawn_to_the_end(composer: Composer) -> None:
-    line = Voice(tuple(Note(48 * i, 72, 48) for i in range(24)))
-    given = fix_voice(line, 0, Score((line, Voice()), 16, Meter(3, 4)))
+@pytest.mark.parametrize(("gives", "valid"), [("a voice", 2), ("an opening", 4)])
+def test_candidates_whose_first_bars_are_given_are_drawn_to_the_end(
+    composer: Composer, gives: str, valid: int
+) -> None:
+    line = Voice(tuple(Note(48 * i, 72, 48) for i in range(12)))
+    score = Score((line, Voice()), 8, Meter(3, 4))
+    if gives == "a voice":
+        given = fix_voice(line, 0, replace(score, bars=16))
+    else:
+        given = fix_opening(score, 16)
     results = composer.generate([_asked(bars=16, fixed_notes=given)], [0], selection=Selection(4))
     (result,) = [one for one in results if isinstance(one, Finished)]
-    assert len(result.valid) == 4
+    assert len(result.valid) == valid
 
 
 def test_seeds_must_be_as_many_as_pieces(composer: Composer, refuses: Refuses) -> None:
