@@ -44,6 +44,13 @@ def test_every_command_has_help(run_cli: Callable[..., Any], command: list[str])
     assert "--help" in ran.out
 
 
+def test_the_package_runs_as_a_module() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "bicinium", "--version"], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == f"bicinium {__version__}\n"
+
+
 def test_version_and_short_help(run_cli: Callable[..., Any]) -> None:
     assert run_cli("--version").out == f"bicinium {__version__}\n"
     assert run_cli("compose", "-h").out == run_cli("compose", "--help").out
