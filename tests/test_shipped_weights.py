@@ -46,5 +46,8 @@ def test_they_compose_what_is_asked_in_two_voices():
         assert piece.result.valid
         assert piece.score is not None
         assert (piece.score.bars, str(piece.score.meter)) == (8, "6/8")
-        assert (str(piece.score.key), piece.score.tempo_qpm) == ("F# minor", 90)
+        assert (str(piece.score.key), piece.score.tempo_qpm) == (
+            "F# minor",
+            135,
+        )  # 90 dotted quarters
         assert all(len(bars_played(piece.score, part)) >= 4 for part in (0, 1))

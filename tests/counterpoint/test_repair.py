@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bicinium.counterpoint import check_score, load_rule_set
+from bicinium.counterpoint import Severity, check_score, load_rule_set
 from bicinium.counterpoint.repair import propose, repair
 from bicinium.music.score import Voice
 
@@ -62,6 +62,8 @@ def test_there_are_up_to_three_proposals_and_the_likely_ones_come_first(exercise
     for proposal in proposals:
         left = check_score(proposal.score, rules, cantus=1).faults
         assert (fault.rule, fault.tick) not in [(one.rule, one.tick) for one in left]
+        known = {(one.rule, one.tick) for one in report.faults}
+        assert all((one.rule, one.tick) in known for one in left if one.severity is Severity.ERROR)
     by_likelihood = propose(
         report, fault, rules, likelihood=lambda score: -score.voices[0].notes[1].pitch
     )

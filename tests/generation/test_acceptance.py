@@ -10,12 +10,14 @@ import pytest
 from bicinium.generation.acceptance import (
     OUTLIER_RULES,
     bars_played,
+    flaws_of_written,
     longest_rest,
     notes_per_second,
     repeated_bars,
 )
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
+from bicinium.generation.fixed_notes import fix_opening, fix_voice
 from bicinium.generation.rerank import Candidate
 from bicinium.grammar import MusicalGrammarValidator
 from bicinium.music.key import Key
@@ -197,3 +199,30 @@ def test_a_left_hand_may_repeat_one_bar_four_times(times: int) -> None:
     rest = [note for note in lower if note.onset_tick >= times * _BAR]
     found = _outliers(_walk(range(16), 66), same + rest)
     assert ("repeated left hand" in found) == (times > 4)
+
+
+@pytest.mark.parametrize(
+    ("lower", "flaws"),
+    [
+        (_walk(range(8), 48), 0),
+        (_walk(range(4, 8), 48), 0),
+        (_walk(range(5, 8), 48), 1),  # silent in more than half of the bars
+        (_walk(range(8), 48, every=4), 0),
+        (_walk(range(8), 48, every=5), 1),
+        ([], 1),
+    ],
+)
+def test_a_second_voice_plays_and_does_not_stand_still(lower: list[Note], flaws: int) -> None:
+    """Whatever the given voice does."""
+    upper = Voice(tuple(_walk(range(8), 60, every=8)))
+    score = Score((upper, Voice(tuple(lower))), 8, _METER)
+    assert flaws_of_written(score, fix_voice(upper, 0, score)) == flaws
+
+
+def test_only_bars_that_are_not_given_count() -> None:
+    still = Voice(tuple(_walk(range(8), 60, every=8)))
+    opening = Score((still, Voice(())), 8, _METER)
+    given = fix_opening(opening, 16)
+    more = (Voice((*still.notes, *_walk(range(8, 16), 60))), Voice(tuple(_walk(range(8, 16), 48))))
+    assert flaws_of_written(Score(more, 16, _METER), given) == 0
+    assert flaws_of_written(Score((still, more[1]), 16, _METER), given) == 1

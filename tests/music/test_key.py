@@ -38,6 +38,8 @@ def sounding(key: Key, degrees: tuple[int, ...]) -> list[float]:
         ("B# minor", Key(0, "minor")),
         ("Dm", Key(2, "minor")),
         ("Bb", Key(10, "major")),
+        ("E- major", Key(3, "major")),
+        ("b-", Key(10, "major")),
         ("Bbm", Key(10, "minor")),
         ("F#", Key(6, "major")),
         ("d minor", Key(2, "minor")),

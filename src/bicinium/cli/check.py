@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from bicinium.errors import BiciniumError, RequestError
 
 if TYPE_CHECKING:
     from bicinium.counterpoint import CounterpointReport, RuleSet
+    from bicinium.counterpoint.repair import Change
     from bicinium.music.score import Score
     from bicinium.reports.counterpoint_report import CheckedFile
 
@@ -77,7 +79,7 @@ def check(
         for each in files:
             _print(each)
     if fix and files[0].report is not None:
-        _fix(files[0].report, rule_set, fix)
+        _fix(files[0].report, rule_set, fix, to_stderr=as_json)
     if any(each.report is None or not each.report.passed for each in files):
         raise typer.Exit(1)
 
@@ -123,7 +125,7 @@ def _write(files: list[CheckedFile], report: Path | None, marked: Path | None) -
             write_score(files[0].report.score, marked, marks=note_marks(files[0].report))
 
 
-def _fix(report: CounterpointReport, rule_set: RuleSet, out: Path) -> None:
+def _fix(report: CounterpointReport, rule_set: RuleSet, out: Path, to_stderr: bool) -> None:
     """List proposals for each error, and write the score with the best ones."""
     from bicinium.api import load_composer
     from bicinium.counterpoint import Severity
@@ -140,16 +142,21 @@ def _fix(report: CounterpointReport, rule_set: RuleSet, out: Path) -> None:
         if fault.severity is not Severity.ERROR:
             continue
         proposals = propose(report, fault, rule_set, 3, likelihood)
-        typer.echo(f"  proposals for {number}: {'' if proposals else 'none'}", err=True)
+        title = "proposals, the most likely first" if proposals else "no proposal"
+        typer.echo(f"  {number}: {title}", err=to_stderr)
         for proposal in proposals:
-            moves = " and ".join(map(str, proposal.changes))
-            typer.echo(f"    {moves} ({proposal.bits:.0f} bits in all)", err=True)
+            typer.echo(f"    {_moves(report.score, proposal.changes)}", err=to_stderr)
     repaired, changes = repair(report, rule_set, likelihood)
     with report_write_errors(out):
         write_score(repaired.score, out)
     left = repaired.count(Severity.ERROR)
-    made = "; ".join(map(str, changes)) or "nothing to change"
-    typer.echo(f"{out}: {made}. {left} error{'' if left == 1 else 's'} left.", err=True)
+    made = _moves(report.score, changes) or "nothing to change"
+    typer.echo(f"{out}: {made}. {left} error{'' if left == 1 else 's'} left.", err=to_stderr)
+
+
+def _moves(score: Score, changes: Iterable[Change]) -> str:
+    """Return the changes with the bars as printed."""
+    return "; ".join(f"bar {score.bar_number(one.onset_tick)}: {one}" for one in changes)
 
 
 def _row(file: CheckedFile) -> dict[str, object]:

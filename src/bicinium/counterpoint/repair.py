@@ -69,6 +69,8 @@ def propose(
         faults = find_faults(score, rule_set, report.cantus)
         if _same_fault(fault, faults) or _cost(faults) >= before:
             continue
+        if _adds_as_serious(fault, report.faults, faults):
+            continue
         size = sum(abs(change.new_pitch - change.old_pitch) for change in changes)
         found.append((_cost(faults), size, Proposal(changes, score)))
     found.sort(key=lambda one: one[:2])
@@ -113,6 +115,12 @@ def _cost(faults: Sequence[Fault]) -> int:
 
 def _same_fault(fault: Fault, faults: Sequence[Fault]) -> bool:
     return any((one.rule, one.tick) == (fault.rule, fault.tick) for one in faults)
+
+
+def _adds_as_serious(fault: Fault, before: Sequence[Fault], after: Sequence[Fault]) -> bool:
+    """Return whether there is a fault that was not there and is as serious as ``fault``."""
+    least = _COSTS[fault.severity]
+    return any(_COSTS[one.severity] >= least and not _same_fault(one, before) for one in after)
 
 
 def _possible_changes(report: CounterpointReport, fault: Fault) -> Iterator[tuple[Change, ...]]:

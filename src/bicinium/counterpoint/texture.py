@@ -163,8 +163,8 @@ class Texture:
         return later if later.onset_tick == note.offset_tick else None
 
     def bar(self, tick: int) -> int:
-        """Return the number of the bar, from 1; an anacrusis is bar 0."""
-        return tick // self.meter.bar_ticks + (0 if self.score.anacrusis_ticks else 1)
+        """Return the number of the bar as it is printed."""
+        return self.score.bar_number(tick)
 
     def beat(self, tick: int) -> float:
         """Return the place in the bar, from 1, in units of the metre's lower number."""

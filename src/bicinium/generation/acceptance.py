@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bicinium.music.score import TICKS_PER_QUARTER, Score, note_array
+from bicinium.generation.fixed_notes import FixedNotes
+from bicinium.music.score import TICKS_PER_QUARTER, VOICES, Score, Voice, note_array
 
 if TYPE_CHECKING:
     from bicinium.generation.rerank import Candidate
@@ -23,6 +25,7 @@ _UPPER, _LOWER = 0, 1
 _MIN_MOTIF_NOTES = 4  # of the upper voice in a bar that counts as repeated
 _MIN_BARS_TO_RECUR = 8
 _MIN_BARS_FOR_QUALITY = 8
+_MAX_EQUAL_BARS = 4  # in a row in one voice, beside given notes
 # Outliers among the first bars: whether they last, as what they count (docs/log.md).
 _LASTS, _OFTEN_LASTS, _MAY_PASS = 9, 3, 1
 
@@ -103,6 +106,29 @@ OUTLIER_RULES = (
     OutlierRule("quality score", _quality, 0.5, 1),
     OutlierRule("quoted bars", lambda c: c.quotation.bars, 0, 3),
 )
+
+
+def flaws_of_written(score: Score, given: FixedNotes) -> int:
+    """Return how many flaws the notes have that were written around given ones.
+
+    Counted for each voice: silence in more than half of the bars that are not given, and a bar that
+    comes more often in a row than ``_MAX_EQUAL_BARS``.
+    """
+    bar, flaws = score.meter.bar_ticks, 0
+    for part, (voice, fixed, spans) in enumerate(
+        zip(score.voices, given.score.voices, given.fixed, strict=True)
+    ):
+        free = {
+            number
+            for number in range(score.bars)
+            if not any(a <= number * bar and (number + 1) * bar <= b for a, b in spans)
+        }
+        known = set(fixed.notes)
+        written = tuple(note for note in voice.notes if note not in known)
+        voices = tuple(Voice(written if index == part else ()) for index in range(VOICES))
+        flaws += len(bars_played(score, part) & free) < len(free) / 2
+        flaws += repeated_bars(replace(score, voices=voices), part) > _MAX_EQUAL_BARS
+    return flaws
 
 
 def bars_played(score: Score, part: int) -> set[int]:

@@ -11,6 +11,7 @@ from bicinium.generation.acceptance import (
     OUTLIER_RULES,
     Rejection,
     RejectReason,
+    flaws_of_written,
     notes_per_second,
 )
 from bicinium.generation.composition import Composition
@@ -210,12 +211,13 @@ DEFAULT_SELECTION = Selection()
 def outliers(candidate: Candidate, config: GenerationConfig) -> int:
     """Return the number of outliers of a piece.
 
-    They are counted only in pieces under constraints without fixed notes: unconstrained pieces are
-    the model's own, and what surrounds fixed notes may be of any kind.
+    They are counted only in pieces under constraints: unconstrained pieces are the model's own.
+    What surrounds fixed notes may be of any kind, so there only flaws of the written notes count.
     """
-    if not _counts_outliers(config) or candidate.composition.conditions.fixed_notes:
+    if not _counts_outliers(config):
         return 0
-    return candidate.outliers
+    fixed_notes = candidate.composition.conditions.fixed_notes
+    return flaws_of_written(candidate.score, fixed_notes) if fixed_notes else candidate.outliers
 
 
 def _counts_outliers(config: GenerationConfig) -> bool:

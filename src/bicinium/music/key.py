@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -88,8 +89,10 @@ def display(name: str) -> str:
 def parse_tonic(text: str) -> tuple[str, str]:
     """Return the tonic (like ``Bb``) and the mode of a key such as ``B♭ Major``, ``Bbm``, ``Bb``.
 
-    Raises ScoreError if there is no such tonic. The mode may be any word, in lower case.
+    ``B-`` is B flat too, as in kern and music21. Raises ScoreError if there is no such tonic. The
+    mode may be any word, in lower case.
     """
+    text = re.sub(r"^([A-Ga-g])-(?=\s|$)", r"\1b", text.strip())
     words = text.replace("-", " ").split()
     name, mode = (words[0], words[1].lower()) if len(words) == 2 else (text.strip(), "")
     if not mode:

@@ -261,6 +261,10 @@ class Score:
                 f"a note at tick {first} comes before the anacrusis at tick {self.start_tick}."
             )
 
+    def bar_number(self, tick: int) -> int:
+        """Return the number of a bar as it is printed: from 1, or 0 for an anacrusis."""
+        return tick // self.meter.bar_ticks + (0 if self.anacrusis_ticks else 1)
+
     def with_anacrusis(self) -> Score:
         """Return the score with an upbeat if half of its first bar or more is silent.
 

@@ -17,6 +17,7 @@ CONSTRAINT_LABELS = {
     "crossing": "No crossing of the voices",
     "consonance": "Consonances on strong beats",
     "leap": "No leaps larger than the limit below",
+    "chords": "Chords that fit the given voice",
     "authentic": "Share of cadences from the dominant (0 to 1)",
     "accidentals": "Share of accidentals (0 to 1)",
     "span": "Span of a hand, in semitones",
