@@ -205,3 +205,12 @@ def test_nothing_runs_before_the_first_step_is_asked_for(tiny_model: Path) -> No
     rng = np.random.default_rng(0)
     iter(_drawing(engine, [_conditions(4)], [rng], GenerationConfig()))
     assert rng.random() == np.random.default_rng(0).random()
+
+
+def test_steps_end_after_the_last_token(tiny_model: Path) -> None:
+    engine = api.load_composer(tiny_model).engine
+    rngs = [np.random.default_rng(number) for number in range(3)]
+    drawing = _drawing(engine, [_conditions(1)] * 3, rngs, GenerationConfig(Sampling()), places=2)
+    steps = list(drawing.steps())
+    assert {number for moved in steps for number, _ in moved} == {0, 1, 2}
+    assert [len(moved) for moved in steps].count(0) <= 2

@@ -123,6 +123,8 @@ def finetune(
         f"held-out bits per note: {found.bits_before:.2f} before, {found.bits_after:.2f} after "
         f"(step {found.best_step})"
     )
+    if not found.best_step:
+        typer.echo("Fine-tuning did not help: the model is as it was. More pieces may.")
     option = f" --style {shlex.quote(name)}" if name else ""
     typer.echo(f"model: {found.model}. Compose with: bicinium compose --model {run}{option}")
 

@@ -173,13 +173,15 @@ class Drawing:
         """Draw one token for each piece that has a place.
 
         Gives after each step the numbers of the draws that have grown, each with its token. A piece
-        is over after END or at ``max_tokens``, and if no token may come next.
+        is over after END or at ``max_tokens``, and if no token may come next. The last step is
+        empty; draws that are added then are drawn as well.
         """
         engine, guided = self._engine, self._config.sampling.guidance != 1
         decoder = GuidedDecoder(engine.decoder, self.places, guided)
         first = first_rows(engine.model)
         inputs = np.empty((self.places, len(first)), np.int32)
         row = Row(inputs.data, first)
+        idle = False
         while True:
             if self._cancelled and self._cancelled():
                 raise CancelledError("composing was stopped")
@@ -195,8 +197,9 @@ class Drawing:
                     np.array([one.guidance for one in moving]),
                 )
                 moving = self._draw_tokens(moving, logits)
-            elif not (self._growing or self._queue or self._over):
+            elif idle and not self._growing:
                 return
+            idle = not (self._growing or self._queue)
             yield [(one.number, one.piece.token) for one in moving]
 
     def _begin(self, decoder: GuidedDecoder) -> None:
