@@ -107,13 +107,17 @@ def test_bars_to_rewrite_are_those_on_the_page(case_file: Callable[[str], Path])
 
 
 def _peak_of_reading(path: Path) -> tuple[str, int]:
-    """Return what a process prints that reads a file, and its peak of memory in bytes."""
+    """Return what a process prints that reads a file, and its peak of memory in bytes.
+
+    The peak of ``resource`` would begin with that of the process that starts it.
+    """
     program = (
-        "import resource, sys\n"
+        "import sys\n"
         "from bicinium.errors import BiciniumError\n"
         "from bicinium.formats.registry import read_music\n"
         "try:\n    read_music(sys.argv[1])\nexcept BiciniumError as error:\n    print(error)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "status = open('/proc/self/status').read().split()\n"
+        "print(status[status.index('VmHWM:') + 1])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
