@@ -296,6 +296,8 @@ def test_a_run_stopped_by_sigterm_goes_on_bit_for_bit(
 def test_of_two_writers_one_is_refused(
     tmp_path: Path, config: Path, midi_folder: Path, bicinium: Run
 ) -> None:
+    text = config.read_text().replace("max_steps: 30", "max_steps: 300")
+    config.write_text(text.replace("validate_every_n_batches: 15", "validate_every_n_batches: 150"))
     run = tmp_path / "run"
     first = _start("train", config, "--run", run)
     while not (run / ".lock").is_file() or not (run / ".lock").read_text():

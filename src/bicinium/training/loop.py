@@ -60,7 +60,10 @@ def train(
     if resume and not last_checkpoint(run).is_file():
         raise ConfigError(f"there is nothing to resume at {run}. Start without --resume.")
     if not resume and last_checkpoint(run).is_file():
-        raise ConfigError(f"{run} holds a run already. Resume it with --resume, or name another.")
+        with locked_folder(run):  # a run that goes on is refused as that
+            raise ConfigError(
+                f"{run} holds a run already. Resume it with --resume, or name another."
+            )
     require_prepared(config.data.prepared)  # before there is a folder
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
