@@ -72,5 +72,5 @@ wheel: $(VENV)/base
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) out build dist
-	find src -name '*.so' -delete site
+	rm -rf $(VENV) out build dist site
+	find src -name '*.so' -delete
