@@ -112,10 +112,29 @@ def test_where_no_token_is_allowed_there_is_nothing_to_draw() -> None:
     assert not Sampler(Sampling(), 4).weigh(_LOGITS.data, nothing.data, weights.data)
 
 
+@pytest.mark.parametrize(
+    ("logits", "expected"),
+    [
+        ([math.nan] * 3, [1, 0, 0]),
+        ([math.nan, 0.0, math.nan], [0, 1, 0]),
+        ([0.0, math.inf, -math.inf], [0, 1, 0]),
+        ([-math.inf] * 3, [1, 0, 0]),
+    ],
+)
+def test_logits_that_are_no_numbers_count_as_minus_infinity(
+    logits: list[float], expected: list[float]
+) -> None:
+    """A collapsed model has such logits."""
+    weights, allowed = np.full(3, math.nan), np.ones(3, np.uint8)
+    assert Sampler(Sampling(), 3).weigh(np.array(logits).data, allowed.data, weights.data)
+    assert weights.tolist() == expected
+
+
 @given(st.floats(-800, 0))
 def test_the_exponential_is_that_of_the_library(x: float) -> None:
     expected = math.exp(x) if x >= -700 else 0
     assert exponential(x) == pytest.approx(expected, rel=1e-15, abs=0)
+    assert exponential(math.nan) == 0
 
 
 @given(

@@ -2,7 +2,7 @@
 cimport cython
 
 cdef int TERMS
-cdef double LOG2_E, LN2_HIGH, LN2_LOW, LEAST_EXPONENT
+cdef double LOWEST_LOGIT, LOG2_E, LN2_HIGH, LN2_LOW, LEAST_EXPONENT
 cdef double[::1] _inverse, _power
 
 @cython.final
@@ -13,7 +13,7 @@ cdef class Sampler:
     cdef readonly bint truncates
     cdef readonly int[::1] heap
 
-    @cython.locals(best=int, token=int)
+    @cython.locals(best=int, highest=double, token=int)
     cpdef bint weigh(
         self, double[::1] logits, unsigned char[::1] allowed, double[::1] weights) noexcept
     @cython.locals(total=double, target=double, last=int, token=int)
@@ -26,5 +26,6 @@ cdef class Sampler:
     cdef void _sink(self, int place, double[::1] weights) noexcept
 
 cdef bint _comes_first(int token, int other, double[::1] weights) noexcept
+cdef double number(double logit) noexcept
 @cython.locals(halvings=int, n=int, rest=double, power=double)
 cpdef double exponential(double x) noexcept

@@ -8,6 +8,7 @@ Compiled when the package is built; the C types are in ``sampler.pxd``.
 
 from __future__ import annotations
 
+import math
 from array import array
 from typing import Any
 
@@ -17,6 +18,7 @@ LOG2_E = 1.4426950408889634
 # ln 2 as a sum: multiples of the first part are exact.
 LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10
 LEAST_EXPONENT = -700.0  # below, the exponential counts as 0
+LOWEST_LOGIT = -math.inf
 TERMS = 13
 _inverse = memoryview(array("d", [0.0] + [1 / n for n in range(1, TERMS + 1)]))
 _power = memoryview(array("d", [2.0**-n for n in range(1024)]))
@@ -39,17 +41,23 @@ class Sampler:
     def weigh(self, logits: memoryview[Any], allowed: memoryview, weights: memoryview[Any]) -> bool:
         """Write the weight of each allowed token, the greatest is 1, and 0 for the others.
 
-        Each argument is (V,). Answers whether any token is allowed.
+        Each argument is (V,). Answers whether any token is allowed. A logit that is not a number
+        counts as minus infinity.
         """
         best = -1
-        for token in range(self.tokens):
-            if allowed[token] and (best < 0 or logits[token] > logits[best]):
-                best = token
+        highest = LOWEST_LOGIT
         for token in range(self.tokens):
             weights[token] = 0.0
+            if allowed[token] and (best < 0 or number(logits[token]) > highest):
+                best = token
+                highest = number(logits[token])
+        if best < 0:
+            return False
+        for token in range(self.tokens):
             if allowed[token]:
-                weights[token] = exponential((logits[token] - logits[best]) / self.temperature)
-        return best >= 0
+                weights[token] = exponential((number(logits[token]) - highest) / self.temperature)
+        weights[best] = 1.0
+        return True
 
     def choose(self, weights: memoryview[Any], uniform: float) -> int:
         """Draw a token, by the inverse cumulative distribution at ``uniform``, in [0, 1).
@@ -126,9 +134,14 @@ def _comes_first(token: int, other: int, weights: memoryview[Any]) -> bool:
     return weights[token] > weights[other]
 
 
+def number(logit: float) -> float:
+    """Return the logit; minus infinity for NaN, which a collapsed model gives."""
+    return logit if logit == logit else LOWEST_LOGIT
+
+
 def exponential(x: float) -> float:
-    """Return e^x for x of 0 or less, with an error under 1e-15 of it."""
-    if x < LEAST_EXPONENT:
+    """Return e^x for x of 0 or less, with an error under 1e-15 of it; 0 for NaN."""
+    if not x >= LEAST_EXPONENT:
         return 0.0
     halvings = int(0.5 - x * LOG2_E)
     rest = (x + halvings * LN2_HIGH) + halvings * LN2_LOW
