@@ -151,7 +151,8 @@ def test_two_processes_train_like_one(
     print(f"two processes differ by {apart.max():.3f} nats, two seeds by {noise.max():.3f}")
     assert apart.max() <= max(1.5 * noise.max(), 0.05)
     kinds = [event["kind"] for event in read_records(tmp_path / "two" / EVENTS)]
-    assert kinds == ["validation"] * 4 + ["ended"]  # once, not once a process
+    # Once, not once a process. The alert: after so few steps the model is weak.
+    assert kinds == ["validation"] * 4 + ["alert", "ended"]
 
 
 _NAN_ON_RANK_1 = """
