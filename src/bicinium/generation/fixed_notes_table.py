@@ -13,13 +13,23 @@ from bicinium.generation.processors import Processor
 from bicinium.grammar.config import MusicalGrammarConfig
 from bicinium.grammar.state import State
 from bicinium.grammar.states import Bools
-from bicinium.grammar.terms import FAR, SILENT
+from bicinium.grammar.terms import (
+    FAR,
+    FIRST_OFF,
+    FIRST_ON,
+    FIRST_PART,
+    FIRST_SHIFT,
+    FIRST_VELOCITY,
+    LOWEST,
+    PITCHES,
+    SILENT,
+    VELOCITIES,
+)
 from bicinium.model.inputs.lookahead import Lookahead
 from bicinium.model.inputs.voice_notes import voice_of
 from bicinium.music.score import VOICES, note_array
 from bicinium.tokenizer.codec import LOWEST_AUDIBLE_BIN
 from bicinium.tokenizer.vocabulary import (
-    BLOCKS,
     END,
     MAX_SHIFT_TICKS,
     Kind,
@@ -29,12 +39,6 @@ from bicinium.tokenizer.vocabulary import (
 
 LONGEST = token_id(Kind.TIME_SHIFT, MAX_SHIFT_TICKS)
 MOST_IN_A_ROW = MusicalGrammarConfig.max_identical_tokens
-FIRST_OFF, FIRST_ON, FIRST_VELOCITY, FIRST_SHIFT, FIRST_PART = (
-    BLOCKS[kind].first_id
-    for kind in (Kind.NOTE_OFF, Kind.NOTE_ON, Kind.VELOCITY, Kind.TIME_SHIFT, Kind.PART)
-)
-LOWEST, PITCHES = BLOCKS[Kind.NOTE_ON].first_value, BLOCKS[Kind.NOTE_ON].size
-VELOCITIES = BLOCKS[Kind.VELOCITY].size
 
 
 class FixedNotesTable(Processor):

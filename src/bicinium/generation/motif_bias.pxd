@@ -5,7 +5,7 @@ from bicinium.grammar.state cimport State
 from bicinium.model.inputs.motif_predictor cimport MotifPrediction, degree_of
 from bicinium.model.inputs.sequence cimport SequenceInputs
 
-cdef int FIRST_ONSET, LOWEST, PITCHES
+cdef int FIRST_ON, LOWEST, PITCHES
 
 cdef class MotifBias(Processor):
     cdef readonly SequenceInputs inputs

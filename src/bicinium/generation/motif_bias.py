@@ -15,18 +15,15 @@ from typing import Any
 
 from bicinium.generation.processors import Processor
 from bicinium.grammar.state import State
+from bicinium.grammar.terms import FIRST_ON, LOWEST, PITCHES
 from bicinium.model.inputs.motif_predictor import CONFIDENCES, degree_of
 from bicinium.model.inputs.sequence import SequenceInputs
-from bicinium.tokenizer.vocabulary import BLOCKS, Kind
 
 # Nats for each ``MotifPrediction.confidence`` at strength 1, chosen on training data (docs/log.md).
 GAINS = (0, 0, 0, 0.3, 0.6, 1.2, 2, 3)
 assert len(GAINS) == CONFIDENCES
 
 _KEYBOARD_STRENGTH = 1.0  # the default in keyboard styles (docs/log.md)
-FIRST_ONSET = BLOCKS[Kind.NOTE_ON].first_id
-LOWEST = BLOCKS[Kind.NOTE_ON].first_value
-PITCHES = BLOCKS[Kind.NOTE_ON].size
 
 
 def motif_strength(requested: float | None, is_keyboard: bool) -> float:
@@ -58,12 +55,12 @@ class MotifBias(Processor):
         before = 0.0
         after = 0.0
         for index in range(PITCHES):
-            weight = weights[FIRST_ONSET + index]
+            weight = weights[FIRST_ON + index]
             before += weight
             if degree_of(LOWEST + index) == degree:
                 weight = weight * factor
-                weights[FIRST_ONSET + index] = weight
+                weights[FIRST_ON + index] = weight
             after += weight
         if after > 0:
             for index in range(PITCHES):
-                weights[FIRST_ONSET + index] *= before / after
+                weights[FIRST_ON + index] *= before / after

@@ -27,7 +27,7 @@ def remarks(score: Score) -> list[str]:
 
 def _repetitions(score: Score) -> Iterator[str]:
     for hand, voice in zip(_HANDS, score.voices, strict=False):
-        for first, last, bar in _equal_runs(_bars(voice, score), _first_number(score)):
+        for first, last, bar in _equal_runs(_bars(voice, score), score.bar_number(0)):
             count = last - first + 1
             if bar and count >= MIN_REPEATED_BARS:
                 yield f"{hand} plays the same bar {count} times, bars {first} to {last}"
@@ -38,7 +38,7 @@ def _repetitions(score: Score) -> Iterator[str]:
 def _parallels(score: Score) -> Iterator[str]:
     if len(score.voices) != len(_HANDS):
         return
-    first, ticks = _first_number(score), score.meter.bar_ticks
+    first, ticks = score.bar_number(0), score.meter.bar_ticks
     bars = sorted({found.tick // ticks + first for found in parallels(score)})
     if bars:
         named = ", ".join(map(str, bars[:_MAX_BARS_NAMED]))
@@ -51,7 +51,7 @@ def _cadences(score: Score) -> Iterator[str]:
     key = score.key or score.estimated_key
     if key is None or len(score.voices) != len(_HANDS) or not score.voices[1].notes:
         return
-    first = _first_number(score)
+    first = score.bar_number(0)
     ends = range(PHRASE_BARS, score.bars + first - 1, PHRASE_BARS)  # numbers of the last bars
     if ends and not any(_is_over_dominant(score, key, end - first + 1) for end in ends):
         bars = ", ".join(str(end) for end in ends[:_MAX_BARS_NAMED])
@@ -65,11 +65,6 @@ def _is_over_dominant(score: Score, key: Key, bars: int) -> bool:
     end = bars * score.meter.bar_ticks
     before = [n for n in score.voices[1].notes if n.onset_tick < end]
     return bool(before) and before[-1].pitch % 12 == dominant(key)
-
-
-def _first_number(score: Score) -> int:
-    """Return the number of the first bar as printed: an upbeat is bar 0."""
-    return 0 if score.anacrusis_ticks else 1
 
 
 def _bars(voice: Voice, score: Score) -> list[tuple[Hashable, ...]]:

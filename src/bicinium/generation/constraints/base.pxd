@@ -3,7 +3,7 @@ cimport cython
 from bicinium.generation.fixed_notes_table cimport FixedNotesTable
 from bicinium.grammar.state cimport State
 
-cdef int FAR, LONG, NO_PITCH, FIRST_OFF, AFTER_OFF, LOWER, VOICES
+cdef int FAR, LONG, NO_PITCH, FIRST_OFF, PITCHES, LOWER, VOICES
 
 @cython.final
 cdef class PiecePlan:

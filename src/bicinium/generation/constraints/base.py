@@ -26,13 +26,10 @@ from bicinium.generation.constraints.terms import (
 )
 from bicinium.generation.fixed_notes_table import FixedNotesTable
 from bicinium.grammar.state import State
-from bicinium.grammar.terms import FAR, LONG
+from bicinium.grammar.terms import FAR, FIRST_OFF, LONG, PITCHES
 from bicinium.music import counterpoint
 from bicinium.music.counterpoint import LOWER, PitchRange
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES, Meter, Score
-from bicinium.tokenizer.vocabulary import BLOCKS, Kind
-
-FIRST_OFF, AFTER_OFF = BLOCKS[Kind.NOTE_OFF].ids.start, BLOCKS[Kind.NOTE_OFF].ids.stop
 
 
 class PiecePlan:
@@ -106,7 +103,7 @@ class ConstraintContext:
 
     def observe(self, state: State, token: int) -> None:
         """Take in a token, which has just led to ``state``."""
-        if FIRST_OFF <= token < AFTER_OFF:
+        if FIRST_OFF <= token < FIRST_OFF + PITCHES:
             self.ended_tick[state.part] = state.tick
             self.ended_pitch[state.part] = state.last_off
 

@@ -20,16 +20,20 @@ from bicinium.generation.constraints.terms import ANY_CADENCE, NO_PITCH, PIANO, 
 from bicinium.generation.fixed_notes_table import FixedNotesTable
 from bicinium.generation.processors import Processor
 from bicinium.grammar.state import State
+from bicinium.grammar.terms import (
+    FIRST_OFF,
+    FIRST_ON,
+    FIRST_PART,
+    FIRST_SHIFT,
+    FIRST_VELOCITY,
+    LOWEST,
+    PITCHES,
+    VELOCITIES,
+)
 from bicinium.music.counterpoint import LOWER, UPPER, PitchRange
-from bicinium.tokenizer.vocabulary import BLOCKS, MAX_SHIFT_TICKS, VOCAB_SIZE, Kind
+from bicinium.tokenizer.vocabulary import MAX_SHIFT_TICKS, VOCAB_SIZE
 
 TOKENS = VOCAB_SIZE
-FIRST_OFF, FIRST_ON, FIRST_VELOCITY, FIRST_SHIFT, FIRST_PART = (
-    BLOCKS[kind].first_id
-    for kind in (Kind.NOTE_OFF, Kind.NOTE_ON, Kind.VELOCITY, Kind.TIME_SHIFT, Kind.PART)
-)
-LOWEST, PITCHES = BLOCKS[Kind.NOTE_ON].first_value, BLOCKS[Kind.NOTE_ON].size
-VELOCITIES = BLOCKS[Kind.VELOCITY].size
 
 
 class ConstraintProcessor(Processor):
