@@ -55,7 +55,7 @@ def load_quotations(model: str | Path | None = None) -> QuotationIndex | None:
 
 def _identity(path: Path) -> tuple[Path, int]:
     """Return what changes with a file: training may write another one under the same name."""
-    return path.resolve(), path.stat().st_mtime_ns
+    return path.absolute(), path.stat().st_mtime_ns
 
 
 @lru_cache(maxsize=2)

@@ -21,6 +21,7 @@ from bicinium.cli.corpus import corpus_fetch, corpus_prepare, corpus_report_page
 from bicinium.cli.evaluate import doctor, evaluate
 from bicinium.cli.options import grouped
 from bicinium.cli.output import print_error
+from bicinium.cli.publish import publish
 from bicinium.cli.species import species
 from bicinium.cli.studio import studio
 from bicinium.cli.train import finetune, runs_average, runs_compare, train
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 app.command(epilog=COMPOSE_EXAMPLES)(grouped(compose, COMPOSE_PANELS))
 for command in (
-    convert, validate, check, species, train, finetune, doctor, evaluate, studio,
+    convert, validate, check, species, train, finetune, doctor, evaluate, publish, studio,
 ):  # fmt: skip
     app.command()(command)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.models import OptionInfo
 
-MODEL_HELP = "Model: default, a model file, or the folder of a training run."
+MODEL_HELP = "Model: default, a model file, the folder of a run, or user/repo@revision of the hub."
 
 Perform = Annotated[
     bool, typer.Option("--perform", help="Expressive timing and dynamics in sound files.")

@@ -22,6 +22,7 @@ from bicinium.atomic_write import atomic_write
 from bicinium.errors import CheckpointError
 from bicinium.grammar.config import MusicalGrammarConfig
 from bicinium.model.config import ModelConfig
+from bicinium.model.hub import fetch_model, hub_hint, is_hub_name
 from bicinium.model.inputs.layout import PITCH_DISTANCES, REFERENCES, input_sizes
 from bicinium.tokenizer.vocabulary import vocabulary_hash
 
@@ -74,8 +75,9 @@ def save_checkpoint(
 def resolve_model(name: str | Path | None = None) -> Path:
     """Return the checkpoint that a name stands for.
 
-    The name is ``default`` (or None) for the built-in model, a model file, or the folder of a
-    training run. Raises CheckpointError if there is no such model.
+    The name is ``default`` (or None) for the built-in model, a model file, the folder of a training
+    run, or ``user/repo@revision`` for a model of the hub (``hub.fetch_model``). Raises
+    CheckpointError if there is no such model.
     """
     if name is None or str(name) == "default":
         return DEFAULT_MODEL
@@ -83,9 +85,11 @@ def resolve_model(name: str | Path | None = None) -> Path:
     for file in (path, path / MODEL_FILE):
         if file.is_file():
             return file
+    if is_hub_name(path.as_posix()):
+        return fetch_model(path.as_posix())
     raise CheckpointError(
         f"There is no model at {name}. Name a model file, the folder of a run that has a "
-        f"{MODEL_FILE}, or default."
+        f"{MODEL_FILE}, or default.{hub_hint(path.as_posix())}"
     )
 
 
