@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from bicinium.studio import tasks
 from bicinium.studio.capabilities import MEDIA_TYPES, UPLOAD_SUFFIXES, capabilities
 from bicinium.studio.errors import StudioError
+from bicinium.studio.openapi import openapi_document
 from bicinium.studio.request_body import parse_body, read_body
 from bicinium.studio.run_events import RunEvents
 from bicinium.studio.run_files import RunDirectory
@@ -75,6 +76,7 @@ class StudioRoutes:
             if path.is_file()
         }
         self._capabilities = capabilities(model, runs is not None)
+        self._openapi = openapi_document()
         self._piano: asyncio.Task[bytes] | None = None
 
     @asynccontextmanager
@@ -102,6 +104,10 @@ class StudioRoutes:
     async def capabilities(self, request: Request) -> Response:
         """Return what can be requested."""
         return JSONResponse(self._capabilities)
+
+    async def openapi(self, request: Request) -> Response:
+        """Return the description of the interface."""
+        return JSONResponse(self._openapi)
 
     async def compose(self, request: Request) -> Response:
         """Stream lines of JSON: progress, each piece when it is done, and heartbeats."""

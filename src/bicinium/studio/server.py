@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,6 +21,7 @@ from bicinium.model.checkpoint import DEFAULT_MODEL
 from bicinium.studio.access_control import ALL_INTERFACES, AccessGuard, AccessPolicy
 from bicinium.studio.connections import MAX_CONNECTIONS, LimitedConnection
 from bicinium.studio.errors import StudioError
+from bicinium.studio.operations import OPERATIONS, UNVERSIONED, VERSIONED
 from bicinium.studio.routes import NOT_FOUND, StudioRoutes
 
 
@@ -41,20 +43,15 @@ def create_app(settings: StudioSettings) -> Starlette:
         routes=[
             Route("/", studio.static_file),
             Route("/static/{name:path}", studio.static_file),
-            Route("/api/capabilities", studio.capabilities),
-            Route("/api/compose", studio.compose, methods=["POST"]),
-            Route("/api/engrave", studio.engrave, methods=["POST"]),
-            Route("/api/export", studio.export, methods=["POST"]),
-            Route("/api/import", studio.import_file, methods=["POST"]),
-            Route("/api/analyse", studio.analyse, methods=["POST"]),
-            Route("/api/check", studio.check, methods=["POST"]),
-            Route("/api/proposals", studio.proposals, methods=["POST"]),
-            Route("/api/piano.wav", studio.piano),
-            Route("/api/runs", studio.watch_runs),
-            Route("/api/sample", studio.sample),
+            Route(f"{VERSIONED}/openapi.json", studio.openapi),
+            *(
+                Route(f"{prefix}/{one.path}", getattr(studio, one.handler), methods=[one.method])
+                for prefix in (VERSIONED, UNVERSIONED)
+                for one in OPERATIONS
+            ),
         ],
         middleware=[Middleware(AccessGuard, policy=settings.policy)],
-        exception_handlers={BiciniumError: _error_response, 404: _not_found, 405: _not_found},
+        exception_handlers={BiciniumError: _error_response, 404: _not_found, 405: _not_allowed},
         lifespan=studio.lifespan,
     )
     app.state.studio = studio
@@ -69,6 +66,12 @@ async def _error_response(request: Request, error: Exception) -> Response:
 
 async def _not_found(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": NOT_FOUND}, 404)
+
+
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    message = f"this address does not take {request.method} requests"
+    headers = error.headers if isinstance(error, HTTPException) else None  # Allow
+    return JSONResponse({"error": message}, 405, headers)
 
 
 def serve(settings: StudioSettings, host: str, port: int, on_start: Callable[[str], None]) -> None:
