@@ -427,6 +427,8 @@ def test_renamed_and_removed_options_are_reported(refuses: Refuses) -> None:
         ({"best_of": 0}, "best_of must be 1 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
         ({"max_quote": -1}, "max_quote must be 0 or more"),
+        ({"time_limit": 0.0}, r"time_limit must be over 0 seconds \(got 0.0\)"),
+        ({"time_limit": float("nan")}, "time_limit must be over 0 seconds"),
         ({"max_quote": 3, "use_grammar": False}, "with the grammar on"),
         ({"answer": "fifth"}, "answer needs a subject"),
     ],

@@ -6,7 +6,8 @@ its options as keywords: the fields of ``ComposeRequest`` and of ``Sampling``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ from bicinium.generation.candidates import (
     rejection_message,
 )
 from bicinium.generation.composer import Composer
-from bicinium.generation.composition import Composition
+from bicinium.generation.composition import Composition, IncompleteError
+from bicinium.generation.conditions import Conditions
 from bicinium.generation.critic import Critic
+from bicinium.generation.deadline import Expired, deadline, default_time_limit, never
 from bicinium.generation.memorization import QuotationIndex, quotations_path
 from bicinium.generation.piecewise import PiecewiseSearch, plan_of
 from bicinium.generation.rerank import Selection
@@ -40,6 +43,8 @@ from bicinium.music.score import VOICES, Score
 from bicinium.render.export import write_score
 from bicinium.reports.verdicts import FileVerdict, validate_file
 from bicinium.request import ComposeRequest
+
+_ROUNDS = 6  # in which a canon is drawn, for its time limit
 
 
 def load_composer(model: str | Path | None = None) -> Composer:
@@ -86,24 +91,31 @@ def compose_many(
     request: ComposeRequest | None = None,
     progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
+    expired: Expired = never,
     **options: Any,
 ) -> list[Composition]:
     """Compose ``n`` pieces, or what the request says. Each has a ``sheet`` that measures it.
 
-    Raises RequestError if a piece is rejected, ScoreError for an invalid key, metre or file, and
-    CancelledError as soon as ``cancelled`` returns True.
+    When the time limit of the request comes, or ``expired`` returns True, each piece is the best of
+    its candidates so far.
+
+    Raises IncompleteError, which has the other ``pieces``, if one is rejected; ScoreError for an
+    invalid key, metre or file; and CancelledError as soon as ``cancelled`` returns True.
     """
     request = request or ComposeRequest.from_options(n=n, **options)
     if request.is_piecewise:
-        return [one.composition for one in _compose_piecewise(request, progress, cancelled)]
+        found: list[Composition] = []
+        try:
+            for one in _compose_piecewise(request, progress, cancelled, expired):
+                found.append(one.composition)
+        except RequestError as error:
+            raise IncompleteError(str(error), found) from error
+        return found
     composer, seeds = _composer(request), list(request.seeds)
+    conditions, selection = request.conditions(seeds, composer.styles), _selection(request)
+    time_is_up = _with_time_limit(expired, request, conditions)
     results = composer.generate(
-        request.conditions(seeds, composer.styles),
-        seeds,
-        request.config,
-        _selection(request),
-        progress,
-        cancelled,
+        conditions, seeds, request.config, selection, progress, cancelled, time_is_up
     )
     pieces: dict[int, Composition] = {}
     rejected: dict[int, Rejected] = {}
@@ -113,33 +125,45 @@ def compose_many(
         elif isinstance(result, Rejected):
             rejected[result.index] = result
     if rejected:
-        raise RequestError(rejection_message(rejected[min(rejected)]))
+        message = rejection_message(rejected[min(rejected)])
+        if pieces:
+            message += f" {len(rejected)} of {request.n} pieces are missing."
+        raise IncompleteError(message, [pieces[index] for index in sorted(pieces)])
     return [pieces[index] for index in range(request.n)]
 
 
 def compose_each(
-    *, request: ComposeRequest | None = None, **options: Any
+    *, request: ComposeRequest | None = None, expired: Expired = never, **options: Any
 ) -> Iterator[Progress | Found | Finished]:
     """Compose pieces as ``compose_many`` does, and give their candidates as they are found.
 
     The first candidate of each piece is composed before the others, so that there is music early.
     Before each candidate comes its progress, after the last the ``Finished`` piece. Rejected pieces
-    are left out. Raises RequestError if every piece is rejected.
+    are left out. See ``compose_many`` for ``expired``. Raises RequestError if every piece is
+    rejected.
     """
     request = request or ComposeRequest.from_options(**options)
     if request.is_piecewise:
-        yield from _compose_piecewise(request)
+        yield from _compose_piecewise(request, expired=expired)
         return
     composer, seeds = _composer(request), list(request.seeds)
     conditions = request.conditions(seeds, composer.styles)
+    time_is_up = _with_time_limit(expired, request, conditions)
     rounds = sorted({1, request.candidates})
+    first: dict[int, Finished] = {}
     for best_of in rounds:
         rejected = []
         selection = _selection(request, best_of=best_of)
-        for result in composer.generate(conditions, seeds, request.config, selection):
+        for result in composer.generate(
+            conditions, seeds, request.config, selection, expired=time_is_up
+        ):
             if isinstance(result, Rejected):
-                rejected.append(result)
+                if found := first.get(result.index):  # time was up before there was another
+                    yield replace(found, composition=replace(found.composition, timed_out=True))
+                else:
+                    rejected.append(result)
             elif isinstance(result, Finished) and best_of != rounds[-1]:
+                first[result.index] = result
                 yield Found(result.index, result.composition, is_best=True)
             elif best_of == rounds[-1] or isinstance(result, Progress):
                 yield result
@@ -151,20 +175,33 @@ def _compose_piecewise(
     request: ComposeRequest,
     progress: ProgressCallback | None = None,
     cancelled: Callable[[], bool] | None = None,
+    expired: Expired = never,
 ) -> Iterator[Finished]:
     """Compose canons or invertible counterpoint, one piece after another."""
     composer, selection = _composer(request), _selection(request)
     ranges = [composer.grammar.config.range_of(part) for part in range(VOICES)]
     pieces = request.conditions(list(request.seeds), composer.styles)
     bars = sum(piece.bars for piece in pieces)
+    time_is_up = _with_time_limit(expired, request, pieces)
     for index, (piece, seed) in enumerate(zip(pieces, request.seeds, strict=True)):
         before = sum(one.bars for one in pieces[:index])
         report = partial(_report_bars, progress, before, bars) if progress else None
         plan = plan_of(request.canon, request.invertible, piece, ranges)
         found = PiecewiseSearch(
-            composer, piece, seed, plan, request.config, selection, cancelled, report
+            composer, piece, seed, plan, request.config, selection, cancelled, report, time_is_up
         ).run()
         yield Finished(index, found, (found,), found.draws * found.candidates)
+
+
+def _with_time_limit(
+    expired: Expired, request: ComposeRequest, pieces: Sequence[Conditions]
+) -> Expired:
+    """Start the time limit of a request. It ends when ``expired`` returns True, too."""
+    bars = sum(piece.bars for piece in pieces)
+    rounds = _ROUNDS if request.is_piecewise else 1
+    seconds = request.time_limit or default_time_limit(bars, request.candidates * rounds)
+    time_is_up = deadline(seconds)
+    return lambda: expired() or time_is_up()
 
 
 def _report_bars(progress: ProgressCallback, before: int, bars: int, settled: int) -> None:

@@ -16,6 +16,7 @@ BiciniumError               base class
 ├── RunWriteError           a training run whose folder cannot be written to
 ├── CollapseError           a training run that kept collapsing
 ├── RequestError            a request that cannot be fulfilled
+│   └── IncompleteError     some pieces could not be composed (generation/composition.py)
 └── CancelledError          a composition that was cancelled
 
 A message names the problem, the value and the fix, in one line of text. The command line prints

@@ -87,6 +87,7 @@ class ComposeRequest:
     sampling: Sampling = DEFAULT_SAMPLING
     constraints: Constraints | None = DEFAULT_CONSTRAINTS  # None: the grammar only
     max_quote: int | None = None  # bars of the training set that a piece may quote; None: any
+    time_limit: float | None = None  # seconds for all pieces; None: see ``default_time_limit``
     use_grammar: bool = True  # False: no token is forbidden
     grammar: MusicalGrammar | None = None  # None: the default grammar
     model: Path = DEFAULT_MODEL  # or any name that ``resolve_model`` knows
@@ -94,12 +95,7 @@ class ComposeRequest:
     def __post_init__(self) -> None:
         check_types(self)
         object.__setattr__(self, "model", resolve_model(self.model))
-        for option in ("n", "best_of"):
-            count = getattr(self, option)
-            if count is not None and count < 1:
-                raise RequestError(f"{option} must be 1 or more (got {count}).")
-        if self.seed < 0:
-            raise RequestError(f"seed must be 0 or more (got {self.seed}).")
+        _check_numbers(self)
         sources = [name for name in _SOURCES if getattr(self, name) is not None]
         if len(sources) > 1:
             raise RequestError(f"{' and '.join(sources)} cannot be combined. Choose one of them.")
@@ -287,6 +283,18 @@ def with_subject(piece: Conditions, request: ComposeRequest) -> Conditions:
     fixed_notes = fix_subject(subject, request.answer, empty)
     named = replace(piece, key=key, meter=meter, bars=bars, signature=signature)
     return replace(named, fixed_notes=fixed_notes)
+
+
+def _check_numbers(request: ComposeRequest) -> None:
+    """Raise RequestError for a number beyond its limits."""
+    for option in ("n", "best_of"):
+        count = getattr(request, option)
+        if count is not None and count < 1:
+            raise RequestError(f"{option} must be 1 or more (got {count}).")
+    if request.seed < 0:
+        raise RequestError(f"seed must be 0 or more (got {request.seed}).")
+    if request.time_limit is not None and not request.time_limit > 0:
+        raise RequestError(f"time_limit must be over 0 seconds (got {request.time_limit}).")
 
 
 def _check_quote(max_quote: int | None, use_grammar: bool) -> None:

@@ -268,3 +268,27 @@ def test_the_inversion_is_written_too(run_cli: Callable[..., Any], tmp_path: Pat
     names = sorted(path.name for path in (tmp_path / "pieces").iterdir())
     assert names == ["c-major-2-4-seed-4-inverted.mid", "c-major-2-4-seed-4.mid"]
     assert run_cli("check", "pieces").status == 0
+
+
+def test_pieces_are_written_although_others_could_not_be_composed(
+    run_cli: Callable[..., Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    ran = run_cli(
+        "compose", "-n", 6, "--bars", 3, "--key", "C major", "--meter", "2/4", "--seed", 1,
+        "--best-of", 1, "--constraint", "leap=1", "--constraint", "max_leap=1",
+        "--model", tiny_model,
+    )  # fmt: skip
+    assert ran.status == 2
+    assert ran.err.endswith(" 1 of 6 pieces are missing.\n")
+    seeds = [path.stem.rpartition("-")[2] for path in sorted((tmp_path / "out").iterdir())]
+    assert seeds == ["1", "2", "3", "5", "6"]
+    assert ran.out.count("C major") == 5
+
+
+def test_a_time_limit_that_is_too_short_is_one_sentence(
+    run_cli: Callable[..., Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    options = ("--bars", 4, "--seed", 1, "--model", tiny_model)
+    run_cli("compose", *options, "--time-limit", 1e-9).assert_error("within the time limit")
+    run_cli("compose", *options, "--time-limit", 0).assert_error("--time-limit must be over 0")
+    assert not list(tmp_path.glob("out/*"))

@@ -95,6 +95,13 @@ def test_quotations_are_limited(served: Served) -> None:
         assert piece["sheet"]["quoted_bars"] <= 1
 
 
+def test_composing_ends_within_the_time_limit(served: Served) -> None:
+    lines = served.compose(bars=4, best_of=48, seed=1, time_limit=1e-6)
+    assert "within the time limit" in lines[-1]["error"]
+    (piece,) = served.pieces(bars=4, best_of=1, seed=1, time_limit=200)
+    assert not any("time limit" in remark for remark in piece["remarks"])
+
+
 def test_fixed_voice_is_unchanged(served: Served, made_up_score: Callable[..., Score]) -> None:
     for use, kept in (("upper", 0), ("lower", 1)):
         given = made_up_score(4, 2, "3/4", "D minor")

@@ -28,7 +28,8 @@ from bicinium.cli.progress import progress_bar
 from bicinium.errors import RequestError
 
 if TYPE_CHECKING:
-    from bicinium.generation.composition import Composition
+    from bicinium.generation.candidates import ProgressCallback
+    from bicinium.generation.composition import Composition, IncompleteError
     from bicinium.generation.streaming import NoteEvent
     from bicinium.request import ComposeRequest
 
@@ -131,6 +132,12 @@ def compose(
     max_quote: Annotated[
         int | None, typer.Option(help="Most bars of the training set that a piece may quote.")
     ] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds; then the best so far (default: 10, and 2 a bar of each piece)."
+        ),
+    ] = None,
     title: Annotated[
         str | None, typer.Option(help="Title (default: that of the given file, or the key).")
     ] = None,
@@ -232,18 +239,17 @@ def _compose_files(
     request: ComposeRequest, names: list[list[Path]], perform: bool, as_json: bool
 ) -> None:
     """Compose the pieces, write a file of each in every format, and print what they are."""
-    from bicinium.api import compose_many
-
     out = names[0][0].parent
     check_writable(out)
     started = time.perf_counter()
     with progress_bar() as progress:
-        pieces = compose_many(request=request, progress=progress)
+        pieces, incomplete = _compose_all(request, progress)
     seconds = time.perf_counter() - started
     rows = []
     with report_write_errors(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
-        for piece, files in zip(pieces, names, strict=True):
+        for piece in pieces:
+            files = names[piece.seed - request.seed]
             inversion = piece.inverted(request.invertible) if request.invertible else piece
             paths = [
                 (inversion if _INVERTED in path.name else piece).save(path, perform)
@@ -256,8 +262,25 @@ def _compose_files(
         print_json({"pieces": rows, "tokens_per_second": round(tokens_per_second)})
     else:
         _print_pieces(rows, seconds)
+    if incomplete:
+        raise incomplete
     if not all(row["valid"] for row in rows):
         raise typer.Exit(1)
+
+
+def _compose_all(
+    request: ComposeRequest, progress: ProgressCallback
+) -> tuple[list[Composition], IncompleteError | None]:
+    """Return the pieces, and an error if some are missing. Raises it if all are."""
+    from bicinium.api import compose_many
+    from bicinium.generation.composition import IncompleteError
+
+    try:
+        return compose_many(request=request, progress=progress), None
+    except IncompleteError as error:
+        if not error.pieces:
+            raise
+        return error.pieces, error
 
 
 def _suffixes(formats: str) -> list[str]:
@@ -284,7 +307,7 @@ def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
         "quality_score": round(sheet.quality_score, 4) if sheet and piece.score else None,
         "adherence": round(sheet.adherence, 4) if sheet else None,
         "checks": sheet.checks if sheet else {},
-        "remarks": remarks(piece.score) if piece.score else [],
+        "remarks": [*piece.search_remarks, *(remarks(piece.score) if piece.score else [])],
         "quoted_bars": sheet.quoted_bars if sheet else None,
         "quoted_from": sheet.quoted_from if sheet else "",
         "realism": round(sheet.realism, 4) if sheet and sheet.realism is not None else None,

@@ -33,6 +33,7 @@ _LASTS, _OFTEN_LASTS, _MAY_PASS = 9, 3, 1
 class RejectReason(Enum):
     """Why a finished piece is rejected."""
 
+    UNFINISHED = "unfinished"  # time was up before the first candidate was finished
     DEAD_END = "dead end"  # no token may come next
     BREAKS_CONSTRAINT = "breaks a constraint"  # one at full strength
     QUOTES = "quotes"  # more bars of the training set than max_quote

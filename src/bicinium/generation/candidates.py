@@ -3,8 +3,8 @@
 In each attempt a piece draws all its candidates at once. The less promising are stopped after a
 quarter, a half and three quarters of the bars (after successive halving; Jamieson and Talwalkar
 2016, arXiv:1502.07943). A piece is finished as soon as an attempt has brought a candidate without
-outliers. After the last attempt the best valid candidate is taken; if there is none, the piece is
-rejected. Pieces do not wait for each other.
+outliers. After the last attempt, or when time is up, the best valid candidate is taken; if there is
+none, the piece is rejected. Pieces do not wait for each other.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from bicinium.generation.acceptance import Rejection, RejectReason
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import GenerationConfig
+from bicinium.generation.deadline import Expired, never
 from bicinium.generation.engine import BarsWritten, Drawing, Tokens
-from bicinium.generation.rerank import Candidate, Selection, outliers
+from bicinium.generation.rerank import Candidate, Selection, names_of_outliers, outliers
 
 MAX_ATTEMPTS = 8
 _SEED_STRIDE = 2**64  # between the seeds of candidates, so that none equals a later piece's
@@ -78,11 +79,13 @@ class Rejected:
     seed: int
     reason: RejectReason
     detail: str = ""
+    timed_out_in: int = 0  # the attempt in which time was up; 0: every attempt was made
 
 
 Result: TypeAlias = "Progress | Found | Finished | Rejected"
 
 _EXPLANATIONS = {
+    RejectReason.UNFINISHED: "No candidate was finished.",
     RejectReason.DEAD_END: "The grammar, the constraints and the given notes leave no next token.",
     RejectReason.BREAKS_CONSTRAINT: "The last attempt breaks {detail}.",
     RejectReason.QUOTES: "The last attempt quotes {detail}.",
@@ -93,9 +96,14 @@ _EXPLANATIONS = {
 def rejection_message(rejected: Rejected) -> str:
     """Return the sentences that explain a rejected piece."""
     why = _EXPLANATIONS[rejected.reason].format(detail=rejected.detail)
+    when, fix = f"after {MAX_ATTEMPTS} attempts", "choose another seed"
+    if attempt := rejected.timed_out_in:
+        when, fix = (
+            f"within the time limit (attempt {attempt} of {MAX_ATTEMPTS})",
+            "allow more time",
+        )
     return (
-        f"No acceptable piece with seed {rejected.seed} after {MAX_ATTEMPTS} attempts. {why} "
-        "Loosen the request, or choose another seed."
+        f"No acceptable piece with seed {rejected.seed} {when}. {why} Loosen the request, or {fix}."
     )
 
 
@@ -129,7 +137,7 @@ def _eliminations(conditions: Conditions, selection: Selection, places: int) -> 
     return [one for one in planned if _MIN_BARS_TO_JUDGE <= one.bars < conditions.bars]
 
 
-_DEAD_END = Rejection(RejectReason.DEAD_END)
+_UNFINISHED = Rejection(RejectReason.UNFINISHED)
 
 
 @dataclass(slots=True)
@@ -157,7 +165,7 @@ class _Pending:
     valid: list[Candidate] = field(default_factory=list)  # of all attempts that are over
     done: int = 0  # candidates reported as done
     draws: int = 0
-    rejection: Rejection = _DEAD_END
+    rejection: Rejection = _UNFINISHED
 
 
 @dataclass(slots=True)
@@ -175,6 +183,7 @@ class Search:
     finish: Callable[[Conditions, int, Tokens, int], Composition]
     opening: Callable[[Conditions, int, Tokens, int], Composition]
     progress: ProgressCallback | None = None
+    expired: Expired = never
     _draws: list[_Draw] = field(init=False, default_factory=list)  # by their numbers
     _pending: dict[int, _Pending] = field(init=False, default_factory=dict)
     _done: int = field(init=False, default=0)
@@ -198,9 +207,26 @@ class Search:
             if len(piece.attempt.written) == len(piece.attempt.going):
                 result = self._end_attempt(draw.piece, piece)
                 if result:
-                    del self._pending[draw.piece]
-                    self._report(self.selection.best_of - piece.done)
-                    yield result
+                    yield self._settle(draw.piece, result)
+            if self.expired():
+                for index in list(self._pending):
+                    yield self._settle(index, self._time_is_up(index, self._pending[index]))
+                return
+
+    def _settle(self, index: int, result: Finished | Rejected) -> Finished | Rejected:
+        """Take a piece off the list of those that are not finished."""
+        piece = self._pending.pop(index)
+        self._report(self.selection.best_of - piece.done)
+        return result
+
+    def _time_is_up(self, index: int, piece: _Pending) -> Finished | Rejected:
+        """Return the best candidate so far."""
+        valid = [*piece.valid, *(one for _, one in sorted(piece.attempt.valid.items()))]
+        if not valid:
+            return Rejected(index, self.seeds[index], *piece.rejection, piece.attempts)
+        best = self._choose(index, piece, valid)
+        composition = replace(best.composition, draws=piece.attempts, timed_out=True)
+        return replace(best, composition=composition)
 
     def _begin(self, index: int, attempt: int) -> _Attempt:
         """Draw all candidates. Each has its own random numbers, from its seed and attempt."""
@@ -283,6 +309,7 @@ class Search:
             seed=self.seeds[index],
             candidates=self.selection.best_of,
             sheet=self.selection.sheet(chosen),
+            outliers=names_of_outliers(chosen, self.config),
         )
         return Finished(index, composition, tuple(c.composition for c in valid), piece.draws)
 

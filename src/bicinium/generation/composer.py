@@ -21,6 +21,7 @@ from bicinium.generation.candidates import (
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import DEFAULT_CONFIG, GenerationConfig
+from bicinium.generation.deadline import Expired, never
 from bicinium.generation.engine import PLACES, Cancelled, Engine, Tokens
 from bicinium.generation.rerank import DEFAULT_SELECTION, Selection
 from bicinium.generation.streaming import NoteEvent, note_events
@@ -90,18 +91,28 @@ class Composer:
         selection: Selection = DEFAULT_SELECTION,
         progress: ProgressCallback | None = None,
         cancelled: Cancelled | None = None,
+        expired: Expired = never,
     ) -> Iterator[Result]:
         """Compose one piece for each of the conditions, with the seed at the same position.
 
         Gives ``Progress`` for every bar written, and ``Finished`` or ``Rejected``
         for each piece as soon as it is known. A piece does not depend on the other pieces.
-        Raises CancelledError as soon as ``cancelled`` returns True.
+        Raises CancelledError as soon as ``cancelled`` returns True. Ends with the best pieces so
+        far as soon as ``expired`` returns True.
         """
         check_request(conditions, seeds, config, self.config.meters, self.styles)
         places = max(1, min(self._places, selection.best_of * len(conditions)))
         drawing = self.engine.drawing(config, places, cancelled)
         search = Search(
-            conditions, seeds, config, selection, drawing, self.finish, self.opening, progress
+            conditions,
+            seeds,
+            config,
+            selection,
+            drawing,
+            self.finish,
+            self.opening,
+            progress,
+            expired,
         )
         return search.run()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from bicinium.atomic_write import atomic_write
 from bicinium.counterpoint.imitation import invert
+from bicinium.errors import RequestError
 from bicinium.generation.conditions import Conditions
 from bicinium.grammar import ValidationResult
 from bicinium.music.score import Score
@@ -19,6 +21,14 @@ from bicinium.render.export import output_format, write_score
 
 if TYPE_CHECKING:
     from bicinium.generation.rerank import ScoreSheet
+
+
+class IncompleteError(RequestError):
+    """A request of which some pieces could not be composed. ``pieces`` are the others."""
+
+    def __init__(self, message: str, pieces: Sequence[Composition]) -> None:
+        super().__init__(message)
+        self.pieces = list(pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,16 @@ class Composition:
     model: str = ""
     candidates: int = 1  # of which it was chosen
     sheet: ScoreSheet | None = None
+    outliers: tuple[str, ...] = ()  # names of the measures beyond their limits
+    timed_out: bool = False  # whether the time limit came before an acceptable candidate
+
+    @property
+    def search_remarks(self) -> list[str]:
+        """What the search for a better candidate did not reach, in words."""
+        found = [f"the time limit came in attempt {self.draws}"] if self.timed_out else []
+        if self.outliers:
+            found.append(f"unusual after {self.draws} attempts: {', '.join(self.outliers)}")
+        return found
 
     @property
     def about(self) -> dict[str, str]:

@@ -24,6 +24,7 @@ from bicinium.generation.composer import Composer
 from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import GenerationConfig
+from bicinium.generation.deadline import Expired, never
 from bicinium.generation.engine import PLACES, BarsWritten, Cancelled, Tokens
 from bicinium.generation.fixed_notes import NO_TICKS, FixedNotes
 from bicinium.generation.rerank import Selection
@@ -174,16 +175,17 @@ class PiecewiseSearch:
     selection: Selection
     cancelled: Cancelled | None = None
     progress: Callable[[int], None] | None = None  # bars settled
+    expired: Expired = never
 
     def run(self) -> Composition:
-        """Return the piece. Raises RequestError if none is found."""
+        """Return the piece. Raises RequestError if none is found, or time is up."""
         settled, last = [self.plan.begin()], 0
         failed = here = 0  # rounds without a continuation: in all, and since the last progress
         for number in count():
             found = self._round(settled[-1], number)
             if found is None:
                 failed, here = failed + 1, here + 1
-                if failed == _MAX_FAILED_ROUNDS:
+                if failed == _MAX_FAILED_ROUNDS or self.expired():
                     break
                 if here % _ROUNDS_BEFORE_BACK == 0:  # each time farther back
                     del settled[max(1, len(settled) - here // _ROUNDS_BEFORE_BACK) :]
@@ -197,9 +199,12 @@ class PiecewiseSearch:
                 bar = self.conditions.meter.bar_ticks
                 self.progress(min(last // bar, self.conditions.bars))
         bar = last // self.conditions.meter.bar_ticks + 1
+        when, fix = f"after {failed} failed rounds", "fewer bars"
+        if self.expired():
+            when, fix = "within the time limit", "allow more time"
         raise RequestError(
-            f"No piece without faults with seed {self.seed}: after {failed} failed rounds none "
-            f"passes bar {bar}. Choose another seed, or fewer bars."
+            f"No piece without faults with seed {self.seed}: {when} none passes bar {bar} of "
+            f"{self.conditions.bars}. Choose another seed, or {fix}."
         )
 
     def _finished(self, composition: Composition, rounds: int) -> Composition:
@@ -250,6 +255,8 @@ class PiecewiseSearch:
         bars = self._bars_to_draw(until)
         drawn: dict[int, Tokens] = {}
         for event in drawing:
+            if self.expired():
+                break
             if event.number in drawn:
                 continue
             if not isinstance(event, BarsWritten):

@@ -220,6 +220,15 @@ def outliers(candidate: Candidate, config: GenerationConfig) -> int:
     return flaws_of_written(candidate.score, fixed_notes) if fixed_notes else candidate.outliers
 
 
+def names_of_outliers(candidate: Candidate, config: GenerationConfig) -> tuple[str, ...]:
+    """Return what the outliers of a piece are called."""
+    if not outliers(candidate, config):
+        return ()
+    if candidate.composition.conditions.fixed_notes:
+        return ("silence or repetition beside the given notes",)
+    return tuple(rule.name for rule in OUTLIER_RULES if rule.is_outlier(candidate))
+
+
 def _counts_outliers(config: GenerationConfig) -> bool:
     constraints = config.constraints
     return bool(config.use_grammar and constraints and any(constraints.strengths.values()))

@@ -26,7 +26,7 @@ _MAX_SEED = 2**31
 ExportFormat = Literal["mid", "musicxml", "pdf", "wav", "svg"]
 
 # Fields of the request that the page may set as they are. It never names files on this machine.
-_FROM_PAGE = ("key", "meter", "tempo", "style", "subject", "answer", "max_quote")
+_FROM_PAGE = ("key", "meter", "tempo", "style", "subject", "answer", "max_quote", "time_limit")
 
 
 class SourceSchema(StrictSchema):

@@ -22,6 +22,7 @@ from bicinium.errors import (
 from bicinium.formats.registry import read_music, read_score
 from bicinium.generation.candidates import Finished, Found
 from bicinium.generation.composition import Composition
+from bicinium.generation.deadline import deadline
 from bicinium.generation.rerank import ScoreSheet
 from bicinium.generation.surprisal import surprisal_bits
 from bicinium.music.key import Key
@@ -46,6 +47,7 @@ from bicinium.tokenizer.codec import encode, snap
 _MAX_UNPACKED_BYTES = 30_000_000  # of a compressed score
 _MAX_VIOLATIONS = 200
 MAX_PROPOSALS = 3
+MAX_COMPOSE_SECONDS = 240.0  # then the best so far; before the pool would end the process
 _MAX_ROLL_NOTES = 20_000
 
 
@@ -80,7 +82,7 @@ def compose(body: ComposeSchemaBase, model: Path) -> Iterator[dict[str, Any]]:
 
 def _compose(request: ComposeRequest, first_seed: int) -> Iterator[dict[str, Any]]:
     farthest: dict[int, tuple[int, int]] = {}
-    for item in compose_each(request=request):
+    for item in compose_each(request=request, expired=deadline(MAX_COMPOSE_SECONDS)):
         seed = first_seed + item.index
         if isinstance(item, Finished):
             yield {"piece": _piece_json(item.composition)}
@@ -195,7 +197,7 @@ def _piece_json(piece: Composition) -> dict[str, Any]:
         "style": piece.conditions.style,
         "about": piece.about,
         "valid": piece.result.valid,
-        "remarks": remarks(piece.score),
+        "remarks": [*piece.search_remarks, *remarks(piece.score)],
         "draws": piece.draws,
         "sheet": _sheet_json(piece.sheet) if piece.sheet else None,
     }
