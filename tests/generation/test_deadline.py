@@ -59,8 +59,8 @@ def test_a_deadline_is_reached_when_the_clock_says_so() -> None:
 
 def test_the_default_limit_leaves_time_for_every_attempt() -> None:
     """Two seconds a bar with twelve candidates, of which one attempt takes a tenth."""
-    assert default_time_limit(8, 12) == pytest.approx(26)
-    assert default_time_limit(256, 12) == pytest.approx(522)
+    assert default_time_limit(8, 12) == pytest.approx(46)
+    assert default_time_limit(256, 12) == pytest.approx(542)
     assert default_time_limit(8, 48) > default_time_limit(8, 12)
 
 

@@ -135,7 +135,7 @@ def compose(
     time_limit: Annotated[
         float | None,
         typer.Option(
-            help="Seconds; then the best so far (default: 10, and 2 a bar of each piece)."
+            help="Seconds; then the best so far (default: 30, and 2 a bar of each piece)."
         ),
     ] = None,
     title: Annotated[
