@@ -33,6 +33,7 @@ EXPERIMENTS = (
     "critic",
     "grammar_loss",
     "musescore",
+    "music21_round_trip",
     "music21_rules",
     "quality_calibration",
     "random_requests",

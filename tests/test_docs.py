@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
         "docs/composing.md",
         "docs/counterpoint.md",
         "docs/grammar.md",
+        "docs/integrations.md",
         "docs/quality.md",
         "docs/training.md",
         "README.md",

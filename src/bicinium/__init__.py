@@ -9,11 +9,14 @@ True
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bicinium import deprecated_paths
 
 if TYPE_CHECKING:
+    from bicinium.adapters.midi_objects import from_symusic
+    from bicinium.adapters.music21 import from_music21
     from bicinium.api import (
         check,
         compose,
@@ -29,9 +32,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "__version__", "check", "compose", "compose_many", "load_model", "propose", "read", "repair",
-    "stream", "validate", "write",
+    "__version__", "check", "compose", "compose_many", "from_music21", "from_symusic",
+    "load_model", "propose", "read", "repair", "stream", "validate", "write",
 ]  # fmt: skip
+
+_MODULES = {"from_music21": "adapters.music21", "from_symusic": "adapters.midi_objects"}
 
 deprecated_paths.install()
 
@@ -46,7 +51,5 @@ def __getattr__(name: str) -> object:
 
             return load_model
     if name in __all__:
-        from bicinium import api
-
-        return getattr(api, name)
+        return getattr(import_module(f"bicinium.{_MODULES.get(name, 'api')}"), name)
     raise AttributeError(f"module 'bicinium' has no attribute {name!r}")

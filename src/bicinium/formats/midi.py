@@ -51,7 +51,8 @@ _MAX_BYTES_BEFORE_HEADER = 1024  # RIFF and MacBinary put a header of their own 
 _DEFAULT_MICROSECONDS = 500_000  # of a quarter note
 _MICROSECONDS_PER_MINUTE = 60_000_000
 _DRUM_CHANNEL = 9
-_TEXT, _TRACK_NAME, _TEMPO, _METER, _KEY = 0x01, 0x03, 0x51, 0x58, 0x59  # types of meta events
+_TEXT, _TRACK_NAME, _MARKER = 0x01, 0x03, 0x06  # types of meta events
+_TEMPO, _METER, _KEY = 0x51, 0x58, 0x59
 
 
 @dataclass(slots=True)
@@ -73,7 +74,11 @@ class MidiEvents:
 
 def read_midi_events(path: Path) -> MidiEvents:
     """Return the events of a MIDI file. Raises MidiFileError if it cannot be read."""
-    data = read_source(path, MidiFileError)
+    return parse_midi_events(read_source(path, MidiFileError), path)
+
+
+def parse_midi_events(data: bytes, path: Path) -> MidiEvents:
+    """Return the events of a MIDI file from its bytes. ``path`` is for messages."""
     start = data.find(b"MThd", 0, _MAX_BYTES_BEFORE_HEADER)
     if start < 0:
         raise MidiFileError(f"{path} is not a MIDI file: it does not begin with MThd.")
@@ -133,7 +138,11 @@ def _damaged(path: Path, reason: str) -> MidiFileError:
 def read_midi(path: str | Path) -> Content:
     """Read a MIDI file. Raises MidiFileError if it cannot be read or has no notes."""
     path = Path(path)
-    events = read_midi_events(path)
+    return midi_content(read_midi_events(path), path)
+
+
+def midi_content(events: MidiEvents, path: Path) -> Content:
+    """Return the content of the events of a MIDI file. ``path`` is for messages."""
     counts: Counter[LossKind] = Counter()
     grid = GridCount()
     staves = [staff for track in events.tracks for staff in _staves(track, events, counts, grid)]
@@ -307,5 +316,6 @@ def _key_signature(events: MidiEvents, counts: Counter[LossKind]) -> Signature |
     )
     if is_minor:
         return Signature(fifths, "minor")
-    is_ours = any(text.startswith(SOFTWARE.encode()) for _, text in events.metas(_TEXT))
+    texts = [*events.metas(_TEXT), *events.metas(_MARKER)]
+    is_ours = any(text.startswith(SOFTWARE.encode()) for _, text in texts)
     return Signature(fifths, "major" if is_ours else "")

@@ -20,11 +20,21 @@ _MAX_MICROSECONDS_PER_QUARTER = 2**24 - 1  # A tempo has three bytes.
 
 
 def write_midi(score: Score, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a type 1 file: a conductor track, then one track for each voice.
+    """Write a type 1 file; see ``to_midi``."""
+    midi = to_midi(score, path, metadata)
+    with atomic_write(Path(path)) as temporary:
+        midi.save(temporary)
+
+
+def to_midi(
+    score: Score, path: str | Path, metadata: Mapping[str, str] | None = None
+) -> mido.MidiFile:
+    """Return a score as MIDI of type 1: a conductor track, then one track for each voice.
 
     ``metadata`` (such as the seed) is stored as one text, after the name of this program. An
     anacrusis becomes a first bar of its own length, as in notation programs. Every track ends on
-    the last barline. Raises MidiFileError for a tempo or an anacrusis that MIDI cannot represent.
+    the last barline. ``path`` is for messages. Raises MidiFileError for a tempo or an anacrusis
+    that MIDI cannot represent.
     """
     midi = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER)
     conductor = _conductor_track(score, path)
@@ -33,8 +43,7 @@ def write_midi(score: Score, path: str | Path, metadata: Mapping[str, str] | Non
     conductor.insert(0, mido.MetaMessage("text", text=_latin_1(text)))
     midi.tracks.append(conductor)
     midi.tracks += [_voice_track(score, index) for index in range(len(score.voices))]
-    with atomic_write(Path(path)) as temporary:
-        midi.save(temporary)
+    return midi
 
 
 def _conductor_track(score: Score, path: str | Path) -> mido.MidiTrack:

@@ -93,7 +93,14 @@ def read_score(
     raises ScoreError. ``Score.losses`` lists what reading left out. See ``read_music``.
     """
     path = Path(path)
-    content = read_music(path, quantize=quantize, unfold=unfold)
+    return two_voices(read_music(path, quantize=quantize, unfold=unfold), path, reduce)
+
+
+def two_voices(content: Content, path: Path, reduce: bool) -> Score:
+    """Return the score of one or two voices in some content; see ``read_score``.
+
+    ``path`` is for messages.
+    """
     if reduce and content.notes_off_grid:
         content = quantize_content(content)
     line = as_single_voice(content, 0)
