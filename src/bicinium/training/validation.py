@@ -157,7 +157,7 @@ def validate_live(
     """Generate whole pieces and measure them."""
     pieces = sampler.compose(count, bars, seed)
     metrics = generated_metrics(pieces) | _next_token_metrics(sampler, pieces)
-    return LiveValidation(pieces, metrics, _why_degenerate(metrics))
+    return LiveValidation(pieces, metrics, why_degenerate(metrics))
 
 
 def held_out_metrics(
@@ -252,7 +252,8 @@ def distinct_ngram_ratio(sequences: Sequence[NDArray[np.integer]]) -> float:
     return len(set(ngrams)) / max(1, len(ngrams))
 
 
-def _why_degenerate(metrics: Mapping[str, float]) -> str:
+def why_degenerate(metrics: Mapping[str, float]) -> str:
+    """Return why music with the metrics of ``LiveValidation`` is degenerate, or an empty string."""
     if metrics["notes_per_quarter"] < _MIN_NOTES_PER_QUARTER:
         return f"only {metrics['notes_per_quarter']:.2f} notes per quarter"
     if metrics["looped"] > MAX_LOOPED_SHARE:
