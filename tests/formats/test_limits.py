@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bicinium.data.import_piece import import_file
+from bicinium.data.source_file import SourceFile
 from bicinium.errors import NotationFileError, ReaderFaultError, ScoreError
 from bicinium.formats.registry import READERS, read_music
 from bicinium.music.content import Content
@@ -53,6 +55,28 @@ def test_more_voices_than_a_file_may_have_are_refused(tmp_path: Path, refuses: R
     (tmp_path / "splits.krn").write_text(f"**kern\n{splits}*-\n")
     with refuses(NotationFileError, "more than 256 spines"):
         read_music(tmp_path / "splits.krn")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory is limited on Linux")
+def test_a_file_that_asks_for_all_memory_is_refused(
+    tmp_path: Path, refuses: Refuses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file names the size of a buffer. It ends no batch, and the limit is gone afterwards."""
+    resource = pytest.importorskip("resource")
+    (tmp_path / "hungry.krn").write_text(str(3 * 2**30))
+
+    def hungry(path: Path, unfold: bool) -> Content:
+        return Content(bytearray(int(path.read_text())))  # type: ignore[call-arg, arg-type]
+
+    monkeypatch.setitem(READERS, ".krn", hungry)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with refuses(ScoreError, "hungry.krn takes over 2 GiB to read"):
+        read_music(tmp_path / "hungry.krn")
+    source = SourceFile(tmp_path / "hungry.krn", "hungry")
+    (record,) = import_file(source, tmp_path / "scratch.mid")
+    assert record.rejection is not None
+    assert record.rejection.detail == "hungry.krn takes over 2 GiB to read."
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 def test_a_fault_of_a_reader_is_a_sentence(

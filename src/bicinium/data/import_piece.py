@@ -19,8 +19,9 @@ from bicinium.data.piece_record import PieceRecord, Rejection, RejectReason
 from bicinium.data.source_file import SourceFile
 from bicinium.errors import BiciniumError, CorpusError, describe_fault
 from bicinium.formats.midi import read_midi, write_midi
-from bicinium.formats.registry import read_music
+from bicinium.formats.registry import MAX_MEMORY_BYTES, read_music
 from bicinium.grammar import MusicalGrammarValidator
+from bicinium.memory_limit import memory_limit
 from bicinium.music.content import Content
 from bicinium.music.quality import quality
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Meter, Score
@@ -70,10 +71,12 @@ def import_file(source: SourceFile, scratch: Path) -> list[PieceRecord]:
     """
     slow = CorpusError(f"it takes over {MAX_SECONDS} seconds")
     try:
-        with time_limit(MAX_SECONDS, slow):
+        with time_limit(MAX_SECONDS, slow), memory_limit(MAX_MEMORY_BYTES):
             return _import(source, scratch)
     except BiciniumError as error:
         reason = str(error)
+    except MemoryError:
+        reason = f"it takes over {MAX_MEMORY_BYTES / 2**30:g} GiB"
     except Exception as error:  # One file must never end the import of many.
         reason = describe_fault(error)
     # Without the folder: a reason must not depend on where the file is.

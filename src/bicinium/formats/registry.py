@@ -23,6 +23,7 @@ from bicinium.formats.kern_reader import read_kern
 from bicinium.formats.mei_reader import read_mei
 from bicinium.formats.midi import read_midi
 from bicinium.formats.musicxml_reader import MUSICXML_SUFFIXES, read_musicxml
+from bicinium.memory_limit import memory_limit
 from bicinium.music.content import Content
 from bicinium.music.losses import Loss, LossKind
 from bicinium.music.score import Score, Voice
@@ -30,6 +31,7 @@ from bicinium.music.voice_reduction import as_single_voice, reduce_to_two_voices
 from bicinium.time_limit import time_limit
 
 MAX_SECONDS = 30  # of processor time for one file; the longest sonatas take two
+MAX_MEMORY_BYTES = 2 * 2**30  # for one file
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi", ".smf")
 
 READERS: dict[str, Callable[[Path, bool], Content]] = {
@@ -71,13 +73,15 @@ def read_music(path: str | Path, *, quantize: bool = False, unfold: bool = False
     reader = READERS.get(path.suffix.lower())
     slow = ScoreError(f"{path} takes over {MAX_SECONDS} seconds to read, which no music needs.")
     try:
-        with time_limit(MAX_SECONDS, slow):
+        with time_limit(MAX_SECONDS, slow), memory_limit(MAX_MEMORY_BYTES):
             content = reader(path, unfold) if reader else read_midi(path)
             return quantize_content(content) if quantize else content
     except BiciniumError:
         raise
-    except (RecursionError, MemoryError) as error:
-        raise ScoreError(f"{path} nests its elements too deeply, or is too large.") from error
+    except RecursionError as error:
+        raise ScoreError(f"{path} nests its elements too deeply.") from error
+    except MemoryError as error:
+        raise ScoreError(f"{path} takes over {MAX_MEMORY_BYTES / 2**30:g} GiB to read.") from error
     except Exception as error:  # One file must never end the reading of many.
         raise ReaderFaultError(f"{path} cannot be read. {describe_fault(error)}") from error
 
