@@ -353,6 +353,7 @@ def _signalled(number: int) -> Callable[[], None]:
         pytest.param(1, _signalled(signal.SIGINT), KeyboardInterrupt, id="Ctrl-C 1"),
         pytest.param(4, _signalled(signal.SIGINT), KeyboardInterrupt, id="Ctrl-C 4"),
         pytest.param(3, _signalled(signal.SIGTERM), KeyboardInterrupt, id="SIGTERM 3"),
+        pytest.param(3, _signalled(signal.SIGHUP), KeyboardInterrupt, id="SIGHUP 3"),
         pytest.param(3, _power_cut, RuntimeError, id="power cut 3"),
         pytest.param(5, _power_cut, RuntimeError, id="power cut 5"),
     ],
@@ -375,6 +376,11 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert _same_weights(uninterrupted, run)
     assert _kinds(run)[-1] == "ended"
     assert "resumed" in _kinds(run)
+    # after a power cut nothing says why the run ended, so the next process says that
+    events = read_records(run / EVENTS)
+    (resumed,) = (event["message"] for event in events if event["kind"] == "resumed")
+    assert ("ended without a word" in resumed) == (ends is RuntimeError)
+    assert ("stopped" in _kinds(run)) == (ends is KeyboardInterrupt)
 
 
 def _twice() -> None:

@@ -23,6 +23,7 @@ from bicinium.cli.options import grouped
 from bicinium.cli.output import print_error
 from bicinium.cli.publish import publish
 from bicinium.cli.species import species
+from bicinium.cli.stop_signals import stop_signals
 from bicinium.cli.studio import studio
 from bicinium.cli.train import finetune, runs_average, runs_compare, train
 from bicinium.cli.validate import validate
@@ -84,13 +85,16 @@ def main() -> None:
     if not is_compiled():
         print_error(NOT_COMPILED)
     try:
-        app()
+        with stop_signals():
+            app()
     except BiciniumError as error:
         print_error(f"bicinium: {error}")
         sys.exit(1 if isinstance(error, CollapseError) else 2)
     except OSError as error:
         print_error(f"bicinium: {_describe_os_error(error)}")
         sys.exit(2)
+    except MemoryError:
+        print_error("bicinium: the memory is not enough. Ask for less, or end other programs.")
+        sys.exit(2)
     except KeyboardInterrupt:
-        print_error("bicinium: stopped")
         sys.exit(130)

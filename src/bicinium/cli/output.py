@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,8 +30,9 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def print_error(message: str) -> None:
-    """Print a line on standard error."""
-    typer.echo(message, err=True)
+    """Print a line on standard error, if somebody reads it."""
+    with suppress(OSError):
+        typer.echo(message, err=True)
 
 
 def print_losses(losses: Iterable[Loss], prefix: str = "") -> None:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from rich.console import Console
 from rich.progress import Progress
 
 from bicinium.data.batched import batched
@@ -27,6 +26,7 @@ from bicinium.errors import BiciniumError, CorpusError
 from bicinium.folder_lock import locked_folder
 from bicinium.formats.source_bytes import read_source
 from bicinium.optional_imports import import_optional
+from bicinium.stderr_console import stderr_console
 
 CHUNK_FILES = 16  # files that one process imports at a time
 CLUSTER_TIMEOUT = "20s"
@@ -109,7 +109,7 @@ class ImportedRecords:
         """Import the files that are not in the cache; show a progress bar."""
         version = code_hash()
         with (
-            Progress(console=Console(stderr=True), transient=True) as progress,
+            Progress(console=stderr_console(), transient=True) as progress,
             _workers(jobs, cluster) as parallel,
         ):
             bar = progress.add_task("importing", total=self.file_count)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM between steps, so that no optimiser step is cut in two."""
+"""Ctrl-C, SIGTERM and SIGHUP between steps, so that no optimiser step is cut in two."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class InterruptHandler:
@@ -25,7 +27,11 @@ class InterruptHandler:
 
     def __enter__(self) -> InterruptHandler:
         if threading.current_thread() is threading.main_thread():  # Only it may set handlers.
-            self._previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+            self._previous = {
+                number: signal.signal(number, self._on_signal)
+                for number in _SIGNALS
+                if signal.getsignal(number) is not signal.SIG_IGN  # as nohup does
+            }
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -136,6 +136,7 @@ class TrainingLoop:
             except KeyboardInterrupt:
                 if self.consistent:
                     self._save_last()
+                self.log.event(EventKind.STOPPED, self.state.step, "by a signal")
                 raise
             finally:
                 self.log.close()

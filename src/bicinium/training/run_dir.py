@@ -52,8 +52,11 @@ class EventKind(StrEnum):
     COLLAPSE = "collapse"
     ROLLBACK = "rollback"
     RESUMED = "resumed"
+    STOPPED = "stopped"
     ENDED = "ended"
 
+
+_LAST_KINDS = (EventKind.STOPPED, EventKind.ENDED)
 
 # ------------------------------------------------------------------ paths
 
@@ -153,6 +156,13 @@ class RunLog:
             self._append(EVENTS, {"step": step, "kind": kind, "message": message, **fields})
             style = "bold red" if kind in (EventKind.COLLAPSE, EventKind.ALERT) else ""
             self.console.print(f"step {step}: {kind}: {message}", style=style, highlight=False)
+
+    @property
+    def says_why_it_ended(self) -> bool:
+        """Whether the last record is that the run was stopped or ended."""
+        path = self.folder / EVENTS
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return bool(lines) and any(f'"kind": "{kind}"' in lines[-1] for kind in _LAST_KINDS)
 
     def resume_from(self, step: int) -> None:
         """Invalidate the records of all later steps: the run continues from ``step``.

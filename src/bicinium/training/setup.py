@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from rich.console import Console
 
 from bicinium.errors import ConfigError
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.config import ModelConfig
 from bicinium.model.transformer import Transformer
+from bicinium.stderr_console import stderr_console
 from bicinium.training.batches import TrainingBatches
 from bicinium.training.config import TrainConfig, load_config
 from bicinium.training.corpus import Corpus, load_corpus, piece_repeats
@@ -137,7 +137,7 @@ def _open_run(fabric: Fabric, state: RunState, corpus: Corpus, run: Path, resume
         write_config(run, state.config)
         if not resume:
             write_quotation_index(run, corpus.training)
-    log = RunLog(run, Console(stderr=True), fabric.is_global_zero)
+    log = RunLog(run, stderr_console(), fabric.is_global_zero)
     if rejected := corpus.rejected:
         action = "left out" if state.config.data.filter_poor_grammar else "trained on all the same"
         named = "; ".join(f"{one.name} ({one.reason})" for one in rejected[:_MAX_NAMED_PIECES])
@@ -147,8 +147,9 @@ def _open_run(fabric: Fabric, state: RunState, corpus: Corpus, run: Path, resume
             f"{len(rejected)} pieces have poor grammar and are {action}: {named}",
         )
     if resume:
+        message = f"{state.config.training.max_steps} steps in total"
+        if not log.says_why_it_ended:
+            message += "; the process before ended without a word (killed, or out of memory)"
         log.resume_from(state.step)
-        log.event(
-            EventKind.RESUMED, state.step, f"{state.config.training.max_steps} steps in total"
-        )
+        log.event(EventKind.RESUMED, state.step, message)
     return log
