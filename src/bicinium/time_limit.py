@@ -9,9 +9,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class _TimeIsUp(BaseException):
+    """Not an Exception, so that no reader takes it for a fault of the file and goes on."""
+
+
 @contextmanager
 def time_limit(seconds: float, error: Exception) -> Iterator[None]:
-    """Raise ``error`` in the block when this process has worked for so many seconds.
+    """Raise ``error`` when the block has taken so many seconds of processor time.
 
     Processor time is counted, so that a busy machine changes nothing. Without effect outside the
     main thread, and on systems without such a timer.
@@ -20,14 +24,19 @@ def time_limit(seconds: float, error: Exception) -> Iterator[None]:
     if not is_main or not hasattr(signal, "setitimer"):
         yield
         return
+    mine = _TimeIsUp()
 
     def expire(number: int, frame: FrameType | None) -> None:
-        raise error
+        raise mine
 
     previous = signal.signal(signal.SIGPROF, expire)
     outer = signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
+    except _TimeIsUp as up:
+        if up is not mine:
+            raise
+        raise error from None
     finally:
         signal.setitimer(signal.ITIMER_PROF, *outer)
         signal.signal(signal.SIGPROF, previous)

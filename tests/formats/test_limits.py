@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -77,6 +78,23 @@ def test_a_file_that_asks_for_all_memory_is_refused(
     assert record.rejection is not None
     assert record.rejection.detail == "hungry.krn takes over 2 GiB to read."
     assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+@pytest.mark.parametrize("element", ["<note/>", "<n a=''/>", "<n a='' b='' c='' d=''/>"])
+@pytest.mark.parametrize("suffix", ["mxl", "mei"])
+def test_millions_of_elements_in_a_small_file_are_refused(
+    tmp_path: Path, refuses: Refuses, element: str, suffix: str
+) -> None:
+    """Packed they take 60 kB. Read, they took 1.2 GiB."""
+    path = tmp_path / f"many.{suffix}"
+    text = f"<score>{element * 3_000_000}</score>"[: 31 * 10**6]
+    if suffix == "mei":
+        path.write_text(text)
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("score.xml", text)
+    with refuses(NotationFileError, "tags and attributes; the limit is 3,000,000"):
+        read_music(path)
 
 
 def test_a_fault_of_a_reader_is_a_sentence(

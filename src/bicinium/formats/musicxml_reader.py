@@ -27,6 +27,9 @@ __all__ = ["SpelledNote", "parse_content", "parse_musicxml", "read_musicxml", "r
 MUSICXML_SUFFIXES = (".musicxml", ".xml", ".mxl")
 
 
+_MAX_MARKS = 3_000_000  # a sonata of 10 million bytes has a million
+
+
 def read_musicxml(path: str | Path, unfold: bool = False) -> Content:
     """Read a MusicXML file, compressed or not. With ``unfold``, repeats are played.
 
@@ -47,9 +50,14 @@ def parse_musicxml(path: Path) -> Element:
 def parse_xml(data: bytes, path: Path) -> Element:
     """Return the root of an XML document, its names without namespaces.
 
-    Raises NotationFileError if it is not well-formed, or declares entities: no score needs them,
-    and a few can stand for a gigabyte of text.
+    Raises NotationFileError if it is not well-formed, has too many elements, or declares entities:
+    no score needs them, and a few can stand for a gigabyte of text.
     """
+    marks = data.count(b"<") + data.count(b"=")  # each element and attribute takes 200 bytes
+    if marks > _MAX_MARKS:
+        raise NotationFileError(
+            f"{path} has {marks:,} tags and attributes; the limit is {_MAX_MARKS:,}."
+        )
     if b"<!ENTITY" in data or "<!ENTITY".encode("utf-16-le") in data:
         raise NotationFileError(f"{path} is not read, because it declares XML entities.")
     try:
