@@ -1,4 +1,4 @@
-"""Limit the processor time of a block, for files that no limit on their numbers has stopped."""
+"""Limit the time of a block, for files and servers that no other limit has stopped."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ class _TimeIsUp(BaseException):
 
 
 @contextmanager
-def time_limit(seconds: float, error: Exception) -> Iterator[None]:
+def time_limit(seconds: float, error: Exception, *, waiting: bool = False) -> Iterator[None]:
     """Raise ``error`` when the block has taken so many seconds of processor time.
 
-    Processor time is counted, so that a busy machine changes nothing. Without effect outside the
-    main thread, and on systems without such a timer.
+    Processor time is counted, so that a busy machine changes nothing; with ``waiting``, the time
+    on the clock. Without effect outside the main thread, and on systems without such a timer.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or not hasattr(signal, "setitimer"):
         yield
         return
+    timer, number = signal.ITIMER_PROF, signal.SIGPROF
+    if waiting:
+        timer, number = signal.ITIMER_REAL, signal.SIGALRM
     mine = _TimeIsUp()
 
-    def expire(number: int, frame: FrameType | None) -> None:
+    def expire(_: int, frame: FrameType | None) -> None:
         raise mine
 
-    previous = signal.signal(signal.SIGPROF, expire)
-    outer = signal.setitimer(signal.ITIMER_PROF, seconds)
+    previous = signal.signal(number, expire)
+    outer = signal.setitimer(timer, seconds)
     try:
         yield
     except _TimeIsUp as up:
@@ -38,5 +41,5 @@ def time_limit(seconds: float, error: Exception) -> Iterator[None]:
             raise
         raise error from None
     finally:
-        signal.setitimer(signal.ITIMER_PROF, *outer)
-        signal.signal(signal.SIGPROF, previous)
+        signal.setitimer(timer, *outer)
+        signal.signal(number, previous)

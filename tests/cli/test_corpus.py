@@ -89,3 +89,4 @@ def test_corpus_fetch_lists_licences_and_fails_without_a_server(
     failed = run_cli("corpus", "fetch", "arabesque", "--server", "http://127.0.0.1:9/")
     assert failed.status == 1
     assert "0 of 1 works are in data/mutopia" in failed.out
+    assert "1 works have no hash in the catalogue" in failed.err

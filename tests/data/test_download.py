@@ -109,6 +109,17 @@ class Server:
         except OSError:
             pass
 
+    def _drips_headers(self, request: BaseHTTPRequestHandler) -> None:
+        """A byte of a header now and then, so that the answer never begins."""
+        try:
+            request.wfile.write(b"HTTP/1.0 200 OK\r\nX-Slow: ")
+            for _ in range(2_000):
+                request.wfile.write(b"x")
+                request.wfile.flush()
+                time.sleep(0.005)
+        except OSError:
+            pass
+
     def _says_less(self, request: BaseHTTPRequestHandler) -> None:
         """All of the file, but a header that says it is shorter."""
         self._send(request, self.data, Content_Length=len(self.data) - 40)
@@ -305,9 +316,10 @@ def test_a_pinned_file_is_the_one_of_the_catalogue(server: Server, tmp_path: Pat
     assert "another file than the one that the catalogue pins" in done.reason
 
 
+@pytest.mark.parametrize("name", ["drips", "drips_headers"])
 def test_a_server_that_sends_byte_by_byte_is_left_in_the_end(
-    server: Server, tmp_path: Path
+    server: Server, tmp_path: Path, name: str
 ) -> None:
-    done = _fetch(server, tmp_path / "out", "drips", max_seconds=1.0)["drips"]
-    assert (done.outcome, server.asked["drips"]) == ("failed", 1)
+    done = _fetch(server, tmp_path / "out", name, max_seconds=1.0)[name]
+    assert (done.outcome, server.asked[name]) == ("failed", 1)
     assert "took over 1 seconds" in done.reason

@@ -136,6 +136,11 @@ def corpus_fetch(
         f"{len(outcomes) - failed} of {len(outcomes)} works are in {out}; "
         f"prepare them with: bicinium corpus prepare {out}"
     )
+    if unpinned := sum(not entry.sha256 for entry in entries):
+        print_error(
+            f"{unpinned} works have no hash in the catalogue, so the first download of each is "
+            "taken as it comes."
+        )
     if failed:
         raise typer.Exit(1)
 

@@ -26,6 +26,7 @@ import requests
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import CorpusError, MidiFileError
 from bicinium.formats.midi import read_midi
+from bicinium.time_limit import time_limit
 
 MUTOPIA = "https://www.mutopiaproject.org/"
 _ATTEMPTS = 4
@@ -199,12 +200,20 @@ class _MidiDownloader:
         )
 
     def __call__(self, url: str, output_file: str, caller: Any) -> None:
-        with Path(output_file).open("wb") as file:
+        slow = _slow(url, self._max_seconds)
+        with (
+            Path(output_file).open("wb") as file,
+            time_limit(self._max_seconds, slow, waiting=True),  # of slow headers, too
+        ):
             self._http(url, _LimitedFile(file, url, self._max_seconds), caller)
         try:
             read_midi(Path(output_file))
         except MidiFileError as error:
             raise MidiFileError(str(error).replace(output_file, url)) from error
+
+
+def _slow(url: str, max_seconds: float) -> CorpusError:
+    return CorpusError(f"{url} took over {max_seconds:g} seconds")
 
 
 def _refuse_other_hosts(response: requests.Response, **_: Any) -> None:
@@ -230,7 +239,7 @@ class _LimitedFile:
 
     def write(self, block: bytes) -> int:
         if time.monotonic() - self._started > self._max_seconds:
-            raise CorpusError(f"{self._url} took over {self._max_seconds:g} seconds")
+            raise _slow(self._url, self._max_seconds)
         if self._file.tell() + len(block) > _MAX_BYTES:
             raise CorpusError(
                 f"{self._url} sends over {_MAX_BYTES:,} bytes, which is too long for a MIDI file"
