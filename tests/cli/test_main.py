@@ -87,3 +87,14 @@ def test_the_help_of_compose_groups_options_and_lists_metres_and_styles(
     assert {*COMMON_METERS, *styles} <= set(words)
     names = {name for names in COMPOSE_PANELS.values() for name in names}
     assert names <= set(inspect.signature(compose).parameters)
+
+
+@pytest.mark.parametrize("command", [["validate"], ["corpus", "prepare"], ["convert"], ["train"]])
+def test_a_path_that_is_too_long_is_one_sentence(
+    run_cli: Callable[..., Any], command: list[str]
+) -> None:
+    path = "music/" + "x" * 5000 + ".mid"
+    ran = run_cli(*command, path, *(["out.mid"] if command == ["convert"] else []))
+    assert ran.status in (1, 2)
+    assert "Traceback" not in ran.err
+    assert "too long" in ran.out + ran.err or "no file" in (ran.out + ran.err).lower()
