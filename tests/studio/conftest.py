@@ -110,7 +110,7 @@ def _serving(runs: Path) -> Iterator[Served]:
 
         def end() -> None:
             server.should_exit = True
-            thread.join(10)
+            thread.join(60)  # a busy machine takes over ten seconds
             assert not thread.is_alive()
 
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -61,3 +62,38 @@ def test_a_request_that_is_never_completed_is_closed(served, monkeypatch):
         started = time.monotonic()
         assert _is_closed(connection, within_seconds=20)
         assert time.monotonic() - started < 15
+
+
+def test_an_upload_that_is_cut_off_breaks_nothing(served, capfd):
+    at = urlsplit(served.address)
+    head = (
+        f"POST /api/import?name=a.mid HTTP/1.1\r\nHost: {at.netloc}\r\nContent-Length: 9999\r\n\r\n"
+    )
+    for sent in (head, head + "MThd", head + "x" * 5000):
+        with socket.create_connection((at.hostname, at.port), timeout=10) as connection:
+            connection.sendall(sent.encode())
+            time.sleep(0.1)
+    assert served.get("/api/capabilities").status_code == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_the_studio_outlives_a_lack_of_descriptors(served, capfd):
+    """A client takes all that are left; when it has gone, the owner's page comes again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 12, hard))
+        at = urlsplit(served.address)
+        with suppress(OSError):
+            while True:
+                taken.append(socket.create_connection((at.hostname, at.port), timeout=1))
+        time.sleep(0.5)
+    finally:
+        for connection in taken:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    time.sleep(1.5)  # until the server listens again
+    assert served.get("/api/capabilities").status_code == 200
+    said = capfd.readouterr().err
+    assert "Traceback" not in said
+    assert "too many files are open" in said

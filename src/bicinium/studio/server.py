@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +101,29 @@ def serve(settings: StudioSettings, host: str, port: int, on_start: Callable[[st
 class _Server(uvicorn.Server):
     """A server that ends its event streams when it shuts down."""
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        asyncio.get_running_loop().set_exception_handler(_report_error)
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Shut down."""
         app: Any = self.config.app
         app.state.studio.run_events.close()
         await super().shutdown(sockets)
+
+
+def _report_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Print one sentence if no further file can be opened. The loop listens again in a second."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        print(
+            "bicinium: a connection was not taken, because too many files are open.",
+            file=sys.stderr,
+            flush=True,
+        )
+    else:
+        loop.default_exception_handler(context)
 
 
 def studio_server(settings: StudioSettings) -> uvicorn.Server:
