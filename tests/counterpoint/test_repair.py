@@ -79,3 +79,14 @@ def test_a_wrong_rhythm_remains_and_nothing_else_is_touched(exercise):
         "species_rhythm"
     ]
     assert all(change.voice == 0 for change in changes)
+
+
+def test_proposals_are_spelled_as_they_are_written(exercise):
+    """The raised leading note of A minor is G sharp, and not A flat."""
+    rules = STRICT[1]
+    score = exercise("A4 B4 C5 A4 G4 A4", "A3 G3 A3 C4 B3 A3", "A minor")
+    report = check_score(score, rules)
+    fault = next(one for one in report.faults if "not raised" in one.fact)
+    texts = [str(change) for one in propose(report, fault, rules) for change in one.changes]
+    assert texts == ["G4 becomes G#4"]
+    assert [str(change) for change in repair(report, rules)[1]] == texts

@@ -14,9 +14,9 @@ from typing import TypeAlias
 from bicinium.counterpoint.checker import CounterpointReport, check_score, find_faults
 from bicinium.counterpoint.rule import Fault, Severity
 from bicinium.counterpoint.rule_sets import RuleSet
-from bicinium.formats.spelling import signature_alterations
+from bicinium.formats.spelling import signature_alterations, spell
 from bicinium.music.key import STEP_SEMITONES
-from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Note, Score, Voice, pitch_name
+from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Note, Score, Voice
 
 Likelihood: TypeAlias = Callable[[Score], float]  # bits of surprise; fewer is more likely
 _FARTHEST = 7  # semitones that a note may move
@@ -28,15 +28,17 @@ _MAX_ROUNDS = 40
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A note that gets another pitch."""
+    """A note that gets another pitch. The names are as written, such as ``G#4``."""
 
     voice: int
     onset_tick: int
     old_pitch: int
     new_pitch: int
+    old_name: str = ""
+    new_name: str = ""
 
     def __str__(self) -> str:
-        return f"{pitch_name(self.old_pitch)} becomes {pitch_name(self.new_pitch)}"
+        return f"{self.old_name} becomes {self.new_name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,10 @@ def propose(
     if likelihood is not None:
         asked = [replace(one, bits=likelihood(one.score)) for one in proposals[:_SHORT_LIST]]
         proposals = sorted(asked, key=lambda one: one.bits or 0.0)
-    return proposals[:count]
+    return [
+        replace(one, changes=_named(one.changes, report.score, one.score))
+        for one in proposals[:count]
+    ]
 
 
 def repair(
@@ -159,6 +164,25 @@ def _pitches(score: Score, voice: int, index: int) -> Iterator[Change]:
             in_key = pitch % 12 in classes | leading
             if in_key and LOWEST_PITCH <= pitch <= HIGHEST_PITCH:
                 yield Change(voice, note.onset_tick, note.pitch, pitch)
+
+
+def _named(changes: Sequence[Change], before: Score, after: Score) -> tuple[Change, ...]:
+    """Return the changes with the names of the notes as each score spells them."""
+    old, new = _names(before), _names(after)
+    places = [(one.voice, one.onset_tick) for one in changes]
+    return tuple(
+        replace(one, old_name=old[place], new_name=new[place])
+        for one, place in zip(changes, places, strict=True)
+    )
+
+
+def _names(score: Score) -> dict[tuple[int, int], str]:
+    """Return the name of each note, by its voice and its first tick."""
+    return {
+        (part, note.onset_tick): spelling.name
+        for part, (voice, line) in enumerate(zip(score.voices, spell(score), strict=True))
+        for note, spelling in zip(voice.notes, line, strict=True)
+    }
 
 
 def _changed(score: Score, changes: Sequence[Change]) -> Score:

@@ -42,8 +42,7 @@ class LineNote:
     @property
     def name(self) -> str:
         """Return the name with octave, such as ``F#4``."""
-        alter = self.spelling.alter
-        return f"{self.spelling.step}{'#' * alter}{'b' * -alter}{self.spelling.octave}"
+        return self.spelling.name
 
     def to(self, other: LineNote) -> Interval:
         """Return the interval to another note; it falls if the other is lower."""

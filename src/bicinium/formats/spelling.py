@@ -75,6 +75,11 @@ class Spelling:
     def pitch(self) -> int:
         return 12 * (self.octave + 1) + STEP_SEMITONES[self.step] + self.alter
 
+    @property
+    def name(self) -> str:
+        """The name with octave, such as ``F#4``."""
+        return f"{self.step}{'#' * self.alter}{'b' * -self.alter}{self.octave}"
+
 
 def spell(score: Score) -> list[tuple[Spelling, ...]]:
     """Return the spelling of every note, voice by voice."""
