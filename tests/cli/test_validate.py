@@ -181,3 +181,12 @@ def test_json_of_validate_and_compose_has_the_same_quality_score(
     (piece,) = json.loads(composed.out)["pieces"]
     again = json.loads(run_cli("validate", "--json", piece["path"]).out)["files"][0]
     assert again["quality_score"] == pytest.approx(piece["quality_score"], abs=1e-3)
+
+
+def test_a_file_that_is_named_twice_counts_once(
+    run_cli: Callable[..., Any], valid_midi: Path, tmp_path: Path
+) -> None:
+    named = (valid_midi, tmp_path, tmp_path / "*.mid", f"../{tmp_path.name}/{valid_midi.name}")
+    document = json.loads(run_cli("validate", *named, "--json").out)
+    assert [Path(file["path"]) for file in document["files"]] == [valid_midi]
+    assert document["valid"] == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bicinium.errors import TokenError
 from bicinium.formats.midi import read_midi
 from bicinium.grammar import MusicalGrammarConfig, MusicalGrammarValidator
 from bicinium.music.score import Meter
@@ -235,3 +236,23 @@ def test_ids_of_another_vocabulary_are_recognised(legal_walks):
     assert MusicalGrammarValidator().validate_sequence(walk).hint == ""
     slipped = np.concatenate([walk[:20], walk[18:]])  # a slip is no other vocabulary
     assert MusicalGrammarValidator().validate_sequence(slipped).hint == ""
+
+
+def test_a_batch_of_one_is_one_sequence():
+    validator = MusicalGrammarValidator()
+    assert validator.validate_sequence([ONE_BAR]) == validator.validate_sequence(ONE_BAR)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "problem"),
+    [
+        ([ONE_BAR, ONE_BAR], r"shape \(T,\) or \(1, T\) \(got \(2, "),
+        (5, r"got \(\)"),
+        ([[[1, 2]]], r"got \(1, 1, 2\)"),
+        ([0.5, 1.5], "must be whole numbers"),
+        (["a"], "must be whole numbers"),
+    ],
+)
+def test_what_is_no_sequence_of_ids_is_refused(tokens, problem):
+    with pytest.raises(TokenError, match=problem):
+        MusicalGrammarValidator().validate_sequence(tokens)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 import bicinium
-from bicinium.errors import CheckpointError, TokenError
+from bicinium.errors import CheckpointError, RequestError, TokenError
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.decoder import Decoder
@@ -102,6 +102,17 @@ def test_wrong_tokens_and_conditions_are_refused(
         model(rows[:, 1:])
     with refuses(TokenError, "3 conditions for 2 sequences"):
         model(rows, [*_KNOWN, *_KNOWN][:3])
+    for told, problem in (
+        ({"meter": "7/8"}, r"meter must be None or one of 2/4, .*\(got '7/8'\)"),
+        ({"meter": "soon"}, "meter must be None or one of"),
+        ({"mode": "dorian"}, r"mode must be None or one of major, minor \(got 'dorian'\)"),
+        ({"style": "rock"}, r"style must be None or one of .*\(got 'rock'\)"),
+        ({"ending": "soft"}, "ending must be None or one of open, at rest"),
+        ({"bars": 4}, r"bars needs a meter \(got 4 bars and None\)"),
+        ({"bars": 0, "meter": "4/4"}, r"bars must be 1 or more, or None \(got 0\)"),
+    ):
+        with refuses(RequestError, problem):
+            model(rows, SequenceConditions(**told))
     with refuses(TokenError, "Leave conditions out"):
         model(torch.zeros(1, 1, 3, dtype=torch.int32), _KNOWN[0])
     with refuses(CheckpointError, "There is no model at nowhere"):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bicinium.errors import TokenError
 from bicinium.grammar.automaton import MusicalGrammar
 from bicinium.grammar.config import MusicalGrammarConfig
 from bicinium.grammar.state import State
@@ -77,6 +78,21 @@ def looks_like_another_vocabulary(violations: int, tokens: int) -> bool:
     return tokens >= _MIN_TOKENS and 2 * violations > tokens
 
 
+def _token_ids(tokens: ArrayLike) -> NDArray[np.int64]:
+    """Return the ids of one sequence, (T,) or (1, T), as (T,). Raises TokenError otherwise."""
+    given = np.asarray(tokens)
+    if given.ndim == 2 and len(given) == 1:
+        given = given[0]
+    if given.ndim != 1:
+        raise TokenError(
+            f"One sequence of token ids has the shape (T,) or (1, T) (got {given.shape}). Validate "
+            "the sequences of a batch with validate_sequences."
+        )
+    if given.size and given.dtype.kind not in "iu":
+        raise TokenError(f"Token ids must be whole numbers (got {given.dtype}: {given[0]}).")
+    return given.astype(np.int64)
+
+
 class MusicalGrammarValidator:
     """Judges sequences of token ids by a grammar."""
 
@@ -92,7 +108,11 @@ class MusicalGrammarValidator:
         bars: int | None = None,
         transposition: int = 0,
     ) -> ValidationResult:
-        """Judge one sequence. Without a metre END may fall anywhere; bars then count as 4/4."""
+        """Judge one sequence of T token ids, or one in a batch of one, (1, T).
+
+        Without a metre END may fall anywhere; bars then count as 4/4. Raises TokenError for another
+        shape, and for numbers that are no ids.
+        """
         return next(self.validate_sequences([tokens], [meter], [bars], [transposition]))
 
     def validate_sequences(
@@ -102,8 +122,11 @@ class MusicalGrammarValidator:
         bars: Sequence[int | None] | None = None,
         transpositions: Sequence[int] | None = None,
     ) -> Iterator[ValidationResult]:
-        """Judge many sequences, as fast as can be; the results come in their order."""
-        arrays = [np.asarray(tokens, dtype=np.int64).ravel() for tokens in sequences]
+        """Judge many sequences, as fast as can be; the results come in their order.
+
+        See ``validate_sequence``.
+        """
+        arrays = [_token_ids(tokens) for tokens in sequences]
         meters = meters or [None] * len(arrays)
         bars = bars or [None] * len(arrays)
         transpositions = transpositions or [0] * len(arrays)

@@ -62,14 +62,24 @@ def find_files(paths: Sequence[Path]) -> Iterator[Path]:
     """Yield the files that the paths name.
 
     A folder stands for all music below it, and a pattern such as ``music/*.mid`` for what matches.
-    Raises RequestError if a path does not exist, or if a folder or a pattern gives no file.
+    A file that is named twice is yielded once. Raises RequestError if a path does not exist, or if
+    a folder or a pattern gives no file.
     """
+    found: set[Path] = set()
+    for path in _named_files(paths):
+        if path.resolve() not in found:
+            found.add(path.resolve())
+            yield path
+
+
+def _named_files(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files that each path names; those that several name come several times."""
     for path in paths:
         if not path.exists() and any(sign in str(path) for sign in "*?["):
             matched = [Path(name) for name in sorted(glob(str(path), recursive=True))]
             if not matched:
                 raise RequestError(f"No file matches {path}.")
-            yield from find_files(matched)
+            yield from _named_files(matched)
         elif path.is_dir():
             found = find_music(path)
             if not found:

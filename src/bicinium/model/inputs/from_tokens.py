@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.errors import TokenError
+from bicinium.errors import RequestError, TokenError
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.states import States
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.encode import PieceConditions, encode_along
+from bicinium.model.inputs.layout import ENDINGS, MODES
 from bicinium.music.score import Meter
 from bicinium.tokenizer.vocabulary import START, VOCAB_SIZE
 
@@ -22,7 +23,7 @@ _SPARE_SLOTS = 3  # for notes that break the rule ``voices``
 
 @dataclass(frozen=True, slots=True)
 class SequenceConditions:
-    """What is known of a token sequence. Everything may be unknown."""
+    """What is known of a token sequence. None is unknown."""
 
     meter: str | None = None  # like "3/4"
     mode: str | None = None  # "major" (tokens in C major) or "minor" (A minor)
@@ -40,7 +41,8 @@ def encode_token_sequences(
     """Encode (B, T) token ids as (B, T, F + REFERENCES + 1) model inputs.
 
     Each row begins with START; a shorter one is filled up with PAD after its end. ``conditions``
-    are one for each row, or one for all. Raises TokenError for other ids and other starts.
+    are one for each row, or one for all. Raises TokenError for other ids and other starts, and
+    RequestError for conditions that the model does not know.
     """
     _check_tokens(tokens)
     rows, length = tokens.shape
@@ -48,6 +50,8 @@ def encode_token_sequences(
         conditions = [conditions or SequenceConditions()] * rows
     if len(conditions) != rows:
         raise TokenError(f"There are {len(conditions)} conditions for {rows} sequences.")
+    for one in set(conditions):
+        _check_conditions(config, one)
     _, inputs = encode_sequences(
         config,
         MusicalGrammar(),
@@ -72,6 +76,20 @@ def _check_tokens(tokens: NDArray[np.integer]) -> None:
             f"Each sequence must begin with START ({START}) (got {tokens[0, 0]}). "
             "Put START before the first token."
         )
+
+
+def _check_conditions(config: ModelConfig, told: SequenceConditions) -> None:
+    """Raise RequestError for a name that the model does not know, or bars without a metre."""
+    known = {"meter": config.meters, "mode": MODES, "style": config.styles, "ending": ENDINGS}
+    for name, choices in known.items():
+        value = getattr(told, name)
+        if value is not None and value not in choices:
+            names = ", ".join(choices) or "none, for the model has learned no styles"
+            raise RequestError(f"{name} must be None or one of {names} (got {value!r}).")
+    if told.bars is not None and told.bars < 1:
+        raise RequestError(f"bars must be 1 or more, or None (got {told.bars}).")
+    if told.bars is not None and told.meter is None:
+        raise RequestError(f"bars needs a meter (got {told.bars} bars and None). Name the meter.")
 
 
 def _piece_conditions(
