@@ -26,6 +26,7 @@ from bicinium.cli.species import species
 from bicinium.cli.stop_signals import stop_signals
 from bicinium.cli.studio import studio
 from bicinium.cli.train import finetune, runs_average, runs_compare, train
+from bicinium.cli.usage_errors import PlainErrors
 from bicinium.cli.validate import validate
 from bicinium.compiled import NOT_COMPILED, is_compiled
 from bicinium.errors import BiciniumError, CollapseError
@@ -38,6 +39,7 @@ def _print_version(wanted: bool) -> None:
 
 
 app = typer.Typer(
+    cls=PlainErrors,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -81,7 +83,7 @@ def _describe_os_error(error: OSError) -> str:
 
 
 def main() -> None:
-    """Run the command line. Print a BiciniumError as one line, and exit with status 1 or 2."""
+    """Run the command line. Print an error as one line, and exit with status 1 or 2."""
     if not is_compiled():
         print_error(NOT_COMPILED)
     try:
