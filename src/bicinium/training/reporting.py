@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.text import Text
 
+from bicinium.formats.registry import read_score
+from bicinium.render.audio import synthesize
 from bicinium.training.run_dir import EventKind, RunLog
 from bicinium.training.step import StepResult
 from bicinium.training.validation import ValidationReport
 
+_PIECES_PLAYED, _SECONDS_PLAYED = 2, 15  # of each validation, for TensorBoard
+_FULL_SCALE = 2**15  # of samples of 16 bits
 _NOT_LOSSES = {"train/gradient_norm", "train/grammar_scale", "train/learning_rate"}
 
 
@@ -66,6 +71,19 @@ class Reporter:
                 **report.metrics,
             )
             self._validation = report.summary
+        if report.samples_page:
+            self._play_samples(step, Path(report.samples_page).parent)
+
+    def _play_samples(self, step: int, folder: Path) -> None:
+        """Log the sound of the first saved pieces. Training goes on if they cannot be played."""
+        for path in sorted(folder.glob("*.mid"))[:_PIECES_PLAYED]:
+            try:
+                samples, rate = synthesize(read_score(path))
+            except Exception as error:
+                self.log.event(EventKind.ALERT, step, f"{path} cannot be played: {error!r}")
+                return
+            mono = samples[: _SECONDS_PLAYED * rate].mean(axis=1) / _FULL_SCALE
+            self.log.audio(step, f"live/piece_{path.stem}", mono, rate)
 
 
 def progress_bar(console: Console, visible: bool) -> Progress:

@@ -6,7 +6,7 @@ average.safetensors          mean of two states, if asked for (``weight_averagin
 checkpoints/last.ckpt        state to resume from
 checkpoints/best.ckpt        state to roll back to
 metrics.jsonl, events.jsonl  one record a line
-events.out.tfevents.*        the metrics for TensorBoard
+events.out.tfevents.*        metrics, configuration and sound of the pieces, for TensorBoard
 samples/STEP/                pieces generated at each validation
 collapse.md                  report, if training ended in a collapse
 """
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from rich.console import Console
 
 from bicinium.atomic_write import atomic_write
@@ -140,6 +141,17 @@ class RunLog:
             return
         numbers = {name: v if math.isfinite(v) else None for name, v in values.items()}
         self._append(METRICS, {"step": step, **numbers})
+        board = self._open_board(step)
+        for name, value in values.items():
+            board.add_scalar(name, value, step)
+
+    def audio(self, step: int, name: str, mono: NDArray[np.floating], rate: int) -> None:
+        """Record (T,) samples between -1 and 1 for TensorBoard."""
+        if self.active:
+            self._open_board(step).add_audio(name, mono, step, sample_rate=rate)
+
+    def _open_board(self, step: int) -> SummaryWriter:
+        """Return the writer for TensorBoard; a new one begins with the configuration."""
         if self.board is None:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -147,8 +159,7 @@ class RunLog:
             if (self.folder / CONFIG).is_file():
                 config = (self.folder / CONFIG).read_text(encoding="utf-8")
                 self.board.add_text("config", f"```yaml\n{config}\n```", step)
-        for name, value in values.items():
-            self.board.add_scalar(name, value, step)
+        return self.board
 
     def event(self, kind: EventKind, step: int, message: str, **fields: Any) -> None:
         """Record an event, and print it."""
