@@ -17,13 +17,16 @@ setup: $(VENV)/dev
 
 # Compiles the grammar, if there is a C compiler; edited sources are compiled again
 $(VENV)/base: pyproject.toml setup.py $(COMPILED)
+	@echo "Making $(VENV), and installing what composing needs; it is also compiled"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
 	@touch $@
 
 # torch first and alone: this exact version is the CPU build, others pull gigabytes
 $(VENV)/dev: $(VENV)/base constraints.txt
+	@echo "Installing torch for the CPU, the largest download"
 	$(PIP) --constraint constraints.txt torch
+	@echo "Installing what training and the tests need"
 	$(PIP) --constraint constraints.txt --editable '.[train,dev]'
 	@touch $@
 

@@ -415,7 +415,7 @@ def test_renamed_and_removed_options_are_reported(refuses: Refuses) -> None:
     with pytest.warns(DeprecationWarning, match="recurrence was renamed motif_strength"):
         assert ComposeRequest.from_options(recurrence=2.0).sampling.motif_strength == 2.0
     with pytest.warns(DeprecationWarning, match="repetition_penalty was removed"):
-        assert ComposeRequest.from_options(repetition_penalty=0.0) == ComposeRequest()
+        assert ComposeRequest.from_options(repetition_penalty=0.0, seed=1) == ComposeRequest(seed=1)
     with refuses(RequestError, "repetition_penalty was removed"):
         ComposeRequest.from_options(repetition_penalty=1.0)
 

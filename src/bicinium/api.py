@@ -77,7 +77,15 @@ def file_stems(request: ComposeRequest) -> list[str]:
     """Return the file name of each piece without its suffix, like ``d-minor-3-4-seed-7``."""
     seeds = list(request.seeds)
     conditions = request.conditions(seeds, _composer(request).styles)
-    return [request.file_stem(*piece) for piece in zip(conditions, seeds, strict=True)]
+    return [_file_stem(request, piece, seed) for piece, seed in zip(conditions, seeds, strict=True)]
+
+
+def _file_stem(request: ComposeRequest, piece: Conditions, seed: int) -> str:
+    """Return a file name without suffix: the given file, or the key and metre; and the seed."""
+    if request.files:
+        return f"{request.files[0].stem}-seed-{seed}"
+    words = f"{piece.key_name} {piece.meter}".replace("b ", "-flat ").replace("#", "-sharp")
+    return f"{words} seed {seed}".lower().replace(" ", "-").replace("/", "-")
 
 
 def compose(*, request: ComposeRequest | None = None, **options: Any) -> Composition:
@@ -211,10 +219,11 @@ def _report_bars(progress: ProgressCallback, before: int, bars: int, settled: in
 def stream(*, request: ComposeRequest | None = None, **options: Any) -> Iterator[NoteEvent]:
     """Compose one piece and give its notes as they are made; see ``note_events``."""
     request = request or ComposeRequest.from_options(n=1, **options)
-    if request.max_quote is not None or not request.use_grammar or request.is_piecewise:
+    takes_back = request.max_quote is not None or request.rules or request.is_piecewise
+    if takes_back or not request.use_grammar:
         raise RequestError(
             "A stream needs the grammar, and takes no note back. Leave out max_quote, no_grammar, "
-            "canon and invertible."
+            "rules, canon and invertible."
         )
     composer = _composer(request)
     (conditions,) = request.conditions([request.seed], composer.styles)
@@ -238,6 +247,8 @@ def _selection(request: ComposeRequest, best_of: int | None = None) -> Selection
         quotations=quotations,
         critic=Critic.for_model(request.model),
         max_quote_bars=request.max_quote,
+        rules=request.rules,
+        eliminate=request.rules is None,  # the first bars do not show how many faults there will be
     )
 
 

@@ -7,15 +7,17 @@ left open is drawn, by the seed, from the distribution of keyboard music.
 from __future__ import annotations
 
 import difflib
+import secrets
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bicinium.counterpoint.imitation import INVERSIONS, Canon
+from bicinium.counterpoint.rule_sets import RuleSet, load_rule_set
 from bicinium.errors import RequestError
 from bicinium.formats.registry import read_score, read_voice
 from bicinium.generation.conditions import (
@@ -48,11 +50,17 @@ from bicinium.music.signature import Signature
 from bicinium.option_types import check_types
 
 DEFAULT_BARS = 16
+_FRESH_SEEDS = 1_000_000  # a seed of six digits at most is easily typed
 _CONTINUATION_BARS = 8  # added to a piece that is continued
 _SOURCES = ("continue_from", "upper", "lower", "rewrite", "subject", "canon", "invertible")
 _FILES = ("continue_from", "upper", "lower", "rewrite", "model")
 _RENAMED = {"recurrence": "motif_strength"}
 _REMOVED = {"repetition_penalty": 0.0}  # and the value at which it had no effect
+
+
+def fresh_seed() -> int:
+    """Return a seed that nobody knows before."""
+    return secrets.randbelow(_FRESH_SEEDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ class ComposeRequest:
     """
 
     n: int = 4  # pieces
-    seed: int = 0  # of the first piece; the next has the next seed
+    seed: int = field(default_factory=fresh_seed)  # of the first piece; the next has the next seed
     best_of: int | None = None  # candidates for each piece; None: 12, or 1 without the grammar
     key: str | None = None  # like "D minor"
     meter: str | None = None  # like "3/4"
@@ -86,6 +94,7 @@ class ComposeRequest:
     invertible: int | None = None  # 8, 10 or 12: the voices may change places at this interval
     sampling: Sampling = DEFAULT_SAMPLING
     constraints: Constraints | None = DEFAULT_CONSTRAINTS  # None: the grammar only
+    rules: RuleSet | None = None  # of counterpoint, as in ``check``: fewest faults first
     max_quote: int | None = None  # bars of the training set that a piece may quote; None: any
     time_limit: float | None = None  # seconds for all pieces; None: see ``default_time_limit``
     use_grammar: bool = True  # False: no token is forbidden
@@ -105,25 +114,27 @@ class ComposeRequest:
         _check_answer(self.answer, self.subject)
         _check_counterpoint(self)
         _check_quote(self.max_quote, self.use_grammar)
+        _check_rules(self)
 
     @classmethod
     def from_options(cls, **options: Any) -> ComposeRequest:
         """Return a request from the names of its fields and of the fields of ``Sampling``.
 
-        Renamed options still work, with a
-        DeprecationWarning. Raises TypeError for unknown names and RequestError for values outside
-        their limits.
+        Renamed options still work, with a DeprecationWarning. Raises TypeError for unknown names
+        and RequestError for values outside their limits.
         """
         options = _current(options)
-        sampling_names = {field.name for field in fields(Sampling)}
+        sampling_names = {one.name for one in fields(Sampling)}
         sampling = {name: options.pop(name) for name in sampling_names & options.keys()}
-        names = {field.name for field in fields(cls)}
+        names = {one.name for one in fields(cls)}
         if unknown := sorted(options.keys() - names):
             near = difflib.get_close_matches(unknown[0], names | sampling_names, n=1, cutoff=0.0)
             raise TypeError(f"unknown option {unknown[0]!r}; the nearest is {near[0]!r}")
         for name in _FILES:
             if options.get(name) is not None:
                 options[name] = Path(options[name])
+        if options.get("rules") is not None:
+            options["rules"] = load_rule_set(options["rules"])
         base = options.pop("sampling", DEFAULT_SAMPLING)
         return cls(**options, sampling=replace(base, **sampling))
 
@@ -136,13 +147,6 @@ class ComposeRequest:
     def files(self) -> list[Path]:
         """The files that the request reads."""
         return [path for path in (self.upper, self.lower, self.continue_from, self.rewrite) if path]
-
-    def file_stem(self, piece: Conditions, seed: int) -> str:
-        """Return a file name without suffix: the given file, or the key and metre; and the seed."""
-        if self.files:
-            return f"{self.files[0].stem}-seed-{seed}"
-        words = f"{piece.key_name} {piece.meter}".replace("b ", "-flat ").replace("#", "-sharp")
-        return f"{words} seed {seed}".lower().replace(" ", "-").replace("/", "-")
 
     @property
     def candidates(self) -> int:
@@ -162,9 +166,15 @@ class ComposeRequest:
     @property
     def _manner(self) -> Manner | None:
         """The manner of a second voice; None without a given voice."""
-        source = self._source() if self.upper or self.lower else None
-        name = source and (self.manner or manner_of(source, int(self.upper is None)))
+        part = self.given_part
+        source = None if part is None else self._source()
+        name = source and (self.manner or manner_of(source, part or 0))
         return MANNERS[name] if name else None
+
+    @property
+    def given_part(self) -> int | None:
+        """The voice that is given: 0 the upper, 1 the lower; None without one."""
+        return 0 if self.upper else 1 if self.lower else None
 
     @property
     def is_piecewise(self) -> bool:
@@ -237,8 +247,7 @@ class ComposeRequest:
     @property
     def source_losses(self) -> tuple[Loss, ...]:
         """What reading the source left out."""
-        source = self._source()
-        return source.losses if source else ()
+        return source.losses if (source := self._source()) else ()
 
     def _fixed(self, source: Score) -> tuple[int, FixedNotes]:
         """Return the number of bars, and the notes of the source that stay."""
@@ -295,6 +304,21 @@ def _check_numbers(request: ComposeRequest) -> None:
         raise RequestError(f"seed must be 0 or more (got {request.seed}).")
     if request.time_limit is not None and not request.time_limit > 0:
         raise RequestError(f"time_limit must be over 0 seconds (got {request.time_limit}).")
+
+
+def _check_rules(request: ComposeRequest) -> None:
+    """Raise RequestError for rules that candidates cannot be judged by."""
+    rules = request.rules
+    if rules is None:
+        return
+    if request.is_piecewise or not request.use_grammar:
+        raise RequestError(
+            "rules cannot be combined with canon, invertible or no_grammar. Leave them out."
+        )
+    if rules.needs_cantus and request.given_part is None:
+        raise RequestError(
+            f"rules {rules.name} need a cantus firmus. Give one as the upper or the lower voice."
+        )
 
 
 def _check_quote(max_quote: int | None, use_grammar: bool) -> None:

@@ -292,3 +292,29 @@ def test_a_time_limit_that_is_too_short_is_one_sentence(
     run_cli("compose", *options, "--time-limit", 1e-9).assert_error("within the time limit")
     run_cli("compose", *options, "--time-limit", 0).assert_error("--time-limit must be over 0")
     assert not list(tmp_path.glob("out/*"))
+
+
+def test_the_faults_under_rules_are_reported(
+    run_cli: Callable[..., Any], tiny_model: Path, valid_midi: Path
+) -> None:
+    asked = ["compose", "--upper", valid_midi, "--best-of", 1, "--seed", 4, "--no-constraints",
+             "--rules", "species1", "--model", tiny_model]  # fmt: skip
+    ran = run_cli(*asked)
+    assert ran.status == 0, ran
+    name = next(Path("out").iterdir()).name
+    assert re.search(
+        rf"^{name}: (no fault|.*\d (error|hint|warning)s?) under species1$", ran.out, re.M
+    )
+    (piece,) = json.loads(run_cli(*asked, "--force", "--json").out)["pieces"]
+    report = json.loads(
+        run_cli("check", piece["path"], "--rules", "species1", "--cantus", "upper", "--json").out
+    )["files"][0]
+    assert piece["counterpoint"]["faults"] == report["faults"]
+    told = [fault for fault in report["faults"] if fault["severity"] != "hint"]
+    shown = sorted(told, key=lambda fault: fault["severity"])[:5]  # errors before warnings
+    assert len(told) > len(shown)
+    for fault in shown:
+        assert f"{fault['severity']}, bar {fault['bar']}, beat {fault['beat']:g}" in ran.out
+    assert f"and {len(told) - 5} more; bicinium check shows all" in ran.out
+    run_cli("compose", "--rules", "fugue").assert_error("There is no rule set 'fugue'")
+    run_cli("compose", "--rules", "species2").assert_error("rules species2 need a cantus firmus")

@@ -71,3 +71,14 @@ def test_an_unknown_manner_is_explained(run_cli: Callable[..., Any]) -> None:
     run_cli("compose", "--upper", TUNE, "--manner", "jazz").assert_error(
         r"--manner must be one of simple, chorale, invention \(got 'jazz'\)"
     )
+
+
+def test_one_piece_is_written_to_ones_own_file(
+    run_cli: Callable[..., Any], tiny_model: Path, own_tune: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The tune is one; four pieces are four only if they are asked for."""
+    options = ["--upper", own_tune(".musicxml"), "--best-of", 1, "--model", tiny_model]
+    for count, wanted in ((1, []), (3, ["-n", 3])):
+        ran = run_cli("compose", *options, *wanted, "--no-constraints", "--out", f"out{count}")
+        assert ran.status == 0, ran.err
+        assert len(list((tmp_path / f"out{count}").iterdir())) == count

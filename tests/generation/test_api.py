@@ -53,29 +53,31 @@ def test_piece_i_has_seed_plus_i(tiny_model: Path) -> None:
 
 
 def test_key_and_metre_are_drawn_by_seed_where_not_given(tiny_model: Path) -> None:
-    pieces = compose_many(12, bars=1, model=tiny_model)
+    pieces = compose_many(12, bars=1, seed=0, model=tiny_model)
     assert len({str(piece.conditions.key) for piece in pieces}) > 3
     assert len({str(piece.conditions.meter) for piece in pieces}) > 1
-    given = compose_many(4, bars=1, key="E minor", meter="2/4", model=tiny_model)
+    given = compose_many(4, bars=1, key="E minor", meter="2/4", seed=0, model=tiny_model)
     assert {piece.conditions.key for piece in given} == {Key.parse("E minor")}
     assert {str(piece.conditions.meter) for piece in given} == {"2/4"}
 
 
 def test_naming_the_key_leaves_the_metre_that_the_seed_draws(tiny_model: Path) -> None:
-    free = compose_many(6, bars=1, model=tiny_model)
-    keyed = compose_many(6, bars=1, key="C major", model=tiny_model)
+    free = compose_many(6, bars=1, seed=0, model=tiny_model)
+    keyed = compose_many(6, bars=1, key="C major", seed=0, model=tiny_model)
     assert [p.conditions.meter for p in free] == [p.conditions.meter for p in keyed]
 
 
 def test_styles_are_drawn_from_the_models_own_where_not_given(tiny_model: Path) -> None:
-    styles = {piece.conditions.style for piece in compose_many(12, bars=1, model=tiny_model)}
+    styles = {
+        piece.conditions.style for piece in compose_many(12, bars=1, seed=0, model=tiny_model)
+    }
     assert styles == {"bach", "classical"}
-    assert compose(bars=1, style="bach", model=tiny_model).conditions.style == "bach"
+    assert compose(bars=1, style="bach", seed=0, model=tiny_model).conditions.style == "bach"
 
 
 def test_a_grammar_of_ones_own_is_kept(tiny_model: Path) -> None:
     narrow = MusicalGrammar(MusicalGrammarConfig(ranges=((60, 67), (48, 55))))
-    piece = compose(bars=4, key="G major", grammar=narrow, model=tiny_model)
+    piece = compose(bars=4, key="G major", grammar=narrow, seed=0, model=tiny_model)
     assert {note.pitch for note in piece.score.voices[0].notes} <= set(range(60, 68))
     assert {note.pitch for note in piece.score.voices[1].notes} <= set(range(48, 56))
 
@@ -141,7 +143,7 @@ def given(made_up_score: Callable[..., Score], tmp_path_factory: pytest.TempPath
 def test_a_voice_is_written_to_a_given_one(tiny_model: Path, given: Path, as_string: bool) -> None:
     path, score = str(given) if as_string else given, bicinium.read(given)
     for part, name in enumerate(("upper", "lower")):
-        piece = compose(**{name: path}, constraints=None, model=tiny_model)
+        piece = compose(**{name: path}, constraints=None, seed=0, model=tiny_model)
         assert piece.result.valid
         assert piece.score.voices[part] == score.voices[part]
         assert piece.score.voices[1 - part] != score.voices[1 - part]
@@ -152,8 +154,8 @@ def test_a_score_is_gone_on_from_and_bars_of_it_are_rewritten(
     tiny_model: Path, given: Path
 ) -> None:
     score = bicinium.read(given)
-    longer = compose(continue_from=given, bars=9, constraints=None, model=tiny_model)
-    other = compose(rewrite=given, rewrite_bars=(3, 4), constraints=None, model=tiny_model)
+    longer = compose(continue_from=given, bars=9, constraints=None, seed=0, model=tiny_model)
+    other = compose(rewrite=given, rewrite_bars=(3, 4), constraints=None, seed=0, model=tiny_model)
     assert (longer.score.bars, other.score.bars) == (9, 6)
     for part, voice in enumerate(score.voices):
         notes = longer.score.voices[part].notes
@@ -165,7 +167,7 @@ def test_a_score_is_gone_on_from_and_bars_of_it_are_rewritten(
 def test_a_subject_opens_the_piece_and_is_answered(tiny_model: Path) -> None:
     words = "A4:1/4 C5:1/4 E5:1/2"
     asked = {"subject": words, "answer": "fifth", "meter": "4/4", "bars": 4}
-    piece = compose(**asked, constraints=None, model=tiny_model)
+    piece = compose(**asked, constraints=None, seed=0, model=tiny_model)
     upper, lower = piece.score.voices
     assert [n.pitch for n in upper.notes[:3]] == [69, 72, 76]
     assert [n.pitch % 12 for n in lower.notes[:3]] == [4, 7, 11]
@@ -222,7 +224,7 @@ def test_no_style_is_drawn_that_was_left_out_of_training(tiny_model: Path, tmp_p
     record = {"config": {"data": {"exclude_styles": [left_out]}}}
     model = tmp_path / "model.safetensors"
     save_checkpoint(model, known.config, known.weights, record)
-    pieces = compose_many(6, bars=2, model=model, best_of=1, constraints=None)
+    pieces = compose_many(6, bars=2, seed=0, model=model, best_of=1, constraints=None)
     assert {piece.conditions.style for piece in pieces} <= set(others)
 
 
@@ -265,7 +267,7 @@ def test_importing_the_interface_does_not_load_torch() -> None:
 def test_composing_and_validating_do_not_load_torch(tiny_model: Path, tmp_path: Path) -> None:
     program = """if True:
         import sys, bicinium
-        piece = bicinium.compose(bars=2, model=sys.argv[1])
+        piece = bicinium.compose(bars=2, seed=0, model=sys.argv[1])
         assert bicinium.validate(piece.save(sys.argv[2])).valid"""
     loaded = _loaded_by(program, str(tiny_model), str(tmp_path / "piece.mid"))
     assert "bicinium.model.decoder" in loaded
@@ -289,3 +291,13 @@ def test_a_stream_that_cannot_go_on_says_so(tiny_model: Path) -> None:
 def test_a_stream_knows_no_second_thoughts(asked: dict, tiny_model: Path) -> None:
     with pytest.raises(RequestError, match="A stream needs the grammar"):
         stream(model=tiny_model, **asked)
+
+
+def test_each_call_draws_a_fresh_seed_that_is_kept(tiny_model: Path, tmp_path: Path) -> None:
+    first, second = (compose(bars=4, best_of=1, model=tiny_model) for _ in range(2))
+    assert first.seed != second.seed
+    assert (first.score, first.conditions) != (second.score, second.conditions)
+    written = first.save(tmp_path / "piece.musicxml").read_text(encoding="utf-8")
+    assert f">{first.seed}<" in written
+    again = compose(bars=4, best_of=1, seed=first.seed, model=tiny_model)
+    assert again.score == first.score

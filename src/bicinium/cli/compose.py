@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import secrets
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +22,7 @@ from bicinium.cli.output import (
     print_losses,
     report_write_errors,
 )
+from bicinium.cli.piece_table import piece_row, print_pieces
 from bicinium.cli.progress import progress_bar
 from bicinium.errors import RequestError
 
@@ -37,7 +36,8 @@ if TYPE_CHECKING:
 def compose(
     context: typer.Context,
     n: Annotated[
-        int | None, typer.Option("-n", help="Number of pieces (default: 4, or 1 with --stream).")
+        int | None,
+        typer.Option("-n", help="Number of pieces (default: 4, or 1 from your own file)."),
     ] = None,
     bars: Annotated[int | None, typer.Option(help="Length in bars (default: 16).")] = None,
     key: Annotated[str | None, typer.Option(help="Key, like 'D minor' (default: random).")] = None,
@@ -129,6 +129,13 @@ def compose(
     no_constraints: Annotated[
         bool, typer.Option("--no-constraints", help="Turn all constraints off.")
     ] = False,
+    rules: Annotated[
+        str | None,
+        typer.Option(
+            help="Rules of counterpoint to choose by and to report: bach, species1 to species5, "
+            "each also with -school, or a YAML file, as in check."
+        ),
+    ] = None,
     max_quote: Annotated[
         int | None, typer.Option(help="Most bars of the training set that a piece may quote.")
     ] = None,
@@ -176,6 +183,7 @@ def compose(
                 "--stream composes one piece and writes no files. Leave out -n, --best-of, "
                 "--formats and --json."
             )
+        print_error(f"streaming with --seed {request.seed}")
         for event in stream(request=request):
             _print_event(event)
         return
@@ -185,8 +193,8 @@ def compose(
     _compose_files(request, names, perform, as_json)
 
 
+_FILES = ("upper", "lower", "continue_from", "rewrite")  # of one's own
 _INVERTED = "-inverted"  # in the names of files with an inversion
-_FRESH_SEEDS = 1_000_000  # a seed of six digits at most is easily typed
 # Parameters that are not options of the request.
 _OUTPUT = (
     "constraint",
@@ -213,7 +221,8 @@ def _request(parameters: dict[str, Any]) -> ComposeRequest:
         for name, value in parameters.items()
         if value is not None and name not in (*_OUTPUT, "as_json")
     }
-    options.setdefault("seed", secrets.randbelow(_FRESH_SEEDS))
+    if any(name in options for name in _FILES):
+        options.setdefault("n", 1)
     if "rewrite_bars" in options:
         options["rewrite_bars"] = _bar_numbers(options["rewrite_bars"])
     return ComposeRequest.from_options(
@@ -256,12 +265,12 @@ def _compose_files(
                 for path in files
                 if not path.name.endswith(".tokens.json")
             ]
-            rows.append(_piece_row(piece, list(dict.fromkeys(paths))))
+            rows.append(piece_row(piece, list(dict.fromkeys(paths)), request))
     tokens_per_second = sum(len(piece.tokens) for piece in pieces) / seconds
     if as_json:
         print_json({"pieces": rows, "tokens_per_second": round(tokens_per_second)})
     else:
-        _print_pieces(rows, seconds)
+        print_pieces(rows, seconds)
     if incomplete:
         raise incomplete
     if not all(row["valid"] for row in rows):
@@ -293,76 +302,6 @@ def _suffixes(formats: str) -> list[str]:
     suffixes = list(dict.fromkeys(output_format(Path(f"*.{name}")) for name in names))
     require_libraries(*suffixes)
     return suffixes
-
-
-def _piece_row(piece: Composition, paths: list[Path]) -> dict[str, Any]:
-    from bicinium.music.remarks import remarks
-
-    sheet = piece.sheet
-    return {
-        "path": str(paths[0]),
-        "files": [str(path) for path in paths],
-        "valid": piece.result.valid,
-        "grammar_score": round(piece.result.grammar_score, 4),
-        "quality_score": round(sheet.quality_score, 4) if sheet and piece.score else None,
-        "adherence": round(sheet.adherence, 4) if sheet else None,
-        "checks": sheet.checks if sheet else {},
-        "remarks": [*piece.search_remarks, *(remarks(piece.score) if piece.score else [])],
-        "quoted_bars": sheet.quoted_bars if sheet else None,
-        "quoted_from": sheet.quoted_from if sheet else "",
-        "realism": round(sheet.realism, 4) if sheet and sheet.realism is not None else None,
-        "total": round(sheet.total, 4) if sheet else None,
-        "bars": piece.score.bars if piece.score else piece.conditions.bars,
-        "notes": piece.result.notes,
-        "key": piece.conditions.key_name,
-        "meter": str(piece.conditions.meter),
-        "style": piece.conditions.style,
-        **_tempo(piece),
-        "seed": piece.seed,
-        "tokens": len(piece.tokens),
-    }
-
-
-def _tempo(piece: Composition) -> dict[str, Any]:
-    """Return the tempo in quarter notes a minute, and in words in beats of the metre."""
-    tempo = piece.score.tempo_qpm if piece.score else piece.conditions.tempo_qpm
-    if not tempo:
-        return {"tempo": None, "tempo_mark": None}
-    return {"tempo": round(tempo, 2), "tempo_mark": piece.conditions.meter.tempo_mark(tempo)}
-
-
-def _print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
-    typer.echo("key       metre  bars  notes  tempo                 style      grammar  file")
-    for row in rows:
-        word = "valid" if row["valid"] else f"{row['grammar_score']:.3f}"
-        typer.echo(
-            f"{row['key']:<9} {row['meter']:<6} {row['bars']:>4}  {row['notes']:>5}  "
-            f"{row['tempo_mark'] or '-':<20}  "
-            f"{row['style'] or '-':<9}  {word:<7}  {row['path']}"
-        )
-    for row in rows:
-        for remark in _remarks(row):
-            typer.echo(f"{Path(row['path']).name}: {remark}")
-    print_error(f"composed in {seconds:.1f} s with --seed {rows[0]['seed']}")
-
-
-_CHECKS = {  # what a check that fails is called
-    "bars": "the last bars are silent",
-    "meter": "another metre",
-    "key": "another key prevails",
-    "close": "no close on the tonic",
-    "tempo": "another tempo",
-}
-
-
-def _remarks(row: dict[str, Any]) -> Iterator[str]:
-    """Return remarks on what a piece lacks, in words; --json has the numbers."""
-    yield from row["remarks"]
-    missed = [name for name, holds in row["checks"].items() if not holds]
-    if missed:
-        yield f"not as requested: {', '.join(_CHECKS[name] for name in missed)}"
-    if row["quoted_bars"]:
-        yield f"quotes {row['quoted_bars']} bars of {row['quoted_from']}"
 
 
 def _print_constraints() -> None:

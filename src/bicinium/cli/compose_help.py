@@ -12,7 +12,7 @@ COMPOSE_PANELS = {
     "Files": ("out", "formats", "perform", "force", "as_json", "streamed"),
     "How it is composed": (
         "best_of", "temperature", "top_p", "top_k", "min_p", "guidance", "motif_strength",
-        "constraint", "no_constraints", "max_quote", "time_limit",
+        "constraint", "no_constraints", "rules", "max_quote", "time_limit",
         "no_grammar", "model",
     ),
 }  # fmt: skip

@@ -55,6 +55,12 @@ class FixedNotes:
         bar = self.score.meter.bar_ticks
         return any(all(until <= bar for _, until in spans) for spans in self.fixed)
 
+    @property
+    def given_voice(self) -> int | None:
+        """The voice that is fixed as a whole, if it is one alone: 0 upper, 1 lower."""
+        given = [part for part, spans in enumerate(self.fixed) if spans == (ALL_TICKS,)]
+        return given[0] if len(given) == 1 else None
+
     def composed_onsets(self, score: Score) -> NDArray[np.int64]:
         """Return the onsets of the notes that are not fixed, first of the upper voice."""
         onsets = []

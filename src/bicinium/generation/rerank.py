@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from bicinium.counterpoint.checker import find_faults
+from bicinium.counterpoint.rule import Severity
+from bicinium.counterpoint.rule_sets import RuleSet
+from bicinium.errors import RequestError, ScoreError
 from bicinium.generation.acceptance import (
     OUTLIER_RULES,
     Rejection,
@@ -25,6 +30,7 @@ from bicinium.music.quality import quality_of
 from bicinium.music.score import Score
 
 DEFAULT_BEST_OF = 12  # candidates for each piece (docs/log.md)
+_UNCHECKED = 10_000  # errors that count for a piece that cannot be checked
 MAX_FREE_QUOTE_BARS = 3  # human composers share as many by chance
 
 
@@ -61,8 +67,13 @@ class ScoreSheet:
 class Candidate:
     """A finished piece, each measure of which is computed once, when it is first needed."""
 
-    def __init__(self, composition: Composition, quotations: QuotationIndex | None = None) -> None:
-        self.composition, self._quotations = composition, quotations
+    def __init__(
+        self,
+        composition: Composition,
+        quotations: QuotationIndex | None = None,
+        rules: RuleSet | None = None,
+    ) -> None:
+        self.composition, self._quotations, self._rules = composition, quotations, rules
 
     @property
     def score(self) -> Score:
@@ -85,6 +96,22 @@ class Candidate:
     def outliers(self) -> int:
         """The number of measures beyond their limits."""
         return sum(rule.is_outlier(self) for rule in OUTLIER_RULES)
+
+    @cached_property
+    def faults(self) -> Counter[Severity]:
+        """How many faults of each severity the rules find; none without rules.
+
+        What cannot be checked, such as a silent voice, is worse than any number of errors.
+        """
+        if self._rules is None:
+            return Counter()
+        fixed_notes = self.composition.conditions.fixed_notes
+        given = fixed_notes.given_voice if fixed_notes else None
+        try:
+            found = find_faults(self.score, self._rules, given)
+        except (RequestError, ScoreError):
+            return Counter({Severity.ERROR: _UNCHECKED})
+        return Counter(fault.severity for fault in found)
 
     @cached_property
     def flaws_of_opening(self) -> float:
@@ -141,12 +168,13 @@ class Selection:
     quotations: QuotationIndex | None = None
     critic: Critic | None = None
     max_quote_bars: int | None = None  # of the training set; None: no limit
+    rules: RuleSet | None = None  # of counterpoint; the fewest faults come first
     accept: Callable[[Composition], bool] | None = None
     eliminate: bool = True
 
     def candidate(self, composition: Composition) -> Candidate:
         """Return the composition with its measures."""
-        return Candidate(composition, self.quotations)
+        return Candidate(composition, self.quotations, self.rules)
 
     def violation(self, candidate: Candidate, config: GenerationConfig) -> Rejection | None:
         """Return why a candidate is rejected. Without the grammar every one is taken."""
@@ -168,10 +196,21 @@ class Selection:
         return None
 
     def best(self, valid: Sequence[Candidate], config: GenerationConfig) -> Candidate:
-        """Return the candidate with the fewest outliers, then most as requested, then most real."""
+        """Return the candidate with the fewest outliers, then most as requested, then most real.
+
+        Errors under the rules count as outliers. Of equals, the one with the fewest warnings wins.
+        """
         if len(valid) == 1:
             return valid[0]
-        return min(valid, key=lambda c: (outliers(c, config), -c.adherence, -self.log_odds(c)))
+        return min(
+            valid,
+            key=lambda c: (
+                outliers(c, config),
+                c.faults[Severity.WARNING],
+                -c.adherence,
+                -self.log_odds(c),
+            ),
+        )
 
     def promise(self, opening: Candidate, config: GenerationConfig) -> float:
         """Return how promising the first bars of a candidate are, in nats."""
@@ -209,24 +248,30 @@ DEFAULT_SELECTION = Selection()
 
 
 def outliers(candidate: Candidate, config: GenerationConfig) -> int:
-    """Return the number of outliers of a piece.
+    """Return the number of outliers of a piece, and of its errors under the rules.
 
-    They are counted only in pieces under constraints: unconstrained pieces are the model's own.
+    Outliers are counted only in pieces under constraints: unconstrained pieces are the model's own.
     What surrounds fixed notes may be of any kind, so there only flaws of the written notes count.
     """
+    errors = candidate.faults[Severity.ERROR]
     if not _counts_outliers(config):
-        return 0
+        return errors
     fixed_notes = candidate.composition.conditions.fixed_notes
-    return flaws_of_written(candidate.score, fixed_notes) if fixed_notes else candidate.outliers
+    if fixed_notes:
+        return errors + flaws_of_written(candidate.score, fixed_notes)
+    return errors + candidate.outliers
 
 
 def names_of_outliers(candidate: Candidate, config: GenerationConfig) -> tuple[str, ...]:
     """Return what the outliers of a piece are called."""
-    if not outliers(candidate, config):
-        return ()
-    if candidate.composition.conditions.fixed_notes:
-        return ("silence or repetition beside the given notes",)
-    return tuple(rule.name for rule in OUTLIER_RULES if rule.is_outlier(candidate))
+    errors = candidate.faults[Severity.ERROR]
+    names = ["errors under the rules"] if errors else []
+    if outliers(candidate, config) > errors:
+        if candidate.composition.conditions.fixed_notes:
+            names.append("silence or repetition beside the given notes")
+        else:
+            names += [rule.name for rule in OUTLIER_RULES if rule.is_outlier(candidate)]
+    return tuple(names)
 
 
 def _counts_outliers(config: GenerationConfig) -> bool:
