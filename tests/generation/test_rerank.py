@@ -16,6 +16,7 @@ from bicinium.generation.composition import Composition
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import GenerationConfig
 from bicinium.generation.constraints import Constraints
+from bicinium.generation.fixed_notes import fix_around_gap, fix_voice
 from bicinium.generation.memorization import QuotationIndex
 from bicinium.generation.rerank import Candidate, ScoreSheet, Selection, outliers
 from bicinium.grammar import MusicalGrammarValidator
@@ -296,3 +297,13 @@ def test_equals_keep_their_order_and_ungrammatical_pieces_come_last(piece: Score
 def test_each_candidate_is_described_once(piece: Score) -> None:
     candidate = Candidate(_composition(piece))
     assert candidate.descriptors is candidate.descriptors
+
+
+def test_an_end_that_was_given_need_not_close(piece: Score) -> None:
+    """Bar 1 is rewritten, or the lower voice is written; the rest is the user's own."""
+    key = Key.parse("F major")
+    rewritten = _sheet(piece, key=key, fixed_notes=fix_around_gap(piece, 1, 1))
+    assert "close" not in rewritten.checks
+    assert not _sheet(piece, key=key, fixed_notes=fix_around_gap(piece, 2, 2)).checks["close"]
+    beside = fix_voice(piece.voices[0], 0, piece)
+    assert not _sheet(piece, key=key, fixed_notes=beside).checks["close"]

@@ -86,9 +86,19 @@ class Conditions:
     @property
     def end_is_fixed(self) -> bool:
         """Whether a voice is fixed at the last tick."""
+        return any(self._fixed_at_end)
+
+    @property
+    def end_is_given(self) -> bool:
+        """Whether every voice is fixed at the last tick."""
+        return bool(self._fixed_at_end) and all(self._fixed_at_end)
+
+    @property
+    def _fixed_at_end(self) -> list[bool]:
+        """Whether each voice is fixed at the last tick; empty without fixed notes."""
         last = self.bars * self.meter.bar_ticks - 1
-        fixed = self.fixed_notes.fixed if self.fixed_notes else ()
-        return any(begin <= last < until for voice in fixed for begin, until in voice)
+        voices = self.fixed_notes.fixed if self.fixed_notes else ()
+        return [any(begin <= last < until for begin, until in spans) for spans in voices]
 
     @property
     def token_budget(self) -> int:

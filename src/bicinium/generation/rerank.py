@@ -135,14 +135,18 @@ class Candidate:
 
     @cached_property
     def checks(self) -> dict[str, bool]:
-        """Whether the piece is as requested. Bars count up to the last in which a note sounds."""
+        """Whether the piece is as requested. Bars count up to the last in which a note sounds.
+
+        An end that was given need not close.
+        """
         conditions, score = self.composition.conditions, self.composition.score
         checks = {
             "bars": score is not None and score.bars == conditions.bars == _last_bar(score),
             "meter": score is not None and score.meter == conditions.meter,
             "key": score is not None and score.profile_key == conditions.key,
-            "close": score is not None and ends_on_tonic(score, conditions.key),
         }
+        if not conditions.end_is_given:
+            checks["close"] = score is not None and ends_on_tonic(score, conditions.key)
         if conditions.tempo_qpm is not None:
             tempo = conditions.tempo_qpm
             checks["tempo"] = score is not None and math.isclose(score.tempo_qpm, tempo)
