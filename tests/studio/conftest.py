@@ -152,6 +152,7 @@ def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
     if not _CHROMIUM.is_file():
         pytest.skip(f"browser tests need {_CHROMIUM}: apt-get install chromium")
+    sync_api.expect.set_options(timeout=_TIMEOUT_MS)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(_CHROMIUM), args=_ARGUMENTS)
         yield browser
@@ -196,9 +197,37 @@ class Acts:
 
     @staticmethod
     def wait(page: Any) -> None:
-        """Wait until nothing is composed any more and the piece is engraved."""
-        page.wait_for_selector(".sheet[data-engraved]")
+        """Wait until nothing is composed any more, and the piece is engraved and in its place."""
+        page.wait_for_selector(".sheet[data-engraved]")  # a link does not compose at once
         page.wait_for_selector(".stop:visible", state="detached")
+        page.wait_for_selector(".sheet[data-engraved]")
+        page.wait_for_function(
+            """async () => {
+                const place = () => {
+                    const { x, y, width } = studio.activeView.sheet.element.getBoundingClientRect();
+                    return `${x} ${y} ${width}`;
+                };
+                const before = place();
+                await new Promise((resolve) => setTimeout(resolve, 100));
+                return place() === before; // it does not scroll any more
+            }"""
+        )
+
+    @staticmethod
+    def until(page: Any, holds: Callable[[], Any]) -> None:
+        """Wait until something holds that only Python can tell."""
+        give_up = time.monotonic() + _TIMEOUT_MS / 1000
+        while not holds():
+            assert time.monotonic() < give_up, "it does not come to hold"
+            page.wait_for_timeout(50)
+
+    @staticmethod
+    def link(page: Any) -> str:
+        """Press *Share link* and return the link to the piece, from its "#"."""
+        page.click("text=Share link")
+        page.wait_for_function("() => location.hash.includes('?')")
+        link: str = page.evaluate("location.hash")
+        return link
 
     @staticmethod
     def fill(page: Any, **fields: str) -> None:

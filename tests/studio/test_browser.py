@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.studio.conftest import Acts, Served
 
 pytestmark = pytest.mark.slow
+expect = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright").expect
 
 
 def _rows(voice: Voice) -> list[list[int]]:
@@ -42,13 +43,12 @@ def test_compose_play_and_download(
 
     cursor = page.locator(".sheet .cursor")
     before = cursor.evaluate("cursor => cursor.style.transform")
+    page.evaluate("studio.player.setTempo(30)")  # so that it does not end before it is looked at
     page.click("#play")
     page.wait_for_selector(".sheet g.lit0, .sheet g.lit1")
-    page.wait_for_timeout(1500)
-    assert page.evaluate("studio.player.peak") > 0.02
-    assert page.evaluate("studio.player.tick") > 10
+    page.wait_for_function("() => studio.player.peak > 0.02 && studio.player.tick > 10")
+    page.wait_for_selector(".roll rect.lit", state="attached")
     assert cursor.evaluate("cursor => cursor.style.transform") != before
-    assert page.locator(".roll rect.lit").count() > 0
     page.click("#halt")
     assert page.evaluate("[studio.player.playing, studio.player.tick]") == [False, 0]
 
@@ -73,10 +73,7 @@ def test_loop_seek_and_tempo(open_page: Callable[..., Any], act: type[Acts]) -> 
         "pace => { pace.value = 220; pace.dispatchEvent(new Event('input')) }"
     )
     page.click("#play")
-    for _ in range(100):
-        page.wait_for_timeout(50)
-        if page.evaluate("studio.player.segments.length") > 2:  # it has come round twice
-            break
+    page.wait_for_function("() => studio.player.segments.length > 2")  # it has come round twice
     assert 48 <= page.evaluate("studio.player.tick") <= 96
     assert page.locator("#place").inner_text() in ("bar 2, beat 1 (2)", "bar 2, beat 2 (2)")
     page.click("#halt")
@@ -90,9 +87,8 @@ def test_loop_seek_and_tempo(open_page: Callable[..., Any], act: type[Acts]) -> 
 def test_link_composes_the_same_piece(open_page: Callable[..., Any], act: type[Acts]) -> None:
     page = open_page()
     act.compose(page, key="G major", meter="2/4", bars="2", best_of="1", motif_strength="1.5")
-    page.click("text=Share link")
+    address, notes = act.link(page), act.notes(page)
     page.wait_for_selector("text=/Link copied|address bar/")
-    address, notes = page.evaluate("location.hash"), act.notes(page)
     assert "seed=" in address
     assert "motif_strength=1.5" in address
     again = open_page(address)
@@ -107,7 +103,7 @@ def test_save_compare_and_vary(open_page: Callable[..., Any], act: type[Acts]) -
     assert page.evaluate("studio.activeView.piece.seed") == 11
     best = act.notes(page)
     page.click(".actions >> text=Save here")
-    assert page.locator("#saved li").count() == 1
+    expect(page.locator("#saved li")).to_have_count(1)
     page.click(".actions >> text=Compare")
     page.wait_for_selector("#views.two .piece-view:nth-child(2) .sheet[data-engraved]")
     assert act.notes(page) != best
@@ -116,7 +112,7 @@ def test_save_compare_and_vary(open_page: Callable[..., Any], act: type[Acts]) -
     page.locator(".piece-view:nth-child(2) >> text=Close").click()
     page.click(".actions >> text=Vary")
     act.wait(page)
-    assert page.locator("#candidates .card").last.inner_text().startswith("Original")
+    expect(page.locator("#candidates .card").last).to_contain_text("Original")
     page.reload()
     page.wait_for_selector("#saved li button")
     page.locator("#saved li button").first.click()
@@ -151,6 +147,7 @@ def test_piece_that_plays_is_not_replaced(open_page: Callable[..., Any], act: ty
     act.fill(page, bars="24", seed="3", key="G major")
     page.click("#compose .primary")
     page.wait_for_selector(".sheet[data-engraved]")
+    page.evaluate("studio.player.setTempo(5)")  # so that it does not end before the composing
     page.click("#play")
     page.wait_for_selector("#play[aria-pressed=true]")
     before = act.notes(page)
@@ -161,23 +158,23 @@ def test_piece_that_plays_is_not_replaced(open_page: Callable[..., Any], act: ty
 
 def test_progress_is_shown(open_page: Callable[..., Any], act: type[Acts]) -> None:
     page = open_page()
-    act.fill(page, bars="60")
+    act.fill(page, bars="256")
     page.click("#compose .primary")
     page.wait_for_function(
         """() => {
             const card = document.querySelector(".card.coming");
-            return /^bar ([2-9]|1[0-9]) of 60/.test(card?.querySelector("small").textContent) &&
+            return /^bar ([2-9]|1[0-9]) of 256/.test(card?.querySelector("small").textContent) &&
                 card.querySelector("progress").value > 0;
         }"""
     )
     bar = page.get_by_role("progressbar", name="Progress of the next piece")
     assert 0 < bar.evaluate("bar => bar.value") < 1
-    assert page.locator(".status[role=status]:visible").inner_text() == "Composing"
-    assert "of 60" in page.locator(".counter:visible").inner_text()
+    expect(page.locator(".status[role=status]:visible")).to_have_text("Composing")
+    expect(page.locator(".counter:visible")).to_contain_text("of 256")
     page.click("#compose .stop")
     page.wait_for_selector("text=/Stopped/")
-    assert bar.count() == 0
-    assert page.locator(".card.coming").count() == 0
+    expect(bar).to_have_count(0)
+    expect(page.locator(".card.coming")).to_have_count(0)
 
 
 def test_ranges_and_quotations_are_in_the_link(
@@ -198,24 +195,21 @@ def test_ranges_and_quotations_are_in_the_link(
     upper, lower = act.notes(page)
     assert {row[1] for row in upper} <= set(range(69, 82))
     assert {row[1] for row in lower} <= set(range(33, 63))
-    page.click("text=Share link")
-    page.wait_for_selector("text=/Link copied|address bar/")
-    again = open_page(page.evaluate("location.hash"))
+    again = open_page(act.link(page))
     act.wait(again)
     assert act.notes(again) == [upper, lower]
     assert again.input_value("[name=max_quote]") == "2"
     assert again.evaluate("studio.settings.ranges") == [[69, 81], [33, 62]]
 
 
-def test_stop_ends_the_work(open_page: Callable[..., Any], served: Served) -> None:
+def test_stop_ends_the_work(open_page: Callable[..., Any], act: type[Acts], served: Served) -> None:
     page = open_page()
     page.fill("#compose [name=bars]", "200")
     page.click("#compose .primary")
     page.wait_for_selector("text=/Composing/")
     page.click("#compose .stop")
     page.wait_for_selector("text=/Stopped/")
-    page.wait_for_timeout(1000)
-    assert served.studio.composers.working == 0
+    act.until(page, lambda: served.studio.composers.working == 0)
 
 
 def test_other_voice_is_composed(
@@ -262,15 +256,14 @@ def test_other_bars_stay_when_bars_are_rewritten(
         assert [row for row in after if not first <= row[0] < last] == kept
     rewritten = act.notes(page)
     assert rewritten != [_rows(voice) for voice in given.voices]
-    page.click("text=Share link")  # which holds what was given, too
-    page.wait_for_selector("text=/Link copied|address bar/")
-    again = open_page(page.evaluate("location.hash"))
+    again = open_page(act.link(page))  # which holds what was given, too
     act.wait(again)
     assert act.notes(again) == rewritten
 
 
 def test_score_of_several_pages_is_complete(
     open_page: Callable[..., Any],
+    act: type[Acts],
     screens: dict[str, Any],
     made_up_score: Callable[..., Score],
     tmp_path: Path,
@@ -284,8 +277,8 @@ def test_score_of_several_pages_is_complete(
     assert page.locator(".sheet g.measure").count() == 320
     page.locator(".sheet g.measure rect.bar").last.click()
     assert page.locator(".bars [name=first]").input_value() == "320"
-    tops = [one.bounding_box()["y"] for one in (pages.last, page.locator(".sheet .cursor"))]
-    assert tops[0] < tops[1]
+    cursor = page.locator(".sheet .cursor")
+    act.until(page, lambda: pages.last.bounding_box()["y"] < cursor.bounding_box()["y"])
 
 
 @pytest.mark.parametrize(
@@ -324,7 +317,7 @@ def test_analyse(
     page.click("#analyse")
     page.wait_for_selector("text=Grammar rules")
     assert page.locator("dl.rulebook dt").count() >= 8
-    assert page.locator(".roll .surprise").count() == 1
+    expect(page.locator(".roll .surprise")).to_have_count(1)
     repeated = Score((Voice(made_up_score(1, 4).voices[0].notes[:2]), Voice()), 4)
     write_midi(repeated, tmp_path / "a.mid")
     data = bytearray((tmp_path / "a.mid").read_bytes())
@@ -333,16 +326,16 @@ def test_analyse(
     (tmp_path / "hanging.mid").write_bytes(data)
     act.drop(page, "analyse", tmp_path / "hanging.mid")
     page.wait_for_selector("text=Not valid")
-    assert page.locator("#results .places button").count() >= 1
-    assert page.locator(".roll .mark").count() >= 1
+    expect(page.locator("#results .places button")).not_to_have_count(0)
+    expect(page.locator(".roll .mark")).not_to_have_count(0)
 
 
 def test_training_runs(open_page: Callable[..., Any]) -> None:
     page = open_page("#runs")
     page.wait_for_selector(".chart svg polyline")
-    assert page.locator(".chart .back").count() > 0
-    assert page.locator(".chart .point").count() == 1  # one value is a dot, not a line
-    assert page.locator(".diary li").count() == 2
+    expect(page.locator(".chart .back")).not_to_have_count(0)
+    expect(page.locator(".chart .point")).to_have_count(1)  # one value is a dot, not a line
+    expect(page.locator(".diary li")).to_have_count(2)
     page.click(".samples button")
     page.wait_for_selector(".sheet[data-engraved]")
     page.click("#play")
@@ -377,7 +370,7 @@ def test_too_many_listeners_show_a_message(open_page: Callable[..., Any], served
     finally:
         run_events.listeners -= MAX_LISTENERS
     page.wait_for_selector(".chart")  # it has asked again
-    assert not page.locator("#notice").is_visible()
+    expect(page.locator("#notice")).to_be_hidden()
 
 
 # ------------------------------------------------------------------ pictures for docs/studio.md

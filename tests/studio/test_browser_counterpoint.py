@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.studio.conftest import Acts
 
 pytestmark = pytest.mark.slow
+expect = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright").expect
 
 _EXERCISE = Path(__file__).parents[2] / "examples" / "exercise.musicxml"
 
@@ -22,6 +23,7 @@ def _open_exercise(page: Any, act: type[Acts]) -> None:
     act.drop(page, "counterpoint", _EXERCISE)
     page.wait_for_selector(".sheet[data-engraved]")
     page.select_option("#counterpoint [name=rules]", "species1")
+    page.wait_for_selector("#faults[aria-busy=false]")
     page.wait_for_selector("text=1 error")
 
 
@@ -45,7 +47,7 @@ def test_exercise_is_mended(
             .map(({ part, onset }) => [part, onset])"""
     )
     assert sorted(marked) == sorted([note.voice, note.onset_tick] for note in fault.notes)
-    assert page.locator(".sheet .fault-number").all_inner_texts() == ["1"]
+    expect(page.locator(".sheet .fault-number")).to_have_text(["1"])
 
     x, y = page.evaluate(
         """() => {
@@ -72,8 +74,7 @@ def test_exercise_is_mended(
     assert page.evaluate("studio.player.tick") == first // bar * bar
 
     card.get_by_role("button", name="Proposals").click()
-    page.wait_for_selector(".proposals li")
-    assert page.locator(".proposals li").count() == 3
+    expect(page.locator(".proposals li")).to_have_count(3)
     page.evaluate(axe)
     violations = page.evaluate("axe.run().then((found) => found.violations)")
     assert not [one["id"] for one in violations if one["impact"] in ("serious", "critical")]
@@ -119,4 +120,4 @@ def test_faults_follow_an_edit(open_page: Callable[..., Any], act: type[Acts]) -
     page.keyboard.press("Control+ArrowUp")  # the first note an octave higher
     page.wait_for_function("() => document.querySelectorAll('#faults li button').length > 1")
     page.click(".masthead nav a[href='#compose']")
-    assert page.locator(".sheet g.fault").count() == 0
+    expect(page.locator(".sheet g.fault")).to_have_count(0)

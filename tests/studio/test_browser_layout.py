@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from tests.studio.conftest import Acts
 
 pytestmark = pytest.mark.slow
+expect = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright").expect
 
 _PIECE = "#compose?key=C+major&meter=2%2F4&bars=24&seed=3"
 _SECTIONS = ("compose", "counterpoint", "analyse", "runs", "add-voice")
@@ -30,6 +32,12 @@ def _enter(page: Any, section: str) -> None:
         page.click("#analyse")
         page.wait_for_selector("text=Grammar rules")
     page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+
+
+def _is_above_dock(page: Any, selector: str) -> bool:
+    """Return whether the play bar does not cover an element."""
+    box, dock = (page.locator(one).bounding_box() for one in (selector, ".dock"))
+    return bool(box["y"] + box["height"] <= dock["y"] + 1)
 
 
 def _serious(page: Any, axe: str) -> list[str]:
@@ -70,30 +78,33 @@ def test_play_bar_hides_nothing(
     page.click(".tools [name=keyboard]")
     for last in (".composing:visible", ".sheet g.system >> nth=-1", ".piece-view > .key"):
         page.locator(last).evaluate("last => last.scrollIntoView({ block: 'end' })")
-        page.wait_for_timeout(100)
-        foot = page.locator(last).bounding_box()
-        dock = page.locator(".dock").bounding_box()
-        assert foot["y"] + foot["height"] <= dock["y"] + 1, last
+        act.until(page, functools.partial(_is_above_dock, page, last))
     if screen == "wide":  # the status is in view without scrolling
         page.evaluate("document.querySelector('#panel').scrollTo(0, 0)")
-        status = page.locator(".composing:visible").bounding_box()
-        assert status["y"] + status["height"] <= dock["y"]
+        act.until(page, functools.partial(_is_above_dock, page, ".composing:visible"))
 
 
 @pytest.mark.parametrize("screen", _SCREENS)
-def test_room_is_used(open_page: Callable[..., Any], screens: dict[str, Any], screen: str) -> None:
+def test_room_is_used(
+    open_page: Callable[..., Any], act: type[Acts], screens: dict[str, Any], screen: str
+) -> None:
     page = open_page("#add-voice", **screens[screen])
     page.click("#write-voice")
     page.wait_for_selector(".keys button")
     width = page.viewport_size["width"]
-    keys = [key.bounding_box() for key in page.locator(".keys button").all()]
-    assert min(key["x"] for key in keys) >= 0
-    assert 0.9 * width < max(key["x"] + key["width"] for key in keys) <= width
+
+    def fills() -> bool:
+        keys = page.locator(".keys button").evaluate_all(
+            "keys => keys.map((key) => key.getBoundingClientRect()).map(({x, right}) => [x, right])"
+        )
+        return min(x for x, _ in keys) >= 0 and 0.9 * width < max(end for _, end in keys) <= width
+
+    act.until(page, fills)
     letters = page.locator(".keys [data-letter]").first.evaluate(
         "key => getComputedStyle(key, '::before').display"
     )
     assert (letters == "none") == (screen != "wide")
-    assert page.locator(".letters").is_visible() == (screen == "wide")
+    expect(page.locator(".letters")).to_be_visible(visible=screen == "wide")
     page.click(".masthead nav a[href='#compose']")
     if screen != "wide":
         assert page.locator("#compose").bounding_box()["width"] > 0.9 * width
@@ -124,6 +135,4 @@ def test_phone_prints_systems_as_wide_as_paper(
     page.click(".actions >> text=Print")
     page.wait_for_function("() => window.printed")
     assert page.evaluate("printed") < systems
-    page.wait_for_function(
-        "(n) => document.querySelectorAll('.sheet g.system').length === n", arg=systems
-    )
+    expect(page.locator(".sheet g.system")).to_have_count(systems)

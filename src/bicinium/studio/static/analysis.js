@@ -33,10 +33,12 @@ export class Analysis {
     const { studio } = this;
     const view = studio.activeView;
     const { piece } = view;
+    const { score } = piece;
     studio.showMessage("");
     this.showStatus("Analysing …");
     try {
-      const result = await api.analyse(piece.score, piece.style ?? null);
+      const result = await api.analyse(score, piece.style ?? null);
+      if (piece.score !== score) throw new Error("the piece was changed while it was analysed. Analyse it again.");
       piece.analysis = { tick: result.tick, illegalMass: result.illegal_mass, surprisalBits: result.surprisal_bits };
       piece.marks = result.forbidden_choices.map(({ tick, message }) => ({ tick, message }));
       this.showAnalysis(result, piece);

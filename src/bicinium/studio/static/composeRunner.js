@@ -28,7 +28,7 @@ export class ComposeRunner {
     performance.mark("request"); // read by the benchmark
     studio.showMessage("");
     studio.candidates.reset(original);
-    this.shown = null;
+    this.shown = this.next = this.showing = null;
     this.showStatus("Composing");
     try {
       await api.compose(request, {
@@ -39,12 +39,14 @@ export class ComposeRunner {
           else this.showStatus(pieces.length ? "Looking for a better one" : "Composing", ` … ${progress ? `${progressText(progress)}, ` : ""}${seconds()}`, progress);
         },
         onProgress: (progress) => studio.candidates.showProgress(progress),
-        onCandidate: (found) => this.show(studio.candidates.add(Piece.composed({ ...found, seed: undefined }, request), found.is_best)),
+        onCandidate: (found) => this.show(studio.candidates.add(Piece.composed({ ...found, seed: undefined }, request), found.is_best), aborting.signal),
         onPiece: (found) => {
           chosen = Piece.composed(found, request);
-          this.show(studio.candidates.choose(chosen));
+          this.show(studio.candidates.choose(chosen), aborting.signal);
         },
       });
+      await this.showing;
+      aborting.signal.throwIfAborted();
       this.showEnd(`Composed in ${seconds()}.`);
     } catch (error) {
       const stopped = error.name === "AbortError";
@@ -58,17 +60,27 @@ export class ComposeRunner {
     return chosen;
   }
 
-  /** Open the best piece, unless the user plays, edits or compares the one before, or has opened another. */
-  show(best) {
+  /** Show the best piece; ``showing`` is the promise that what is to be shown is engraved. */
+  show(best, signal) {
+    this.next = best;
+    this.showing = Promise.all([this.showing, this.open(best, signal)]);
+  }
+
+  /** Open the best piece once it is engraved, unless the user plays, edits, prints or compares the one before, or has
+   * opened another. */
+  async open(best, signal) {
     const { studio } = this;
     const view = studio.views.at(-1);
-    const isUntouched = view?.piece === this.shown && !view.piece.isEdited && !view.editor.selected && !view.selection && !studio.player.playing;
-    if (best === this.shown || (this.shown && !isUntouched)) return;
+    const mayOpen = () => !signal.aborted && this.next === best && (!this.shown || (studio.views.at(-1)?.piece === this.shown && !view.isInUse));
+    if (view && mayOpen()) await view.sheet.prepare(best.score).catch(() => null); // opening says what is wrong
+    if (best === this.shown || !mayOpen()) return;
     const isFirst = !this.shown;
     this.shown = best;
     if (isFirst) performance.mark("piece");
-    studio.open(best).then(() => isFirst && performance.mark("score"));
+    const opening = studio.open(best);
     if (isFirst && $("#stage").getBoundingClientRect().top > innerHeight / 2) $("#stage").scrollIntoView({ behavior: "smooth" });
+    await opening;
+    if (isFirst) performance.mark("score");
   }
 
   /** ``status`` is announced by screen readers when it changes; ``counter`` changes often and is not. */

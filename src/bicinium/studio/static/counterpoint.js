@@ -39,6 +39,7 @@ export class Counterpoint {
     this.chosen = null;
     this.card.hidden = true;
     $("#faults").replaceChildren();
+    $("#faults").setAttribute("aria-busy", "false");
     for (const { sheet, roll } of this.studio.views) {
       sheet.showMarks([]);
       roll.showMarks([]);
@@ -60,10 +61,12 @@ export class Counterpoint {
   async check() {
     const { studio } = this;
     const piece = studio.activeView?.piece;
+    clearTimeout(this.waiting);
     if (!this.isShown || !piece?.score) return;
     const status = $(".progress", this.section);
-    const { score } = piece;
-    const isCurrent = () => this.isShown && studio.activeView?.piece.score === score;
+    $("#faults").setAttribute("aria-busy", "true");
+    const checking = (this.checking = {});
+    const isCurrent = () => this.isShown && this.checking === checking;
     try {
       const report = await api.check(this.request());
       if (!isCurrent()) return;
@@ -78,6 +81,7 @@ export class Counterpoint {
       this.clear();
       status.textContent = error.message;
     }
+    $("#faults").setAttribute("aria-busy", "false");
   }
 
   showList({ strengths }) {

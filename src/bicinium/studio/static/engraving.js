@@ -25,15 +25,23 @@ export class EngravedScore {
     new ResizeObserver(() => this.resized()).observe(this.element);
   }
 
+  /** Show another piece. Until it is engraved, the piece before is seen, and cannot be edited. */
   async show(score, music, label) {
-    if (!this.score || this.label !== label) delete this.element.dataset.engraved; // the engraving of another piece is still shown
-    Object.assign(this, { score, music, label });
+    this.label = label;
+    this.isOther = true;
+    await this.update(score, music);
+  }
+
+  /** Show another version of the piece. */
+  async update(score, music) {
+    Object.assign(this, { score, music });
     if (!this.pages) this.element.replaceChildren(h("p", { class: "wait" }, "Engraving …"));
     await this.engrave();
   }
 
   /** Engrave the present score. While a request is on its way, only the last of the next ones is sent. */
   async engrave() {
+    delete this.element.dataset.engraved;
     this.isStale = true;
     this.engraving ??= this.engraveLatest().finally(() => (this.engraving = null));
     await this.engraving;
@@ -45,7 +53,7 @@ export class EngravedScore {
       const { score, music } = this;
       this.width = this.printWidth ?? this.innerWidth();
       try {
-        const engraved = await api.engrave(score, this.width);
+        const engraved = await this.request(score, this.width);
         if (!this.isStale) this.showPages(engraved, music);
       } catch (error) {
         if (error.status === 503) {
@@ -53,17 +61,33 @@ export class EngravedScore {
           this.isStale = true;
         } else {
           this.pages = null;
-          this.element.replaceChildren(h("p", { class: "wait" }, error.message));
+          const again = h("button", { type: "button", onclick: () => this.engrave() }, "Try again");
+          this.element.replaceChildren(h("p", { class: "wait" }, `${error.message} `, again));
         }
       }
     }
   }
 
+  /** Return the engraving of a score. The last one for the screen is kept. */
+  async request(score, width) {
+    const { kept } = this;
+    if (kept?.score === score && kept.width === width) return kept.engraved;
+    const engraved = await api.engrave(score, width);
+    if (width !== this.printWidth) this.kept = { score, width, engraved };
+    return engraved;
+  }
+
+  /** Engrave a score that is going to be shown, so that it then replaces the present one at once. */
+  async prepare(score) {
+    if (!this.element.hidden) await this.request(score, this.innerWidth());
+  }
+
   /** Print the score as engraved for a page of paper, whatever the width of the screen. */
   async print() {
+    if (this.printWidth) return;
     this.printWidth = PAPER_WIDTH;
     await this.engrave();
-    print();
+    if (this.pages) print();
     this.printWidth = null;
     await this.engrave();
   }
@@ -94,6 +118,7 @@ export class EngravedScore {
     });
     this.lit = new Set();
     this.drawnMusic = music;
+    this.isOther = false;
     this.signature = { clefs, fifths };
     this.measure();
     this.select(this.selection);
@@ -130,11 +155,14 @@ export class EngravedScore {
   }
 
   resized() {
-    if (!this.pages || this.printWidth) return;
-    if (Math.abs(this.innerWidth() - this.width) / this.width > 0.06) {
+    const width = this.innerWidth();
+    if (!this.width || width <= 0 || this.printWidth) return;
+    if (Math.abs(width - this.width) / this.width > 0.06) {
+      delete this.element.dataset.engraved;
       clearTimeout(this.later);
       this.later = setTimeout(() => this.engrave(), 200);
     }
+    if (!this.pages) return;
     this.measure();
     this.move(this.tick ?? this.music.start);
     this.showMarks(this.marks ?? []);
@@ -148,29 +176,35 @@ export class EngravedScore {
     return { x: event.clientX - here.left, y: event.clientY - here.top };
   }
 
-  /** The drawn note at a place, and the row of the score that it belongs to. */
-  noteAt({ x, y }, near) {
-    if (!this.map || this.drawnMusic !== this.music) return null; // the engraving is older than the score
+  /** The drawn note at a place. */
+  drawnAt({ x, y }, near) {
     const distance = (note) => Math.hypot(note.x - x, note.y - y);
-    const drawn = this.notes.filter((note) => distance(note) <= near).sort((a, b) => distance(a) - distance(b))[0];
-    const row = drawn && this.editor.noteAt(drawn.part, drawn.onset);
-    return row ? { drawn, row } : null;
+    return this.notes.filter((note) => distance(note) <= near).sort((a, b) => distance(a) - distance(b))[0];
+  }
+
+  /** The row of the score that a drawn note belongs to, unless it was changed since it was drawn. */
+  rowOf({ part, onset }) {
+    const row = this.editor.noteAt(part, onset);
+    const isSame = ({ part: ofPart, onset: begin, pitch }) => ofPart === part && begin === row[0] && pitch === row[1];
+    return row && this.drawnMusic.notes.some(isSame) ? row : null;
   }
 
   press(event) {
-    this.isHandled = false;
-    if (event.button !== 0) return;
+    this.isHandled = this.isOther;
+    if (event.button !== 0 || this.isOther || !this.map) return;
     const from = this.placeOf(event);
     const onHandle = event.target === this.handle && this.editor.row;
-    const found = onHandle ? { drawn: this.selectedNote(), row: this.editor.row } : this.noteAt(from, NEAR[event.pointerType] ?? NEAR.mouse);
-    if (!found?.drawn) return;
+    const drawn = onHandle ? this.selectedNote() : this.drawnAt(from, NEAR[event.pointerType] ?? NEAR.mouse);
+    if (!drawn) return;
     this.isHandled = true; // the click that follows is not for the bar
+    const row = onHandle || this.rowOf(drawn);
+    if (!row) return;
     if (!onHandle) {
-      this.editor.select(found.drawn.part, found.row[0]);
-      this.seek(found.row[0]);
+      this.editor.select(drawn.part, row[0]);
+      this.seek(row[0]);
     }
     if (event.pointerType === "touch" && !onHandle) return; // a finger may want to scroll: it drags the handle
-    this.drag(event, from, found);
+    this.drag(event, from, { drawn, row });
   }
 
   /** Drag a note: steps of the staff up and down, sixteenths left and right. */

@@ -142,8 +142,10 @@ class Studio {
   /** Open the score of a file. ``reduce`` takes the outer voices of more than two. */
   async openFile(upload, reduce = false) {
     this.showMessage("");
+    this.opening = upload;
     try {
       const file = await api.importFile(upload, reduce);
+      if (this.opening !== upload) return; // another file was chosen since
       if (!file.score) {
         const action = file.reducible ? { text: "Use the outer voices", run: () => this.openFile(upload, true) } : null;
         this.showMessage(file.problem, action);

@@ -32,6 +32,13 @@ export class PieceView {
     new ResizeObserver(() => this.redraw()).observe(this.element);
   }
 
+  /** Whether the user does something with the piece, so that no better candidate may take its place. */
+  get isInUse() {
+    const { piece, editor, selection, sheet, studio } = this;
+    const isSelected = selection && `${selection}` !== `${[piece.first, piece.last]}`; // by the user
+    return Boolean(piece.isEdited || editor.selected || editor.adding || isSelected || sheet.printWidth || studio.player.playing || $("dialog[open]"));
+  }
+
   async show(piece) {
     this.piece = piece;
     const { music } = piece;
@@ -59,7 +66,7 @@ export class PieceView {
     this.fillBars();
     this.drawRoll();
     this.select();
-    if (!this.sheet.element.hidden) this.sheet.show(piece.score, piece.music, this.sheet.label);
+    if (!this.sheet.element.hidden) this.sheet.update(piece.score, piece.music);
     studio.pieceEdited(this);
   }
 
