@@ -621,10 +621,44 @@ class TestWriting:
         assert [path.name for path in tmp_path.iterdir()] == ["out.mid"]
 
     @pytest.mark.parametrize(
-        ("title", "stored"), [("Präludium", "Präludium"), ("前奏曲 №1", "??? ?1"), ("", "")]
+        ("title", "charset"),
+        [
+            ("Präludium", "latin-1"), ("", "latin-1"), ("前奏曲 №1", "utf-8"),
+            ("In B♭ major", "utf-8"), ("Ã¤", "utf-8"),
+        ],
+    )  # fmt: skip
+    def test_title_and_composer_are_read_back(
+        self, title: str, charset: str, tmp_path: Path
+    ) -> None:
+        write_midi(simple_score(title=title, composer="Clara Wieck"), tmp_path / "out.mid")
+        conductor = mido.MidiFile(tmp_path / "out.mid", charset=charset).tracks[0]
+        assert conductor.name == title
+        assert "Composer: Clara Wieck" in [each.text for each in conductor if each.type == "text"]
+        content = read_midi(tmp_path / "out.mid")
+        assert (content.title, content.composer) == (title, "Clara Wieck")
+
+    @pytest.mark.parametrize(
+        ("names", "notes_in_first", "title"),
+        [
+            (["Für Elise", "Piano"], False, "Für Elise"),
+            (["Conductor Track", "Piano"], False, ""),
+            (["Violin", "Cello"], True, ""),  # names of instruments
+            (["A gavotte"], True, "A gavotte"),  # of type 0
+            (["Piano"], True, ""),
+        ],
     )
-    def test_the_title_names_the_conductor(self, title: str, stored: str, written: Written) -> None:
-        assert written(simple_score(title=title)).tracks[0].name == stored
+    def test_the_title_of_other_programs(
+        self, names: list[str], notes_in_first: bool, title: str, tmp_path: Path
+    ) -> None:
+        midi = mido.MidiFile(type=int(len(names) > 1))
+        for index, name in enumerate(names):
+            track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
+            if index or notes_in_first:
+                track.append(mido.Message("note_on", note=60, velocity=64))
+                track.append(mido.Message("note_off", note=60, time=480))
+            midi.tracks.append(track)
+        midi.save(tmp_path / "other.mid")
+        assert read_midi(tmp_path / "other.mid").title == title
 
     def test_further_voices_are_numbered(self, written: Written) -> None:
         score = Score(tuple(Voice((Note(0, pitch, 24),)) for pitch in (72, 60, 48)), 1)

@@ -28,6 +28,7 @@ from bicinium.errors import MidiFileError, ScoreError
 from bicinium.formats.grid import GridCount, to_grid
 from bicinium.formats.meter_changes import without_repeats
 from bicinium.formats.midi_events import TrackEvents
+from bicinium.formats.midi_texts import TEXT, TRACK_NAME, decode, title_and_composer
 from bicinium.formats.midi_writer import write_midi
 from bicinium.formats.musicxml_values import SOFTWARE
 from bicinium.formats.source_bytes import read_source
@@ -51,8 +52,7 @@ _MAX_BYTES_BEFORE_HEADER = 1024  # RIFF and MacBinary put a header of their own 
 _DEFAULT_MICROSECONDS = 500_000  # of a quarter note
 _MICROSECONDS_PER_MINUTE = 60_000_000
 _DRUM_CHANNEL = 9
-_TEXT, _TRACK_NAME, _MARKER = 0x01, 0x03, 0x06  # types of meta events
-_TEMPO, _METER, _KEY = 0x51, 0x58, 0x59
+_MARKER, _TEMPO, _METER, _KEY = 0x06, 0x51, 0x58, 0x59  # types of meta events
 
 
 @dataclass(slots=True)
@@ -162,6 +162,7 @@ def midi_content(events: MidiEvents, path: Path) -> Content:
     signature = _key_signature(events, counts)
     left_out = counts[LossKind.OFF_PIANO] + counts[LossKind.NO_LENGTH]
     tempo_qpm = _tempo_qpm(events, first_onset, counts)
+    title, composer = title_and_composer(events.tracks)
     counts[LossKind.PEDAL] = sum(track.pedal_uses for track in events.tracks)
     return Content(
         staves=tuple(staves),
@@ -169,6 +170,8 @@ def midi_content(events: MidiEvents, path: Path) -> Content:
         signature=signature,
         tempo_qpm=tempo_qpm,
         anacrusis_ticks=anacrusis_ticks,
+        title=title,
+        composer=composer,
         notes_off_grid=grid.off_grid,
         notes_left_out=left_out,
         tempo_changes=counts[LossKind.TEMPO],
@@ -197,7 +200,7 @@ def _staves(
     if not track.count:
         return []
     notes = _playable(track, counts)
-    name = next((data for _, kind, data in track.metas if kind == _TRACK_NAME), b"")
+    name = next((data for _, kind, data in track.metas if kind == TRACK_NAME), b"")
     staves = []
     channels = np.flatnonzero(np.bincount(notes[4], minlength=1))
     for number in channels:
@@ -205,7 +208,7 @@ def _staves(
         counts[LossKind.RESTRUCK] += _restrikes(chosen)
         ticks = to_grid(chosen[:2], events.ticks_per_quarter, grid)
         columns = np.array([ticks[0], chosen[2], np.maximum(1, ticks[1] - ticks[0]), chosen[3]])
-        staves.append(Staff(_text(name), NoteSequence(without_restrikes(columns))))
+        staves.append(Staff(decode(name), NoteSequence(without_restrikes(columns))))
     return staves
 
 
@@ -233,13 +236,6 @@ def _restrikes(notes: NDArray[np.int64]) -> int:
     order = np.lexsort((onset, pitch))
     onset, end, same = onset[order], end[order], np.diff(pitch[order]) == 0
     return int((same & (end[:-1] > onset[1:])).sum())
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
 
 
 def _tempo_qpm(events: MidiEvents, first_onset: int, counts: Counter[LossKind]) -> float:
@@ -316,6 +312,6 @@ def _key_signature(events: MidiEvents, counts: Counter[LossKind]) -> Signature |
     )
     if is_minor:
         return Signature(fifths, "minor")
-    texts = [*events.metas(_TEXT), *events.metas(_MARKER)]
+    texts = [*events.metas(TEXT), *events.metas(_MARKER)]
     is_ours = any(text.startswith(SOFTWARE.encode()) for _, text in texts)
     return Signature(fifths, "major" if is_ours else "")

@@ -9,6 +9,7 @@ import mido
 
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import MidiFileError
+from bicinium.formats.midi_texts import COMPOSER_LABEL, charset_of
 from bicinium.formats.musicxml_values import SOFTWARE
 from bicinium.music.score import TICKS_PER_QUARTER, Meter, Score
 from bicinium.music.signature import Signature
@@ -31,23 +32,25 @@ def to_midi(
 ) -> mido.MidiFile:
     """Return a score as MIDI of type 1: a conductor track, then one track for each voice.
 
-    ``metadata`` (such as the seed) is stored as one text, after the name of this program. An
+    ``metadata`` (such as the seed) is stored as one text, after the name of this program. The title
+    is the name of the first track, the composer another text of it. An
     anacrusis becomes a first bar of its own length, as in notation programs. Every track ends on
     the last barline. ``path`` is for messages. Raises MidiFileError for a tempo or an anacrusis
     that MIDI cannot represent.
     """
-    midi = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER)
-    conductor = _conductor_track(score, path)
     about = [f"{name}: {value}" for name, value in (metadata or {}).items()]
     text = "; ".join([SOFTWARE, *about])  # The reader believes the key of a file of bicinium.
-    conductor.insert(0, mido.MetaMessage("text", text=_latin_1(text)))
+    charset = charset_of((text, score.title, score.composer))
+    midi = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER, charset=charset)
+    conductor = _conductor_track(score, path)
+    conductor.insert(0, mido.MetaMessage("text", text=text))
     midi.tracks.append(conductor)
     midi.tracks += [_voice_track(score, index) for index in range(len(score.voices))]
     return midi
 
 
 def _conductor_track(score: Score, path: str | Path) -> mido.MidiTrack:
-    """Return the track of the title, tempo, time signatures and key signature."""
+    """Return the track of title, composer, tempo, time signatures and key signature."""
     microseconds = round(_MICROSECONDS_PER_MINUTE / score.tempo_qpm)
     if microseconds > _MAX_MICROSECONDS_PER_QUARTER:
         slowest_qpm = _MICROSECONDS_PER_MINUTE / _MAX_MICROSECONDS_PER_QUARTER
@@ -57,7 +60,9 @@ def _conductor_track(score: Score, path: str | Path) -> mido.MidiTrack:
         )
     events: list[tuple[int, mido.MetaMessage]] = []
     if score.title:
-        events.append((0, mido.MetaMessage("track_name", name=_latin_1(score.title))))
+        events.append((0, mido.MetaMessage("track_name", name=score.title)))
+    if score.composer:
+        events.append((0, mido.MetaMessage("text", text=f"{COMPOSER_LABEL}{score.composer}")))
     events.append((0, mido.MetaMessage("set_tempo", tempo=microseconds)))
     if score.anacrusis_ticks:
         events.append((0, _time_signature(_shortest_meter(score.anacrusis_ticks))))
@@ -120,8 +125,3 @@ def _shortest_meter(ticks: int) -> Meter:
         f"An anacrusis of {ticks} ticks cannot be written as a bar of 32nds (3 ticks each). "
         "Write MusicXML instead."
     )
-
-
-def _latin_1(text: str) -> str:
-    """Return text as MIDI stores it: Latin-1, with other characters replaced."""
-    return text.replace("♭", "b").replace("♯", "#").encode("latin-1", "replace").decode("latin-1")
