@@ -22,6 +22,7 @@ from bicinium.errors import RequestError
 from bicinium.formats.musicxml_writer import NoteMarks, to_musicxml
 from bicinium.music.score import Score
 from bicinium.optional_imports import import_optional
+from bicinium.render.tempo_mark import raise_tempo_mark
 
 _A4_WIDTH, _A4_HEIGHT = 2100, 2970  # Verovio's unit: tenths of a millimetre
 _MAX_PAGE_HEIGHT = 60_000  # Verovio starts another page beyond this height.
@@ -93,7 +94,10 @@ def engrave(score: Score, one_page: bool, marks: NoteMarks | None = None) -> lis
         | {"pageHeight": _MAX_PAGE_HEIGHT if one_page else _A4_HEIGHT, "adjustPageHeight": one_page}
     )
     toolkit.loadData(to_musicxml(score, marks=marks))
-    return [_finish(toolkit.renderToSVG(page + 1)) for page in range(toolkit.getPageCount())]
+    return [
+        _finish(toolkit.renderToSVG(page + 1), bool(score.title))
+        for page in range(toolkit.getPageCount())
+    ]
 
 
 def _verovio() -> Any:
@@ -141,8 +145,8 @@ def _size(svg: str) -> tuple[float, float]:
 # outline, from the data that come with Verovio, makes the image independent of fonts.
 
 
-def _finish(svg: str) -> str:
-    """Return the image with music signs in text as outlines, and with a larger title."""
+def _finish(svg: str, has_title: bool) -> str:
+    """Return the image with music signs in text as outlines, a larger title, and a clear tempo."""
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     root = ElementTree.fromstring(svg)
@@ -152,7 +156,9 @@ def _finish(svg: str) -> str:
             if signs:
                 parent.insert(list(parent).index(text), _outline_signs(text, signs))
             _prune_empty(text)
-    head = next((e for e in root.iter() if e.get("class", "").startswith("pgHead")), None)
+    raise_tempo_mark(root)
+    heads = (e for e in root.iter() if e.get("class", "").startswith("pgHead"))
+    head = next(heads, None) if has_title else None
     for words in list(head.iter() if head is not None else ())[:8]:
         if words.text and words.get("font-size"):
             words.set("font-size", _TITLE_SIZE)
