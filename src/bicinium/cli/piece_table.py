@@ -23,6 +23,7 @@ _MAX_FAULTS_SHOWN = 5
 
 def piece_row(piece: Composition, paths: list[Path], request: ComposeRequest) -> dict[str, Any]:
     """Return what `compose` says of a piece, as plain values."""
+    from bicinium.generation.unmet import explain_unmet
     from bicinium.music.remarks import remarks
 
     sheet = piece.sheet
@@ -34,6 +35,7 @@ def piece_row(piece: Composition, paths: list[Path], request: ComposeRequest) ->
         "quality_score": round(sheet.quality_score, 4) if sheet and piece.score else None,
         "adherence": round(sheet.adherence, 4) if sheet else None,
         "checks": sheet.checks if sheet else {},
+        "unmet": explain_unmet(piece, bool(request.canon or request.invertible)),
         "remarks": [*piece.search_remarks, *(remarks(piece.score) if piece.score else [])],
         "counterpoint": _counterpoint(piece, request),
         "quoted_bars": sheet.quoted_bars if sheet else None,
@@ -87,23 +89,13 @@ def print_pieces(rows: list[dict[str, Any]], seconds: float) -> None:
     print_error(f"composed in {seconds:.1f} s with --seed {rows[0]['seed']}")
 
 
-_CHECKS = {  # what a check that fails is called
-    "bars": "the last bars are silent",
-    "meter": "another metre",
-    "key": "another key prevails",
-    "close": "no close on the tonic",
-    "tempo": "another tempo",
-}
-
-
 def _remarks(row: dict[str, Any]) -> Iterator[str]:
     """Return remarks on what a piece lacks, in words; --json has the numbers."""
     yield from row["remarks"]
     if row["counterpoint"] is not None:
         yield from _faults(row["counterpoint"])
-    missed = [name for name, holds in row["checks"].items() if not holds]
-    if missed:
-        yield f"not as requested: {', '.join(_CHECKS[name] for name in missed)}"
+    for reason in row["unmet"].values():
+        yield f"not as requested: {reason}"
     if row["quoted_bars"]:
         yield f"quotes {row['quoted_bars']} bars of {row['quoted_from']}"
 
