@@ -224,12 +224,13 @@ def test_other_voice_is_composed(
     page = open_page("#add-voice")
     act.drop(page, "add-voice", tmp_path / "melody.mid")
     page.wait_for_selector("text=Compose the other voice")
-    act.fill(page, best_of="1")
+    act.fill(page, best_of="1", manner="chorale")
     page.click("#add-voice .primary")
     act.wait(page)
     upper, lower = act.notes(page)
     assert upper == _rows(given.voices[0])
     assert lower
+    expect(page.locator(".piece-view .details").first).to_contain_text("style: Chorale")
 
 
 def test_other_bars_stay_when_bars_are_rewritten(

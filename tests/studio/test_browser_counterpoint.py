@@ -113,6 +113,28 @@ def test_proposal_is_heard_and_taken_while_it_sounds(
     assert page.evaluate("studio.player.music === studio.activeView.piece.music")
 
 
+def test_rules_of_ones_own_are_loaded(
+    open_page: Callable[..., Any], act: type[Acts], tmp_path: Path
+) -> None:
+    page = open_page("#counterpoint")
+    _open_exercise(page, act)
+    (fault,) = bicinium.check(_EXERCISE, "species1").faults
+    rules = tmp_path / "first-term.yaml"
+    text = "base: species1\ndescription: rules of the first term\nrules: {{{}: {}}}\n"
+    rules.write_text(text.format(fault.rule, "hnt"))
+    page.set_input_files("#counterpoint [name=own]", rules)
+    expect(page.locator("#notice")).to_contain_text("There is no severity 'hnt'.")
+    rules.write_text(text.format(fault.rule, "hint"))
+    page.set_input_files("#counterpoint [name=own]", rules)
+    page.wait_for_selector("text=1 hint")
+    expect(page.locator("#notice")).to_be_hidden()
+    chosen = page.locator("#counterpoint [name=rules] option:checked")
+    expect(chosen).to_have_text("Rules of the first term (first-term.yaml)")
+    page.reload()
+    page.wait_for_selector("text=1 hint")
+    expect(chosen).to_have_text("Rules of the first term (first-term.yaml)")
+
+
 def test_faults_follow_an_edit(open_page: Callable[..., Any], act: type[Acts]) -> None:
     page = open_page("#counterpoint")
     _open_exercise(page, act)

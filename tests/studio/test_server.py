@@ -21,6 +21,7 @@ import bicinium
 from bicinium.formats.midi import write_midi
 from bicinium.formats.musicxml_writer import write_musicxml
 from bicinium.generation.constraints.config import DESCRIPTIONS
+from bicinium.music.key import Key
 from bicinium.music.score import Note, Score, Voice
 from bicinium.studio.request_body import MAX_BODY_BYTES
 from bicinium.studio.score_json import ScoreSchema, score_to_json
@@ -111,6 +112,30 @@ def test_fixed_voice_is_unchanged(served: Served, made_up_score: Callable[..., S
         assert composed.voices[kept] == given.voices[kept]
         assert composed.voices[1 - kept].notes
         assert composed.voices[1 - kept] != given.voices[1 - kept]
+
+
+def test_the_manner_of_the_other_voice(served: Served, made_up_score: Callable[..., Score]) -> None:
+    assert served.get("/api/capabilities").json()["manners"] == ["simple", "chorale", "invention"]
+    given = score_to_json(made_up_score(4, 2, "3/4", "D minor"))
+    body = {"seed": 1, "best_of": 1, "source": {"use": "upper", "score": given}}
+    (piece,) = served.pieces(**body, manner="chorale")
+    assert piece["style"] == "chorale"
+    lines = served.compose(bars=2, manner="chorale")  # without a given voice
+    assert "anner needs a given voice" in lines[-1]["error"]
+
+
+def test_what_is_not_as_requested_is_explained(served: Served) -> None:
+    upper = Voice(
+        tuple(Note(24 * i, pitch, 24, 79) for i, pitch in enumerate([66, 70, 73, 68] * 2))
+    )
+    given = score_to_json(Score((upper, Voice()), 2, key=Key.parse("C major")))  # far from it
+    body = {"best_of": 1, "seed": 1, "source": {"use": "upper", "score": given}}
+    (piece,) = served.pieces(**body)
+    missed = {name for name, holds in piece["sheet"]["checks"].items() if not holds}
+    assert {"key", "close"} <= missed
+    assert set(piece["unmet"]) == missed
+    assert "was to be in C major" in piece["unmet"]["key"]
+    assert "the upper voice ends on" in piece["unmet"]["close"]
 
 
 def test_other_bars_are_unchanged_when_bars_are_rewritten(
@@ -473,6 +498,39 @@ def test_faults_are_found_and_mended(served: Served) -> None:
         for voice, (old, new) in enumerate(zip(before, after, strict=True)):
             kept = [row for row in old if (voice, row[0]) not in changed]
             assert [row for row in new if (voice, row[0]) not in changed] == kept
+
+
+_OWN_RULES = "base: species1\nname: first term\nrules: {consecutive_perfects: hint}\n"
+
+
+def test_a_rule_set_of_ones_own(served: Served) -> None:
+    own = {"name": "first-term.yaml", "text": _OWN_RULES}
+    found = served.post("/api/rules", own).json()
+    assert found == {"name": "first term", "description": "first term"}
+    body = {"score": _exercise([67, 69, 67, 71, 72], [60, 62, 64, 62, 60]), "rules": own}
+    report = served.post("/api/check", body).json()
+    severities = [fault["severity"] for fault in report["faults"]]
+    rules = [fault["rule"] for fault in report["faults"]]
+    index = rules.index("consecutive_perfects")
+    assert severities[index] == "hint"
+    assert served.post("/api/proposals", body | {"fault": index}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error"),
+    [
+        ("a.yaml", "base: species9", "a.yaml: There is no rule set 'species9'."),
+        ("a.yml", "rules: {climaxes: off}", "a.yml: There is no rule 'climaxes'."),
+        ("a.yaml", "rules: [", "a.yaml cannot be read as a rule set: line 1"),
+        ("../a.yaml", "base: bach", "name: "),
+        ("a.txt", "base: bach", "name: "),
+        ("a.yaml", "#" * 200_000, "text: "),
+    ],
+)
+def test_mistakes_in_a_rule_set_are_named(served: Served, name: str, text: str, error: str) -> None:
+    answer = served.post("/api/rules", {"name": name, "text": text})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(error)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from bicinium.errors import RequestError
 from bicinium.formats.registry import MUSIC_SUFFIXES
 from bicinium.generation.conditions import MAX_BARS, MAX_TEMPO_QPM, MIN_TEMPO_QPM
 from bicinium.generation.constraints.config import DESCRIPTIONS, STRENGTHS, Constraints
+from bicinium.generation.manner import MANNERS
 from bicinium.generation.memorization import quotations_path
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.music.key import ALL_KEYS
@@ -41,6 +42,7 @@ def capabilities(model: Path, has_runs: bool) -> dict[str, Any]:
         "model": checkpoint.name,
         "meters": checkpoint.config.meters,
         "styles": checkpoint.styles,
+        "manners": list(MANNERS),
         "keys": [{"name": str(key), "printed": key.display_name} for key in ALL_KEYS],
         "limits": {
             "bars": MAX_BARS,

@@ -15,6 +15,7 @@ from bicinium.studio.responses import (
     ImportedFile,
     ProposalDescription,
     Report,
+    RuleSetDescription,
 )
 from bicinium.studio.schemas import (
     AnalyseSchema,
@@ -23,6 +24,7 @@ from bicinium.studio.schemas import (
     EngraveSchema,
     ExportSchema,
     ProposalsSchema,
+    RulesFileSchema,
 )
 from bicinium.studio.score_json import StrictSchema
 
@@ -126,6 +128,14 @@ OPERATIONS = (
         Report,
         body=CheckSchema,
         example={"score": _SCORE, "rules": "species1"},
+    ),
+    Operation(
+        "rules",
+        "rules",
+        "Read a rule set of your own, a YAML file that check and proposals take for rules.",
+        RuleSetDescription,
+        body=RulesFileSchema,
+        example={"name": "mine.yaml", "text": "base: species1\nname: mine\nrules: {climax: off}"},
     ),
     Operation(
         "proposals",

@@ -71,6 +71,7 @@ class Capabilities(Response):
     model: str
     meters: list[str]
     styles: list[str]
+    manners: list[str] = Field(description="Manners of a second voice.")
     keys: list[KeyName]
     limits: Limits
     tempo: list[float] = Field(description="Lowest and highest, in quarter notes per minute.")
@@ -111,6 +112,7 @@ class Piece(Response):
     remarks: list[str]
     draws: int
     sheet: Sheet | None
+    unmet: dict[str, str] = Field(description="Why a check of the sheet does not hold.")
 
 
 class CandidatePiece(Piece):

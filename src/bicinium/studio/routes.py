@@ -34,6 +34,7 @@ from bicinium.studio.schemas import (
     EngraveSchema,
     ExportSchema,
     ProposalsSchema,
+    RulesFileSchema,
 )
 from bicinium.studio.workers import WorkerPool
 
@@ -184,6 +185,11 @@ class StudioRoutes:
         """Return the faults in the counterpoint of a score, and what is good in it."""
         body = await parse_body(request, CheckSchema)
         return JSONResponse(await self.files_worker.run(tasks.check, body))
+
+    async def rules(self, request: Request) -> Response:
+        """Return what a rule set of the user's own is called."""
+        body = await parse_body(request, RulesFileSchema)
+        return JSONResponse(await self.files_worker.run(tasks.read_rules, body))
 
     async def proposals(self, request: Request) -> Response:
         """Return repairs of one of these faults."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from pydantic import AliasChoices, Field, create_model
 
-from bicinium.counterpoint import RULE_SETS
+from bicinium.counterpoint import RULE_SETS, load_rule_set
+from bicinium.counterpoint.rule_sets import RuleSet
 from bicinium.errors import RequestError
 from bicinium.generation.conditions import MAX_BARS
 from bicinium.generation.constraints import Constraints
@@ -22,11 +24,14 @@ MAX_PIECES = 8
 MAX_CANDIDATES = 48  # of each piece
 SOURCE_NAME = "source.musicxml"  # of the file with the music that a piece starts from
 _MAX_SEED = 2**31
+_MAX_RULES_LENGTH = 100_000  # of a rule set of the user's own
 
 ExportFormat = Literal["mid", "musicxml", "pdf", "wav", "svg"]
 
 # Fields of the request that the page may set as they are. It never names files on this machine.
-_FROM_PAGE = ("key", "meter", "tempo", "style", "subject", "answer", "max_quote", "time_limit")
+_FROM_PAGE = (
+    "key", "meter", "tempo", "style", "subject", "answer", "manner", "max_quote", "time_limit",
+)  # fmt: skip
 
 
 class SourceSchema(StrictSchema):
@@ -101,15 +106,37 @@ class ExportSchema(StrictSchema):
     about: dict[str, str] = Field(default_factory=dict, max_length=20)
 
 
+class RulesFileSchema(StrictSchema):
+    """A rule set of the user's own: a YAML file as for ``load_rule_set``."""
+
+    name: str = Field(pattern=r"^[\w .,()+-]{1,80}\.[yY][aA]?[mM][lL]$")
+    text: str = Field(max_length=_MAX_RULES_LENGTH)
+
+    def rule_set(self) -> RuleSet:
+        """Return the rule set. Raises RequestError for a mistake in the file."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, self.name)
+            path.write_text(self.text, encoding="utf-8")
+            try:
+                return load_rule_set(path)
+            except RequestError as error:
+                raise RequestError(str(error).replace(f"{folder}/", "")) from error
+
+
 class CheckSchema(StrictSchema):
-    """A score whose counterpoint is checked by a built-in set of rules.
+    """A score whose counterpoint is checked by a set of rules.
 
     cantus: the voice that is given (0 upper, 1 lower); None: it is found if the rules need one.
     """
 
     score: ScoreSchema
-    rules: Literal[tuple(RULE_SETS)]  # type: ignore[valid-type]
+    rules: Literal[tuple(RULE_SETS)] | RulesFileSchema  # type: ignore[valid-type]
     cantus: Literal[0, 1] | None = None
+
+    def rule_set(self) -> RuleSet:
+        """Return the rules. Raises RequestError for a mistake in a file of the user's own."""
+        rules: str | RulesFileSchema = self.rules
+        return rules.rule_set() if isinstance(rules, RulesFileSchema) else load_rule_set(rules)
 
 
 class ProposalsSchema(CheckSchema):

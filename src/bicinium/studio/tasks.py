@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bicinium.api import compose_each, load_composer, load_quotations, validate
-from bicinium.counterpoint import check_score, load_rule_set
+from bicinium.counterpoint import check_score
 from bicinium.counterpoint.repair import propose
 from bicinium.errors import (
     BiciniumError,
@@ -25,6 +25,7 @@ from bicinium.generation.composition import Composition
 from bicinium.generation.deadline import deadline
 from bicinium.generation.rerank import ScoreSheet
 from bicinium.generation.surprisal import surprisal_bits
+from bicinium.generation.unmet import explain_unmet
 from bicinium.music.key import Key
 from bicinium.music.remarks import remarks
 from bicinium.music.score import TICKS_PER_QUARTER, Note, Score, Voice
@@ -39,6 +40,7 @@ from bicinium.studio.schemas import (
     CheckSchema,
     ComposeSchemaBase,
     ProposalsSchema,
+    RulesFileSchema,
 )
 from bicinium.studio.score_json import score_to_json
 from bicinium.studio.token_analysis import analyse_tokens
@@ -161,12 +163,18 @@ def analyse(score: Score, style: str | None, model: Path) -> Iterator[dict[str, 
 
 def check(body: CheckSchema) -> Iterator[dict[str, Any]]:
     """Yield the report on the counterpoint of a score."""
-    yield check_score(body.score.to_score(), load_rule_set(body.rules), body.cantus).as_json()
+    yield check_score(body.score.to_score(), body.rule_set(), body.cantus).as_json()
+
+
+def read_rules(body: RulesFileSchema) -> Iterator[dict[str, str]]:
+    """Yield the name and the description of a rule set of the user's own."""
+    rule_set = body.rule_set()
+    yield {"name": rule_set.name, "description": rule_set.description}
 
 
 def propose_repairs(body: ProposalsSchema, model: Path) -> Iterator[list[dict[str, Any]]]:
     """Yield up to three proposals for a fault, those that the model finds most likely first."""
-    rule_set = load_rule_set(body.rules)
+    rule_set = body.rule_set()
     report = check_score(body.score.to_score(), rule_set, body.cantus)
     if body.fault >= len(report.faults):
         raise RequestError("The score has changed. Check it again.")
@@ -200,6 +208,7 @@ def _piece_json(piece: Composition) -> dict[str, Any]:
         "remarks": [*piece.search_remarks, *remarks(piece.score)],
         "draws": piece.draws,
         "sheet": _sheet_json(piece.sheet) if piece.sheet else None,
+        "unmet": explain_unmet(piece),
     }
 
 

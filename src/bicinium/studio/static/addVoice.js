@@ -1,14 +1,16 @@
 // The section "Add a voice": a file or a melody that the user writes, to which the other voice is composed.
 
-import { $, $$ } from "./dom.js";
+import { h, $, $$ } from "./dom.js";
 import { newSeed } from "./composeRunner.js";
 
 const MAX_BASS_MEAN_PITCH = 57; // a single voice that lies lower is taken as the lower voice
+const MANNERS = { simple: "simple", chorale: "like a chorale", invention: "like an invention" };
 
 export class AddVoice {
   constructor(studio) {
     this.studio = studio;
     this.form = $("#add-voice");
+    this.form.elements.manner.append(...studio.capabilities.manners.map((name) => h("option", { value: name }, MANNERS[name] ?? name)));
     acceptFiles($("[data-drop=add-voice]"), (upload) => studio.openFile(upload));
     $("#write-voice").addEventListener("click", () => studio.write());
     this.form.addEventListener("submit", (event) => {
@@ -38,11 +40,12 @@ export class AddVoice {
     const { studio, form } = this;
     const { piece } = studio.activeView;
     const use = form.elements.use.value;
+    const manner = form.elements.manner.value;
     const part = use === "upper" ? 0 : 1;
     const { voices } = piece.score;
     const notes = voices[part].length ? voices[part] : voices[1 - part]; // a single voice may be used as either
     const score = { ...piece.score, voices: use === "upper" ? [notes, []] : [[], notes] };
-    studio.composeRunner.run({ ...studio.settings.request(), seed: newSeed(), source: { use, score } }, piece);
+    studio.composeRunner.run({ ...studio.settings.request(), ...(manner && { manner }), seed: newSeed(), source: { use, score } }, piece);
   }
 }
 

@@ -71,6 +71,11 @@ export async function check(request) {
   return (await post("/api/check", request)).json();
 }
 
+/** Return {name, description} of a rule set of the user's own, {name, text} of a YAML file. */
+export async function readRules(file) {
+  return (await post("/api/rules", file)).json();
+}
+
 /** Return repairs for a fault of the report. */
 export async function proposals(request) {
   return (await post("/api/proposals", request)).json();

@@ -40,7 +40,7 @@ export class Candidates {
   /** Take the chosen piece, which is one of the candidates with more about it; return it. */
   choose(piece) {
     const known = this.pieces.find((one) => hasSameNotes(one, piece));
-    if (known) Object.assign(known, { seed: piece.seed, request: piece.request, sheet: piece.sheet, remarks: piece.remarks, about: piece.about });
+    if (known) Object.assign(known, { seed: piece.seed, request: piece.request, sheet: piece.sheet, unmet: piece.unmet, remarks: piece.remarks, about: piece.about });
     const best = known ?? piece;
     this.pieces = [best, ...this.pieces.filter((one) => one !== best)];
     for (const view of this.studio.views) if (view.piece === best) view.scoreMeasured();

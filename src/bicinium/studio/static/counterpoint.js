@@ -8,6 +8,8 @@ import { musicOf } from "./music.js";
 import { Piece } from "./piece.js";
 import { replaceNotes } from "./scoreChanges.js";
 
+const OWN = "own"; // the choice of the user's own rules
+const STORAGE_KEY = "bicinium.rules";
 const PAUSE_MS = 400; // after an edit, before the score is checked again
 const SEVERITIES = { error: ["error", "errors"], warning: ["warning", "warnings"], hint: ["hint", "hints"] };
 
@@ -17,12 +19,51 @@ export class Counterpoint {
     this.section = $("section[data-section=counterpoint]");
     this.form = $("#counterpoint");
     this.card = $("#fault");
-    this.form.elements.rules.append(...studio.capabilities.rule_sets.map(({ name, description }) => h("option", { value: name, selected: name === "bach" }, description[0].toUpperCase() + description.slice(1))));
-    this.form.addEventListener("change", () => this.check());
+    this.form.elements.rules.append(...studio.capabilities.rule_sets.map(({ name, description }) => h("option", { value: name, selected: name === "bach" }, capitalised(description))));
+    this.form.elements.own.addEventListener("change", ({ target }) => this.loadRules(target));
+    this.form.addEventListener("change", ({ target }) => target.name !== "own" && this.check());
     this.form.addEventListener("submit", (event) => event.preventDefault());
     acceptFiles($("[data-drop=counterpoint]"), (upload) => studio.openFile(upload));
+    this.restoreRules();
     this.clear();
   }
+
+  // ---- rules of the user's own, {name, text, description}
+
+  restoreRules() {
+    try {
+      this.offerRules(JSON.parse(localStorage.getItem(STORAGE_KEY)));
+    } catch {
+      localStorage.removeItem(STORAGE_KEY);
+    }
+  }
+
+  offerRules(own) {
+    this.own = own;
+    $("option[value=own]", this.form)?.remove();
+    if (own) this.form.elements.rules.append(h("option", { value: OWN }, `${capitalised(own.description)} (${own.name})`));
+  }
+
+  /** Load a YAML file and check by its rules. */
+  async loadRules(input) {
+    const [file] = input.files;
+    if (!file) return;
+    this.studio.showMessage("");
+    try {
+      const own = { name: file.name, text: await file.text() };
+      const { description } = await api.readRules(own);
+      this.offerRules({ ...own, description });
+      this.form.elements.rules.value = OWN;
+      localStorage.setItem(STORAGE_KEY, JSON.stringify(this.own));
+      this.studio.autosave.later();
+      this.check();
+    } catch (error) {
+      this.studio.showMessage(error.message);
+    }
+    input.value = "";
+  }
+
+  // ---- checking
 
   enter() {
     this.isShown = true;
@@ -55,7 +96,8 @@ export class Counterpoint {
   /** The request to check the open piece. */
   request() {
     const { rules, cantus } = this.form.elements;
-    return { score: this.studio.activeView.piece.score, rules: rules.value, cantus: cantus.value ? Number(cantus.value) : null };
+    const chosen = rules.value === OWN ? { name: this.own.name, text: this.own.text } : rules.value;
+    return { score: this.studio.activeView.piece.score, rules: chosen, cantus: cantus.value ? Number(cantus.value) : null };
   }
 
   async check() {
@@ -174,6 +216,10 @@ export class Counterpoint {
     const until = Math.min(music.end, (Math.floor(Math.max(...ticks) / bar) + 1) * bar);
     studio.player.playPart(music, from, until, studio.activeView.piece.music);
   }
+}
+
+function capitalised(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** B♭2 for Bb2 */

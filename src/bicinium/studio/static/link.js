@@ -1,7 +1,7 @@
 // Links to pieces. The link of a composed piece has the request with its seed and, if there is one, its source music,
 // and composes the piece again. The link of any other piece has its notes.
 
-const TEXTS = ["key", "meter", "style", "subject", "answer"];
+const TEXTS = ["key", "meter", "style", "subject", "answer", "manner"];
 const NUMBERS = ["seed", "best_of", "bars", "tempo", "motif_strength", "temperature", "top_p", "max_quote"];
 
 export async function linkOf({ request, score, seed, isEdited }, capabilities) {

@@ -32,8 +32,8 @@ export class Piece {
 
   /** What is stored in the browser. */
   toFields() {
-    const { score, seed, style, about, sheet, remarks, valid, request, name, title, isWritten, history, verdict } = this;
-    return { score, seed, style, about, sheet, remarks, valid, request, name, title, isWritten, history, verdict };
+    const { score, seed, style, about, sheet, unmet, remarks, valid, request, name, title, isWritten, history, verdict } = this;
+    return { score, seed, style, about, sheet, unmet, remarks, valid, request, name, title, isWritten, history, verdict };
   }
 
   /** A piece that was composed for ``request``, with a seed of its own. */
@@ -61,13 +61,18 @@ export class Piece {
     return words.join(" · ");
   }
 
+  /** What is not as requested. */
+  get missed() {
+    return Object.entries(this.sheet?.checks ?? {}).filter(([, holds]) => !holds).map(([name]) => CHECKS[name] ?? name);
+  }
+
   /** The most important thing to know of the piece, in words. */
   get remark() {
     const { music, remarks, sheet, verdict } = this;
     if (this.isEdited) return `${music.notes.length} notes`;
     const found = [...(remarks ?? [])];
-    const missed = sheet && Object.entries(sheet.checks).filter(([, holds]) => !holds).map(([name]) => CHECKS[name] ?? name);
-    if (missed?.length) found.push(`not as requested: ${missed.join(", ")}`);
+    const { missed } = this;
+    if (missed.length) found.push(`not as requested: ${missed.join(", ")}`);
     if (sheet?.quoted_bars) found.push(`quotes ${sheet.quoted_bars} bars of ${sheet.quoted_from}`);
     if (verdict && !verdict.valid) found.push("breaks the grammar");
     const text = found.join("; ") || `${music.notes.length} notes`;
@@ -83,8 +88,8 @@ export class Piece {
     if (verdict) measures.push(["Grammar", verdict.valid ? "kept" : "broken", "The rules that every composed piece keeps, such as notes that end and bars that are full."]);
     if (!sheet) return measures;
     measures.push(["Grammar", this.valid ? "kept" : "broken", "The rules that every composed piece keeps, such as notes that end and bars that are full."]);
-    const missed = Object.entries(sheet.checks).filter(([, holds]) => !holds).map(([name]) => CHECKS[name] ?? name);
-    measures.push(["As requested", missed.length ? `all but ${missed.join(", ")}` : "yes", "Bars, metre, key, final cadence and, if you chose one, tempo."]);
+    const reasons = Object.values(this.unmet ?? {}).join(" ");
+    measures.push(["As requested", this.missed.length ? `all but ${this.missed.join(", ")}` : "yes", reasons || "Bars, metre, key, final cadence and, if you chose one, tempo."]);
     if (sheet.quoted_bars !== null) {
       measures.push(["Quotation", sheet.quoted_bars ? `${sheet.quoted_bars} bars of ${sheet.quoted_from}` : "none", "The longest passage that is also in the music from which the model has learned."]);
     }
@@ -98,6 +103,6 @@ export class Piece {
   }
 }
 
-export const STYLE_NAMES = { bach: "Bach", baroque: "Baroque", classical: "Classical", romantic: "Romantic", study: "Study", song: "Song", accompaniment: "Accompaniment", quartet: "String quartet", palestrina: "Palestrina", monteverdi: "Monteverdi" };
+export const STYLE_NAMES = { bach: "Bach", baroque: "Baroque", classical: "Classical", romantic: "Romantic", study: "Study", song: "Song", accompaniment: "Accompaniment", quartet: "String quartet", chorale: "Chorale", palestrina: "Palestrina", monteverdi: "Monteverdi" };
 
 const CHECKS = { bars: "the number of bars", meter: "the metre", key: "the key", close: "the final cadence", tempo: "the tempo" };
