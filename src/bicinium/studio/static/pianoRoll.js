@@ -4,6 +4,7 @@
 import { h, s, clamp } from "./dom.js";
 import { pitchName, barOf } from "./music.js";
 
+const SEVERITIES = ["error", "warning", "hint"]; // of faults, the worst first
 const ROW = 8;
 const TOP = 18;
 const LEFT = 34;
@@ -202,6 +203,8 @@ export class PianoRoll {
       const of = marks.filter(({ notes }) => notes.some(({ part, onset }) => part === note.part && onset === note.onset));
       rect.classList.toggle("fault", of.length > 0);
       rect.classList.toggle("chosen-fault", of.some(({ isChosen }) => isChosen));
+      const severity = SEVERITIES.find((one) => of.some((mark) => mark.severity === one)); // the worst
+      for (const one of SEVERITIES) rect.classList.toggle(one, one === severity);
     }
   }
 
