@@ -109,7 +109,7 @@ class ExportSchema(StrictSchema):
 class RulesFileSchema(StrictSchema):
     """A rule set of the user's own: a YAML file as for ``load_rule_set``."""
 
-    name: str = Field(pattern=r"^[\w .,()+-]{1,80}\.[yY][aA]?[mM][lL]$")
+    name: str = Field(pattern=r"^[\w .,()+-]{1,60}\.[yY][aA]?[mM][lL]$")
     text: str = Field(max_length=_MAX_RULES_LENGTH)
 
     def rule_set(self) -> RuleSet:
