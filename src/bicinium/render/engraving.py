@@ -157,13 +157,18 @@ def _finish(svg: str, has_title: bool) -> str:
                 parent.insert(list(parent).index(text), _outline_signs(text, signs))
             _prune_empty(text)
     raise_tempo_mark(root)
-    heads = (e for e in root.iter() if e.get("class", "").startswith("pgHead"))
-    head = next(heads, None) if has_title else None
+    if has_title:
+        _enlarge_title(root)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _enlarge_title(root: Element) -> None:
+    """Set the first words of the page's head, which are the title, in a larger size."""
+    head = next((e for e in root.iter() if e.get("class", "").startswith("pgHead")), None)
     for words in list(head.iter() if head is not None else ())[:8]:
         if words.text and words.get("font-size"):
             words.set("font-size", _TITLE_SIZE)
             break
-    return ElementTree.tostring(root, encoding="unicode")
 
 
 def _outline_signs(text: Element, signs: Sequence[Element]) -> Element:
