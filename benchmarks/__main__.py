@@ -32,6 +32,7 @@ EXPERIMENTS = (
     "counterpoint_rates",
     "critic",
     "grammar_loss",
+    "live",
     "musescore",
     "music21_round_trip",
     "music21_rules",

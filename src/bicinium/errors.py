@@ -17,6 +17,7 @@ BiciniumError               base class
 ├── CollapseError           a training run that kept collapsing
 ├── RequestError            a request that cannot be fulfilled
 │   └── IncompleteError     some pieces could not be composed (generation/composition.py)
+├── LiveError               a MIDI or OSC port that cannot be used
 └── CancelledError          a composition that was cancelled
 
 A message names the problem, the value and the fix, in one line of text. The command line prints
@@ -111,3 +112,7 @@ class CancelledError(BiciniumError):
 def describe_fault(error: Exception) -> str:
     """Return the sentences about an exception that nobody foresaw while a file was read."""
     return f"It broke bicinium ({type(error).__name__}: {error}). Please report it."
+
+
+class LiveError(BiciniumError):
+    """A MIDI or OSC port that cannot be used, or that has gone."""

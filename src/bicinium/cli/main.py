@@ -19,6 +19,7 @@ from bicinium.cli.compose_help import COMPOSE_EXAMPLES, COMPOSE_PANELS
 from bicinium.cli.convert import convert
 from bicinium.cli.corpus import corpus_fetch, corpus_prepare, corpus_report_page, corpus_validate
 from bicinium.cli.evaluate import doctor, evaluate
+from bicinium.cli.live import live
 from bicinium.cli.options import grouped
 from bicinium.cli.output import print_error
 from bicinium.cli.publish import publish
@@ -46,7 +47,7 @@ app = typer.Typer(
 )
 app.command(epilog=COMPOSE_EXAMPLES)(grouped(compose, COMPOSE_PANELS))
 for command in (
-    convert, validate, check, species, train, finetune, doctor, evaluate, publish, studio,
+    convert, validate, check, species, train, finetune, doctor, evaluate, publish, studio, live,
 ):  # fmt: skip
     app.command()(command)
 

@@ -53,6 +53,12 @@ class GuidedDecoder:
         if self._guided:
             self._decoder.restart(self._places + place)
 
+    def rewind(self, place: int, length: int) -> None:
+        """Forget all tokens of a sequence but the first ``length``; it has exceeded no context."""
+        self._decoder.rewind(place, length)
+        if self._guided:
+            self._decoder.rewind(self._places + place, length)
+
     def step(
         self, inputs: NDArray[np.int32], places: NDArray[np.integer], scale: NDArray[np.floating]
     ) -> NDArray[np.floating]:

@@ -79,7 +79,11 @@ class Decoder:
 
     def restart(self, row: int) -> None:
         """Replace a sequence by a new one."""
-        self._cache.lengths[row] = 0
+        self.rewind(row, 0)
+
+    def rewind(self, row: int, length: int) -> None:
+        """Forget all tokens of a sequence but the first ``length``; it has exceeded no context."""
+        self._cache.lengths[row] = length
 
     def step(
         self, inputs: NDArray[np.integer], rows: NDArray[np.integer] | None = None
