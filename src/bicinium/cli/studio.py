@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bicinium.cli.options import MODEL_HELP
+from bicinium.cli.options import MODEL_HELP, Force
 from bicinium.errors import RequestError
 from bicinium.optional_imports import require_extra
 
@@ -21,10 +21,23 @@ def studio(
     runs: Annotated[Path | None, typer.Option(help="Folder of training runs to show.")] = None,
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "default",
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    install: Annotated[
+        bool,
+        typer.Option("--install-plugin", help="Copy the plugin to MuseScore; start no studio."),
+    ] = False,
+    plugin_folder: Annotated[
+        Path | None, typer.Option(help="Folder of MuseScore's plugins, for --install-plugin.")
+    ] = None,
+    force: Force = False,
 ) -> None:
     """Serve a web page for composing, playing, viewing and checking pieces. Ctrl-C stops it."""
     from bicinium.model.checkpoint import resolve_model
 
+    if install:
+        _install_plugin(plugin_folder, force)
+        return
+    if plugin_folder or force:
+        raise RequestError("--plugin-folder and --force belong to --install-plugin. Add it.")
     with require_extra("studio", "the studio"):
         from bicinium.studio.access_control import AccessPolicy, generate_token, is_loopback
         from bicinium.studio.open_browser import open_in_browser
@@ -40,3 +53,10 @@ def studio(
 
     policy = AccessPolicy.for_host(host, "" if is_loopback(host) else generate_token())
     serve(StudioSettings(resolve_model(model), runs, policy), host, port, on_start)
+
+
+def _install_plugin(folder: Path | None, replace: bool) -> None:
+    from bicinium.studio.plugin_folder import install_plugin, musescore_folders
+
+    for path in install_plugin([folder] if folder else musescore_folders(), replace):
+        typer.echo(f"The plugin is in {path}. Switch it on in MuseScore's plugin manager.")
