@@ -186,9 +186,8 @@ class LiveSession:
         self._agenda = _Agenda(FAR, ())  # until there is a plan
         self._acted_tick, self._is_stale = tick, True
         if self._is_alone(tick):
-            if self._held is not None:
-                self._play(tick, PlannedNote(self._held, 0))
-            self._agenda, self._is_stale = None, False
+            self._is_stale = False
+            self._agenda = None if self._held is None else self._ending(tick + 1)
         elif self._history.bars_at(tick) >= _WINDOW_BARS:
             self._shorten(tick, _KEPT_BARS)
 
@@ -226,9 +225,13 @@ class LiveSession:
                 if plan is not None:
                     self._agenda = self._agenda_of(plan, start, known_tick)
                     return
+        self._agenda = self._ending(earliest)
+
+    def _ending(self, earliest: int) -> _Agenda:
+        """Return the agenda that ends the held note, if any, at the next place on the grid."""
         grid = self._setting.grid_ticks
         ends = () if self._held is None else (PlannedNote(self._held, 0),)
-        self._agenda = _Agenda(-(-earliest // grid) * grid, ends)
+        return _Agenda(-(-earliest // grid) * grid, ends)
 
     def _agenda_of(self, plan: Plan, start: int, known_tick: int) -> _Agenda:
         """Return the agenda of a plan, whose ticks count from ``start``.
