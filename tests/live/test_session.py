@@ -25,7 +25,7 @@ def play(script, listener, messages, end, **changed):
 
 @pytest.mark.parametrize("player", [0, 1])
 def test_it_answers_on_the_grid_and_exactly_in_time(script, listener, walk, player):
-    heard = play(script, listener, walk(16), 18, player=player)
+    heard = play(script, listener, walk(16), 26, player=player)
     assert len(heard.partner) > 15
     assert all(event.tick % 6 == 0 for event in heard.partner)
     assert all(event.voice == 1 - player for event in heard.partner)
