@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
         "docs/counterpoint.md",
         "docs/grammar.md",
         "docs/integrations.md",
+        "docs/notebooks.md",
         "docs/quality.md",
         "docs/training.md",
         "README.md",

@@ -7,6 +7,7 @@ its options as keywords: the fields of ``ComposeRequest`` and of ``Sampling``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -40,6 +41,7 @@ from bicinium.generation.streaming import NoteEvent
 from bicinium.generation.surprisal import surprisal_bits
 from bicinium.model.checkpoint import load_checkpoint, resolve_model
 from bicinium.music.score import VOICES, Score
+from bicinium.progress import progress_bar
 from bicinium.render.export import write_score
 from bicinium.reports.verdicts import FileVerdict, validate_file
 from bicinium.request import ComposeRequest
@@ -97,12 +99,15 @@ def compose_many(
     n: int = 4,
     *,
     request: ComposeRequest | None = None,
-    progress: ProgressCallback | None = None,
+    progress: ProgressCallback | bool | None = None,
     cancelled: Callable[[], bool] | None = None,
     expired: Expired = never,
     **options: Any,
 ) -> list[Composition]:
     """Compose ``n`` pieces, or what the request says. Each has a ``sheet`` that measures it.
+
+    progress: True shows a bar on a terminal and in notebooks; a function gets (candidates done, in
+        total). cancelled: returns True when composing is to stop.
 
     When the time limit of the request comes, or ``expired`` returns True, each piece is the best of
     its candidates so far.
@@ -111,6 +116,9 @@ def compose_many(
     invalid key, metre or file; and CancelledError as soon as ``cancelled`` returns True.
     """
     request = request or ComposeRequest.from_options(n=n, **options)
+    if isinstance(progress, bool):
+        with progress_bar() if progress else nullcontext() as bar:
+            return compose_many(request=request, progress=bar, cancelled=cancelled, expired=expired)
     if request.is_piecewise:
         found: list[Composition] = []
         try:

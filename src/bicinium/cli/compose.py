@@ -23,8 +23,8 @@ from bicinium.cli.output import (
     report_write_errors,
 )
 from bicinium.cli.piece_table import piece_row, print_pieces
-from bicinium.cli.progress import progress_bar
 from bicinium.errors import RequestError
+from bicinium.progress import progress_bar
 
 if TYPE_CHECKING:
     from bicinium.generation.candidates import ProgressCallback

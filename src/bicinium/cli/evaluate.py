@@ -16,8 +16,8 @@ from bicinium.cli.output import (
     resolve_renamed,
     write_page,
 )
-from bicinium.cli.progress import stage_progress
 from bicinium.errors import RequestError
+from bicinium.progress import stage_progress
 
 
 def evaluate(

@@ -13,10 +13,11 @@ from bicinium.counterpoint.strengths import Strengths, strengths
 from bicinium.counterpoint.texture import VOICE_NAMES, Texture
 from bicinium.errors import RequestError
 from bicinium.music.score import Score
+from bicinium.upper_layers import NotebookDisplay
 
 
 @dataclass(frozen=True, slots=True)
-class CounterpointReport:
+class CounterpointReport(NotebookDisplay):
     """What a check found, in the order of time."""
 
     rule_set: str

@@ -18,6 +18,7 @@ from bicinium.generation.conditions import Conditions
 from bicinium.grammar import ValidationResult
 from bicinium.music.score import Score
 from bicinium.render.export import output_format, write_score
+from bicinium.upper_layers import NotebookDisplay
 
 if TYPE_CHECKING:
     from bicinium.generation.rerank import ScoreSheet
@@ -32,7 +33,7 @@ class IncompleteError(RequestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Composition:
+class Composition(NotebookDisplay):
     """A finished piece. ``score`` is None for invalid tokens, which need the grammar off."""
 
     conditions: Conditions

@@ -23,6 +23,7 @@ from bicinium.grammar.states import Ints
 from bicinium.grammar.terms import Stage
 from bicinium.music.score import COMMON_TIME, TICKS_PER_QUARTER, Meter
 from bicinium.tokenizer.vocabulary import KINDS, UNK, VOCAB_SIZE, Kind, describe
+from bicinium.upper_layers import NotebookDisplay
 
 OTHER_VOCABULARY = (
     "More than half of the tokens break a rule. Are they ids of another vocabulary? "
@@ -58,7 +59,7 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
-class ValidationResult:
+class ValidationResult(NotebookDisplay):
     """What the validator found; ``result["grammar_score"]`` works as well as the attribute."""
 
     valid: bool

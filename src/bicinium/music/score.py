@@ -23,7 +23,7 @@ from bicinium.music.signature import (
     fifths_of_transposition,
     transpose_spellings,
 )
-from bicinium.upper_layers import ScoreConversions
+from bicinium.upper_layers import NotebookDisplay, ScoreConversions
 
 VOICES = 2  # 0 is the upper, 1 the lower
 TICKS_PER_QUARTER = 24
@@ -223,7 +223,7 @@ def _is_monophonic(columns: NoteArray) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Score(ScoreConversions):
+class Score(ScoreConversions, NotebookDisplay):
     """A piece. Its voices are ordered from the highest (0, the right hand) to the lowest.
 
     ``anacrusis_ticks`` is the length of an incomplete first bar, or 0 if the first bar is full. An

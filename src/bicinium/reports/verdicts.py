@@ -23,6 +23,7 @@ from bicinium.reports.midi_events import check_midi_events
 from bicinium.reports.token_file import TOKEN_SUFFIXES, read_token_file
 from bicinium.tokenizer.codec import encode, snap
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, VOCAB_SIZE, Kind
+from bicinium.upper_layers import NotebookDisplay
 
 
 class CheckedAs(StrEnum):
@@ -43,7 +44,7 @@ _AND_TOKENS = {
 
 
 @dataclass(frozen=True, slots=True)
-class FileVerdict:
+class FileVerdict(NotebookDisplay):
     """The result of validating a file. ``roll`` and ``meter``, the first metre, are for drawing."""
 
     path: Path
