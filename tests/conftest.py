@@ -23,6 +23,7 @@ from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import save_checkpoint
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.encode import PieceConditions
+from bicinium.model.inputs.form_columns import FormColumns
 from bicinium.model.inputs.layout import first_rows
 from bicinium.model.inputs.lookahead import Lookahead
 from bicinium.model.inputs.row import Row
@@ -148,8 +149,8 @@ def legal_walks() -> Callable[..., list[np.ndarray]]:
 def shown_along() -> Callable[..., np.ndarray]:
     """Return a function that encodes tokens one at a time, as composing does: (T, F) feature rows.
 
-    It takes config, tokens, the conditions of one piece, what is known of the notes to come, and
-    the arguments of ``initial_state``.
+    It takes config, tokens, the conditions of one piece, what is known of the notes to come and of
+    the form, and the arguments of ``initial_state``.
     """
 
     def show(
@@ -157,10 +158,11 @@ def shown_along() -> Callable[..., np.ndarray]:
         tokens: Sequence[int],
         told: PieceConditions,
         lookahead: Lookahead | None = None,
+        form: FormColumns | None = None,
         **asked: Any,
     ) -> np.ndarray:
         state, first = MusicalGrammar().initial_state(**asked), first_rows(config)
-        sequence = SequenceInputs(config, told.rows()[0], lookahead)
+        sequence = SequenceInputs(config, told.rows()[0], lookahead, form)
         rows = np.empty((len(tokens), len(first)), np.int32)
         row = Row(rows.data, first)
         for index, token in enumerate(tokens):

@@ -34,6 +34,7 @@ from bicinium.generation.composition import Composition, IncompleteError
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.critic import Critic
 from bicinium.generation.deadline import Expired, deadline, default_time_limit, never
+from bicinium.generation.form_bank import FormBank
 from bicinium.generation.memorization import QuotationIndex, quotations_path
 from bicinium.generation.piecewise import PiecewiseSearch, plan_of
 from bicinium.generation.rerank import Selection
@@ -67,7 +68,7 @@ def _identity(path: Path) -> tuple[Path, int]:
 
 @lru_cache(maxsize=2)
 def _load_composer(path: Path, modified_ns: int) -> Composer:
-    return Composer(load_checkpoint(path), in_bytes=True)
+    return Composer(load_checkpoint(path), in_bytes=True, forms=FormBank.for_model(path))
 
 
 @lru_cache(maxsize=2)

@@ -44,6 +44,7 @@ from bicinium.generation.subject import (
 )
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import DEFAULT_MODEL, resolve_model
+from bicinium.music.form_text import parse_form
 from bicinium.music.losses import Loss
 from bicinium.music.score import COMMON_TIME, TICKS_PER_QUARTER, Meter, Score, Voice
 from bicinium.music.signature import Signature
@@ -87,6 +88,7 @@ class ComposeRequest:
     quantize: bool = False  # move a recording to sixteenths and triplet eighths
     unfold: bool = False  # play the repeats of a source
     subject: str | None = None  # like "D4:1/8 E4:1/8 r:1/4": opens the piece, answered below
+    form: str | None = None  # like "A B A' C", "rondo" or a JSON file; None: of a real piece
     title: str | None = None  # None: that of the given file, or the key
     composer: str | None = None  # None: that of the given file, or bicinium
     answer: str = "octave"  # the interval of the answer: "octave" or "fifth"
@@ -212,7 +214,7 @@ class ComposeRequest:
             if self.subject is not None:
                 piece = with_subject(piece, self)
             pieces.append(replace(piece, tempo_qpm=tempo_qpm(self.tempo, piece.meter)))
-        return pieces
+        return with_form(pieces, self.form)
 
     def _piece_from(
         self,
@@ -276,6 +278,13 @@ def tempo_qpm(tempo: float | None, meter: Meter) -> float | None:
             f"{MAX_TEMPO_QPM / quarters:.4g} {meter.beat_name} notes a minute (got {tempo:g})."
         )
     return tempo * quarters
+
+
+def with_form(pieces: list[Conditions], form: str | None) -> list[Conditions]:
+    """Return the conditions with a form; see ``parse_form``."""
+    if form is None:
+        return pieces
+    return [replace(piece, form=parse_form(form, piece.bars)) for piece in pieces]
 
 
 def with_subject(piece: Conditions, request: ComposeRequest) -> Conditions:

@@ -34,7 +34,7 @@ from bicinium.training.batches import (
 from bicinium.training.dataset import Batch, PieceDataset
 from bicinium.training.live_sampler import GeneratedPiece
 from bicinium.training.losses import IGNORE_INDEX
-from bicinium.training.windows import KnownSpans, Window, tile
+from bicinium.training.windows import KnownSpans, Masking, Window, tile
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,8 @@ def _batches(
         np.array([1 + index % 2 for index in range(len(dataset.lengths))]),
         batch_size=4,
         seed=seed,
-        condition_dropout=dropout,
         grammar_positions=50,
-        **more,
+        masking=Masking(dropout, **more),
     )
 
 
@@ -109,7 +108,7 @@ def test_processes_share_the_windows_of_a_batch(dataset: PieceDataset) -> None:
     def shown(process: tuple[int, int], step: int) -> list[list[int]]:
         batches = TrainingBatches(
             dataset, np.ones(len(dataset.lengths), np.int64), batch_size=4, seed=5,
-            condition_dropout=0.0, grammar_positions=50, process=process,
+            grammar_positions=50, process=process,
         )  # fmt: skip
         return batches.batch(step).inputs[..., 0].tolist()
 

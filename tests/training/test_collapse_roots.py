@@ -30,7 +30,7 @@ from bicinium.training.batches import TrainingBatches, ValidationBatches
 from bicinium.training.dataset import Batch, PieceDataset
 from bicinium.training.losses import IGNORE_INDEX
 from bicinium.training.optim import next_token_loss
-from bicinium.training.windows import tile
+from bicinium.training.windows import Masking, tile
 
 
 def _piece(
@@ -77,7 +77,7 @@ def _training(
         np.full(len(dataset.lengths), repeats),
         batch_size=batch_size,
         seed=seed,
-        condition_dropout=condition_dropout,
+        masking=Masking(condition_dropout),
         grammar_positions=grammar_positions,
     )
 

@@ -32,7 +32,7 @@ from bicinium.training.losses import (
 )
 from bicinium.training.optim import next_token_loss
 from bicinium.training.validation import predict_logits
-from bicinium.training.windows import Window
+from bicinium.training.windows import Masking, Window
 
 _COMPONENTS = {
     "note_pairing": "pairing",
@@ -308,7 +308,7 @@ def test_the_grammar_loss_alone_trains_an_untrained_model(strolls: Path) -> None
         np.ones(len(sides[0]), np.int64),
         batch_size=8,
         seed=1,
-        condition_dropout=0.1,
+        masking=Masking(condition_dropout=0.1),
         grammar_positions=1024,
     )
     torch.manual_seed(0)

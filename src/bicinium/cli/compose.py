@@ -79,6 +79,13 @@ def compose(
         str | None,
         typer.Option(help="First and last bar to rewrite, as printed, like 3-4; an upbeat is 0."),
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            help='Letters like "A B A\' C", binary, rondo, theme-and-variation, invention, '
+            "minuet-and-trio, or a JSON file (default: that of a real piece)."
+        ),
+    ] = None,
     subject: Annotated[
         str | None,
         typer.Option(

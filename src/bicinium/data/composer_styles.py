@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _SURNAMES = {
@@ -22,6 +23,7 @@ _SURNAMES = {
     ),
     "study": "hanon czerny",
 }
+_LAST_BIRTHS = {"baroque": 1719, "classical": 1784, "romantic": 1899}  # years
 _STYLES = {name: style for style, names in _SURNAMES.items() for name in names.split()}
 
 
@@ -33,3 +35,14 @@ def style_of_composer(composer: str) -> str:
     surname = composer.split(",")[0].split()[-1:]
     letters = unicodedata.normalize("NFKD", "".join(surname).casefold().replace("ł", "l"))
     return _STYLES.get("".join(c for c in letters if not unicodedata.combining(c)), "")
+
+
+def style_of_birth(date: str) -> str:
+    """Return the style of a composer born in the year with which a date begins, like 1800/04/16.
+
+    It is empty if the date does not begin with a year.
+    """
+    found = re.match(r"[~<]*(\d{4})", date)
+    if not found:
+        return ""
+    return next((style for style, last in _LAST_BIRTHS.items() if int(found[1]) <= last), "")

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bicinium.data.composer_styles import style_of_composer
+from bicinium.data.composer_styles import style_of_birth, style_of_composer
 from bicinium.data.source_file import SourceFile
 from bicinium.data.split import held_out
 from bicinium.errors import CorpusError
@@ -34,7 +34,7 @@ _PAIR_STYLES = {
 }
 STYLES = (
     "bach", "baroque", "classical", "romantic", "study", "song", "accompaniment", "quartet",
-    "chorale", "palestrina", "monteverdi", "corelli",
+    "duo", "chorale", "palestrina", "monteverdi", "corelli",
 )  # fmt: skip
 KEYBOARD_STYLES = (
     "bach",
@@ -47,6 +47,7 @@ KEYBOARD_STYLES = (
 UNKNOWN_STYLE = "unknown"  # name of the unknown style in options and manifests
 
 _MIN_FILES_OF_STYLE = 2  # in a sub-folder whose name is a style
+_CREDITS = ("credit", "maintainer", "source")  # columns; the first that is filled counts
 _MAX_PARENTS = 3  # folders above that are searched for a manifest
 
 
@@ -131,19 +132,26 @@ def _described(paths: Sequence[Path], folder: Path | None = None) -> Iterator[So
             composer=composer,
             title=row.get("title", ""),
             licence=row.get("licence", ""),
-            credit=row.get("maintainer") or row.get("source", ""),
+            credit=next(filter(None, map(row.get, _CREDITS)), ""),
             cluster=cluster,
-            style=_style_of(row, composer) if row else styles.get(path, ""),
+            style=_style_of(row | analysis.get(name, {})) if row else styles.get(path, ""),
             opus=row.get("opus", ""),
             split="validation" if cluster in chosen else "train",
         )
 
 
-def _style_of(row: Mapping[str, str], composer: str) -> str:
-    """Return what a row of a manifest says about the style."""
+def _style_of(row: Mapping[str, str]) -> str:
+    """Return what a row of a manifest says about the style.
+
+    It is the column ``style``; else that of the pair of voices; else, for a duo, "duo"; else that
+    of the composer, or of the year of birth with which ``date`` begins.
+    """
     if named := row.get("style", "").strip():
         return style_name(named)
-    return _PAIR_STYLES.get(row.get("pair", "")) or style_of_composer(composer)
+    if row.get("kind") == "duo":
+        return "duo"
+    style = _PAIR_STYLES.get(row.get("pair", "")) or style_of_composer(row.get("composer", ""))
+    return style or style_of_birth(row.get("date", ""))
 
 
 def _folder_styles(paths: Sequence[Path], folder: Path) -> dict[Path, str]:

@@ -23,6 +23,7 @@ from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import DEFAULT_CONFIG, GenerationConfig
 from bicinium.generation.deadline import Expired, never
 from bicinium.generation.engine import PLACES, Cancelled, Engine, Tokens
+from bicinium.generation.form_bank import FormBank
 from bicinium.generation.rerank import DEFAULT_SELECTION, Selection
 from bicinium.generation.streaming import NoteEvent, note_events
 from bicinium.grammar import MusicalGrammar, MusicalGrammarValidator
@@ -32,6 +33,8 @@ from bicinium.music.excerpts import extract_bars
 from bicinium.music.score import Score, Voice
 from bicinium.tokenizer.codec import decode
 
+_FORM_STREAM = 2**17  # of random numbers, beside those of the request and the notes
+
 
 class Composer:
     """Composes pieces with a model. ``grammar`` None is the default grammar.
@@ -39,6 +42,7 @@ class Composer:
     in_bytes: round the matrices to 8 bits, which is twice as fast; see ``Decoder``.
     threads: how many may work at once; None: as many as there are cores.
     places: candidates that grow at the same time.
+    forms: from which pieces take their form; None: their form is unknown.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Composer:
         in_bytes: bool = False,
         threads: int | None = None,
         places: int = PLACES,
+        forms: FormBank | None = None,
     ) -> None:
         self.config, self.model = checkpoint.config, checkpoint.name
         self.styles = checkpoint.styles
@@ -55,7 +60,7 @@ class Composer:
         self.decoder = Decoder(checkpoint.config, checkpoint.weights, threads, in_bytes)
         self.grammar = grammar or MusicalGrammar()
         self.validator = MusicalGrammarValidator(self.grammar)
-        self._places = places
+        self._places, self._forms = places, forms
 
     def with_grammar(self, grammar: MusicalGrammar) -> Composer:
         """Return the same model under another grammar."""
@@ -101,10 +106,11 @@ class Composer:
         far as soon as ``expired`` returns True.
         """
         check_request(conditions, seeds, config, self.config.meters, self.styles)
+        planned = [self._planned(*piece) for piece in zip(conditions, seeds, strict=True)]
         places = max(1, min(self._places, selection.best_of * len(conditions)))
         drawing = self.engine.drawing(config, places, cancelled)
         search = Search(
-            conditions,
+            planned,
             seeds,
             config,
             selection,
@@ -115,6 +121,22 @@ class Composer:
             expired,
         )
         return search.run()
+
+    def _planned(self, conditions: Conditions, seed: int) -> Conditions:
+        """Return conditions with a form from the bank, as far as the request leaves it open.
+
+        With given notes the form is as requested, since they have one already.
+        """
+        if not self.config.form_inputs:
+            if conditions.form:
+                raise RequestError("The model has not learned forms. Leave the form out.")
+            return conditions
+        if self._forms is None or conditions.fixed_notes:
+            return conditions
+        rng = np.random.default_rng([seed, _FORM_STREAM])
+        drawn = self._forms.draw(conditions.bars, conditions.meter, conditions.style, rng)
+        form = conditions.form.completed(drawn) if conditions.form else drawn
+        return replace(conditions, form=form)
 
     def compose(
         self,
@@ -141,7 +163,7 @@ class Composer:
     ) -> Iterator[NoteEvent]:
         """Compose one piece and give its notes as they are made; see ``note_events``."""
         check_request([conditions], [seed], config, self.config.meters, self.styles)
-        return note_events(self.engine, conditions, seed, config)
+        return note_events(self.engine, self._planned(conditions, seed), seed, config)
 
     def finish(self, conditions: Conditions, seed: int, tokens: Tokens, draws: int) -> Composition:
         """Turn tokens into a piece in its own key. Its score is None if the tokens are invalid."""

@@ -10,6 +10,7 @@ import numpy as np
 from bicinium.data.sources import KEYBOARD_STYLES, STYLES
 from bicinium.errors import RequestError, ScoreError
 from bicinium.generation.fixed_notes import FixedNotes
+from bicinium.music.form import Form
 from bicinium.music.key import Key, display
 from bicinium.music.score import TICKS_PER_QUARTER, Meter
 from bicinium.music.signature import Signature
@@ -45,6 +46,7 @@ class Conditions:
     title: str | None = None  # None: named after the key
     composer: str | None = None  # None: bicinium
     signature: Signature | None = field(default=None, compare=False)  # None: the usual one
+    form: Form | None = None  # which bars return, and where phrases close; see music.form
 
     def __post_init__(self) -> None:
         if not 1 <= self.bars <= MAX_BARS:

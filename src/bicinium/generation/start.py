@@ -17,6 +17,7 @@ from bicinium.generation.sampler import Sampler
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.encode import PieceConditions
+from bicinium.model.inputs.form_columns import FormColumns
 from bicinium.model.inputs.layout import AT_REST
 from bicinium.model.inputs.sequence import SequenceInputs
 from bicinium.music.score import VOICES
@@ -80,7 +81,9 @@ class PieceStarter:
             [conditions.bars],
             [AT_REST if at_rest else None],
         )
-        return SequenceInputs(self._model, told.rows()[0], table.lookahead if table else None)
+        lookahead = table.lookahead if table else None
+        form = FormColumns(conditions.form) if conditions.form else None
+        return SequenceInputs(self._model, told.rows()[0], lookahead, form)
 
     def _processors(
         self,
@@ -100,7 +103,9 @@ class PieceStarter:
             processors.append(
                 ConstraintProcessor(config.constraints, conditions, table, ranges, cadence)
             )
-        strength = motif_strength(config.sampling.motif_strength, conditions.is_keyboard)
+        strength = motif_strength(
+            config.sampling.motif_strength, conditions.is_keyboard and conditions.form is None
+        )
         if strength:
             processors.append(MotifBias(strength, inputs))
         if config.error_probability:

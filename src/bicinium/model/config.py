@@ -49,6 +49,7 @@ class ModelConfig(BaseModel):
     # Embed what each voice did one and two bars ago, and the motif prediction.
     lookahead: bool = Field(True, validation_alias=AliasChoices("lookahead", "foresight"))
     # Embed notes that are known before they come (a given voice, the end of a gap).
+    form_inputs: bool = False  # Embed the form that the piece is to have.
     time_heads: int = Field(2, ge=0, le=256)  # Of n_heads, those that measure distance in ticks.
     time_base: float = Field(1_000.0, gt=1)  # The rotary base of those heads.
     meters: tuple[str, ...] = COMMON_METERS

@@ -14,18 +14,21 @@ from numpy.typing import NDArray
 from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.terms import FAR
 from bicinium.model.config import ModelConfig
+from bicinium.music.form import Form
 from bicinium.music.score import TICKS_PER_QUARTER, VOICES
 from bicinium.tokenizer.vocabulary import KINDS, VALUES, Kind
-from bicinium.training.dataset import Batch, PieceDataset, TokenizedPiece
+from bicinium.training.dataset import Batch, PieceDataset
+from bicinium.training.live_sampler import GeneratedPiece
 from bicinium.training.losses import IGNORE_INDEX
 from bicinium.training.random_streams import RandomStream, stream_seed
-from bicinium.training.windows import KnownSpans, Window, tile
+from bicinium.training.windows import NO_MASKING, KnownSpans, Masking, Window, tile
 
 _ALL_POSITIONS = 10**9
 _SPARE_SLOTS = 3  # for notes of generated pieces that break the rule ``voices``
 _NOTHING = (0, 0)
 _WHOLE_VOICE, _END_OF_BOTH = 0.6, 0.85  # cumulative probabilities of the kinds of known spans
 _MAX_KNOWN_BARS = 4
+_WHOLE_FORM = 0.7  # probability that all of the labels, or of the closes, are shown
 
 
 class TrainingBatches:
@@ -41,15 +44,13 @@ class TrainingBatches:
         *,
         batch_size: int,
         seed: int,
-        condition_dropout: float,
         grammar_positions: int,
-        lookahead_probability: float = 0.0,
+        masking: Masking = NO_MASKING,
         process: tuple[int, int] = (0, 1),
     ) -> None:
         self.dataset, self.repeats = dataset, repeats
         self.batch_size, self.seed, self.process = batch_size, seed, process
-        self.condition_dropout, self.grammar_positions = condition_dropout, grammar_positions
-        self.lookahead_probability = lookahead_probability
+        self.masking, self.grammar_positions = masking, grammar_positions
         windows = -(-(dataset.lengths - 1) // dataset.config.context)
         self.steps_per_epoch = -(-int((windows * repeats).sum()) // batch_size)
         self._planned_epoch = (-1, -1)  # epoch and rollbacks of ``_plan``
@@ -67,10 +68,14 @@ class TrainingBatches:
         seed = stream_seed(self.seed, RandomStream.BATCH, step, rollbacks, rank)
         rng = np.random.default_rng(seed)
         known = None
-        if p := self.lookahead_probability:
+        if p := self.masking.lookahead_probability:
             known = [draw_known_spans(rng, window, self.dataset, p) for window in windows]
         positions = -(-self.grammar_positions // processes)
-        return self.dataset.batch(windows, rng, self.condition_dropout, positions, known)
+        whole = [self.dataset.forms[window.piece] for window in windows]
+        forms = [draw_known_form(rng, form, self.masking.form_dropout) for form in whole]
+        return self.dataset.batch(
+            windows, rng, self.masking.condition_dropout, positions, known, forms
+        )
 
     def epoch_windows(self, epoch: int, rollbacks: int = 0) -> list[Window]:
         """Return all windows of an epoch in the order in which they are shown."""
@@ -105,7 +110,10 @@ class ValidationBatches:
 
     def __getitem__(self, index: int) -> Batch:
         rng = np.random.default_rng(0)
-        return self.dataset.batch(self.batches[index], rng, grammar_positions=_ALL_POSITIONS)
+        forms = [self.dataset.forms[window.piece] for window in self.batches[index]]
+        return self.dataset.batch(
+            self.batches[index], rng, grammar_positions=_ALL_POSITIONS, forms=forms
+        )
 
 
 def random_window(dataset: PieceDataset, piece: int, rng: np.random.Generator) -> Window:
@@ -143,19 +151,32 @@ def draw_known_spans(
     return (span, _NOTHING) if voice == 0 else (_NOTHING, span)
 
 
-def on_policy_dataset(pieces: Sequence[TokenizedPiece], config: ModelConfig) -> PieceDataset:
+def draw_known_form(rng: np.random.Generator, form: Form | None, dropout: float) -> Form | None:
+    """Draw what the model sees of a form: with probability ``dropout`` nothing, else a share of its
+    labels and a share of its closes, each share 1 or drawn.
+    """
+    if form is None or rng.random() < dropout:
+        return None
+    hidden = [0.0 if rng.random() < _WHOLE_FORM else rng.random() for _ in range(2)]
+    return form.with_unknown(
+        rng.random((len(form.labels), form.bars)) < hidden[0], rng.random(form.bars) < hidden[1]
+    )
+
+
+def on_policy_dataset(pieces: Sequence[GeneratedPiece], config: ModelConfig) -> PieceDataset:
     """Return a dataset of generated pieces, which may be ungrammatical."""
-    return PieceDataset(pieces, config, spare_slots=_SPARE_SLOTS)
+    forms = [piece.form for piece in pieces]
+    return PieceDataset(pieces, config, spare_slots=_SPARE_SLOTS, forms=forms)
 
 
 def on_policy_batch(
-    pieces: Sequence[TokenizedPiece], config: ModelConfig, positions: int, seed: Sequence[int]
+    pieces: Sequence[GeneratedPiece], config: ModelConfig, positions: int, seed: Sequence[int]
 ) -> Batch:
     """Return a batch with one window of each generated piece."""
     rng = np.random.default_rng(seed)
     dataset = on_policy_dataset(pieces, config)
     windows = [random_window(dataset, piece, rng) for piece in range(len(pieces))]
-    return dataset.batch(windows, rng, grammar_positions=positions)
+    return dataset.batch(windows, rng, grammar_positions=positions, forms=dataset.forms)
 
 
 def batch_statistics(grammar: MusicalGrammar, batch: Batch) -> dict[str, float]:

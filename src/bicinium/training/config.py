@@ -10,7 +10,7 @@ import difflib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import (
@@ -150,7 +150,8 @@ class TrainingSection(_Section):
         8, ge=1, le=_MAX_COUNT
     )  # windows of model.context tokens, over all devices
     optimizer: Literal["muon", "adamw"] = "muon"  # of the matrices in the blocks; else AdamW
-    learning_rate: float = Field(3e-3, gt=0)  # peak; falls as a cosine to a twentieth
+    learning_rate: float = Field(3e-3, gt=0)  # constant until the cooldown
+    cooldown_share: float = Field(0.25, gt=0, le=1)  # of the steps, in which the rate falls to 0
     warmup_steps: int = Field(100, ge=0, le=_MAX_COUNT)
     weight_decay: float = Field(0.1, ge=0)
     gradient_clip: float = Field(1.0, gt=0)  # norm
@@ -185,8 +186,11 @@ class DataSection(_Section):
     keyboard_repeats: int = Field(
         3, ge=1, le=_MAX_COUNT
     )  # times an epoch shows each keyboard piece
+    style_repeats: dict[str, Annotated[int, Field(ge=1, le=_MAX_COUNT)]] = {}
+    # The same for single styles, keyboard or not, which takes precedence.
     exclude_styles: tuple[str, ...] = ()  # neither trained nor validated on
     condition_dropout: float = Field(0.15, ge=0, le=1)  # probability of hiding a condition
+    form_dropout: float = Field(0.3, ge=0, le=1)  # probability of hiding the form, per window
     lookahead_probability: float = Field(0.4, ge=0, le=1)  # of showing notes ahead, per window
     validation_tokens: int = Field(
         80_000, ge=1, le=_MAX_COUNT

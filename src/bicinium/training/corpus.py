@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,9 @@ def load_corpus(data: DataSection) -> Corpus:
         pieces, rejected = load_checked(data.prepared, data.min_grammar_score)
     if not (data.validate_grammar and data.filter_poor_grammar):
         pieces = load_pieces(data.prepared)
-    _check_styles(data.exclude_styles, {piece.style for piece in pieces + rejected})
+    of_corpus = {piece.style for piece in pieces + rejected}
+    _check_styles("exclude_styles", data.exclude_styles, of_corpus)
+    _check_styles("style_repeats", data.style_repeats, of_corpus)
     pieces = [piece for piece in pieces if piece.style not in data.exclude_styles]
     training = [piece for piece in pieces if piece.split == "train"]
     validation = validation_sets(pieces, data.validation_tokens)
@@ -48,14 +50,14 @@ def load_corpus(data: DataSection) -> Corpus:
     return Corpus(training, validation, rejected)
 
 
-def _check_styles(excluded: Iterable[str], of_corpus: set[str]) -> None:
-    """Raise ConfigError for an excluded style that neither the corpus nor any other can have."""
+def _check_styles(key: str, named: Iterable[str], of_corpus: set[str]) -> None:
+    """Raise ConfigError for a style that neither the corpus nor any other can have."""
     known = sorted(of_corpus - {""} | set(STYLES))
-    for name in excluded:
+    for name in named:
         if name not in known:
             (near,) = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
             raise ConfigError(
-                f"data.exclude_styles: there is no style {name!r}; did you mean {near!r}? "
+                f"data.{key}: there is no style {name!r}; did you mean {near!r}? "
                 f"The styles are {', '.join(known)}."
             )
 
@@ -74,6 +76,12 @@ def validation_sets(
     return {name: chosen for name, chosen in sets.items() if chosen}
 
 
-def piece_repeats(pieces: Sequence[PieceRecord], keyboard_repeats: int) -> NDArray[np.int64]:
-    """Return (P,) how often an epoch shows each piece: keyboard music repeatedly, the rest once."""
-    return np.array([keyboard_repeats if piece.style in KEYBOARD_STYLES else 1 for piece in pieces])
+def piece_repeats(
+    pieces: Sequence[PieceRecord], keyboard_repeats: int, of_styles: Mapping[str, int] | None = None
+) -> NDArray[np.int64]:
+    """Return (P,) how often an epoch shows each piece: keyboard music repeatedly, the rest once.
+
+    of_styles: other numbers for some styles.
+    """
+    repeats = dict.fromkeys(KEYBOARD_STYLES, keyboard_repeats) | dict(of_styles or {})
+    return np.array([repeats.get(piece.style, 1) for piece in pieces])

@@ -16,10 +16,12 @@ from bicinium.errors import BiciniumError
 from bicinium.grammar import MusicalGrammar, States
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.encode import PieceConditions, encode_along, notes_along
+from bicinium.model.inputs.form_columns import FormColumns
 from bicinium.model.inputs.layout import ENDINGS, first_rows
 from bicinium.model.inputs.lookahead import Lookahead
 from bicinium.model.inputs.voice_notes import VoiceNotes
 from bicinium.music.counterpoint import comes_to_rest
+from bicinium.music.form import Form, form_of_score
 from bicinium.music.score import Meter
 from bicinium.tokenizer.vocabulary import PAD
 from bicinium.training.losses import IGNORE_INDEX
@@ -60,8 +62,9 @@ class Batch:
 class PieceDataset:
     """Many pieces as one array of tokens, with the automaton's state after each token.
 
-    ``spare_slots``: see ``MusicalGrammar.initial_state``; legal pieces need none. ``endings``: one
-    name for each piece (see ``piece_endings``), or None if the model is not to see them.
+    ``spare_slots``: see ``MusicalGrammar.initial_state``; legal pieces need none. ``endings`` and
+    ``forms``: one for each piece (see ``piece_endings`` and ``piece_forms``), or None if the model
+    is not to see them.
     """
 
     def __init__(
@@ -70,8 +73,10 @@ class PieceDataset:
         config: ModelConfig,
         spare_slots: int = 0,
         endings: Sequence[str | None] | None = None,
+        forms: Sequence[Form | None] | None = None,
     ) -> None:
         self.config = config
+        self.forms = forms or [None] * len(pieces)
         self.styles = [piece.style or "unknown" for piece in pieces]
         self.lengths = np.array([len(piece.tokens) for piece in pieces])
         self.first_row = np.concatenate([[0], np.cumsum(self.lengths)])
@@ -104,19 +109,21 @@ class PieceDataset:
         condition_dropout: float = 0.0,
         grammar_positions: int = 0,
         known: Sequence[KnownSpans] | None = None,
+        forms: Sequence[Form | None] | None = None,
     ) -> Batch:
         """Put windows side by side, padded to the longest.
 
         condition_dropout: probability of hiding each condition of each window.
         grammar_positions: of the scored positions, how many the grammar loss looks at.
         known: for each window, the notes that the model sees ahead of time; None for none.
+        forms: for each window, what the model sees of its piece's form; None for nothing.
         """
         targets = self._targets(windows)
         conditions = self._conditions(windows, condition_dropout, rng)
         scored = np.flatnonzero(targets.ravel() != IGNORE_INDEX)
         chosen = np.sort(rng.choice(scored, min(grammar_positions, len(scored)), replace=False))
         return Batch(
-            inputs=torch.from_numpy(self._inputs(windows, conditions, known)),
+            inputs=torch.from_numpy(self._inputs(windows, conditions, known, forms)),
             targets=torch.from_numpy(targets),
             styles=tuple(self.styles[window.piece] for window in windows),
             states=self.states.take(self._state_rows(windows, *np.divmod(chosen, len(targets[0])))),
@@ -138,6 +145,7 @@ class PieceDataset:
         windows: Sequence[Window],
         conditions: PieceConditions,
         known: Sequence[KnownSpans] | None,
+        forms: Sequence[Form | None] | None,
     ) -> NDArray[np.int32]:
         """Return (B, T, F) the inputs; in the padding PAD, with everything else unknown."""
         length = max(window.stop - window.start for window in windows)
@@ -149,6 +157,7 @@ class PieceDataset:
             lookahead = None
             if known and self.config.lookahead:
                 lookahead = Lookahead(self.notes(window.piece), known[index])
+            form = forms[index] if forms else None
             inputs[index, : window.stop - window.start] = encode_along(
                 self.config,
                 self._states_after(window.piece, first + window.stop),
@@ -156,6 +165,7 @@ class PieceDataset:
                 told,
                 lookahead,
                 window.start,
+                FormColumns(form) if form else None,
             )
         return inputs
 
@@ -199,3 +209,15 @@ def _ending(piece: PieceRecord) -> str | None:
     except BiciniumError:
         return None
     return ENDINGS[comes_to_rest(score, score.key)] if score.key else None
+
+
+def piece_forms(pieces: Sequence[PieceRecord]) -> list[Form | None]:
+    """Return the form of each piece; None if its tokens cannot be decoded."""
+    return [_form(piece) for piece in pieces]
+
+
+def _form(piece: PieceRecord) -> Form | None:
+    try:
+        return form_of_score(score_of(piece))
+    except BiciniumError:
+        return None

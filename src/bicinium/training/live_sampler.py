@@ -17,11 +17,13 @@ from bicinium.generation.sampling import Sampling
 from bicinium.grammar import MusicalGrammar
 from bicinium.model.checkpoint import Checkpoint
 from bicinium.model.transformer import Transformer
+from bicinium.music.form import Form
 from bicinium.music.key import REFERENCE_KEYS
 from bicinium.music.score import Meter
 from bicinium.training.config import MusicalGrammarSection
 
 _MIN_BARS, _MAX_BARS = 2, 16  # of on-policy pieces
+_WITH_FORM = 0.5  # share of the pieces that are given a form
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class GeneratedPiece:
     style: str | None
     bars: int
     transposition: int
+    form: Form | None = None
 
 
 class LiveSampler:
@@ -49,8 +52,10 @@ class LiveSampler:
         pieces: Sequence[PieceRecord],
         repeats: NDArray[np.integer],
         grammar: MusicalGrammar | None = None,
+        forms: Sequence[Form | None] | None = None,
     ) -> None:
         self.model, self.pieces = model, pieces
+        self.forms = forms or [None] * len(pieces)
         self.grammar = grammar or MusicalGrammar()
         self.probabilities = repeats / repeats.sum()
 
@@ -86,9 +91,14 @@ class LiveSampler:
     def _conditions(self, rng: np.random.Generator, bars: Sequence[int]) -> list[Conditions]:
         chosen = rng.choice(len(self.pieces), size=len(bars), p=self.probabilities)
         return [
-            _conditions_of(self.pieces[index], count)
+            _conditions_of(self.pieces[index], count, self._form(rng, index, count))
             for index, count in zip(chosen, bars, strict=True)
         ]
+
+    def _form(self, rng: np.random.Generator, index: int, bars: int) -> Form | None:
+        """Return the beginning of a training piece's form, half of the times."""
+        form = self.forms[index]
+        return form.cut(bars) if form and rng.random() < _WITH_FORM else None
 
     def check_conditions(self, bars: int) -> None:
         """Raise RequestError or ScoreError if some training piece has conditions that the model
@@ -101,13 +111,14 @@ class LiveSampler:
         return Composer(Checkpoint(self.model.config, self.model.weights()), self.grammar)
 
 
-def _conditions_of(piece: PieceRecord, bars: int) -> Conditions:
+def _conditions_of(piece: PieceRecord, bars: int, form: Form | None = None) -> Conditions:
     """Return the conditions of a training piece, with another length."""
     return Conditions(
         key=REFERENCE_KEYS[piece.mode or "major"].transpose(piece.transposition),
         meter=Meter.parse(piece.meter),
         bars=bars,
         style=piece.style or None,
+        form=form,
     )
 
 
@@ -123,6 +134,7 @@ def generated_pieces(
             style=condition.style,
             bars=condition.bars,
             transposition=-condition.key.semitones_to_reference,
+            form=condition.form,
         )
         for of_piece, condition in zip(tokens, conditions, strict=True)
     ]

@@ -21,12 +21,16 @@ def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def learning_rate_at(training: TrainingSection, step: int) -> float:
-    """Return the learning rate of a step: linear warm-up, then a cosine to a twentieth."""
+    """Return the learning rate of a step: linear warm-up, a constant rate, and a cooldown.
+
+    In the last ``cooldown_share`` of the steps it falls as 1 - sqrt(share done) (Hägele et al.
+    2024, arXiv:2405.18392). So a run may be continued with more steps before its cooldown.
+    """
     if step < training.warmup_steps:
         return training.learning_rate * (step + 1) / training.warmup_steps
-    span = max(1, training.max_steps - training.warmup_steps)
-    done = min(1.0, (step - training.warmup_steps) / span)
-    return training.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+    cooldown = max(1.0, training.cooldown_share * training.max_steps)
+    done = min(1.0, max(0.0, (step - training.max_steps + cooldown) / cooldown))
+    return training.learning_rate * (1 - math.sqrt(done))
 
 
 def grammar_ramp(grammar: MusicalGrammarSection, step: int) -> float:

@@ -14,6 +14,7 @@ class RandomStream(IntEnum):
     ON_POLICY_PIECES = 3
     ON_POLICY_WINDOWS = 4
     LIVE_VALIDATION = 5
+    FORM_BANK = 6
 
 
 def stream_seed(seed: int, stream: RandomStream, *place: int) -> list[int]:

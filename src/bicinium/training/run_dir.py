@@ -29,10 +29,13 @@ from rich.console import Console
 from bicinium.atomic_write import atomic_write
 from bicinium.data.piece_record import PieceRecord, score_of
 from bicinium.errors import BiciniumError
+from bicinium.generation.form_bank import FormBank, forms_path
 from bicinium.generation.memorization import QuotationIndex, quotations_path
 from bicinium.model.checkpoint import MODEL_FILE, save_checkpoint
+from bicinium.music.form import Form
 from bicinium.training.config import TrainConfig
 from bicinium.training.monitor import Validation
+from bicinium.training.random_streams import RandomStream, stream_seed
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -100,6 +103,17 @@ def write_quotation_index(run: Path, pieces: Sequence[PieceRecord]) -> None:
             score = score_of(piece)
             named.append((score, f"{piece.composer}, {piece.title or Path(piece.name).stem}"))
     QuotationIndex.build(named).save(quotations_path(run / MODEL))
+
+
+def write_form_bank(
+    run: Path, pieces: Sequence[PieceRecord], forms: Sequence[Form | None], seed: int
+) -> None:
+    """Write the forms of the training pieces beside the model, so that new pieces can have them."""
+    known = zip(pieces, forms, strict=True)
+    named = [(piece.style, piece.meter, form) for piece, form in known if form]
+    if named:
+        rng = np.random.default_rng(stream_seed(seed, RandomStream.FORM_BANK))
+        FormBank.of(named, rng).save(forms_path(run / MODEL))
 
 
 def write_collapse_report(

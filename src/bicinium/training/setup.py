@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from bicinium.errors import ConfigError
 from bicinium.model.checkpoint import load_checkpoint
 from bicinium.model.config import ModelConfig
 from bicinium.model.transformer import Transformer
+from bicinium.music.form import Form
 from bicinium.stderr_console import stderr_console
 from bicinium.training.batches import TrainingBatches
 from bicinium.training.config import TrainConfig, load_config
 from bicinium.training.corpus import Corpus, load_corpus, piece_repeats
-from bicinium.training.dataset import PieceDataset, piece_endings
+from bicinium.training.dataset import PieceDataset, piece_endings, piece_forms
 from bicinium.training.initial_model import load_initial_weights, model_of_run
 from bicinium.training.live_sampler import LiveSampler
 from bicinium.training.monitor import Monitor
@@ -28,11 +30,13 @@ from bicinium.training.run_dir import (
     RunLog,
     last_checkpoint,
     write_config,
+    write_form_bank,
     write_quotation_index,
 )
 from bicinium.training.run_state import RunState
 from bicinium.training.step import TrainingStep
 from bicinium.training.validation import Validator
+from bicinium.training.windows import Masking
 
 _MAX_NAMED_PIECES = 3  # in an alert
 
@@ -85,16 +89,21 @@ def build_training(fabric: Fabric, config: TrainConfig, run: Path, resume: bool)
     if resume:
         start = load_config(run / CONFIG).model
     config = _with_model(config, corpus, start)
-    dataset = PieceDataset(corpus.training, config.model, endings=piece_endings(corpus.training))
-    repeats = piece_repeats(corpus.training, data.keyboard_repeats)
+    forms = piece_forms(corpus.training) if config.model.form_inputs else None
+    endings = piece_endings(corpus.training)
+    dataset = PieceDataset(corpus.training, config.model, endings=endings, forms=forms)
+    repeats = piece_repeats(corpus.training, data.keyboard_repeats, data.style_repeats)
     batches = TrainingBatches(
         dataset,
         repeats,
         batch_size=training.batch_size,
         seed=training.seed,
-        condition_dropout=data.condition_dropout,
         grammar_positions=grammar.positions,
-        lookahead_probability=data.lookahead_probability,
+        masking=Masking(
+            data.condition_dropout,
+            data.lookahead_probability,
+            data.form_dropout if forms else 1.0,
+        ),
         process=(fabric.global_rank, fabric.world_size),
     )
     torch.manual_seed(training.seed)
@@ -113,7 +122,7 @@ def build_training(fabric: Fabric, config: TrainConfig, run: Path, resume: bool)
     if resume:
         fabric.barrier()
         state.restore(last_checkpoint(run), fabric.device)
-    sampler = LiveSampler(net, corpus.training, repeats, grammar.grammar)
+    sampler = LiveSampler(net, corpus.training, repeats, grammar.grammar, forms)
     return TrainingSetup(
         fabric,
         run,
@@ -121,7 +130,7 @@ def build_training(fabric: Fabric, config: TrainConfig, run: Path, resume: bool)
         state,
         TrainingStep(fabric, state, model, batches, sampler),
         Validator(fabric, config, net, corpus.validation, sampler, run),
-        _open_run(fabric, state, corpus, run, resume),
+        _open_run(fabric, state, corpus, forms, run, resume),
     )
 
 
@@ -131,12 +140,21 @@ def _with_model(config: TrainConfig, corpus: Corpus, start: ModelConfig | None) 
     return config.model_copy(update={"model": model_of_run(config.model, pieces, start)})
 
 
-def _open_run(fabric: Fabric, state: RunState, corpus: Corpus, run: Path, resume: bool) -> RunLog:
-    """Write the configuration and the quotation index, and return the log."""
+def _open_run(
+    fabric: Fabric,
+    state: RunState,
+    corpus: Corpus,
+    forms: Sequence[Form | None] | None,
+    run: Path,
+    resume: bool,
+) -> RunLog:
+    """Write the configuration, the quotation index and the form bank, and return the log."""
     if fabric.is_global_zero:
         write_config(run, state.config)
         if not resume:
             write_quotation_index(run, corpus.training)
+            if forms:
+                write_form_bank(run, corpus.training, forms, state.config.training.seed)
     log = RunLog(run, stderr_console(), fabric.is_global_zero)
     if rejected := corpus.rejected:
         action = "left out" if state.config.data.filter_poor_grammar else "trained on all the same"

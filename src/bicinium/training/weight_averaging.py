@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from bicinium.errors import ConfigError
+from bicinium.generation.form_bank import forms_path
 from bicinium.generation.memorization import quotations_path
 from bicinium.model.checkpoint import load_checkpoint, save_checkpoint
 from bicinium.training.run_dir import AVERAGE, MODEL, best_checkpoint, last_checkpoint
@@ -52,9 +53,9 @@ def average_run(run: Path, other: Path | None = None, share: float = 0.5) -> Pat
     record.pop("validation", None)  # It was of the best state, not of the mean.
     average = run / AVERAGE
     save_checkpoint(average, model.config, weights, record, dtype=np.float16)
-    index = quotations_path(run / MODEL)
-    if index.is_file():
-        shutil.copyfile(index, quotations_path(average))
+    for path_beside in (quotations_path, forms_path):
+        if path_beside(run / MODEL).is_file():
+            shutil.copyfile(path_beside(run / MODEL), path_beside(average))
     return average
 
 

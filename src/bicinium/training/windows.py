@@ -21,6 +21,17 @@ class Window:
     first_scored: int
 
 
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """How much the model is told of the piece of a window, as probabilities."""
+
+    condition_dropout: float = 0.0  # of hiding each condition
+    lookahead_probability: float = 0.0  # of showing notes ahead of time
+    form_dropout: float = 1.0  # of hiding the form
+
+
+NO_MASKING = Masking()
+
 # For each voice, the ticks (start, stop) whose notes the model sees ahead of time.
 KnownSpans: TypeAlias = tuple[tuple[int, int], ...]
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from bicinium.grammar.states import Ints, States
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs import scan
+from bicinium.model.inputs.form_columns import FormColumns
 from bicinium.model.inputs.layout import ENDINGS, MODES, column_of, first_rows
 from bicinium.model.inputs.lookahead import Lookahead
 from bicinium.model.inputs.row import Row
@@ -72,6 +73,7 @@ def encode_along(
     conditions: Sequence[int],
     lookahead: Lookahead | None = None,
     start: int = 0,
+    form: FormColumns | None = None,
 ) -> NDArray[np.int32]:
     """Encode the tokens of one piece from ``start`` on: (T - start, F + REFERENCES + 1).
 
@@ -80,7 +82,7 @@ def encode_along(
     """
     ids = _checked(states, tokens, len(states))
     encoded, row = _rows(config, max(0, len(ids) - start))
-    sequence = SequenceInputs(config, conditions, lookahead)
+    sequence = SequenceInputs(config, conditions, lookahead, form)
     scan.write_along(sequence, states.room, states.rows, ids, start, row)
     return encoded
 

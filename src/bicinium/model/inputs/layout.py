@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.motif_predictor import CONFIDENCES
+from bicinium.music.form import MAX_STEP as MAX_FORM_STEP
+from bicinium.music.form import RETURNS, BarKind, Close
 from bicinium.music.score import TICKS_PER_QUARTER, VOICES
 from bicinium.tokenizer.vocabulary import PITCHES, VELOCITY_BINS, VOCAB_SIZE
 
@@ -33,6 +35,9 @@ MAX_DEGREES = 15  # White keys of a predicted step.
 NEXT_ONSETS = 2
 NEXT_BEATS = (1, 2, 4)  # Quarters ahead.
 LAGGED_REFERENCES = BARS_BACK + 3
+BAR_KINDS = len(BarKind)
+MAX_BACK = 64  # Bars from a bar to the one that it is like; larger distances count as this.
+MAX_BARS_TO_CLOSE = 9
 REFERENCES = 3 + LAGGED_REFERENCES
 MAX_DISTANCE = 36  # Semitones from a reference pitch; larger distances count as this.
 PITCH_DISTANCES = 2 * MAX_DISTANCE + 1
@@ -58,6 +63,22 @@ for _voice in range(VOICES):
         LOOKAHEAD_SIZES |= {f"next_{_voice}_{_index}": HELD_CLASSES}
         LOOKAHEAD_SIZES |= {f"until_{_voice}_{_index}": TICK_CLASSES}
     LOOKAHEAD_SIZES |= {f"beat_{_voice}_{_beats}": HELD_CLASSES for _beats in NEXT_BEATS}
+
+FORM_SIZES: dict[str, int] = {"close": len(Close), "to_close": MAX_BARS_TO_CLOSE + 1}
+for _voice in range(VOICES):
+    FORM_SIZES |= {
+        f"form_{_name}_{_voice}": _size
+        for _name, _size in (
+            ("kind", BAR_KINDS + len(RETURNS)),
+            ("next", BAR_KINDS + len(RETURNS)),
+            ("back", MAX_BACK + 1),
+            ("step", 2 * MAX_FORM_STEP + 2),
+            ("held", HELD_CLASSES),
+            ("age", WAIT_CLASSES),
+            ("end", WAIT_CLASSES),
+            ("wait", WAIT_CLASSES),
+        )
+    }
 
 
 class ModelInputs(NamedTuple):
@@ -95,6 +116,8 @@ def input_sizes(config: ModelConfig) -> dict[str, int]:
     sizes |= {"style": len(config.styles) + 1, "bars": BAR_CLASSES, "ending": len(ENDINGS) + 1}
     if config.lookahead:
         sizes |= LOOKAHEAD_SIZES
+    if config.form_inputs:
+        sizes |= FORM_SIZES
     return sizes
 
 

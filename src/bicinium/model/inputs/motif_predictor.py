@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from array import array
 
+from bicinium.music.form import WHITE_KEY_BELOW
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 
 _ORDERS = (1, 2, 3, 4, 6, 8)  # steps in a context with ticks
@@ -28,7 +29,7 @@ TICK_SPAN = 2**12
 FREE = -1
 ROOM = 256  # contexts, at first
 _is_order = memoryview(array("i", [order in _ORDERS for order in range(MAX_ORDER + 1)]))
-_degree_of = memoryview(array("i", [0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 5, 6]))  # of each pitch class
+_degree_of = memoryview(array("i", WHITE_KEY_BELOW))  # of each pitch class
 _white_key = memoryview(array("i", [0, 2, 4, 5, 7, 9, 11]))  # the pitch class of each degree
 
 

@@ -16,7 +16,9 @@ from bicinium.grammar.terms import FAR, SILENT
 from bicinium.model.config import ModelConfig
 from bicinium.model.inputs.bar_lag import BarLag
 from bicinium.model.inputs.classes import bar_class, tick_class, token_class
+from bicinium.model.inputs.form_columns import FormColumns
 from bicinium.model.inputs.layout import (
+    FORM_SIZES,
     LAGGED_REFERENCES,
     LOOKAHEAD_SIZES,
     MAX_INTERVAL,
@@ -32,7 +34,8 @@ from bicinium.model.inputs.row import Row
 from bicinium.music.score import LOWEST_PITCH, TICKS_PER_QUARTER, VOICES
 
 MIDDLE_C = 60
-LOOKAHEAD_COLUMNS = len(LOOKAHEAD_SIZES)
+TWO_BARS_AGO = 1  # of the references of the bar lag
+LOOKAHEAD_COLUMNS, FORM_COLUMNS = len(LOOKAHEAD_SIZES), len(FORM_SIZES)
 LOWEST, QUARTER, VOICE_COUNT = LOWEST_PITCH, TICKS_PER_QUARTER, VOICES
 
 
@@ -41,17 +44,24 @@ class SequenceInputs:
 
     conditions: ids of metre, mode and style, number of bars, id of the ending; 0 where unknown.
     lookahead: None if no later note is known.
+    form: the form that the piece is to have; None if it is not known.
     """
 
     def __init__(
-        self, config: ModelConfig, conditions: Sequence[int], lookahead: Lookahead | None = None
+        self,
+        config: ModelConfig,
+        conditions: Sequence[int],
+        lookahead: Lookahead | None = None,
+        form: FormColumns | None = None,
     ) -> None:
         self.shows_state = config.state_embedding
         self.shows_steps = config.relative_pitch
         self.shows_past = config.bar_lag
         self.shows_lookahead = config.lookahead
         self.meter, self.mode, self.style, self.bars, self.ending = conditions
+        self.shows_form = config.form_inputs
         self.lookahead = lookahead
+        self.form = form if config.form_inputs else None
         self.past = BarLag()
 
     def observe(self, state: State, token: int) -> None:
@@ -79,6 +89,8 @@ class SequenceInputs:
         row.put(self.ending)
         if self.shows_lookahead:
             self._put_lookahead(state, row)
+        if self.shows_form:
+            self._put_form(state, row)
         self._put_references(state, row)
         row.put(state.tick)
 
@@ -127,18 +139,33 @@ class SequenceInputs:
             for _ in range(LOOKAHEAD_COLUMNS):
                 row.put(0)
 
+    def _put_form(self, state: State, row: Row) -> None:
+        """Write what is known of the form; 0 where nothing is."""
+        if self.form is not None:
+            self.form.put_columns(self.past.voices, state, row)
+        else:
+            for _ in range(FORM_COLUMNS):
+                row.put(0)
+
     def _put_references(self, state: State, row: Row) -> None:
         """Write the pitches from which the next note is measured, counted from the lowest.
 
         They are the last two of the current voice, the last of the other voice, and those of the
-        bar lag. Middle C stands for none.
+        bar lag. Where the bar returns, the note that it returns to takes the place of this voice's
+        note two bars ago. Middle C stands for none.
         """
         part = min(state.part, VOICE_COUNT - 1)
         _put_reference(_last_pitch(state, part), row)
         _put_reference(state.recent_pitch[3 * part + 1], row)
         _put_reference(_last_pitch(state, 1 - part), row)
+        returning = 0
+        if self.form is not None:
+            returning = self.form.reference(part, self.past.voices, state)
         for which in range(LAGGED_REFERENCES):
-            _put_reference(self.past.reference(which, state) if self.shows_past else 0, row)
+            if which == TWO_BARS_AGO and returning > 0:
+                _put_reference(returning, row)
+            else:
+                _put_reference(self.past.reference(which, state) if self.shows_past else 0, row)
 
 
 def _put_reference(pitch: int, row: Row) -> None:
