@@ -31,6 +31,7 @@ EXPERIMENTS = (
     "corpus_scale",
     "counterpoint_rates",
     "critic",
+    "form",
     "grammar_loss",
     "live",
     "musescore",

@@ -32,16 +32,21 @@ def test_the_loss_is_the_mean_over_the_positions_that_count() -> None:
     torch.testing.assert_close(next_token_loss(logits, targets), expected)
 
 
-def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_twentieth() -> None:
-    training = TrainingSection(learning_rate=1e-2, max_steps=100, warmup_steps=10)
+def test_the_learning_rate_rises_stays_and_cools_down() -> None:
+    training = TrainingSection(
+        learning_rate=1e-2, max_steps=100, warmup_steps=10, cooldown_share=0.2
+    )
     rates = [learning_rate_at(training, step) for step in range(101)]
     assert rates[0] == pytest.approx(1e-3)
     assert max(rates) == pytest.approx(1e-2)
     assert int(np.argmax(rates)) in (9, 10)
     assert rates[:10] == sorted(rates[:10])
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[100] == pytest.approx(5e-4)
-    assert learning_rate_at(training, 500) == pytest.approx(5e-4)  # an extended run
+    assert set(rates[10:81]) == {1e-2}
+    assert rates[80:] == sorted(rates[80:], reverse=True)
+    assert rates[85] == pytest.approx(5e-3)  # half, after a quarter of the cooldown
+    assert rates[100] == 0
+    longer = training.model_copy(update={"max_steps": 500})  # continued before the cooldown
+    assert [learning_rate_at(longer, step) for step in range(81)] == rates[:81]
 
 
 def test_the_grammar_weights_ramp_in_linearly() -> None:
