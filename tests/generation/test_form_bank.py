@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bicinium.errors import CheckpointError
+import bicinium
+from bicinium.data.piece_record import PieceRecord
+from bicinium.errors import CheckpointError, RequestError
+from bicinium.generation.composer import Composer
+from bicinium.generation.conditions import Conditions
 from bicinium.generation.form_bank import FormBank, forms_path
+from bicinium.generation.rerank import Selection
+from bicinium.model.checkpoint import MODEL_FILE, Checkpoint
+from bicinium.model.config import ModelConfig
 from bicinium.music.form import RETURNS, BarKind, Close, Form, bar_label
-from bicinium.music.score import Meter
+from bicinium.music.form_text import parse_form
+from bicinium.music.key import Key
+from bicinium.music.score import Meter, Note, Score, Voice
+from bicinium.tokenizer.codec import encode
+from bicinium.training.dataset import piece_forms
+from bicinium.training.run_dir import write_form_bank
+
+Refuses = Callable[..., AbstractContextManager[None]]
 
 
 def _form(bars: int, seed: int) -> Form:
@@ -92,6 +108,40 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         np.savez(path, **(columns | {name: values}))
         with pytest.raises(CheckpointError, match="is not a bank of forms"):
             FormBank.load(path)
+
+
+# ------------------------------------------------------------------ composing
+
+
+def test_a_piece_has_a_form_of_the_bank_as_far_as_none_is_asked_for(
+    tiny_config: ModelConfig, random_weights: Callable[..., dict[str, np.ndarray]]
+) -> None:
+    config = tiny_config.model_copy(update={"form_inputs": True})
+    composer = Composer(Checkpoint(config, random_weights(config)), forms=_BANK)
+    asked = parse_form("A A", 8)
+    conditions = [Conditions(Key(0, "major"), Meter(4, 4), 8, form=form) for form in (None, asked)]
+    free, planned = composer.compose(conditions, [1, 2], selection=Selection(best_of=1))
+    for piece in (free, planned):
+        form = piece.conditions.form
+        assert form is not None
+        assert piece.result.valid
+        assert BarKind.UNKNOWN not in {label.kind for voice in form.labels for label in voice}
+    assert planned.conditions.form == asked.completed(planned.conditions.form or asked)
+
+
+def test_a_model_that_has_not_learned_forms_says_so(refuses: Refuses) -> None:
+    with refuses(RequestError, "The model has not learned forms."):
+        bicinium.compose(form="A B A", bars=6)
+
+
+def test_a_run_writes_the_forms_of_its_pieces(tmp_path: Path) -> None:
+    score = Score((Voice((Note(0, 60, 96),)), Voice((Note(0, 48, 96),))), 1, key=Key(0, "major"))
+    piece = PieceRecord("a", style="bach", meter="4/4", tokens=encode(score), bars=1)
+    write_form_bank(tmp_path, [piece], piece_forms([piece]), seed=1)
+    bank = FormBank.for_model(tmp_path / MODEL_FILE)
+    assert bank is not None
+    assert bank.styles.tolist() == ["bach"]
+    assert bank.draw(1, Meter(4, 4), "bach", np.random.default_rng(0)).bars == 1
 
 
 def _saved(folder: Path) -> Path:
