@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CORPUS ?= ../shared/corpus ../shared/corpus_openscore
 COMPILED := $(foreach pxd,$(wildcard src/bicinium/*/*.pxd src/bicinium/*/*/*.pxd),$(pxd) $(pxd:.pxd=.py)) $(wildcard src/bicinium/model/_network*.[ch])
+PYTHONS ?= $(PYTHON)
 CONFIG ?= configs/training_configs/default_model.yaml
 
-.PHONY: setup compose train prepare test test-slow check metrics docs bench wheel sbom audit clean
+.PHONY: setup compose train prepare test test-slow check metrics docs bench wheel sdist wheel-test sbom audit clean
 
 compose: $(VENV)/base
 	$(BIN)/bicinium compose -n 4 --bars 16 --out out
@@ -55,7 +56,8 @@ metrics: $(VENV)/dev
 # the documentation site, in site/index.html
 docs: $(VENV)/dev
 	$(PIP) --constraint constraints.txt --editable '.[docs]'
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python tools/check_site.py site
 
 bench: $(VENV)/dev
 	$(PIP) --constraint constraints.txt --editable '.[bench]'
@@ -71,8 +73,22 @@ audit: $(VENV)/dev
 	$(PIP) --constraint constraints.txt --editable '.[audit]'
 	$(PYTHON) tools/audit.py $(BIN)/pip-audit
 
-wheel: $(VENV)/base
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+# what a release uploads, in dist/; docs/release.md says how a release is made
+wheel: $(VENV)/release
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(BIN)/twine check --strict dist/*.whl
+
+sdist: $(VENV)/release
+	$(BIN)/python -m build --sdist --outdir dist .
+	$(BIN)/twine check --strict dist/*.tar.gz
+
+# the wheels in fresh environments: make wheel-test PYTHONS="python3.11 python3.12"
+wheel-test:
+	$(PYTHON) tools/wheel_matrix.py dist/*.whl --python $(foreach python,$(PYTHONS),$(shell command -v $(python)))
+
+$(VENV)/release: $(VENV)/base constraints.txt
+	$(PIP) --constraint constraints.txt --editable '.[release]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) out build dist site

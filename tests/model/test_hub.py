@@ -202,6 +202,18 @@ def test_every_command_takes_the_name_of_a_hub_model(tmp_path: Path, hub: Hub) -
         assert hub.asked == []
 
 
+def test_the_example_of_docs_hub_md_runs(tmp_path: Path, hub: Hub) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "hub.md").read_text(encoding="utf-8")
+    _, program = text.split("```python\n")
+    environment = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home")}
+    program = program.split("```")[0] + "\nassert piece.score.bars == 16 and network.config"
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_a_name_without_a_revision_never_asks_the_hub(tmp_path: Path, hub: Hub) -> None:
     environment = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home")}
     ended = _run(tmp_path, environment, "compose", "--model", NAME)

@@ -87,6 +87,14 @@ def test_files_samples_and_capabilities_have_their_forms(
     _check(by_path["capabilities"], served.get(f"{VERSIONED}/capabilities").json())
 
 
+def test_false_is_no_voice(served: Served) -> None:
+    (check,) = (one for one in OPERATIONS if one.path == "check")
+    assert check.example
+    answer = served.post(f"{VERSIONED}/check", {**check.example, "cantus": False})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("cantus: ")
+
+
 def test_another_method_is_not_allowed(served: Served) -> None:
     answer = served.get(f"{VERSIONED}/compose")
     assert answer.status_code == 405
@@ -166,6 +174,7 @@ def test_no_generated_request_breaks_the_server_or_the_description(served: Serve
         "--phases", "examples,coverage,fuzzing",
         "--exclude-path", "/runs", "--exclude-path", "/compose",
         "--exclude-checks", "positive_data_acceptance", "--no-color",
+        "--request-timeout", "120",
     ]  # fmt: skip
     ended = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert ended.returncode == 0, ended.stdout[-5000:]

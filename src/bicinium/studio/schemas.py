@@ -131,7 +131,7 @@ class CheckSchema(StrictSchema):
 
     score: ScoreSchema
     rules: Literal[tuple(RULE_SETS)] | RulesFileSchema  # type: ignore[valid-type]
-    cantus: Literal[0, 1] | None = None
+    cantus: int | None = Field(None, ge=0, le=1)  # a Literal would take false for 0
 
     def rule_set(self) -> RuleSet:
         """Return the rules. Raises RequestError for a mistake in a file of the user's own."""
