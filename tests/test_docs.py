@@ -26,6 +26,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 DOCTESTED = [
     "docs/composing.md",
     "docs/counterpoint.md",
+    "docs/form.md",
     "docs/grammar.md",
     "docs/integrations.md",
     "docs/notebooks.md",
