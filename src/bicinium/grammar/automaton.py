@@ -28,9 +28,10 @@ from bicinium.grammar.state import State
 from bicinium.grammar.states import Bools, Ints, States
 from bicinium.grammar.terms import ENDED, FAR
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Meter
-from bicinium.tokenizer.vocabulary import VOCAB_SIZE
+from bicinium.tokenizer.vocabulary import BLOCKS, PAD, START, VOCAB_SIZE, Kind
 
 SPARE_SLOTS = 3
+_TEMPOS = BLOCKS[Kind.TEMPO].first_id + np.arange(BLOCKS[Kind.TEMPO].size)
 
 
 class Found(NamedTuple):
@@ -64,6 +65,16 @@ class MusicalGrammar:
     def __setstate__(self, kept: dict[str, Any]) -> None:
         self.__dict__.update(kept)
         self.judge = _judge_of(self.config, self.rules)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids."""
+        return VOCAB_SIZE
+
+    @property
+    def encoder(self) -> str:
+        """What turns music into ids, for messages."""
+        return "bicinium.tokenizer.codec.encode"
 
     # ------------------------------------------------------------------ one sequence
 
@@ -225,6 +236,25 @@ class MusicalGrammar:
             states.room, initial.rows, _concatenated(sequences), _integers(lengths), states.rows
         )
         return states
+
+    def states_before(self, targets: NDArray[np.integer]) -> States:
+        """Return the (B · T,) states before each of (B, T) targets, which follow START.
+
+        A negative target stands where nothing counts.
+        """
+        inputs = np.where(targets < 0, PAD, targets)[:, :-1]
+        inputs = np.concatenate([np.full((len(inputs), 1), START), inputs], axis=1)
+        states = self.states_along(list(inputs))
+        before_start = np.arange(len(inputs)) * (inputs.shape[1] + 1)
+        return states.take(np.delete(np.arange(len(states)), before_start))
+
+    def looks_unshifted(self, targets: NDArray[np.integer]) -> bool:
+        """Whether each row of (B, T) targets begins with START and TEMPO, as inputs do.
+
+        A model that has collapsed may write START anywhere, but hardly where each piece begins.
+        """
+        begins = (targets[:, :1] == START) & np.isin(targets[:, 1:2], _TEMPOS)
+        return begins.size > 0 and bool(begins.all())
 
     def validate(self, initial: States, tokens: ArrayLike, lengths: ArrayLike) -> Found:
         """What is wrong with sequences that stand one behind the other in ``tokens``.

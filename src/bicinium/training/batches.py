@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.grammar import MusicalGrammar
 from bicinium.grammar.terms import FAR
+from bicinium.grammar.token_grammar import TokenGrammar
 from bicinium.model.config import ModelConfig
 from bicinium.music.form import Form
 from bicinium.music.score import TICKS_PER_QUARTER, VOICES
@@ -179,7 +179,7 @@ def on_policy_batch(
     return dataset.batch(windows, rng, grammar_positions=positions, forms=dataset.forms)
 
 
-def batch_statistics(grammar: MusicalGrammar, batch: Batch) -> dict[str, float]:
+def batch_statistics(grammar: TokenGrammar, batch: Batch) -> dict[str, float]:
     """Return what a batch holds, for ``DataMonitor``.
 
     legal: share of legal targets among ``grammar_rows``; notes_per_quarter; padding: share of

@@ -7,58 +7,57 @@ still a number, so nobody would notice.
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bicinium.errors import TokenError
-from bicinium.grammar import MusicalGrammar, States
+from bicinium.grammar import MusicalGrammar
+from bicinium.grammar.token_grammar import TokenGrammar
 from bicinium.grammar.validate import OTHER_VOCABULARY, looks_like_another_vocabulary
-from bicinium.tokenizer.vocabulary import BLOCKS, START, VOCAB_SIZE, Kind
 
 IGNORE_INDEX = -100  # target of positions that do not count
+_OTHER_IDS = "More than half of the tokens break a rule. Are they ids of another tokenizer?"
 _SHIFT = "Pass logits[:, :-1] with tokens[:, 1:]."
 _MIN_POSITIONS = 8  # to judge a shift by
 _MIN_ADVANTAGE = 2.0  # nats per token by which logits prefer a neighbouring target
 
 
-def check_loss_inputs(logits: Tensor, targets: Tensor) -> None:
-    """Raise TokenError unless (B, T, V) logits and (B, T) targets fit each other."""
+def check_loss_inputs(logits: Tensor, targets: Tensor, grammar: TokenGrammar) -> None:
+    """Raise TokenError unless (B, T, V) logits and (B, T) targets fit each other and a grammar."""
+    vocab_size = grammar.vocab_size
     if targets.is_floating_point():
         raise TokenError(f"target_tokens must be integers (got {targets.dtype}).")
     if logits.ndim != targets.ndim + 1 or logits.shape[:-1] != targets.shape:
         raise TokenError(
-            f"predicted_tokens must be (B, T, {VOCAB_SIZE}) logits for (B, T) target_tokens "
+            f"predicted_tokens must be (B, T, {vocab_size}) logits for (B, T) target_tokens "
             f"(got {tuple(logits.shape)} for {tuple(targets.shape)}). {_SHIFT}"
         )
-    if logits.shape[-1] != VOCAB_SIZE:
+    if logits.shape[-1] != vocab_size:
         raise TokenError(
             f"predicted_tokens are logits of {logits.shape[-1]} tokens; the vocabulary has "
-            f"{VOCAB_SIZE}. Use a model over bicinium.tokenizer.vocabulary."
+            f"{vocab_size}. Use a model over the vocabulary of the grammar."
         )
     if not targets.numel():
         return
     counted = targets[targets != IGNORE_INDEX]
-    if counted.numel() and not 0 <= int(counted.min()) <= int(counted.max()) < VOCAB_SIZE:
+    if counted.numel() and not 0 <= int(counted.min()) <= int(counted.max()) < vocab_size:
         raise TokenError(
-            f"target_tokens must be between 0 and {VOCAB_SIZE - 1}, or {IGNORE_INDEX} where "
+            f"target_tokens must be between 0 and {vocab_size - 1}, or {IGNORE_INDEX} where "
             f"nothing counts (got {int(counted.min())} to {int(counted.max())}). "
-            "Encode the music with bicinium.tokenizer.codec.encode."
+            f"Encode the music with {grammar.encoder}."
         )
-    # A model that has collapsed may write START anywhere, but hardly the beginning of every piece.
-    starts = targets[..., 0] == START
-    if targets.shape[-1] > 1 and (starts & _is_tempo(targets[..., 1])).all():
+    if grammar.looks_unshifted(targets.reshape(-1, targets.shape[-1]).cpu().numpy()):
         raise TokenError(f"target_tokens begin with START, so they are not shifted. {_SHIFT}")
 
 
-def _is_tempo(tokens: Tensor) -> Tensor:
-    first = BLOCKS[Kind.TEMPO].first_id
-    return (tokens >= first) & (tokens < first + BLOCKS[Kind.TEMPO].size)
-
-
 def warn_of_misalignment(
-    logits: Tensor, targets: Tensor, grammar: MusicalGrammar, states: States
+    logits: Tensor,
+    targets: Tensor,
+    grammar: TokenGrammar,
+    states: Any,
 ) -> None:
     """Warn if the logits predict the neighbours of the targets, or the targets are no music.
 
@@ -66,9 +65,10 @@ def warn_of_misalignment(
     """
     flat = targets.reshape(-1).cpu().numpy()
     counted = flat != IGNORE_INDEX
-    broken = grammar.broken_rules(states, np.where(counted, flat, START)) >= 0
+    broken = grammar.broken_rules(states, np.where(counted, flat, 0)) >= 0
     if looks_like_another_vocabulary(int(broken[counted].sum()), int(counted.sum())):
-        warnings.warn(f"target_tokens: {OTHER_VOCABULARY}", UserWarning, stacklevel=4)
+        hint = OTHER_VOCABULARY if isinstance(grammar, MusicalGrammar) else _OTHER_IDS
+        warnings.warn(f"target_tokens: {hint}", UserWarning, stacklevel=4)
     for offset, name in ((1, "next"), (-1, "previous")):
         if _advantage(logits.detach(), targets, offset) > _MIN_ADVANTAGE:
             warnings.warn(

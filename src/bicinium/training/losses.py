@@ -13,6 +13,7 @@ of being legal by a margin of −log(tolerated odds).
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bicinium.grammar import MusicalGrammar, MusicalGrammarConfig, States
+from bicinium.grammar.events import EventStates
 from bicinium.grammar.loops import loop_continuations
-from bicinium.tokenizer.vocabulary import PAD, START
+from bicinium.grammar.token_grammar import TokenGrammar
 from bicinium.training.config import MusicalGrammarSection
 from bicinium.training.loss_inputs import IGNORE_INDEX as IGNORE_INDEX
 from bicinium.training.loss_inputs import check_loss_inputs, warn_of_misalignment
@@ -39,18 +41,19 @@ _COMPONENT_RULES = {
 
 
 class MusicalGrammarLoss(nn.Module):
-    """Adds the weighted grammar loss to a base loss, for any model over this vocabulary.
+    """Adds the weighted grammar loss to a base loss, for any model over the grammar's vocabulary.
 
     ``config`` holds the weights (``TrainConfig.grammar_config``). It may also be a
     ``MusicalGrammarConfig``, which says what the grammar allows; the weights are then the defaults.
-    ``grammar`` is for a grammar with rules of one's own; None takes those that ``config.rules``
-    names.
+    ``grammar`` is for a grammar with rules of one's own, or over another vocabulary; None takes the
+    rules that ``config.rules`` names. An ``EventGrammar`` has no rules of velocity and repetition,
+    so these two components are left out.
     """
 
     def __init__(
         self,
         config: MusicalGrammarSection | MusicalGrammarConfig | None = None,
-        grammar: MusicalGrammar | None = None,
+        grammar: TokenGrammar | None = None,
     ) -> None:
         super().__init__()
         if isinstance(config, MusicalGrammarConfig):
@@ -58,7 +61,7 @@ class MusicalGrammarLoss(nn.Module):
                 raise ValueError("give a MusicalGrammarConfig or a grammar, not both.")
             grammar, config = MusicalGrammar(config), None
         self.config = config or MusicalGrammarSection()
-        self.grammar = grammar or self.config.grammar
+        self.grammar: TokenGrammar = grammar or self.config.grammar
         self.weights = {
             "note_pairing": self.config.note_pairing_weight,
             "sequence_coherence": self.config.sequence_coherence_weight,
@@ -74,7 +77,7 @@ class MusicalGrammarLoss(nn.Module):
         predicted_tokens: Tensor,
         target_tokens: Tensor,
         base_loss: Tensor,
-        states: States | None = None,
+        states: States | EventStates | None = None,
         rows: Tensor | None = None,
         scale: float = 1.0,
         on_policy: bool = False,
@@ -96,7 +99,7 @@ class MusicalGrammarLoss(nn.Module):
         Positions at which the rules together forbid every token do not count either. There are some
         after an error.
         """
-        check_loss_inputs(predicted_tokens, target_tokens)
+        check_loss_inputs(predicted_tokens, target_tokens, self.grammar)
         if states is None:
             states = states_before(self.grammar, target_tokens)
             warn_of_misalignment(predicted_tokens, target_tokens, self.grammar, states)
@@ -137,7 +140,7 @@ class MusicalGrammarLoss(nn.Module):
         return components
 
     def _forbidden(
-        self, states: States, loops: NDArray[np.integer]
+        self, states: States | EventStates, loops: NDArray[np.integer]
     ) -> dict[str, NDArray[np.bool_]]:
         """Return for each component an (N, V) mask of the tokens that its rules forbid."""
         by_rule = {rule.name: mask for rule, mask in self.grammar.rule_masks(states)}
@@ -155,14 +158,9 @@ class MusicalGrammarLoss(nn.Module):
         return masks | {"legality": np.logical_or.reduce(list(masks.values()))}
 
 
-def states_before(grammar: MusicalGrammar, target_tokens: Tensor) -> States:
+def states_before(grammar: TokenGrammar, target_tokens: Tensor) -> Any:
     """Return the (B · T,) states before each of (B, T) targets, which follow START."""
-    targets = target_tokens.cpu().numpy()
-    inputs = np.where(targets == IGNORE_INDEX, PAD, targets)[:, :-1]
-    inputs = np.concatenate([np.full((len(inputs), 1), START), inputs], axis=1)
-    states = grammar.states_along(list(inputs))
-    before_start = np.arange(len(inputs)) * (inputs.shape[1] + 1)
-    return states.take(np.delete(np.arange(len(states)), before_start))
+    return grammar.states_before(target_tokens.cpu().numpy())
 
 
 def semantic_loss(logits: Tensor, forbidden: Tensor, log_sum: Tensor | None = None) -> Tensor:
