@@ -36,13 +36,16 @@ DOCTESTED = [
     "docs/tutorials/researcher.md",
     "README.md",
 ]
+SLOW = ["docs/vocabularies.md"]  # trains a model
 TESTED_ELSEWHERE = {
     "docs/http.md": "tests/studio/test_openapi.py",
     "docs/hub.md": "tests/model/test_hub.py",
 }
 
 
-@pytest.mark.parametrize("name", DOCTESTED)
+@pytest.mark.parametrize(
+    "name", [*DOCTESTED, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
 def test_examples_print_what_they_say(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = doctest.testfile(str(ROOT / name), module_relative=False)
