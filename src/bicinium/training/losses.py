@@ -61,7 +61,9 @@ class MusicalGrammarLoss(nn.Module):
                 raise ValueError("give a MusicalGrammarConfig or a grammar, not both.")
             grammar, config = MusicalGrammar(config), None
         self.config = config or MusicalGrammarSection()
-        self.grammar: TokenGrammar = grammar or self.config.grammar
+        self.grammar: Any = (
+            grammar or self.config.grammar
+        )  # a TokenGrammar, with methods of its own
         self.weights = {
             "note_pairing": self.config.note_pairing_weight,
             "sequence_coherence": self.config.sequence_coherence_weight,
