@@ -127,7 +127,7 @@ def walk(grammar: EventGrammar, rng: np.random.Generator, most: int) -> list[int
 
 @pytest.mark.parametrize("grammar", GRAMMARS, ids=range(len(GRAMMARS)))
 @given(seed=st.integers(0, 2**32 - 1), most=st.integers(1, 40))
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_what_the_mask_allows_is_valid(grammar, seed, most):
     tokens = walk(grammar, np.random.default_rng(seed), most)
     result = EventValidator(grammar).validate_sequence(tokens)
@@ -138,7 +138,7 @@ def test_what_the_mask_allows_is_valid(grammar, seed, most):
 
 @pytest.mark.parametrize("grammar", GRAMMARS, ids=range(len(GRAMMARS)))
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_the_validator_names_exactly_what_the_mask_forbids(grammar, data):
     """Random ids, and legal pieces in which some ids are random."""
     anything = st.lists(st.integers(0, grammar.vocab_size - 1), max_size=30)
