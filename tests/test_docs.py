@@ -70,7 +70,7 @@ def test_every_python_snippet_is_run_by_a_test():
         if name in TESTED_ELSEWHERE:
             assert page.name in (ROOT / TESTED_ELSEWHERE[name]).read_text(encoding="utf-8")
         elif blocks or re.search(r"^ *>>> ", text, re.MULTILINE):
-            assert name in DOCTESTED
+            assert name in [*DOCTESTED, *SLOW]
             assert all(">>>" in block for block in blocks), name
 
 
