@@ -64,10 +64,7 @@ class EventTables:
             [np.isin(names, sorted(self.successors.get(name, ()))) for name in self.types]
         )
         self.first: Bools = np.isin(names, sorted(vocabulary.first_types))
-        self.ids: dict[EventKind, Ids] = {
-            kind: np.array([i for i, e in enumerate(self.events) if e.kind is kind], np.int64)
-            for kind in EventKind
-        }
+        self.ids = {kind: _ids_of(kind, self.events) for kind in EventKind}
         self.begins: Ids = np.concatenate([self.ids[kind] for kind in NOTES])
         self.moves: Ids = np.concatenate([self.ids[kind] for kind in _TIME])
         self.begins_pitch = self._by_value(self.begins)
@@ -164,3 +161,7 @@ class EventTables:
             begin_elsewhere=elsewhere and begins,
             end_elsewhere=elsewhere and ends,
         )
+
+
+def _ids_of(kind: EventKind, events: Sequence[Event]) -> Ids:
+    return np.array([index for index, event in enumerate(events) if event.kind is kind], np.int64)
