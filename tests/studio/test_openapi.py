@@ -161,7 +161,9 @@ def test_the_client_in_javascript_works(served: Served, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_generated_request_breaks_the_server_or_the_description(served: Served) -> None:
+def test_no_generated_request_breaks_the_server_or_the_description(
+    served: Served, tmp_path: Path
+) -> None:
     """schemathesis generates valid and invalid requests, and compares responses and schemas.
 
     A request of a valid form may still be no music. The streams of ``runs`` have no end, and a
@@ -176,6 +178,8 @@ def test_no_generated_request_breaks_the_server_or_the_description(served: Serve
         "--exclude-checks", "positive_data_acceptance", "--no-color",
         "--request-timeout", "120",
     ]  # fmt: skip
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    ended = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False
+    )
     assert ended.returncode == 0, ended.stdout[-5000:]
     assert re.search(r"[1-9]\d* generated", ended.stdout)
