@@ -41,10 +41,11 @@ _WRITING = {
     ),
     "corpus report": ("corpus report {prepared} --out page.html", "page.html"),
     "corpus fetch": ("corpus fetch arabesque --server http://localhost:9 --out .", "manifest.csv"),
+    "publish": ("publish {model} . --licence cc-by-sa-4.0", "README.md"),
     "runs compare": ("runs compare {run} --out curves.png", "curves.png"),
     "runs average": ("runs average {run}", "{run}/average.safetensors"),
 }
-_READING = {"doctor", "studio", "corpus validate"}
+_READING = {"doctor", "live", "studio", "corpus validate"}
 _OTHERWISE = {"train", "finetune"}  # refuse a folder with a run; see their tests
 
 
