@@ -27,6 +27,7 @@ from bicinium.generation.candidates import (
     Progress,
     ProgressCallback,
     Rejected,
+    Result,
     rejection_message,
 )
 from bicinium.generation.composer import Composer
@@ -107,8 +108,9 @@ def compose_many(
 ) -> list[Composition]:
     """Compose ``n`` pieces, or what the request says. Each has a ``sheet`` that measures it.
 
-    progress: True shows a bar on a terminal and in notebooks; a function gets (candidates done, in
-        total). cancelled: returns True when composing is to stop.
+    progress: True shows a bar on a terminal and in notebooks; a function gets (bars written, in
+        total), of all pieces. A piece has as many as the longest of its candidates; a new attempt
+        begins at none. cancelled: returns True when composing is to stop.
 
     When the time limit of the request comes, or ``expired`` returns True, each piece is the best of
     its candidates so far.
@@ -132,11 +134,11 @@ def compose_many(
     conditions, selection = request.conditions(seeds, composer.styles), _selection(request)
     time_is_up = _with_time_limit(expired, request, conditions)
     results = composer.generate(
-        conditions, seeds, request.config, selection, progress, cancelled, time_is_up
+        conditions, seeds, request.config, selection, cancelled=cancelled, expired=time_is_up
     )
     pieces: dict[int, Composition] = {}
     rejected: dict[int, Rejected] = {}
-    for result in results:
+    for result in _watch(results, conditions, progress):
         if isinstance(result, Finished):
             pieces[result.index] = result.composition
         elif isinstance(result, Rejected):
@@ -202,7 +204,7 @@ def _compose_piecewise(
     time_is_up = _with_time_limit(expired, request, pieces)
     for index, (piece, seed) in enumerate(zip(pieces, request.seeds, strict=True)):
         before = sum(one.bars for one in pieces[:index])
-        report = partial(_report_bars, progress, before, bars) if progress else None
+        report = partial(_report_settled, progress, before, bars) if progress else None
         plan = plan_of(request.canon, request.invertible, piece, ranges)
         found = PiecewiseSearch(
             composer, piece, seed, plan, request.config, selection, cancelled, report, time_is_up
@@ -221,7 +223,31 @@ def _with_time_limit(
     return lambda: expired() or time_is_up()
 
 
-def _report_bars(progress: ProgressCallback, before: int, bars: int, settled: int) -> None:
+def _watch(
+    results: Iterator[Result], pieces: Sequence[Conditions], progress: ProgressCallback | None
+) -> Iterator[Result]:
+    """Return the results; while they are read, the progress is reported, if there is a callback."""
+    return _report_bars(results, [one.bars for one in pieces], progress) if progress else results
+
+
+def _report_bars(
+    results: Iterator[Result], bars: Sequence[int], progress: ProgressCallback
+) -> Iterator[Result]:
+    """Give the results, and call ``progress`` with the bars written; see ``compose_many``."""
+    written, draws = [0] * len(bars), [0] * len(bars)
+    for result in results:
+        if isinstance(result, Progress):
+            if result.draw != draws[result.index]:
+                draws[result.index], written[result.index] = result.draw, 0
+            written[result.index] = max(written[result.index], result.bars)
+            progress(sum(written), sum(bars))
+        elif isinstance(result, Finished | Rejected):
+            written[result.index] = bars[result.index]
+            progress(sum(written), sum(bars))
+        yield result
+
+
+def _report_settled(progress: ProgressCallback, before: int, bars: int, settled: int) -> None:
     progress(before + settled, bars)
 
 

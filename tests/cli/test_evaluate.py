@@ -69,7 +69,7 @@ def test_evaluate_writes_the_report_before_the_listening_test_fails(
         *["--json"] * as_json,
     )  # fmt: skip
     assert ran.status == 2
-    assert ran.err.strip() == "bicinium: there is nothing to listen to"
+    assert ran.err.splitlines()[-1] == "bicinium: there is nothing to listen to"
     document = json.loads((tmp_path / "there" / "report.json").read_text())
     assert json.loads(ran.out) == document if as_json else "bits per note" in ran.out
     assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [
@@ -110,3 +110,16 @@ def test_listening_test_without_sound_libraries_has_wav(
         with wave.open(io.BytesIO(base64.b64decode(data))) as file:
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
         assert np.abs(samples.astype(int)).max() > 10_000
+
+
+def test_evaluate_says_on_standard_error_what_it_does(
+    run_cli: Callable[..., Any], tiny_model: Path, midi_folder: Path
+) -> None:
+    ran = run_cli(
+        "evaluate", tiny_model, "--data", midi_folder, "--pieces", 0, "--unconstrained", 1
+    )
+    assert ran.status == 0
+    stages = ran.err.splitlines()
+    assert stages[0] == "loading"
+    assert any(line.startswith("likelihood, ") for line in stages)
+    assert stages[-3:] == ["generating unconstrained", "generating masked", "writing the report"]

@@ -301,3 +301,14 @@ def test_each_call_draws_a_fresh_seed_that_is_kept(tiny_model: Path, tmp_path: P
     assert f">{first.seed}<" in written
     again = compose(bars=4, best_of=1, seed=first.seed, model=tiny_model)
     assert again.score == first.score
+
+
+def test_progress_counts_the_bars_of_all_pieces(tiny_model: Path) -> None:
+    told: list[tuple[int, int]] = []
+    options = {"bars": 3, "seed": 10, "best_of": 2, "model": tiny_model, "constraints": None}
+    compose_many(2, progress=lambda *now: told.append(now), **options)
+    assert {total for _, total in told} == {6}
+    written = [done for done, _ in told]
+    assert written == sorted(written)
+    assert set(written) >= {1, 2, 3, 6}
+    assert written[-1] == 6

@@ -59,9 +59,11 @@ def evaluate(
     with report_write_errors(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
     with stage_progress() as progress:
+        progress("loading", 0, 1)
         evaluation = run_evaluation(
             resolve_model(model), data, pieces, seed, progress, unconstrained
         )
+        progress("writing the report", 0, 1)
         document = evaluation.as_json()
         write_page(out / "report.json", json.dumps(document, indent=2) + "\n")
         html = render_report(
