@@ -28,7 +28,7 @@ from bicinium.grammar.state import State
 from bicinium.grammar.states import Bools, Ints, States
 from bicinium.grammar.terms import ENDED, FAR
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, Meter
-from bicinium.tokenizer.vocabulary import BLOCKS, PAD, START, VOCAB_SIZE, Kind
+from bicinium.tokenizer.vocabulary import BLOCKS, END, PAD, START, VOCAB_SIZE, Kind
 
 SPARE_SLOTS = 3
 _TEMPOS = BLOCKS[Kind.TEMPO].first_id + np.arange(BLOCKS[Kind.TEMPO].size)
@@ -48,6 +48,8 @@ class MusicalGrammar:
     A token that breaks several rules counts as a violation of the first. Raises DeadEndError, with
     the names, if the caller's rules conflict with others, and GrammarError if one fails.
     """
+
+    start_id, end_id, pad_id = START, END, PAD
 
     def __init__(
         self, config: MusicalGrammarConfig | None = None, extra_rules: Sequence[type[Rule]] = ()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from bicinium.atomic_write import atomic_write
 from bicinium.data.piece_record import PieceRecord
 from bicinium.errors import ConfigError
 from bicinium.generation.composition import Composition
-from bicinium.grammar import MusicalGrammar
+from bicinium.grammar import MusicalGrammar, ValidationResult
 from bicinium.grammar.loops import MAX_LOOPED_SHARE, looped_share
 from bicinium.model.teacher_forcing import condition_bits
 from bicinium.model.transformer import Transformer
@@ -52,11 +53,14 @@ _MIN_NOTES_PER_QUARTER = 0.2
 _MIN_ENTROPY = 0.05  # nats per token
 
 
+Piece = TypeVar("Piece")
+
+
 @dataclass(frozen=True, slots=True)
-class LiveValidation:
+class LiveValidation(Generic[Piece]):
     """Generated pieces, their metrics, and why they are degenerate (empty if they are not)."""
 
-    pieces: list[Composition]
+    pieces: list[Piece]
     metrics: dict[str, float]
     degenerate: str
 
@@ -153,7 +157,7 @@ class Validator:
 
 def validate_live(
     sampler: LiveSampler, count: int, bars: int, seed: Sequence[int]
-) -> LiveValidation:
+) -> LiveValidation[Composition]:
     """Generate whole pieces and measure them."""
     pieces = sampler.compose(count, bars, seed)
     metrics = generated_metrics(pieces) | _next_token_metrics(sampler, pieces)
@@ -218,7 +222,8 @@ def predict_logits(model: Transformer, batch: Batch) -> Tensor:
 def generated_metrics(pieces: Sequence[Composition]) -> dict[str, float]:
     """Return metrics of generated pieces. Shares are of pieces unless a comment says otherwise."""
     results = [piece.result for piece in pieces]
-    tokens = np.concatenate([piece.tokens for piece in pieces])
+    sequences = [piece.tokens for piece in pieces]
+    tokens = np.concatenate(sequences)
     kinds, values = KINDS[tokens], VALUES[tokens]
     pitches = values[kinds == Kind.NOTE_ON]
     quarters = values[kinds == Kind.TIME_SHIFT].sum() / TICKS_PER_QUARTER
@@ -227,17 +232,26 @@ def generated_metrics(pieces: Sequence[Composition]) -> dict[str, float]:
     notes = sum(result.notes for result in results)
     measured = [quality(piece.score) if piece.score else None for piece in pieces]
     scores = [one.score if one else 0.0 for one in measured]
+    return sequence_metrics(sequences, results) | {
+        "notes_per_quarter": float(notes / max(1.0, quarters)),
+        "pitch_class_entropy": float(class_entropy),
+        "quality_score": float(np.mean(scores)),
+        "in_scale": float(classes[list(_SCALE)].sum()),  # of notes
+    }
+
+
+def sequence_metrics(
+    sequences: Sequence[NDArray[np.integer]], results: Sequence[ValidationResult]
+) -> dict[str, float]:
+    """Return the metrics of generated sequences that mean the same in every vocabulary."""
+    notes = sum(result.notes for result in results)
     return {
         "grammar_score": float(np.mean([result.grammar_score for result in results])),
         "min_grammar_score": min(result.grammar_score for result in results),
         "valid": float(np.mean([result.valid for result in results])),
         "paired_notes": sum(result.paired_notes for result in results) / max(1, notes),  # of notes
-        "looped": float(np.mean([looped_share(piece.tokens) for piece in pieces])),  # of tokens
-        "notes_per_quarter": float(notes / max(1.0, quarters)),
-        "pitch_class_entropy": float(class_entropy),
-        "distinct": distinct_ngram_ratio([piece.tokens for piece in pieces]),
-        "quality_score": float(np.mean(scores)),
-        "in_scale": float(classes[list(_SCALE)].sum()),  # of notes
+        "looped": float(np.mean([looped_share(tokens) for tokens in sequences])),  # of tokens
+        "distinct": distinct_ngram_ratio(sequences),
     }
 
 
@@ -253,8 +267,11 @@ def distinct_ngram_ratio(sequences: Sequence[NDArray[np.integer]]) -> float:
 
 
 def why_degenerate(metrics: Mapping[str, float]) -> str:
-    """Return why music with the metrics of ``LiveValidation`` is degenerate, or an empty string."""
-    if metrics["notes_per_quarter"] < _MIN_NOTES_PER_QUARTER:
+    """Return why music with the metrics of ``LiveValidation`` is degenerate, or an empty string.
+
+    In other vocabularies, where quarters are not known, a piece without notes has the score 0.
+    """
+    if metrics.get("notes_per_quarter", math.inf) < _MIN_NOTES_PER_QUARTER:
         return f"only {metrics['notes_per_quarter']:.2f} notes per quarter"
     if metrics["looped"] > MAX_LOOPED_SHARE:
         return f"{metrics['looped']:.0%} of the tokens are in loops"

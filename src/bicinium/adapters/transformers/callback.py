@@ -14,7 +14,7 @@ import torch
 from transformers import TrainerCallback
 from transformers.utils import logging
 
-from bicinium.adapters.transformers.live import validate_live
+from bicinium.adapters.transformers.live import refuse_meter, save_pieces, validate_live
 from bicinium.adapters.transformers.loss import GrammarTrainerLoss
 from bicinium.atomic_write import atomic_write
 from bicinium.errors import CollapseError
@@ -23,7 +23,6 @@ from bicinium.training.monitor import Monitor, Validation
 from bicinium.training.optim import grammar_ramp, ramp_end_step
 from bicinium.training.run_dir import samples_folder
 from bicinium.training.step import ROLLBACK_GRAMMAR_FACTOR, ROLLBACK_LEARNING_RATE_FACTOR
-from bicinium.training.validation import save_samples
 
 BEST_STATE = "best_state.pt"  # in the output folder of Trainer
 
@@ -34,8 +33,8 @@ class GrammarTrainerCallback(TrainerCallback):
     """Validates the model's own pieces at every evaluation, and acts on it.
 
     loss: the ``compute_loss_func`` of the same Trainer; its section says how many pieces, when to
-    stop and when to roll back. meter, max_tokens: as in ``validate_live``. options: further
-    arguments of ``generate()``.
+    stop and when to roll back; its grammar judges the pieces. meter, max_tokens: as in
+    ``validate_live``. options: further arguments of ``generate()``.
 
     The metrics are added to those of the evaluation as ``eval_live_grammar_score`` and so on.
     ``validations`` holds them all, ``events`` a sentence for each alert, rollback and stop.
@@ -55,6 +54,7 @@ class GrammarTrainerCallback(TrainerCallback):
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
+        refuse_meter(loss.grammar, meter)
         section = loss.section
         self.loss, self.section = loss, section
         self.meter, self.max_tokens, self.seed = meter, max_tokens, seed
@@ -150,7 +150,7 @@ class GrammarTrainerCallback(TrainerCallback):
         self.validations.append({"step": step, **live.metrics})
         if state.is_world_process_zero:
             folder = samples_folder(Path(args.output_dir), step)
-            save_samples(live.pieces[: self.section.saved_pieces], folder)
+            save_pieces(live.pieces[: self.section.saved_pieces], folder)
         return Validation(step, bits, live.metrics["grammar_score"], live.degenerate)
 
     # ------------------------------------------------------------------ best state

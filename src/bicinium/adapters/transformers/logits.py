@@ -23,12 +23,17 @@ from bicinium.tokenizer.vocabulary import PAD, VOCAB_SIZE, describe
 class GrammarLogitsProcessor(LogitsProcessor):
     """Sets the scores of all tokens that the grammar forbids to minus infinity.
 
-    For models over bicinium's vocabulary. Ids beyond it, if the model has any, are forbidden.
+    For models over bicinium's vocabulary. Ids beyond it, if the model has any, are forbidden. For
+    other vocabularies, ``generate(prefix_allowed_tokens_fn=grammar.allowed_tokens)`` does the same
+    with an ``EventGrammar``.
+
     The music of each row begins at its first START; before it there may be padding. After END, only
     PAD is allowed. Beams may change places: a row is recognised by its tokens.
 
     meter, bars, max_tokens, transposition: as in ``MusicalGrammar.initial_states``; each is one
     value, or one for each prompt. A metre may be a text such as "3/4".
+
+    Raises GrammarError for a grammar over another vocabulary.
     """
 
     supports_continuous_batching = False
@@ -43,6 +48,12 @@ class GrammarLogitsProcessor(LogitsProcessor):
         transposition: int | Sequence[int] = 0,
     ) -> None:
         self.grammar = grammar or MusicalGrammar()
+        if not isinstance(self.grammar, MusicalGrammar):
+            raise GrammarError(
+                f"grammar must be a MusicalGrammar (got {type(grammar).__name__}). For an "
+                "EventGrammar, call generate() with "
+                "prefix_allowed_tokens_fn=grammar.allowed_tokens."
+            )
         given = {
             "meter": _parsed(meter),
             "bars": bars,

@@ -12,39 +12,44 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bicinium.adapters.transformers.sequences import start_and_end
 from bicinium.grammar import MusicalGrammar, States
-from bicinium.tokenizer.vocabulary import END, START
+from bicinium.grammar.events import EventGrammar, EventStates
 from bicinium.training.config import MusicalGrammarSection
 from bicinium.training.losses import IGNORE_INDEX, MusicalGrammarLoss
 
 
 class GrammarTrainerLoss:
-    """Cross-entropy, and in training the grammar loss, of any model over bicinium's vocabulary.
+    """Cross-entropy, and in training the grammar loss, of any model over the grammar's vocabulary.
 
-    section: weights and settings; None: the defaults. grammar: see ``MusicalGrammarLoss``.
-    seed: of the positions at which the grammar loss is measured, ``section.positions`` a batch.
+    section: weights and settings; None: the defaults. grammar: see ``MusicalGrammarLoss``; an
+    ``EventGrammar`` is for a model over another vocabulary, which must have START and END. seed: of
+    the positions at which the grammar loss is measured, ``section.positions`` a batch.
 
     The grammar is followed from each START of a row to its END, or to the first label of -100. What
     comes before the first START, such as the rest of a piece that began in another row, counts for
     the cross-entropy only. ``scale`` multiplies the weights; ``GrammarTrainerCallback`` ramps it
     up. ``components`` are those of the last call with grammar loss, unweighted.
+
+    Raises GrammarError for a grammar without START or END.
     """
 
     def __init__(
         self,
         section: MusicalGrammarSection | None = None,
-        grammar: MusicalGrammar | None = None,
+        grammar: MusicalGrammar | EventGrammar | None = None,
         seed: int = 0,
     ) -> None:
         self.section = section or MusicalGrammarSection()
         self.grammar_loss = MusicalGrammarLoss(self.section, grammar)
+        self._start, self._end = start_and_end(self.grammar)
         self.scale = 1.0
         self.components: dict[str, float] = {}
         self._rng = np.random.default_rng(seed)
         self._cross_entropies: list[Tensor] = []
 
     @property
-    def grammar(self) -> MusicalGrammar:
+    def grammar(self) -> MusicalGrammar | EventGrammar:
         """The grammar that the loss follows."""
         return self.grammar_loss.grammar
 
@@ -78,7 +83,7 @@ class GrammarTrainerLoss:
             return loss
         zero = torch.zeros((), device=logits.device)
         # START is no target of the grammar, and would look like a row that is not shifted.
-        targets = targets.masked_fill(targets == START, IGNORE_INDEX)
+        targets = targets.masked_fill(targets == self._start, IGNORE_INDEX)
         extra, components = self.grammar_loss(
             logits, targets, zero, states=states, rows=torch.from_numpy(rows), scale=self.scale
         )
@@ -90,11 +95,13 @@ class GrammarTrainerLoss:
         taken, self._cross_entropies = self._cross_entropies, []
         return float(torch.stack(taken).mean()) if taken else float("nan")
 
-    def _positions(self, labels: NDArray[np.integer]) -> tuple[States, NDArray[np.int64]]:
+    def _positions(
+        self, labels: NDArray[np.integer]
+    ) -> tuple[States | EventStates, NDArray[np.int64]]:
         """Return the states before some targets, and their indices in the flattened batch."""
         pieces, places = [], []
         for row, tokens in enumerate(labels):
-            for start, stop in _pieces(tokens):
+            for start, stop in _pieces(tokens, self._start, self._end):
                 pieces.append(tokens[start:stop])
                 places.append(row * (len(tokens) - 1) + np.arange(start, stop - 1))
         if not pieces:
@@ -117,13 +124,13 @@ class GrammarTrainerLoss:
         return states.take(before[chosen]), rows[chosen]
 
 
-def _pieces(tokens: NDArray[np.integer]) -> list[tuple[int, int]]:
+def _pieces(tokens: NDArray[np.integer], start_id: int, end_id: int) -> list[tuple[int, int]]:
     """Return where the pieces of a row begin and stop: at END, at -100, or at the next START."""
-    starts = np.flatnonzero(tokens == START).tolist()
+    starts = np.flatnonzero(tokens == start_id).tolist()
     found = []
     for start, limit in pairwise([*starts, len(tokens)]):
         piece = tokens[start:limit]
-        ends = np.flatnonzero(piece == END)
+        ends = np.flatnonzero(piece == end_id)
         hidden = np.flatnonzero(piece == IGNORE_INDEX)
         stop = min(
             int(ends[0]) + 1 if len(ends) else len(piece),

@@ -1,13 +1,13 @@
 """The grammar of an ``EventVocabulary``: mask, broken rules and next state of each token.
 
-It answers the same questions as ``MusicalGrammar``, so that the training loss takes either.
+It answers the same questions as ``MusicalGrammar``, so that training takes either.
 A token that may not stand where it stands (by ``successors``) is skipped: it changes neither time
 nor notes. Any other token counts, even if it breaks a rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,21 @@ class EventGrammar:
     def vocab_size(self) -> int:
         """Number of token ids."""
         return len(self.tables.events)
+
+    @property
+    def start_id(self) -> int | None:
+        """The first id of the kind START, None if there is none."""
+        return self.tables.only_id(EventKind.START)
+
+    @property
+    def end_id(self) -> int | None:
+        """The first id of the kind END, None if there is none."""
+        return self.tables.only_id(EventKind.END)
+
+    @property
+    def pad_id(self) -> int | None:
+        """The first id of the kind PAD, None if there is none."""
+        return self.tables.only_id(EventKind.PAD)
 
     @property
     def encoder(self) -> str:
@@ -168,26 +183,40 @@ class EventGrammar:
         """(N,) True if END has come."""
         return np.array([state.ended for state in states.rows], np.bool_)
 
+    def states_along(self, sequences: Sequence[ArrayLike]) -> EventStates:
+        """Return the states along many sequences, one below the other.
+
+        A sequence of T tokens gives T + 1 rows: the state before each token and the one after the
+        last. Raises TokenError if an id is not of the vocabulary.
+        """
+        rows = [self.check_ids(sequence).tolist() for sequence in sequences]
+        return EventStates(
+            state for row in rows for state in self._along(self.initial_state(), row)
+        )
+
     def states_before(self, targets: NDArray[np.integer]) -> EventStates:
         """Return the (B · T,) states before each of (B, T) ids, negative where nothing counts.
 
         Each row begins right after START, or where there is no START with the first token.
         """
-        start = self.tables.only_id(EventKind.START)
         before = self.initial_state()
-        if start is not None:
-            before = self.advance_state(before, start)
-        rows = []
-        for row in targets.tolist():
-            state = before
-            for token in row:
-                rows.append(state)
-                state = state if token < 0 else self.advance_state(state, token)
-        return EventStates(rows)
+        if self.start_id is not None:
+            before = self.advance_state(before, self.start_id)
+        return EventStates(
+            state for row in targets.tolist() for state in self._along(before, row)[:-1]
+        )
+
+    def _along(self, state: EventState, tokens: Iterable[int]) -> list[EventState]:
+        """Return the states before each token and after the last; a negative one is skipped."""
+        found = [state]
+        for token in tokens:
+            state = state if token < 0 else self.advance_state(state, token)
+            found.append(state)
+        return found
 
     def looks_unshifted(self, targets: NDArray[np.integer]) -> bool:
         """Whether each row of (B, T) ids begins with START, as inputs do and targets do not."""
-        start = self.tables.only_id(EventKind.START)
+        start = self.start_id
         return start is not None and targets.shape[-1] > 1 and bool((targets[:, 0] == start).all())
 
     def check_ids(self, tokens: ArrayLike) -> NDArray[np.int64]:
