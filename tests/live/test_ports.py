@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_the_virtual_ports_of_rtmidi_over_jack(tmp_path):
         begun = [message[1] for message in heard if message[0] == 0x90]
         ended = [message[1] for message in heard if message[0] == 0x80]
         assert begun
-        assert begun == ended
+        assert Counter(begun) == Counter(ended)  # no note hangs
         assert any(message[0] == 0x99 for message in heard)
     finally:
         live.kill()
