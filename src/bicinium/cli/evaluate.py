@@ -59,7 +59,6 @@ def evaluate(
     with report_write_errors(out, "written to"):
         out.mkdir(parents=True, exist_ok=True)
     with stage_progress() as progress:
-        progress("loading", 0, 1)
         evaluation = run_evaluation(
             resolve_model(model), data, pieces, seed, progress, unconstrained
         )
