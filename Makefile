@@ -18,7 +18,7 @@ setup: $(VENV)/dev
 
 # Compiles the grammar, if there is a C compiler; edited sources are compiled again
 $(VENV)/base: pyproject.toml setup.py $(COMPILED)
-	@echo "Making $(VENV), and installing what composing needs; it is also compiled"
+	@echo "Making $(VENV), and installing what composing needs; compiling takes a minute or more (BICINIUM_UNCOMPILED=1 leaves it out)"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
 	@touch $@
