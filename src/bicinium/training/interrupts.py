@@ -48,6 +48,6 @@ class InterruptHandler:
             self._immediate = False
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._immediate or self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+        again, self.requested = self.requested, True
+        if self._immediate or again:
+            raise KeyboardInterrupt  # Where Python ignores it, as in __del__, the request stays.
