@@ -23,6 +23,7 @@ cdef class Piece:
 
     @cython.locals(processor=Processor)
     cpdef bint advance(self) except -1
+    cpdef bint take(self, int token) except -1
     cpdef void write_inputs(self, Row row) except *
     @cython.locals(processor=Processor, token=int)
     cpdef bint draw(self, double[::1] logits) except -1

@@ -27,7 +27,8 @@ FIRST = START
 class Piece:
     """One piece, which grows by a token at a time from its own random numbers.
 
-    For each token: ``advance``, ``write_inputs``, ``draw``, unless it is over.
+    For each token: ``advance`` (or ``take``, if the token is given), ``write_inputs``, ``draw``,
+    unless it is over.
 
     grammar: None if every token is allowed.
     """
@@ -56,6 +57,11 @@ class Piece:
             processor.observe(self.state, self.token)
         self.inputs.observe(self.state, self.token)
         return self.state.stage != ENDED and self.state.tokens_left > 0
+
+    def take(self, token: int) -> bool:
+        """Take in a token that was not drawn here. Answers whether a token may follow it."""
+        self.token = token
+        return self.advance()
 
     def write_inputs(self, row: Row) -> None:
         """Write the model's inputs at the last token into a row."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bicinium.errors import RequestError
+from bicinium.errors import DeadEndError, RequestError
 from bicinium.generation.conditions import Conditions
 from bicinium.generation.config import GenerationConfig
 from bicinium.generation.engine import Engine
@@ -33,7 +33,6 @@ from bicinium.tokenizer.vocabulary import (
     KINDS,
     MAX_SHIFT_TICKS,
     VALUES,
-    VOCAB_SIZE,
     Kind,
     bin_velocity,
 )
@@ -104,12 +103,13 @@ class Partner:
         played. horizon: the tick after which nothing is planned. Ticks are those of the tokens.
         """
         self._mask.earliest = earliest
-        piece = _LivePiece(self._starter.begin(self._conditions, self._rng), self._mask)
+        piece = self._starter.begin(self._conditions, self._rng)
+        piece.processors.append(self._mask)
         logits = self._read_known(piece, known)
         notes: list[PlannedNote] = []
         doubt_tick = None
         for _ in range(_MAX_PLANNED_TOKENS):
-            if not piece.draw(logits):
+            if not self._draw(piece, logits):
                 return None
             state, kind, value = piece.state, KINDS[piece.token], int(VALUES[piece.token])
             if notes and kind in (Kind.TIME_SHIFT, Kind.PART):
@@ -122,23 +122,30 @@ class Partner:
                 elif doubt_tick is None:
                     doubt_tick = state.tick
             self._read.append(piece.token)
-            piece.advance(piece.token)
+            piece.advance()
             self._row.begin(0)
             piece.write_inputs(self._row)
             logits = self._step(1)
         return None
 
+    def _draw(self, piece: Piece, logits: NDArray[np.float64]) -> bool:
+        """Draw the next token, given its (V,) logits. Answers False if none may come next."""
+        try:
+            return piece.draw(logits.data)
+        except DeadEndError:
+            return False
+
     def _planned(self, state: State, kind: int, pitch: int) -> PlannedNote:
         velocity = int(bin_velocity(state.velocity)) if kind == Kind.NOTE_ON else 0
         return PlannedNote(pitch + self._transposition, velocity)
 
-    def _read_known(self, piece: _LivePiece, known: Sequence[int]) -> NDArray[np.float64]:
+    def _read_known(self, piece: Piece, known: Sequence[int]) -> NDArray[np.float64]:
         """Let the piece begin with the known tokens; return the logits of the next."""
         same = sum(1 for _ in takewhile(_are_equal, zip(self._read, known, strict=False)))
         kept = min(same, len(known) - 1)  # the last is read again for its logits
         self._decoder.rewind(0, kept)
         for index, token in enumerate(known):
-            piece.advance(token)
+            piece.take(token)
             if index >= kept:
                 self._row.begin(index - kept)
                 piece.write_inputs(self._row)
@@ -150,46 +157,6 @@ class Partner:
         places = np.zeros(tokens, np.int64)
         logits = self._decoder.step(self._inputs[:tokens], places, np.full(tokens, self._scale))
         return np.ascontiguousarray(logits[-1], np.float64)
-
-
-class _LivePiece:
-    """The parts of a piece, for a loop in which most tokens are given and few are drawn.
-
-    ``Piece`` itself takes in no token that it has not drawn.
-    """
-
-    def __init__(self, piece: Piece, mask: _LiveMask) -> None:
-        self.state, self.token = piece.state, piece.token
-        self._inputs, self._sampler, self._rng = piece.inputs, piece.sampler, piece.rng
-        self._judge, self._processors = piece.judge, [*piece.processors, mask]
-        self._allowed = np.zeros(VOCAB_SIZE, np.uint8)
-        self._weights = np.zeros(VOCAB_SIZE)
-
-    def advance(self, token: int) -> None:
-        """Take in a token, given or drawn."""
-        self.token = token
-        self.state.advance(token)
-        for processor in self._processors:
-            processor.observe(self.state, token)
-        self._inputs.observe(self.state, token)
-
-    def write_inputs(self, row: Row) -> None:
-        """Write the model's inputs at the last token into a row."""
-        self._inputs.write(self.state, self.token, row)
-
-    def draw(self, logits: NDArray[np.float64]) -> bool:
-        """Draw the next token, given its (V,) logits. Answers False if none may come next."""
-        allowed, weights = self._allowed.data, self._weights.data
-        if not self._judge.mark_allowed(self.state, allowed):
-            return False
-        for processor in self._processors:
-            processor.forbid(self.state, allowed)
-        if not self._sampler.weigh(logits.data, allowed, weights):
-            return False
-        for processor in self._processors:
-            processor.weigh(self.state, weights)
-        self.token = self._sampler.choose(weights, self._rng.random())
-        return True
 
 
 class _LiveMask(Processor):
