@@ -102,7 +102,7 @@ def build_training(fabric: Fabric, config: TrainConfig, run: Path, resume: bool)
         masking=Masking(
             data.condition_dropout,
             data.lookahead_probability,
-            data.form_dropout if forms else 1.0,
+            data.form_dropout,
         ),
         process=(fabric.global_rank, fabric.world_size),
     )

@@ -2,12 +2,13 @@
 cimport cython
 from bicinium.grammar.state cimport State
 from bicinium.model.inputs.classes cimport held_class, tick_class, wait_class
+from bicinium.model.inputs.motif_predictor cimport degree_of
 from bicinium.model.inputs.row cimport Row
 from bicinium.model.inputs.voice_notes cimport VoiceNotes
 
 cdef int VOICE_COUNT, LOWEST, HIGHEST, KINDS, BACK_CLASSES, WAITS, STEPS, FIRST_RETURN, NO_CLOSE
 cdef int FAR_CLOSE
-cdef int[::1] _degree_of, _white_key
+cdef int[::1] _white_key
 
 @cython.final
 cdef class FormColumns:

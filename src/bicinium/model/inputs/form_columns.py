@@ -13,15 +13,15 @@ from array import array
 from bicinium.grammar.state import State
 from bicinium.model.inputs.classes import held_class, tick_class, wait_class
 from bicinium.model.inputs.layout import BAR_KINDS, MAX_BACK, MAX_BARS_TO_CLOSE, WAIT_CLASSES
+from bicinium.model.inputs.motif_predictor import degree_of
 from bicinium.model.inputs.row import Row
 from bicinium.model.inputs.voice_notes import VoiceNotes
-from bicinium.music.form import MAX_STEP, WHITE_KEY_BELOW, BarKind, Close, Form
+from bicinium.music.form import MAX_STEP, BarKind, Close, Form
 from bicinium.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 
 VOICE_COUNT, LOWEST, HIGHEST = VOICES, LOWEST_PITCH, HIGHEST_PITCH
 KINDS, BACK_CLASSES, WAITS, STEPS = BAR_KINDS, MAX_BACK, WAIT_CLASSES, MAX_STEP
 FIRST_RETURN, NO_CLOSE, FAR_CLOSE = int(BarKind.LITERAL), int(Close.NONE), MAX_BARS_TO_CLOSE
-_degree_of = memoryview(array("i", WHITE_KEY_BELOW))  # of each pitch class
 _white_key = memoryview(array("i", [0, 2, 4, 5, 7, 9, 11]))  # the pitch class of each degree
 
 
@@ -132,7 +132,7 @@ class FormColumns:
 
 def moved_pitch(pitch: int, step: int) -> int:
     """A pitch moved on the white keys. By whole octaves it keeps its accidental."""
-    degree = pitch // 12 * 7 + _degree_of[pitch % 12] + step
+    degree = degree_of(pitch) + step
     octave = degree // 7
     white = octave * 12 + _white_key[degree - octave * 7]
     if step % 7 == 0:
