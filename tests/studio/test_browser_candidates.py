@@ -83,15 +83,20 @@ def _click_note(page: Any, index: int) -> dict[str, int]:
     return {"part": part, "onset": onset}
 
 
+def _hold_better(page: Any, first: dict[str, Any], second: dict[str, Any]) -> None:
+    """Compose the first piece, then send a better one whose engraving is held back."""
+    _compose(page, first)
+    page.evaluate("held = []")
+    page.evaluate("(candidate) => send({ candidate })", second | {"is_best": True})
+    page.wait_for_function("() => held.length")
+
+
 def test_better_candidate_is_shown_once_engraved(
     open_page: Callable[..., Any], act: type[Acts], pieces: list[dict[str, Any]]
 ) -> None:
     page = open_page(script=_SCRIPT)
     first, second = pieces
-    _compose(page, first)
-    page.evaluate("held = []")
-    page.evaluate("(candidate) => send({ candidate })", second | {"is_best": True})
-    page.wait_for_function("() => held.length")
+    _hold_better(page, first, second)
     assert act.notes(page) == first["score"]["voices"]  # score and piano roll agree
     page.evaluate("release()")
     _finish(page, second)
@@ -104,10 +109,7 @@ def test_note_selected_meanwhile_stays_selected(
 ) -> None:
     page = open_page(script=_SCRIPT)
     first, second = pieces
-    _compose(page, first)
-    page.evaluate("held = []")
-    page.evaluate("(candidate) => send({ candidate })", second | {"is_best": True})
-    page.wait_for_function("() => held.length")
+    _hold_better(page, first, second)
     note = _click_note(page, 5)
     page.evaluate("release()")
     _finish(page, second)
